@@ -1,0 +1,81 @@
+"""One exception tree; the class carries the exit code, the message says what failed, on what, what to try.
+
+    BicapError                  1
+    |-- SpecError               2   the request is wrong (names the option or field)
+    |   `-- FilterError             a filter text is wrong (text and position)
+    |-- TargetError             3   no such interface, namespace or pod; or it went away
+    |-- KernelError             4   the kernel or its tools refuse
+    |   |-- PrivilegeError         a privilege is missing
+    |   |-- MissingBccError         bcc is not installed, or another package of that name is
+    |   |-- CompileError            clang rejects the program
+    |   |-- VerifierError           the verifier rejects the program (.log has all of it)
+    |   `-- AttachError             an interface refuses the program
+    |-- FormatError             5   a capture file is damaged (file, byte offset, block)
+    `-- SinkError               6   the output cannot be written (disk full, no permission, pipe closed)
+
+Anything else that escapes is a bug. `cli.main` is the one place that turns these into a line and an exit code.
+"""
+
+
+class BicapError(Exception):
+    """Base of every error a user can meet."""
+
+    exit_code = 1
+
+
+class SpecError(BicapError):
+    """The request itself is wrong; nothing was touched."""
+
+    exit_code = 2
+
+
+class FilterError(SpecError):
+    """A filter text is wrong; the message holds the text and the position."""
+
+
+class TargetError(BicapError):
+    """What should be captured does not exist, or went away before the capture began."""
+
+    exit_code = 3
+
+
+class KernelError(BicapError):
+    """The kernel, or the compiler for it, refuses."""
+
+    exit_code = 4
+
+
+class PrivilegeError(KernelError):
+    """A privilege is missing; the message names it."""
+
+
+class MissingBccError(KernelError):
+    """bcc cannot be imported, or what is called bcc is another project."""
+
+
+class CompileError(KernelError):
+    """clang rejects the generated program; `log` has everything it said."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class VerifierError(CompileError):
+    """The kernel's verifier rejects the program; `log` has everything it said."""
+
+
+class AttachError(KernelError):
+    """An interface refuses the program."""
+
+
+class FormatError(BicapError):
+    """A capture file is damaged; the message says which file, at which byte, in which block."""
+
+    exit_code = 5
+
+
+class SinkError(BicapError):
+    """The output cannot be written."""
+
+    exit_code = 6

@@ -1,0 +1,1 @@
+"""pcapng blocks <-> bytes. Never a descriptor or a path."""

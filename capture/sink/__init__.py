@@ -1,0 +1,1 @@
+"""Blocks -> files, pipes and the JSON summary beside them."""
