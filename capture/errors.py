@@ -13,7 +13,7 @@
     |-- FormatError             5   a capture file is damaged (file, byte offset, block)
     `-- SinkError               6   the output cannot be written (disk full, no permission, pipe closed)
 
-Anything else that escapes is a bug. `cli.main` is the one place that turns these into a line and an exit code.
+Anything else that escapes is a bug. `cli.main` alone turns these into a line and an exit code.
 """
 
 

@@ -1,1 +1,1 @@
-"""Capture files -> packets, sessions and findings as numpy arrays. Reads pcapng and pcap, never the kernel."""
+"""Capture files -> packets, sessions and findings, as numpy arrays. Reads files, never the kernel."""

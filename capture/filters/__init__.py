@@ -1,1 +1,1 @@
-"""What should match -> C text for the kernel program, and the equivalent tcpdump expression. Pure but for libpcap."""
+"""What should match -> C text for the kernel program, and the equivalent tcpdump expression."""

@@ -1,1 +1,1 @@
-"""Pod names, namespaces and labels -> network namespaces and interfaces, from the container runtime."""
+"""Pod names, namespaces and labels -> network namespaces and interfaces, from the CRI."""

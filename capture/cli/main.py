@@ -1,0 +1,54 @@
+"""argv -> one command; errors -> one line on stderr and the exit code of their class.
+
+Commands are imported only when named, so that `bicap --help` does not pay for numba or bcc.
+"""
+
+import importlib
+import os
+import sys
+
+import click
+
+from capture.errors import BicapError
+
+# name -> (module, one line for --help); the module has a click command of the same name.
+COMMANDS = {
+    "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
+    "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in COMMANDS until they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bicap", prog_name="bicap")
+def cli() -> None:
+    """Capture both directions of chosen conversations on Kubernetes pod interfaces, into pcapng."""
+
+
+def main() -> None:
+    try:
+        cli(prog_name="bicap")
+    except BicapError as error:
+        print(f"bicap: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from error
+    except BrokenPipeError:
+        # The reader of our standard output went away (`bicap read F | head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
