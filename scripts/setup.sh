@@ -25,6 +25,6 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     # Only bcc comes from the distribution: the whole dist-packages folder would shadow the venv's own versions.
     site=$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')
     ln -sfn /usr/lib/python3/dist-packages/bcc "$site/bcc"
-    .venv/bin/python -m capture.stream.warm
+    .venv/bin/python -c 'from capture.stream import merge; merge.compiled()'
     echo "$wanted" >"$stamp"
 fi

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * A packet at one side of an interface -> a record in this CPU's ring, or a count that says why not.
+ *
+ * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
+ * the main file. filter.h is written by capture/filters for each capture; SNAPLEN and ROWS come from the
+ * plan. The programs never change a packet, and read it only with bpf_skb_load_bytes, which sees non-linear
+ * skbs too.
+ */
+#include <linux/types.h>
+#include "record.h"
+#include "maps.h"
+#include "packet.h"
+#include "tuple.h"
+#include "filter.h"
+#include "match.h"
+#include "emit.h"
+
+enum {
+    NEXT = -1, /* TCX_NEXT and TC_ACT_UNSPEC: the packet goes on to whoever is next */
+};
+
+static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
+    struct interface_counters *counters = counters_of(hook);
+    if (!counters)
+        return NEXT;
+    counters->seen++;
+    counters->seen_bytes += skb->len;
+
+    enum direction direction = match(skb, hook);
+    if (direction == NEITHER) {
+        counters->unmatched++;
+        return NEXT;
+    }
+    emit(skb, hook, direction, counters);
+    return NEXT;
+}
+
+/* Forward is whoever the rule calls the source; from_pod and to_pod are sides of the interface. */
+int from_pod(struct __sk_buff *skb) {
+    return capture(skb, HOOK_FROM_POD);
+}
+
+int to_pod(struct __sk_buff *skb) {
+    return capture(skb, HOOK_TO_POD);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What crosses the border from kernel to user space: captured packets and counters. The one source of both
+ * layouts: capture/stream/layout.py reads this file, so keep it to plain structs of u8..u64 and enums.
+ * All values are in the machine's byte order unless a comment says otherwise.
+ */
+
+/* Which way a packet went, seen from the pod. The values are those of epb_flags, bits 0-1 (pcapng 4.3.1). */
+enum record_flag {
+    RECORD_INBOUND = 1,
+    RECORD_OUTBOUND = 2,
+    RECORD_REVERSE = 4, /* the answering side of the conversation that was asked for */
+    RECORD_VLAN = 8,    /* the tag was beside the packet: vlan_tci and vlan_protocol hold it */
+};
+
+/* One captured packet: this header, then `captured` bytes from the start of the Ethernet header. */
+struct packet_record {
+    u64 timestamp_ns;  /* CLOCK_MONOTONIC */
+    u32 captured;      /* bytes that follow */
+    u32 original;      /* bytes the packet had */
+    u16 interface;     /* slot of the interface in this capture */
+    u16 flags;         /* enum record_flag */
+    u16 vlan_tci;      /* priority, drop eligible, VLAN id */
+    u16 vlan_protocol; /* network byte order */
+};
+
+/* What happened to the matched packets of one conversation direction. */
+struct direction_counters {
+    u64 matched;
+    u64 matched_bytes;
+    u64 submitted;      /* accepted by the ring */
+    u64 lost_ring_full; /* user space did not read fast enough */
+    u64 lost_other;     /* no ring on this CPU, or the packet could not be read */
+};
+
+/* One row per interface, hook and CPU: seen = unmatched + forward.matched + reverse.matched. */
+struct interface_counters {
+    u64 seen;
+    u64 seen_bytes;
+    u64 unmatched;
+    struct direction_counters forward;
+    struct direction_counters reverse;
+};
+
+/* Programs on one interface; a counters row is slot * HOOKS + hook. */
+enum hook {
+    HOOK_FROM_POD = 0,
+    HOOK_TO_POD = 1,
+    HOOKS = 2,
+};

@@ -1,0 +1,175 @@
+"""`bicap capture`: options -> a CaptureSpec -> one running Session."""
+
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capture.cli.groups import GroupedCommand, option
+from capture.errors import SpecError
+from capture.spec import (
+    BUFFER_DEFAULT,
+    PROTOCOLS,
+    SNAPLEN_MAX,
+    CaptureSpec,
+    Direction,
+    Endpoint,
+    Hook,
+    Rule,
+    parse_endpoint,
+    parse_protocol,
+)
+from capture.units import parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from capture.session import Session
+
+WHERE, WHAT, HOW_MUCH, OUTPUT = "Where", "What", "How much", "Output"
+
+
+@click.command(cls=GroupedCommand, short_help="Capture both directions of chosen conversations into pcapng.")
+@option(WHERE, "-i", "--interface", "interfaces", multiple=True, metavar="NAME", help="Interface; may be repeated.")
+@option(WHERE, "--netns", metavar="NAME|PATH", help="Network namespace in which the interfaces live.")
+@option(
+    WHERE,
+    "--hook",
+    type=click.Choice([hook.value for hook in Hook]),
+    default=Hook.AUTO.value,
+    show_default=True,
+    help="Where the programs sit.",
+)
+@option(WHAT, "--source", metavar="ENDPOINT", help="IP, IP/len, IP:port, [IPv6]:port or :port.")
+@option(WHAT, "--destination", metavar="ENDPOINT", help="As --source.")
+@option(WHAT, "--protocol", metavar="NAME|NUMBER", help=f"{', '.join(PROTOCOLS)}, any, or a number.")
+@option(
+    WHAT,
+    "--direction",
+    type=click.Choice([direction.value for direction in Direction]),
+    help="From source to destination, back, or both.  [default: both]",
+)
+@option(WHAT, "--bidirectional/--no-bidirectional", default=None, help="--direction both, or forward.")
+@option(
+    HOW_MUCH, "-s", "--snaplen", type=int, default=SNAPLEN_MAX, metavar="BYTES", help="Keep this much of a packet."
+)
+@option(HOW_MUCH, "-c", "--count", type=int, metavar="PACKETS", help="End after writing this many.")
+@option(HOW_MUCH, "--duration", metavar="TIME", help="End after this long: 30s, 5m, 1h.")
+@option(
+    HOW_MUCH,
+    "--buffer",
+    metavar="SIZE",
+    default=f"{BUFFER_DEFAULT >> 20}MiB",
+    show_default=True,
+    help="Memory of all rings together.",
+)
+@option(OUTPUT, "-w", "--write", "output", metavar="FILE", help="pcapng file, or - for a live stream on stdout.")
+@option(OUTPUT, "--dry-run", is_flag=True, help="Print what would be loaded where, and load nothing.")
+@option(OUTPUT, "--stats-interval", metavar="TIME", help="Show counters this often on stderr.")
+@option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the final summary (or the plan) as JSON on stdout.")
+@option(OUTPUT, "--ready-file", metavar="PATH", help="Create this file when packets are being caught.")
+@option(OUTPUT, "-q", "--quiet", is_flag=True, help="No closing report on stderr.")
+def capture(
+    output: str | None,
+    dry_run: bool,
+    stats_interval: str | None,
+    as_json: bool,
+    ready_file: str | None,
+    quiet: bool,
+    **asked: Any,
+) -> None:
+    """Capture both directions of chosen conversations into pcapng.
+
+    Without --source, --destination and --protocol every packet of the interfaces is kept. Ctrl-C ends the
+    capture; the file is then complete and FILE.json beside it holds the accounts.
+    """
+    spec = build_spec(**asked)
+    if as_json and output == "-":
+        raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
+    interval = parse_duration(stats_interval) / 1e9 if stats_interval else None
+    from capture.session import Session, plan_capture
+    from capture.sink.file import open_sink, write_beside
+
+    plan = plan_capture(spec)
+    if dry_run:
+        from capture.cli.show import plan_text
+        from capture.plan import describe
+
+        click.echo(json.dumps(describe(plan), indent=2) if as_json else plan_text(plan))
+        return
+    if output is None:
+        raise SpecError("no output given; name a file with -w, or -w - for a live stream")
+
+    with Session(plan, open_sink(output)) as session:
+        _end_on_signals(session)
+        if ready_file:
+            write_beside(ready_file, "")
+        if not quiet and interval is None:
+            _note(f"capturing on {', '.join(i.name for i in plan.interfaces)}; Ctrl-C ends")
+        if interval is None:
+            session.run()
+        else:
+            from capture.cli.show import LiveCounters
+
+            with LiveCounters(sys.stderr) as live:
+                session.run(live.show, interval)
+    summary = session.summary
+    if output != "-":
+        write_beside(f"{output}.json", json.dumps(summary.as_json(), indent=2) + "\n")
+    if not quiet:
+        for line in summary.lines():
+            _note(line)
+    if as_json:
+        click.echo(json.dumps(summary.as_json()))
+
+
+def build_spec(
+    *,
+    interfaces: tuple[str, ...],
+    netns: str | None,
+    hook: str,
+    source: str | None,
+    destination: str | None,
+    protocol: str | None,
+    direction: str | None,
+    bidirectional: bool | None,
+    snaplen: int,
+    count: int | None,
+    duration: str | None,
+    buffer: str,
+) -> CaptureSpec:
+    """The words of the command line as a spec. Raises SpecError."""
+    rule = Rule(
+        parse_endpoint(source, "--source") if source is not None else Endpoint(),
+        parse_endpoint(destination, "--destination") if destination is not None else Endpoint(),
+        parse_protocol(protocol) if protocol is not None else None,
+    )
+    return CaptureSpec(
+        interfaces=interfaces,
+        netns=netns,
+        rules=() if rule == Rule() else (rule,),
+        direction=_direction(direction, bidirectional),
+        snaplen=snaplen or SNAPLEN_MAX,
+        count=count,
+        duration_ns=parse_duration(duration) if duration else None,
+        buffer_bytes=parse_size(buffer),
+        hook=Hook(hook),
+    )
+
+
+def _direction(direction: str | None, bidirectional: bool | None) -> Direction:
+    if direction is None:
+        return Direction.FORWARD if bidirectional is False else Direction.BOTH
+    if bidirectional is not None and bidirectional != (direction == Direction.BOTH.value):
+        switch = "--bidirectional" if bidirectional else "--no-bidirectional"
+        raise SpecError(f"--direction {direction} and {switch} contradict each other; give one of them")
+    return Direction(direction)
+
+
+def _end_on_signals(session: "Session") -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: session.stop(f"ended by {signal.Signals(received).name}"))
+
+
+def _note(line: str) -> None:
+    click.echo(f"bicap: {line}", err=True)

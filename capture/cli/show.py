@@ -1,0 +1,101 @@
+"""Plans and running counters -> what a person reads on a terminal."""
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from capture.account import Account, total
+from capture.plan import CapturePlan, describe
+from capture.units import format_size
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from capture.session import Session
+
+
+def plan_text(plan: CapturePlan) -> str:
+    """What --dry-run prints."""
+    facts = describe(plan)
+    lines = []
+    for interface in facts["interfaces"]:
+        lines.append(
+            f"interface {interface['name']} (ifindex {interface['ifindex']}, netns {interface['netns']}): "
+            f"from_pod on {interface['from_pod']}, to_pod on {interface['to_pod']}; the {interface['view']}'s view"
+        )
+    lines.append(f"hook      {facts['hook']}")
+    lines += [f"{way:<9} {text}" for way, text in facts["matches"].items()]
+    lines.append(f"filter    {facts['filter']}")
+    lines.append(f"snaplen   {facts['snaplen']} bytes")
+    fields = ", ".join(f"{name} {kind}" for name, kind in facts["record"]["fields"].items())
+    lines.append(f"record    {facts['record']['bytes']} bytes and the packet: {fields}")
+    rings = facts["rings"]
+    lines.append(
+        f"rings     {len(rings['cpus'])} CPUs x {format_size(rings['bytes_each'])}, reader wakes at "
+        f"{format_size(rings['wake_at'])}"
+    )
+    return "\n".join(lines)
+
+
+class LiveCounters:
+    """Counters of a running capture: a table that stays in place on a terminal, plain lines otherwise."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._live: Live | None = None
+        self._last = (time.monotonic(), 0)
+
+    def __enter__(self) -> "LiveCounters":
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(file=self._stream), auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, session: "Session") -> None:
+        """Show the counters as they are now."""
+        accounts = session.accounts()
+        everything = total(accounts)
+        now, written = time.monotonic(), everything.both.written
+        rate = (written - self._last[1]) / max(now - self._last[0], 1e-9)
+        self._last = (now, written)
+        if self._live is None:
+            both = everything.both
+            self._stream.write(
+                f"seen {everything.seen} matched {both.matched} written {written} "
+                f"({everything.forward.written} forward, {everything.reverse.written} reverse) "
+                f"lost {both.lost_ring_full} rate {rate:.0f} packets/s\n"
+            )
+            self._stream.flush()
+            return
+        names = [interface.name for interface in session.plan.interfaces]
+        self._live.update(_table(names, accounts, rate), refresh=True)
+
+
+def _table(names: list[str], accounts: list[Account], rate: float) -> object:
+    from rich.table import Table
+
+    table = Table(title=f"{rate:,.0f} packets/s written")
+    table.add_column("interface")
+    for column in ("seen", "matched", "forward", "reverse", "bytes", "lost"):
+        table.add_column(column, justify="right")
+    rows = list(zip(names, accounts, strict=True))
+    if len(rows) > 1:
+        rows.append(("all", total(accounts)))
+    for name, account in rows:
+        both = account.both
+        table.add_row(
+            name,
+            f"{account.seen:,}",
+            f"{both.matched:,}",
+            f"{account.forward.written:,}",
+            f"{account.reverse.written:,}",
+            format_size(both.written_bytes),
+            f"{both.lost_ring_full:,}",
+        )
+    return table

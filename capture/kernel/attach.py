@@ -1,0 +1,161 @@
+"""A loaded program -> a packet's way: a tcx link (Linux 6.6), or a filter in a clsact qdisc.
+
+A tcx link dies with its descriptor, so that even SIGKILL leaves nothing behind. A filter stays: its name tells
+whose it is, and the next start takes away those of captures that are no more. Another's filter is never touched.
+"""
+
+import errno
+import os
+import re
+from typing import Protocol
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from capture.errors import AttachError, PrivilegeError, TargetError
+from capture.kernel import syscall
+from capture.kernel.netns import Namespace
+from capture.plan import Interface
+from capture.spec import Hook
+
+INGRESS, EGRESS = "ingress", "egress"
+_TCX = {INGRESS: syscall.BPF_TCX_INGRESS, EGRESS: syscall.BPF_TCX_EGRESS}
+_CLSACT = 0xFFFF0000
+_PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}  # TC_H_MIN_INGRESS, TC_H_MIN_EGRESS
+_ETH_P_ALL_SWAPPED = 0x0300
+_OWNED = re.compile(r"bicap/(\d+)/(\d+)/(\d+)/(qdisc)?")
+
+
+class Attachment(Protocol):
+    """A program in its place, until closed."""
+
+    def close(self) -> None: ...
+
+
+class TcxLink:
+    """A program as the first of an interface's tcx chain."""
+
+    def __init__(self, program: int, interface: Interface, side: str, namespace: Namespace) -> None:
+        try:
+            self._link = namespace.run(lambda: syscall.tcx_attach(program, interface.index, _TCX[side]))
+        except OSError as error:
+            raise _refused(error, interface, side) from None
+
+    def close(self) -> None:
+        os.close(self._link)
+
+
+class ClsactFilter:
+    """A program as a filter of our own, in a clsact qdisc that we make if there is none."""
+
+    def __init__(self, program: int, interface: Interface, side: str, namespace: Namespace) -> None:
+        self._interface, self._side, self._namespace = interface, side, namespace
+        try:
+            namespace.run(lambda: self._attach(program))
+        except NetlinkError as error:
+            raise _refused(OSError(error.code, os.strerror(error.code)), interface, side) from None
+
+    def _attach(self, program: int) -> None:
+        with IPRoute() as netlink:
+            remove_leftovers(netlink, self._interface.index)
+            made = _make_qdisc(netlink, self._interface.index)
+            self._name = _owner() + ("qdisc" if made else "")
+            # Priority 0: the kernel makes a new one before all others, so nobody's filter can be replaced.
+            netlink.tc(
+                "add-filter",
+                "bpf",
+                self._interface.index,
+                handle=1,
+                parent=_PARENTS[self._side],
+                prio=0,
+                protocol=_ETH_P_ALL_SWAPPED,
+                fd=program,
+                name=self._name,
+                direct_action=True,
+            )
+
+    def close(self) -> None:
+        def remove() -> None:
+            with IPRoute() as netlink:
+                _remove(netlink, self._interface.index, self._side, self._name)
+
+        self._namespace.run(remove)
+
+
+def attach(hook: Hook, program: int, interface: Interface, side: str, namespace: Namespace) -> Attachment:
+    """Put a program on one side of an interface. Raises AttachError, TargetError, PrivilegeError."""
+    if hook is Hook.TCX:
+        return TcxLink(program, interface, side, namespace)
+    return ClsactFilter(program, interface, side, namespace)
+
+
+def _refused(error: OSError, interface: Interface, side: str) -> Exception:
+    if error.errno == errno.EPERM:
+        return PrivilegeError(f"attaching to {interface.name} needs root, or CAP_NET_ADMIN")
+    if error.errno == errno.ENODEV:
+        return TargetError(f"interface {interface.name} went away before the capture began")
+    if error.errno == errno.EEXIST:
+        return AttachError(f"{interface.name} has an ingress qdisc, which has no {side} hook; use --hook tcx")
+    return AttachError(f"{interface.name} refuses a program on {side}: {error.strerror}")
+
+
+def _owner() -> str:
+    """This process, for a filter's name: namespace of pids, pid, and when it started (pids come again)."""
+    pid = os.getpid()
+    return f"bicap/{os.stat('/proc/self/ns/pid').st_ino}/{pid}/{_started(pid)}/"
+
+
+def _started(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return int(stat.read().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _is_leftover(name: str) -> bool:
+    owner = _OWNED.fullmatch(name)
+    if owner is None or int(owner[1]) != os.stat("/proc/self/ns/pid").st_ino:
+        return False
+    return _started(int(owner[2])) != int(owner[3])
+
+
+def _make_qdisc(netlink: IPRoute, index: int) -> bool:
+    """Whether the clsact qdisc is ours: made now, or before for the other side."""
+    if any(q.get_attr("TCA_KIND") == "clsact" for q in netlink.get_qdiscs(index)):
+        ours = _owner() + "qdisc"
+        return any(name == ours for side in _PARENTS for name, _, _ in _filters(netlink, index, side))
+    netlink.tc("add", "clsact", index)
+    return True
+
+
+def _filters(netlink: IPRoute, index: int, side: str) -> list[tuple[str, int, int]]:
+    """(name, priority and protocol, handle) of the bpf filters on one side."""
+    found = []
+    for message in netlink.get_filters(index, parent=_PARENTS[side]):
+        options = message.get_attr("TCA_OPTIONS")
+        name = options.get_attr("TCA_BPF_NAME") if message.get_attr("TCA_KIND") == "bpf" and options else None
+        if name:
+            found.append((str(name), int(message["info"]), int(message["handle"])))
+    return found
+
+
+def _remove(netlink: IPRoute, index: int, side: str, name: str) -> None:
+    """Take a filter of ours away, and the qdisc if we made it and nobody uses it."""
+    try:
+        for found, info, handle in _filters(netlink, index, side):
+            if found == name:
+                netlink.tc("del-filter", "bpf", index, handle=handle, info=info, parent=_PARENTS[side])
+        if name.endswith("qdisc") and not any(netlink.get_filters(index, parent=p) for p in _PARENTS.values()):
+            netlink.tc("del", "clsact", index)
+    except NetlinkError as error:
+        if error.code not in (errno.ENODEV, errno.ENOENT, errno.EINVAL):  # the interface went, and all with it
+            raise
+
+
+def remove_leftovers(netlink: IPRoute, index: int) -> None:
+    """Take away what captures left that were killed."""
+    for side in _PARENTS:
+        for name, _, _ in _filters(netlink, index, side):
+            if _is_leftover(name):
+                _remove(netlink, index, side, name)

@@ -1,0 +1,142 @@
+"""bpf/capture.c and a plan's filter.h -> programs in the kernel, one per interface and side.
+
+bcc compiles the text and makes the maps; the instructions are loaded here, so that the verifier's log is ours
+and each interface gets its slot put into the code.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from capture.errors import CompileError, MissingBccError, PrivilegeError, VerifierError
+from capture.kernel import syscall
+from capture.stream.layout import BPF_FOLDER
+
+SLOT_PLACEHOLDER = 0x5107A51075107A51
+"""The constant in bpf/maps.h that the loader replaces."""
+_LD_IMM64 = 0x18
+_INCLUDE = re.compile(r'^#include "(.+)"$')
+_LOG_SIZE = 16 << 20
+
+
+def import_bcc() -> Any:
+    """The bcc module of iovisor. Raises MissingBccError, also for PyPI's unrelated package of that name."""
+    remedy = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
+    try:
+        import bcc
+    except ImportError as error:
+        raise MissingBccError(f"bcc is not installed ({error}); {remedy}") from None
+    if not hasattr(bcc, "BPF"):
+        raise MissingBccError(f"the package bcc in {bcc.__path__[0]} is PyPI's, an unrelated project; {remedy}")
+    return bcc
+
+
+def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOLDER) -> str:
+    """A C file and its quoted includes as one text, with #line so that errors name the right file."""
+    lines = [f'#line 1 "bpf/{name}"']
+    for number, line in enumerate((folder / name).read_text().splitlines(), start=2):
+        include = _INCLUDE.match(line)
+        if include is None:
+            lines.append(line)
+        elif include[1] in generated:
+            lines += [f'#line 1 "{include[1]} (generated)"', generated[include[1]], f'#line {number} "bpf/{name}"']
+        else:
+            lines += [join_sources(include[1], generated, folder), f'#line {number} "bpf/{name}"']
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _compiler_output() -> Iterator[Any]:
+    """What clang prints on descriptor 2, into a file instead."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield log
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+class Module:
+    """A compiled text: its maps (made), and its programs (not yet loaded)."""
+
+    def __init__(self, filter_header: str, defines: Mapping[str, int]) -> None:
+        bcc = import_bcc()
+        os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
+        text = join_sources("capture.c", {"filter.h": filter_header})
+        flags = [f"-D{name}={value}" for name, value in defines.items()]
+        with _compiler_output() as log:
+            try:
+                self._bpf = bcc.BPF(text=text, cflags=[*flags, "-Wno-macro-redefined"])
+            except Exception as error:
+                log.seek(0)
+                raise _compile_error(error, log.read()) from None
+        self._library = bcc.libbcc.lib
+
+    def map_fd(self, name: str) -> int:
+        """The descriptor of a map."""
+        return int(self._bpf[name].map_fd)
+
+    def instructions(self, entry: str) -> bytes:
+        """A program as compiled, with the maps' descriptors in it."""
+        import ctypes
+
+        start = self._library.bpf_function_start(self._bpf.module, entry.encode())
+        return ctypes.string_at(start, self._library.bpf_function_size(self._bpf.module, entry.encode()))
+
+    def load(self, entry: str, slot: int) -> int:
+        """Load a program for one interface; its descriptor. Raises VerifierError, PrivilegeError."""
+        code = with_slot(self.instructions(entry), slot)
+        try:
+            return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0)
+        except PermissionError:
+            raise PrivilegeError("loading a program needs root, or CAP_BPF and CAP_NET_ADMIN") from None
+        except OSError:
+            pass  # again, for the log: asking for it always would slow every start
+        try:
+            return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0, _LOG_SIZE)
+        except OSError as error:
+            log = str(error.filename or "")
+            raise VerifierError(f"the kernel rejects {entry}: {_verdict(log) or error.strerror}", log) from None
+
+    def close(self) -> None:
+        """Give the maps back; loaded programs keep those they use."""
+        self._bpf.cleanup()
+
+
+def with_slot(instructions: bytes, slot: int) -> bytes:
+    """Put the slot in place of SLOT_PLACEHOLDER, in every 64-bit load of it."""
+    code = bytearray(instructions)
+    low, high = SLOT_PLACEHOLDER & 0xFFFFFFFF, SLOT_PLACEHOLDER >> 32
+    found = 0
+    for at in range(0, len(code) - 8, 8):
+        if code[at] != _LD_IMM64:
+            continue
+        words = [int.from_bytes(code[at + i : at + i + 4], sys.byteorder) for i in (4, 12)]
+        if words == [low, high]:
+            code[at + 4 : at + 8] = slot.to_bytes(4, sys.byteorder)
+            code[at + 12 : at + 16] = bytes(4)
+            found += 1
+    if not found:
+        raise CompileError("bug: the compiled program has no place for the interface's slot")
+    return bytes(code)
+
+
+def _compile_error(error: Exception, log: str) -> CompileError | PrivilegeError:
+    first = next((line for line in log.splitlines() if "error:" in line), "")
+    if not first and os.geteuid() != 0:
+        return PrivilegeError("making maps needs root, or CAP_BPF")
+    return CompileError(f"clang rejects the program: {first or error}", log)
+
+
+def _verdict(log: str) -> str:
+    """The line that says why: the last one before the statistics."""
+    lines = [line for line in log.splitlines() if line and not line.startswith(("processed ", "verification time"))]
+    return lines[-1] if lines else ""

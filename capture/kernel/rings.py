@@ -1,0 +1,77 @@
+"""Perf events -> one range of memory with every CPU's ring in it, which arrays can view and loops can read.
+
+Each ring is a control page and a power of two of data; the data is read-only to us. The reader is woken by
+bytes, not by events: one wake-up per packet costs the sender microseconds.
+"""
+
+import ctypes
+import os
+import select
+
+import numpy as np
+
+from capture.errors import KernelError
+from capture.kernel import syscall
+from capture.stream.layout import Words
+from capture.stream.merge import Longs
+
+
+class Rings:
+    """The rings of the online CPUs, their memory, and the descriptors to wait on."""
+
+    def __init__(self, cpus: tuple[int, ...], ring_bytes: int, watermark: int, map_fd: int) -> None:
+        self.page = os.sysconf("SC_PAGESIZE")
+        self.stride = self.page + ring_bytes
+        self._length = self.stride * len(cpus)
+        self._events: list[int] = []
+        self._address = syscall.mmap(
+            0,
+            self._length,
+            syscall.PROT_NONE,
+            syscall.MAP_PRIVATE | syscall.MAP_ANONYMOUS | syscall.MAP_NORESERVE,
+            -1,
+        )
+        self._poll = select.epoll()
+        try:
+            for position, cpu in enumerate(cpus):
+                self._map(position, cpu, watermark, map_fd)
+        except OSError as error:
+            self.close()
+            raise KernelError(
+                f"no ring of {ring_bytes >> 10} KiB for CPU {cpu}: {error.strerror}; try a smaller --buffer, or "
+                "raise kernel.perf_event_mlock_kb"
+            ) from None
+        memory = memoryview((ctypes.c_uint8 * self._length).from_address(self._address))
+        self.words: Words = np.frombuffer(memory, np.uint32)
+        self.longs: Longs = np.frombuffer(memory, np.int64)
+
+    def _map(self, position: int, cpu: int, watermark: int, map_fd: int) -> None:
+        event = syscall.open_output_event(cpu, watermark)
+        self._events.append(event)
+        syscall.mmap(
+            self._address + position * self.stride,
+            self.stride,
+            syscall.PROT_READ | syscall.PROT_WRITE,
+            syscall.MAP_SHARED | syscall.MAP_FIXED,
+            event,
+        )
+        syscall.map_update(map_fd, cpu, event.to_bytes(4, "little"))
+        self._poll.register(event, select.EPOLLIN)
+
+    def watch(self, descriptor: int) -> None:
+        """Let `wait` return also when this descriptor can be read."""
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def wait(self, seconds: float) -> list[int]:
+        """Sleep until a ring passed its watermark, a watched descriptor is ready, or time is over."""
+        return [descriptor for descriptor, _ in self._poll.poll(max(seconds, 0))]
+
+    def close(self) -> None:
+        """Unmap and close. The arrays must not be touched afterwards."""
+        self._poll.close()
+        for event in self._events:
+            os.close(event)
+        self._events.clear()
+        if self._length:
+            syscall.munmap(self._address, self._length)
+            self._length = 0

@@ -1,0 +1,172 @@
+"""The system calls Python has no door for: bpf(2), perf_event_open(2), membarrier(2), setns(2), mmap(2).
+
+Each function takes plain values and raises OSError with the kernel's errno. Numbers: the kernel's
+include/uapi/linux/bpf.h and perf_event.h, in their order and by their names.
+"""
+
+import ctypes
+import os
+import platform
+import struct
+from typing import NamedTuple
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.syscall.restype = ctypes.c_long
+
+# arch/x86/entry/syscalls/syscall_64.tbl, and include/uapi/asm-generic/unistd.h for the others.
+_X86_64 = platform.machine() == "x86_64"
+_NR_BPF = 321 if _X86_64 else 280
+_NR_PERF_EVENT_OPEN = 298 if _X86_64 else 241
+_NR_MEMBARRIER = 324 if _X86_64 else 283
+
+BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 1, 2, 3
+BPF_PROG_LOAD, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD = 5, 10, 15
+BPF_LINK_CREATE, BPF_ENABLE_STATS = 28, 32
+BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
+BPF_TCX_INGRESS, BPF_TCX_EGRESS = 46, 47
+BPF_F_BEFORE = 1 << 3
+BPF_STATS_RUN_TIME = 0
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    # A zero tail of any length is a valid attribute of every command (bpf_check_uarg_tail_zero).
+    buffer = ctypes.create_string_buffer(attributes, max(len(attributes), 144))
+    return _checked(_libc.syscall(_NR_BPF, command, buffer, ctypes.c_uint(len(buffer))))
+
+
+def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+    return ctypes.addressof(buffer)
+
+
+def prog_load(kind: int, instructions: bytes, name: str, attach_type: int, log_size: int = 0) -> int:
+    """Load a program; its descriptor. With `log_size`, OSError's filename holds the verifier's log."""
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_text = ctypes.create_string_buffer(b"GPL")
+    log = ctypes.create_string_buffer(log_size) if log_size else None
+    attributes = struct.pack(
+        "=IIQQIIQII16sII",
+        kind,
+        len(instructions) // 8,
+        _address(code),
+        _address(license_text),
+        1 if log else 0,
+        log_size,
+        _address(log) if log else 0,
+        0,  # kern_version
+        0,  # prog_flags
+        name.encode()[:15],
+        0,  # prog_ifindex
+        attach_type,
+    )
+    try:
+        return _bpf(BPF_PROG_LOAD, attributes)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, log.value.decode(errors="replace") if log else "") from None
+
+
+def tcx_attach(program: int, ifindex: int, attach_type: int) -> int:
+    """Link a program as the first of an interface's tcx chain; the link's descriptor holds it there."""
+    return _bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, ifindex, attach_type, BPF_F_BEFORE))
+
+
+def map_lookup(map_fd: int, key: int, value: ctypes.Array[ctypes.c_char]) -> None:
+    """Copy the value under a 32-bit key into `value` (of a per-CPU map: one copy per possible CPU)."""
+    key_buffer = ctypes.create_string_buffer(struct.pack("=I", key), 4)
+    _bpf(BPF_MAP_LOOKUP_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), _address(value), 0))
+
+
+def map_update(map_fd: int, key: int, value: bytes) -> None:
+    """Set the value under a 32-bit key."""
+    key_buffer = ctypes.create_string_buffer(struct.pack("=I", key), 4)
+    buffer = ctypes.create_string_buffer(value, len(value))
+    _bpf(BPF_MAP_UPDATE_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), _address(buffer), 0))
+
+
+def enable_run_time_stats() -> int:
+    """Let the kernel time all programs while the returned descriptor is open (since 5.8)."""
+    return _bpf(BPF_ENABLE_STATS, struct.pack("=I", BPF_STATS_RUN_TIME))
+
+
+class ProgramStats(NamedTuple):
+    """What the kernel counted while run-time statistics were on."""
+
+    run_time_ns: int
+    runs: int
+    instructions: int
+
+
+def prog_stats(program: int) -> ProgramStats:
+    """Run-time statistics of a loaded program (struct bpf_prog_info)."""
+    info = ctypes.create_string_buffer(256)
+    _bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, len(info), _address(info)))
+    run_time, runs = struct.unpack_from("=QQ", info, 192)
+    (verified,) = struct.unpack_from("=I", info, 216)
+    return ProgramStats(run_time, runs, verified)
+
+
+class TestRun(NamedTuple):
+    """The answer of BPF_PROG_TEST_RUN."""
+
+    verdict: int
+    duration_ns: int
+
+
+def prog_test_run(program: int, packet: bytes, repeat: int = 1) -> TestRun:
+    """Run a tc program on one packet (at least 14 bytes); the verdict and the mean time of a run."""
+    data = ctypes.create_string_buffer(packet, len(packet))
+    attributes = bytearray(struct.pack("=IIIIQQII", program, 0, len(packet), 0, _address(data), 0, repeat, 0))
+    buffer = ctypes.create_string_buffer(bytes(attributes), 144)
+    _checked(_libc.syscall(_NR_BPF, BPF_PROG_TEST_RUN, buffer, ctypes.c_uint(len(buffer))))
+    verdict, _, _, _, _, _, duration = struct.unpack_from("=IIIQQII", buffer, 4)
+    return TestRun(verdict, duration)
+
+
+def open_output_event(cpu: int, watermark: int) -> int:
+    """A perf event that collects one CPU's bpf_perf_event_output, waking its reader every `watermark` bytes."""
+    kind_software, config_bpf_output, sample_raw = 1, 10, 1 << 10
+    flag_watermark = 1 << 14
+    attributes = struct.pack(
+        "=IIQQQQQII", kind_software, 128, config_bpf_output, 1, sample_raw, 0, flag_watermark, watermark, 0
+    )
+    buffer = ctypes.create_string_buffer(attributes, 128)
+    flag_cloexec = 8
+    return _checked(_libc.syscall(_NR_PERF_EVENT_OPEN, buffer, -1, cpu, -1, flag_cloexec))
+
+
+def wait_for_programs() -> None:
+    """Return when every program that was running has ended: MEMBARRIER_CMD_GLOBAL is synchronize_rcu()."""
+    membarrier_cmd_global = 1
+    _checked(_libc.syscall(_NR_MEMBARRIER, membarrier_cmd_global, 0, 0))
+
+
+def setns(descriptor: int) -> None:
+    """Move the calling thread into a network namespace."""
+    clone_newnet = 0x40000000
+    _checked(_libc.setns(descriptor, clone_newnet))
+
+
+PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
+MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
+
+
+def mmap(address: int, length: int, protection: int, flags: int, descriptor: int) -> int:
+    """Map memory where MAP_FIXED says; the address. Python's mmap module cannot choose it."""
+    result = _libc.mmap(address, length, protection, flags, descriptor, 0)
+    if result is None or result == ctypes.c_void_p(-1).value:
+        _checked(-1)
+    return int(result)
+
+
+def munmap(address: int, length: int) -> None:
+    """Give the mapping back."""
+    _checked(_libc.munmap(address, length))

@@ -1,0 +1,132 @@
+"""Section, interface, name and statistics blocks -> bytes (draft-ietf-opsawg-pcapng, section 4).
+
+Enhanced Packet Blocks are written by stream.merge. Options always end with opt_endofopt, padding is zero, and
+every interface of a file has one link type and one snaplen, because libpcap stops reading otherwise.
+"""
+
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+SECTION_HEADER, INTERFACE_DESCRIPTION, NAME_RESOLUTION, INTERFACE_STATISTICS = 0x0A0D0D0A, 1, 4, 5
+BYTE_ORDER_MAGIC = 0x1A2B3C4D
+LINKTYPE_ETHERNET = 1
+SNAPLEN = 262_144
+"""What every interface block says, whatever was cut: the largest that readers accept."""
+NANOSECONDS = 9
+
+_BYTE_ORDER = "<" if sys.byteorder == "little" else ">"
+_OPTION_LIMIT = 65_535
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _option(code: int, value: bytes | str | None) -> bytes:
+    if value is None or value in {"", b""}:
+        return b""
+    data = value.encode("utf-8", "replace") if isinstance(value, str) else value
+    if len(data) > _OPTION_LIMIT:
+        data = data[:_OPTION_LIMIT].decode("utf-8", "ignore").encode()
+    return struct.pack(_BYTE_ORDER + "HH", code, len(data)) + _padded(data)
+
+
+def _options(*options: bytes) -> bytes:
+    joined = b"".join(options)
+    return joined + bytes(4) if joined else b""
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = struct.pack(_BYTE_ORDER + "I", len(body) + 12)
+    return struct.pack(_BYTE_ORDER + "I", kind) + length + body + length
+
+
+def section_header(*, hardware: str, os: str, application: str, comment: str) -> bytes:
+    """The block a file begins with; the section's length is left open (-1)."""
+    fixed = struct.pack(_BYTE_ORDER + "IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
+    options = (_option(1, comment), _option(2, hardware), _option(3, os), _option(4, application))
+    return _block(SECTION_HEADER, fixed + _options(*options))
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceBlock:
+    """What an interface block says; `name` is unique in the file, `filter` a tcpdump expression."""
+
+    name: str
+    description: str = ""
+    filter: str = ""
+    os: str = ""
+    mac: bytes = b""
+
+    def encode(self) -> bytes:
+        """The Interface Description Block."""
+        fixed = struct.pack(_BYTE_ORDER + "HHI", LINKTYPE_ETHERNET, 0, SNAPLEN)
+        return _block(
+            INTERFACE_DESCRIPTION,
+            fixed
+            + _options(
+                _option(2, self.name),
+                _option(3, self.description),
+                _option(6, self.mac if len(self.mac) == 6 else None),
+                _option(9, bytes([NANOSECONDS])),
+                _option(11, b"\0" + self.filter.encode() if self.filter else None),
+                _option(12, self.os),
+            ),
+        )
+
+
+def interfaces(blocks: Sequence[InterfaceBlock]) -> bytes:
+    """Interface blocks in the order of their ids."""
+    return b"".join(block.encode() for block in blocks)
+
+
+def names(addresses: Mapping[IPv4Address | IPv6Address, str]) -> bytes:
+    """A Name Resolution Block, one name per address; nothing where there are no names."""
+    if not addresses:
+        return b""
+    records = []
+    for address, name in addresses.items():
+        value = address.packed + name.encode("utf-8", "replace") + b"\0"
+        records.append(struct.pack(_BYTE_ORDER + "HH", 1 if address.version == 4 else 2, len(value)) + _padded(value))
+    return _block(NAME_RESOLUTION, b"".join(records) + bytes(4))
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceStatistics:
+    """One interface's account: wall-clock nanoseconds, and packets."""
+
+    interface: int
+    start_ns: int
+    end_ns: int
+    received: int
+    accepted: int
+    dropped: int
+    delivered: int
+
+    def encode(self) -> bytes:
+        """The Interface Statistics Block; Wireshark shows drops only from isb_ifdrop."""
+
+        def count(code: int, value: int) -> bytes:
+            return _option(code, struct.pack(_BYTE_ORDER + "Q", value))
+
+        return _block(
+            INTERFACE_STATISTICS,
+            struct.pack(_BYTE_ORDER + "I", self.interface)
+            + _time(self.end_ns)
+            + _options(
+                _option(2, _time(self.start_ns)),
+                _option(3, _time(self.end_ns)),
+                count(4, self.received),
+                count(5, self.dropped),
+                count(6, self.accepted),
+                count(8, self.delivered),
+            ),
+        )
+
+
+def _time(nanoseconds: int) -> bytes:
+    """Two words, the high one first, whatever the byte order."""
+    return struct.pack(_BYTE_ORDER + "II", nanoseconds >> 32, nanoseconds & 0xFFFFFFFF)

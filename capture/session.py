@@ -1,0 +1,319 @@
+"""A plan -> a running capture: loads, attaches, drains, and ends with a complete file and exact accounts.
+
+    with Session(plan, open_sink("out.pcapng")) as session:
+        session.run()
+    print(session.summary.total)
+
+This is the one place that is a list of steps. It owns the lifetime of everything: programs, rings, namespaces.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+import numpy as np
+
+from capture.account import Account, DirectionAccount
+from capture.errors import SinkError
+from capture.kernel import syscall
+from capture.kernel.attach import EGRESS, INGRESS, attach
+from capture.kernel.cost import KernelCost
+from capture.kernel.counters import Counters, online_cpus
+from capture.kernel.features import choose_hook
+from capture.kernel.links import LinkWatch, find_interfaces
+from capture.kernel.netns import Namespace
+from capture.kernel.program import Module
+from capture.kernel.rings import Rings
+from capture.kernel.wallclock import clock_state, offset_samples
+from capture.pcapng import blocks
+from capture.plan import CapturePlan, PlannedInterface, make_plan
+from capture.sink.file import ReaderGoneError, Sink
+from capture.spec import CaptureSpec
+from capture.stream import merge
+from capture.stream.clock import Rounds, WallClock, wall_offset
+from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, RecordFlag
+from capture.summary import Summary
+
+BATCH_BYTES = 1 << 20
+IDLE_SECONDS = 0.2
+"""A live reader waits at most this long for a packet that wakes nobody."""
+UNSETTLED_SECONDS = 0.02
+"""Until the next round when a ring holds records that were too young to be final."""
+CLOCK_SECONDS = 1.0
+NO_LIMIT = 1 << 62
+
+
+def plan_capture(spec: CaptureSpec) -> CapturePlan:
+    """Look up what the spec names and plan its capture. Raises TargetError, SpecError, PrivilegeError."""
+    namespace = Namespace(spec.netns)
+    try:
+        found = find_interfaces(spec.interfaces, namespace)
+    finally:
+        namespace.close()
+    return make_plan(spec, found, choose_hook(spec.hook), online_cpus())
+
+
+class Session:
+    """A capture, running between `__enter__` and `__exit__`; `summary` is there afterwards."""
+
+    summary: Summary
+
+    def __init__(self, plan: CapturePlan, sink: Sink) -> None:
+        self.plan, self._sink = plan, sink
+        self._stack = contextlib.ExitStack()
+        self._attached = contextlib.ExitStack()
+        self._end_reason: str | None = None
+        self._failure: SinkError | None = None
+        self._rounds = Rounds()
+        slots = len(plan.interfaces)
+        self._tallies = np.zeros((slots, merge.FLAG_SETS, 3), np.int64)
+        self._unwritten = np.zeros_like(self._tallies)
+        self._state = np.zeros(merge.STATE_SLOTS, np.int64)
+        self._state[merge.PACKETS_LEFT] = plan.spec.count or NO_LIMIT
+        self._batch = np.empty(BATCH_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stack.callback(os.close, self._wake)
+
+    def __enter__(self) -> "Session":
+        try:
+            self._start()
+        except BaseException:
+            self._attached.close()
+            self._stack.close()
+            self._sink.close()
+            raise
+        return self
+
+    def _start(self) -> None:
+        plan, stack = self.plan, self._stack
+        merge.compiled()
+        self._namespace = Namespace(plan.spec.netns)
+        stack.callback(self._namespace.close)
+        module = Module(plan.filter_header, {"SNAPLEN": plan.spec.snaplen, "ROWS": plan.rows})
+        stack.callback(module.close)
+        self._rings = Rings(plan.cpus, plan.ring_bytes, plan.watermark, module.map_fd("rings"))
+        stack.callback(self._rings.close)
+        self._heads = np.zeros(len(plan.cpus), np.int64)
+        self._counters = Counters(module.map_fd("accounts"), plan.rows)
+        self._links = LinkWatch(self._namespace)
+        stack.callback(self._links.close)
+        self._rings.watch(self._links.fileno())
+        self._rings.watch(self._wake)
+
+        self._clock = WallClock(wall_offset(offset_samples()))
+        self._clock_state = clock_state()
+        self._started_ns = time.monotonic_ns()
+        self._cpu_ns = time.process_time_ns()
+        self._sink.write(self._file_header())
+
+        self._programs: list[int] = []
+        for interface in plan.interfaces:
+            self._attach(module, interface)
+        self._cost = KernelCost(self._programs)
+        stack.callback(self._cost.stop)
+        self._present = {interface.interface.key for interface in plan.interfaces}
+
+    def _attach(self, module: Module, planned: PlannedInterface) -> None:
+        from_pod, to_pod = (INGRESS, EGRESS) if planned.from_pod_is_ingress else (EGRESS, INGRESS)
+        for entry, side in (("from_pod", from_pod), ("to_pod", to_pod)):
+            program = module.load(entry, planned.slot)
+            self._stack.callback(os.close, program)
+            self._programs.append(program)
+            place = attach(self.plan.hook, program, planned.interface, side, self._namespace)
+            self._attached.callback(place.close)
+
+    def _file_header(self) -> bytes:
+        system = f"{platform.system()} {platform.release()}"
+        comment = {
+            "bicap": version("bicap"),
+            "spec": self.plan.spec.as_json(),
+            "clock": {"state": self._clock_state, "wall_minus_monotonic_ns": self._clock.offset_ns},
+        }
+        header = blocks.section_header(
+            hardware=platform.machine(),
+            os=system,
+            application=f"bicap {version('bicap')}",
+            comment=json.dumps(comment),
+        )
+        return header + blocks.interfaces(
+            [
+                blocks.InterfaceBlock(i.name, i.description, self.plan.expression, system, i.interface.mac)
+                for i in self.plan.interfaces
+            ]
+        )
+
+    def stop(self, reason: str) -> None:
+        """End the capture; may be called from a signal handler or another thread."""
+        if self._end_reason is None:
+            self._end_reason = reason
+        os.eventfd_write(self._wake, 1)
+
+    def run(self, on_tick: Callable[["Session"], None] | None = None, interval: float = 1.0) -> None:
+        """Capture until a limit, an error of the output, the end of all interfaces, or `stop`."""
+        duration = self.plan.spec.duration_ns
+        deadline = self._started_ns + duration if duration else None
+        next_clock = next_tick = time.monotonic_ns()
+        waiting = 0
+        while self._end_reason is None:
+            now = time.monotonic_ns()
+            if deadline is not None and now >= deadline:
+                self.stop("duration reached")
+                break
+            if waiting < self.plan.watermark // 2:
+                pause = UNSETTLED_SECONDS if waiting else IDLE_SECONDS
+                if deadline is not None:
+                    pause = min(pause, (deadline - now) / 1e9)
+                if self._links.fileno() in self._rings.wait(pause):
+                    self._forget_deleted()
+            waiting = self._round()
+            now = time.monotonic_ns()
+            if now >= next_clock:
+                self._clock.measured(wall_offset(offset_samples()), now)
+                self._cost.tick(now, bool(self._tallies.any()))
+                next_clock = now + int(CLOCK_SECONDS * 1e9)
+            if on_tick is not None and now >= next_tick:
+                on_tick(self)
+                next_tick = now + int(interval * 1e9)
+
+    def _forget_deleted(self) -> None:
+        for index in self._links.deleted():
+            self._present.discard((self._links.netns, index))
+        if not self._present:
+            names = ", ".join(interface.name for interface in self.plan.interfaces)
+            self.stop(f"interface {names} was deleted")
+
+    def _round(self) -> int:
+        """Write what is final, at most one batch; the bytes that were waiting in the fullest ring before."""
+        merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
+        self._merge(self._rounds.final_before(time.monotonic_ns()))
+        return merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
+
+    def _merge(self, final_ns: int) -> int:
+        """Move one batch from the rings to the sink; the number of words."""
+        before = self._tallies.copy()
+        rings = self._rings
+        words = merge.merge(
+            rings.words,
+            rings.longs,
+            rings.stride,
+            rings.page,
+            self._heads,
+            final_ns,
+            self._clock.offset_ns,
+            self._batch,
+            self._state,
+            self._tallies,
+        )
+        if words and self._failure is None:
+            try:
+                self._sink.write(memoryview(self._batch[:words]).cast("B"))
+            except SinkError as error:
+                self._failure = error
+                self.stop(str(error))
+        if self._failure is not None:
+            self._unwritten += self._tallies - before
+        if self._state[merge.PACKETS_LEFT] == 0:
+            self.stop("count reached")
+        return words
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        try:
+            self._finish(None if error is None else f"ended by {kind.__name__ if kind else error}")
+        finally:
+            self._stack.close()
+            self._sink.close()
+        if self._failure is not None and not isinstance(self._failure, ReaderGoneError) and error is None:
+            raise self._failure
+
+    def _finish(self, trouble: str | None) -> None:
+        """Detach, wait for programs that still run, drain, and complete the file."""
+        self._attached.close()
+        syscall.wait_for_programs()
+        merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
+        while self._merge(merge.NEVER):
+            pass
+        ended_ns = time.monotonic_ns()
+        accounts = self.accounts()
+        statistics = b"".join(
+            blocks.InterfaceStatistics(
+                interface=slot,
+                start_ns=self._started_ns + self._clock.offset_ns,
+                end_ns=ended_ns + self._clock.offset_ns,
+                received=account.seen,
+                accepted=account.both.matched,
+                dropped=account.both.lost,
+                delivered=account.both.written,
+            ).encode()
+            for slot, account in enumerate(accounts)
+        )
+        self._sink.finish()
+        complete = not isinstance(self._failure, ReaderGoneError)
+        if complete:
+            try:
+                self._sink.write(statistics)
+            except SinkError as error:
+                complete, self._failure = False, self._failure or error
+        self.summary = Summary(
+            plan=self.plan,
+            version=version("bicap"),
+            output=self._sink.name,
+            output_bytes=self._sink.bytes_written,
+            complete=complete,
+            end_reason=trouble or self._end_reason or "stopped",
+            started_ns=self._started_ns + self._clock.offset_ns,
+            ended_ns=ended_ns + self._clock.offset_ns,
+            accounts=accounts,
+            inbound=self._view(RecordFlag["INBOUND"]),
+            outbound=self._view(RecordFlag["OUTBOUND"]),
+            clock=self._clock_state,
+            clock_steps=self._clock.steps,
+            late=int(self._state[merge.LATE]),
+            late_most_ns=int(self._state[merge.LATE_MOST_NS]),
+            process_cpu_ns=time.process_time_ns() - self._cpu_ns,
+            kernel_ns_per_packet=self._cost.ns_per_packet(),
+        )
+        for account in accounts:
+            account.check()
+
+    def accounts(self) -> list[Account]:
+        """A snapshot per interface. While packets flow, what is still in the rings shows as lost_other."""
+        rows = self._counters.read()
+        found = []
+        for slot in range(len(self.plan.interfaces)):
+            hooks = [rows[slot * HOOKS + hook] for hook in (HOOK_FROM_POD, HOOK_TO_POD)]
+            found.append(
+                Account(
+                    seen=sum(int(row["seen"]) for row in hooks),
+                    seen_bytes=sum(int(row["seen_bytes"]) for row in hooks),
+                    unmatched=sum(int(row["unmatched"]) for row in hooks),
+                    forward=self._direction([row["forward"] for row in hooks], slot, 0),
+                    reverse=self._direction([row["reverse"] for row in hooks], slot, int(RecordFlag["REVERSE"])),
+                )
+            )
+        return found
+
+    def _direction(self, rows: list[np.void], slot: int, reverse: int) -> DirectionAccount:
+        flags = [reverse | RecordFlag["INBOUND"], reverse | RecordFlag["OUTBOUND"]]
+        tallied, size, over = (int(n) for n in self._tallies[slot, flags].sum(axis=0))
+        unwritten, unwritten_size, _ = (int(n) for n in self._unwritten[slot, flags].sum(axis=0))
+        count = {name: sum(int(row[name]) for row in rows) for name in rows[0].dtype.names or ()}
+        unread = count["submitted"] - tallied - over
+        return DirectionAccount(
+            matched=count["matched"],
+            matched_bytes=count["matched_bytes"],
+            written=tallied - unwritten,
+            written_bytes=size - unwritten_size,
+            over_limit=over,
+            lost_ring_full=count["lost_ring_full"],
+            lost_other=count["lost_other"] + unread,
+            lost_writing=unwritten,
+        )
+
+    def _view(self, side: int) -> DirectionAccount:
+        flags = [side, side | int(RecordFlag["REVERSE"])]
+        count, size, _ = (int(n) for n in (self._tallies - self._unwritten)[:, flags].sum(axis=(0, 1)))
+        return DirectionAccount(written=count, written_bytes=size)

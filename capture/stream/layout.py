@@ -1,0 +1,56 @@
+"""bpf/record.h -> numpy dtypes and enums: the one source of what kernel and user space share.
+
+The header is kept to plain structs of u8..u64, structs of those, and enums with explicit values, so a page of
+parsing reads it. The C compiler's layout of such structs is numpy's `align=True`.
+"""
+
+import re
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BPF_FOLDER = Path(__file__).resolve().parent.parent / "bpf"
+
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_STRUCT = re.compile(r"struct (\w+) \{(.*?)\};", re.DOTALL)
+_ENUM = re.compile(r"enum (\w+) \{(.*?)\};", re.DOTALL)
+_FIELD = re.compile(r"(?:struct )?(\w+) (\w+);")
+_SCALARS = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64}
+
+
+def parse_structs(header: str) -> dict[str, np.dtype[Any]]:
+    """Struct name -> dtype, in the order of the header; a struct may hold earlier ones."""
+    known: dict[str, Any] = dict(_SCALARS)
+    for name, body in _STRUCT.findall(_COMMENT.sub("", header)):
+        fields = [(field, known[kind]) for kind, field in _FIELD.findall(body)]
+        known[name] = np.dtype(fields, align=True)
+    return {name: dtype for name, dtype in known.items() if name not in _SCALARS}
+
+
+def parse_enums(header: str) -> dict[str, dict[str, int]]:
+    """Enum name -> its constants."""
+    text = _COMMENT.sub("", header)
+    return {name: {k: int(v) for k, v in re.findall(r"(\w+) = (\d+)", body)} for name, body in _ENUM.findall(text)}
+
+
+_header = (BPF_FOLDER / "record.h").read_text()
+_structs = parse_structs(_header)
+_enums = parse_enums(_header)
+
+PACKET_RECORD = _structs["packet_record"]
+"""One record's header: timestamp_ns (CLOCK_MONOTONIC), captured and original (bytes), interface, flags, VLAN."""
+INTERFACE_COUNTERS = _structs["interface_counters"]
+"""One row of exact accounts: packets, and bytes where the name says so."""
+
+RecordFlag = IntEnum("RecordFlag", {name.removeprefix("RECORD_"): v for name, v in _enums["record_flag"].items()})
+HOOKS = _enums["hook"]["HOOKS"]
+HOOK_FROM_POD = _enums["hook"]["HOOK_FROM_POD"]
+HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]
+
+PERF_HEADERS = 12
+"""struct perf_event_header (8 bytes) and the raw size (4) before each record in a ring."""
+
+Words = npt.NDArray[np.uint32]

@@ -1,0 +1,230 @@
+"""Records of all perf rings -> Enhanced Packet Blocks in order of time: the one loop that touches every packet.
+
+A record is copied once, from the ring straight into its block. The rings are merged by a heap of their oldest
+records; what is younger than `final_ns` stays in its ring, because another CPU may still deliver something
+older (see stream.rounds). Compiled by numba and cached; call `compiled()` before packets flow.
+
+All positions and times are int64: numba turns a mix of signed and unsigned into floating point.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import njit, types, uint32
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from capture.stream.layout import PACKET_RECORD, PERF_HEADERS, RecordFlag, Words
+
+Longs = npt.NDArray[np.int64]
+
+FLAG_SETS = 8
+"""Tallies are kept per combination of inbound, outbound and reverse."""
+NEVER = np.iinfo(np.int64).max
+
+
+def _word(field: str) -> int:
+    assert PACKET_RECORD.fields is not None
+    return (PERF_HEADERS + int(PACKET_RECORD.fields[field][1])) // 4
+
+
+# Offsets within a record, in 32-bit words from the perf header.
+_TIME, _CAPTURED, _ORIGINAL = _word("timestamp_ns"), _word("captured"), _word("original")
+_INTERFACE_FLAGS, _VLAN = _word("interface"), _word("vlan_tci")
+_PACKET = (PERF_HEADERS + PACKET_RECORD.itemsize) // 4
+_SAMPLE = 9  # PERF_RECORD_SAMPLE; others (LOST, THROTTLE) are skipped, our own counters are exact
+_VLAN_FLAG, _TALLY_MASK = int(RecordFlag.VLAN), FLAG_SETS - 1
+
+# struct perf_event_mmap_page: data_head and data_tail, in 64-bit words.
+_HEAD, _TAIL = 1024 // 8, 1032 // 8
+
+EPB_HEADER_WORDS, EPB_TRAILER_WORDS = 7, 4
+LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
+
+# Slots of the `state` array that merge() keeps between calls.
+LAST_NS, LATE, LATE_MOST_NS, PACKETS_LEFT, STATE_SLOTS = 0, 1, 2, 3, 4
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _fence(_context: Any) -> Any:
+    """Order our reads after data_head and before data_tail, as perf_event_open(2) asks."""
+
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _copy(_context: Any, out: Any, to: Any, words: Any, start: Any, count: Any) -> Any:
+    """memcpy of `count` words: numba's own loop over two arrays that may overlap is several times slower."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        target, to, origin, start, count = arguments
+        target = context.make_array(signature.args[0])(context, builder, target).data
+        origin = context.make_array(signature.args[2])(context, builder, origin).data
+        cgutils.raw_memcpy(builder, builder.gep(target, [to]), builder.gep(origin, [start]), count, 4)
+        return context.get_dummy_value()
+
+    return types.void(out, to, words, start, count), generate
+
+
+@njit(nogil=True, cache=True)
+def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
+    """Read every ring's data_head into `heads` (bytes since the start); the bytes waiting in the fullest ring."""
+    most = 0
+    for ring in range(len(heads)):
+        page = ring * stride // 8
+        heads[ring] = longs[page + _HEAD]
+        most = max(most, heads[ring] - longs[page + _TAIL])
+    _fence()
+    return most
+
+
+@njit(nogil=True, cache=True)
+def _oldest(words: Words, base: int, mask: int, head: int, tails: Longs, ring: int) -> int:
+    """The time of a ring's first packet, NEVER if there is none before `head`; skips what is no packet."""
+    while tails[ring] < head:
+        at = tails[ring] >> 2
+        if words[base + (at & mask)] == _SAMPLE:
+            low = np.int64(words[base + ((at + _TIME) & mask)])
+            high = np.int64(words[base + ((at + _TIME + 1) & mask)])
+            return high << 32 | low
+        tails[ring] += np.int64(words[base + ((at + 1) & mask)]) >> 16
+    return NEVER
+
+
+@njit(nogil=True, cache=True)
+def _sift_down(heap: Longs, parent: int, times: Longs) -> None:
+    """Restore the heap of ring numbers, ordered by (time, ring), below `parent`, which may be too young."""
+    size, ring = len(heap), heap[parent]
+    while True:
+        child = 2 * parent + 1
+        if child >= size:
+            break
+        if child + 1 < size:
+            a, b = heap[child], heap[child + 1]
+            if times[b] < times[a] or (times[b] == times[a] and b < a):
+                child += 1
+        below = heap[child]
+        if times[ring] < times[below] or (times[ring] == times[below] and ring < below):
+            break
+        heap[parent] = below
+        parent = child
+    heap[parent] = ring
+
+
+@njit(nogil=True, cache=True)
+def merge(
+    words: Words,
+    longs: Longs,
+    stride: int,
+    page: int,
+    heads: Longs,
+    final_ns: int,
+    wall_offset_ns: int,
+    out: Words,
+    state: Longs,
+    tallies: Longs,
+) -> int:
+    """Move records older than `final_ns` from the rings into `out` as blocks; the number of words written.
+
+    `words` and `longs` are views of the same memory: per ring `stride` bytes, first `page` bytes of control
+    page, then the data (a power of two). Stops before a block that might not fit `out`: call again while it
+    writes anything. `state` holds STATE_SLOTS values; `tallies` is [interface, flags, (packets, bytes,
+    packets over the limit)] and is added to.
+    """
+    rings = len(heads)
+    mask = (stride - page) // 4 - 1
+    tails = np.empty(rings, np.int64)
+    times = np.empty(rings, np.int64)
+    heap = np.empty(rings, np.int64)
+    for ring in range(rings):
+        tails[ring] = longs[ring * stride // 8 + _TAIL]
+        times[ring] = _oldest(words, (ring * stride + page) // 4, mask, heads[ring], tails, ring)
+        heap[ring] = ring
+    for start in range(rings // 2 - 1, -1, -1):
+        _sift_down(heap, start, times)
+
+    written = 0
+    room = len(out) - LARGEST_BLOCK_WORDS
+    while rings and written <= room:
+        ring = heap[0]
+        time = times[ring]
+        if time >= final_ns:
+            break
+        base = (ring * stride + page) // 4
+        at = tails[ring] >> 2
+        interface_flags = np.int64(words[base + ((at + _INTERFACE_FLAGS) & mask)])
+        interface, flags = interface_flags & 0xFFFF, interface_flags >> 16
+        captured = np.int64(words[base + ((at + _CAPTURED) & mask)])
+        tally = flags & _TALLY_MASK
+        if state[PACKETS_LEFT] > 0:
+            state[PACKETS_LEFT] -= 1
+            if time < state[LAST_NS]:
+                state[LATE] += 1
+                state[LATE_MOST_NS] = max(state[LATE_MOST_NS], state[LAST_NS] - time)
+                time = state[LAST_NS]
+            state[LAST_NS] = time
+
+            packet, source = written + EPB_HEADER_WORDS, at + _PACKET
+            length = captured
+            if flags & _VLAN_FLAG:
+                tag = words[base + ((at + _VLAN) & mask)]
+                tci = tag & 0xFFFF
+                for i in range(3):
+                    out[packet + i] = words[base + ((source + i) & mask)]
+                out[packet + 3] = (tag >> 16) | ((tci >> 8 | (tci & 0xFF) << 8) << 16)
+                length += 4
+                packet, source, captured = packet + 4, source + 3, captured - 12
+            count = (captured + 3) >> 2
+            begin = source & mask
+            if begin + count <= mask + 1:
+                _copy(out, packet, words, base + begin, count)
+            else:
+                for i in range(count):
+                    out[packet + i] = words[base + ((source + i) & mask)]
+            end = packet + count
+            if captured & 3:  # what follows the packet in the ring is old memory: it must not reach a file
+                out[end - 1] &= uint32((1 << ((captured & 3) * 8)) - 1)
+
+            wall = time + wall_offset_ns
+            total = (end - written + EPB_TRAILER_WORDS) * 4
+            out[written] = 6
+            out[written + 1] = total
+            out[written + 2] = interface
+            out[written + 3] = wall >> 32
+            out[written + 4] = wall & 0xFFFFFFFF
+            out[written + 5] = length
+            out[written + 6] = words[base + ((at + _ORIGINAL) & mask)]
+            out[end] = 4 << 16 | 2  # epb_flags, 4 bytes
+            out[end + 1] = flags & 3
+            out[end + 2] = 0  # opt_endofopt
+            out[end + 3] = total
+            written = end + EPB_TRAILER_WORDS
+            tallies[interface, tally, 0] += 1
+            tallies[interface, tally, 1] += length
+        else:
+            tallies[interface, tally, 2] += 1
+
+        tails[ring] += np.int64(words[base + ((at + 1) & mask)]) >> 16
+        times[ring] = _oldest(words, base, mask, heads[ring], tails, ring)
+        _sift_down(heap, 0, times)
+
+    _fence()
+    for ring in range(rings):
+        longs[ring * stride // 8 + _TAIL] = tails[ring]
+    return written
+
+
+def compiled() -> None:
+    """Have the loops compiled, or loaded from the cache, before packets flow."""
+    words = np.zeros(1024 + 1024, np.uint32)
+    heads = np.zeros(1, np.int64)
+    longs = words.view(np.int64)
+    snapshot(longs, 8192, heads)
+    state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, 3), np.int64)
+    merge(words, longs, 8192, 4096, heads, NEVER, 0, np.zeros(1, np.uint32), state, tallies)
