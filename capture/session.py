@@ -35,7 +35,7 @@ from capture.sink.file import ReaderGoneError, Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
 from capture.stream.clock import Rounds, WallClock, wall_offset
-from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, RecordFlag
+from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
 from capture.summary import Summary
 
 BATCH_BYTES = 1 << 20
@@ -190,13 +190,13 @@ class Session:
         """Write what is final, at most one batch; the bytes that were waiting in the fullest ring before."""
         merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
         self._merge(self._rounds.final_before(time.monotonic_ns()))
-        return merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
+        return int(merge.snapshot(self._rings.longs, self._rings.stride, self._heads))
 
     def _merge(self, final_ns: int) -> int:
         """Move one batch from the rings to the sink; the number of words."""
         before = self._tallies.copy()
         rings = self._rings
-        words = merge.merge(
+        words: int = merge.merge(
             rings.words,
             rings.longs,
             rings.stride,
@@ -210,7 +210,7 @@ class Session:
         )
         if words and self._failure is None:
             try:
-                self._sink.write(memoryview(self._batch[:words]).cast("B"))
+                self._sink.write(self._batch[:words].view(np.uint8).data)
             except SinkError as error:
                 self._failure = error
                 self.stop(str(error))
@@ -267,8 +267,8 @@ class Session:
             started_ns=self._started_ns + self._clock.offset_ns,
             ended_ns=ended_ns + self._clock.offset_ns,
             accounts=accounts,
-            inbound=self._view(RecordFlag["INBOUND"]),
-            outbound=self._view(RecordFlag["OUTBOUND"]),
+            inbound=self._view(INBOUND),
+            outbound=self._view(OUTBOUND),
             clock=self._clock_state,
             clock_steps=self._clock.steps,
             late=int(self._state[merge.LATE]),
@@ -291,13 +291,13 @@ class Session:
                     seen_bytes=sum(int(row["seen_bytes"]) for row in hooks),
                     unmatched=sum(int(row["unmatched"]) for row in hooks),
                     forward=self._direction([row["forward"] for row in hooks], slot, 0),
-                    reverse=self._direction([row["reverse"] for row in hooks], slot, int(RecordFlag["REVERSE"])),
+                    reverse=self._direction([row["reverse"] for row in hooks], slot, REVERSE),
                 )
             )
         return found
 
     def _direction(self, rows: list[np.void], slot: int, reverse: int) -> DirectionAccount:
-        flags = [reverse | RecordFlag["INBOUND"], reverse | RecordFlag["OUTBOUND"]]
+        flags = [reverse | INBOUND, reverse | OUTBOUND]
         tallied, size, over = (int(n) for n in self._tallies[slot, flags].sum(axis=0))
         unwritten, unwritten_size, _ = (int(n) for n in self._unwritten[slot, flags].sum(axis=0))
         count = {name: sum(int(row[name]) for row in rows) for name in rows[0].dtype.names or ()}
@@ -314,6 +314,6 @@ class Session:
         )
 
     def _view(self, side: int) -> DirectionAccount:
-        flags = [side, side | int(RecordFlag["REVERSE"])]
+        flags = [side, side | REVERSE]
         count, size, _ = (int(n) for n in (self._tallies - self._unwritten)[:, flags].sum(axis=(0, 1)))
         return DirectionAccount(written=count, written_bytes=size)

@@ -13,7 +13,7 @@ _DURATIONS = {
     "h": 3600 * 10**9,
     "d": 86400 * 10**9,
 }
-_SIZES = {"": 1, "b": 1} | {
+_SIZES: dict[str, int] = {"": 1, "b": 1} | {
     prefix + suffix: base**power
     for power, prefix in enumerate("kmgt", start=1)
     for suffix, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))

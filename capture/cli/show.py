@@ -9,6 +9,7 @@ from capture.units import format_size
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.table import Table
 
     from capture.session import Session
 
@@ -77,7 +78,7 @@ class LiveCounters:
         self._live.update(_table(names, accounts, rate), refresh=True)
 
 
-def _table(names: list[str], accounts: list[Account], rate: float) -> object:
+def _table(names: list[str], accounts: list[Account], rate: float) -> "Table":
     from rich.table import Table
 
     table = Table(title=f"{rate:,.0f} packets/s written")

@@ -36,5 +36,5 @@ class Counters:
         sums = np.zeros((self._rows, words), np.uint64)
         for row in range(self._rows):
             syscall.map_lookup(self._map_fd, row, self._buffer)
-            sums[row] = np.frombuffer(self._buffer, np.uint64).reshape(self._cpus, words).sum(axis=0)
+            sums[row] = np.frombuffer(self._buffer.raw, np.uint64).reshape(self._cpus, words).sum(axis=0)
         return sums.view(INTERFACE_COUNTERS).reshape(self._rows)

@@ -74,7 +74,7 @@ class Module:
         flags = [f"-D{name}={value}" for name, value in defines.items()]
         with _compiler_output() as log:
             try:
-                self._bpf = bcc.BPF(text=text, cflags=[*flags, "-Wno-macro-redefined"])
+                self._bpf = bcc.BPF(text=text.encode(), cflags=[*flags, "-Wno-macro-redefined"])
             except Exception as error:
                 log.seek(0)
                 raise _compile_error(error, log.read()) from None
@@ -82,7 +82,7 @@ class Module:
 
     def map_fd(self, name: str) -> int:
         """The descriptor of a map."""
-        return int(self._bpf[name].map_fd)
+        return int(self._bpf[name.encode()].map_fd)
 
     def instructions(self, entry: str) -> bytes:
         """A program as compiled, with the maps' descriptors in it."""
@@ -133,7 +133,7 @@ def _compile_error(error: Exception, log: str) -> CompileError | PrivilegeError:
     first = next((line for line in log.splitlines() if "error:" in line), "")
     if not first and os.geteuid() != 0:
         return PrivilegeError("making maps needs root, or CAP_BPF")
-    return CompileError(f"clang rejects the program: {first or error}", log)
+    return CompileError(f"clang rejects the program: {first or str(error).splitlines()[0]}", log)
 
 
 def _verdict(log: str) -> str:

@@ -5,7 +5,6 @@ parsing reads it. The C compiler's layout of such structs is numpy's `align=True
 """
 
 import re
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,10 @@ PACKET_RECORD = _structs["packet_record"]
 INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact accounts: packets, and bytes where the name says so."""
 
-RecordFlag = IntEnum("RecordFlag", {name.removeprefix("RECORD_"): v for name, v in _enums["record_flag"].items()})
+INBOUND = _enums["record_flag"]["RECORD_INBOUND"]
+OUTBOUND = _enums["record_flag"]["RECORD_OUTBOUND"]
+REVERSE = _enums["record_flag"]["RECORD_REVERSE"]
+VLAN = _enums["record_flag"]["RECORD_VLAN"]
 HOOKS = _enums["hook"]["HOOKS"]
 HOOK_FROM_POD = _enums["hook"]["HOOK_FROM_POD"]
 HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]

@@ -16,7 +16,7 @@ from numba import njit, types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from capture.stream.layout import PACKET_RECORD, PERF_HEADERS, RecordFlag, Words
+from capture.stream.layout import PACKET_RECORD, PERF_HEADERS, VLAN, Words
 
 Longs = npt.NDArray[np.int64]
 
@@ -35,7 +35,7 @@ _TIME, _CAPTURED, _ORIGINAL = _word("timestamp_ns"), _word("captured"), _word("o
 _INTERFACE_FLAGS, _VLAN = _word("interface"), _word("vlan_tci")
 _PACKET = (PERF_HEADERS + PACKET_RECORD.itemsize) // 4
 _SAMPLE = 9  # PERF_RECORD_SAMPLE; others (LOST, THROTTLE) are skipped, our own counters are exact
-_VLAN_FLAG, _TALLY_MASK = int(RecordFlag.VLAN), FLAG_SETS - 1
+_VLAN_FLAG, _TALLY_MASK = VLAN, FLAG_SETS - 1
 
 # struct perf_event_mmap_page: data_head and data_tail, in 64-bit words.
 _HEAD, _TAIL = 1024 // 8, 1032 // 8
@@ -47,7 +47,7 @@ LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
 LAST_NS, LATE, LATE_MOST_NS, PACKETS_LEFT, STATE_SLOTS = 0, 1, 2, 3, 4
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _fence(_context: Any) -> Any:
     """Order our reads after data_head and before data_tail, as perf_event_open(2) asks."""
 
@@ -58,7 +58,7 @@ def _fence(_context: Any) -> Any:
     return types.void(), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _copy(_context: Any, out: Any, to: Any, words: Any, start: Any, count: Any) -> Any:
     """memcpy of `count` words: numba's own loop over two arrays that may overlap is several times slower."""
 

@@ -1,0 +1,71 @@
+"""What every tier shares: kernel tests are skipped with a reason, or fail where that must not happen."""
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REQUIRE_KERNEL = os.environ.get("BICAP_REQUIRE_KERNEL") == "1"
+
+
+def _kernel_refusal() -> str | None:
+    if os.geteuid() != 0:
+        return "needs root (run as root, or set BICAP_REQUIRE_KERNEL=1 to make this a failure)"
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        return "needs a kernel with BPF and BTF"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in ("kernel", "e2e", "pods"):
+            item.add_marker(pytest.mark.kernel)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    refusal = _kernel_refusal() if item.get_closest_marker("kernel") else None
+    if refusal:
+        (pytest.fail if REQUIRE_KERNEL else pytest.skip)(refusal)
+
+
+def leftovers() -> set[str]:
+    """Everything a kernel test could leave behind, as one line each."""
+    netns = subprocess.run(["ip", "-o", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
+    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
+    qdiscs = subprocess.run(["tc", "qdisc"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return (
+        {f"netns {line.split()[0]}" for line in netns}
+        | {f"link {line.split()[0]}" for line in links}
+        | {f"qdisc {line}" for line in qdiscs if "clsact" in line}
+        | {f"program fd {fd}" for fd in _bpf_descriptors()}
+    )
+
+
+def _bpf_descriptors() -> Iterator[str]:
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(fd)
+        except FileNotFoundError:
+            continue
+        if "bpf" in target or "perf_event" in target:
+            yield f"{fd.name} {target}"
+
+
+@pytest.fixture(autouse=True)
+def _leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.node.get_closest_marker("kernel") is None or os.geteuid() != 0:
+        yield
+        return
+    before = leftovers()
+    yield
+    left = leftovers() - before
+    assert not left, f"the test left behind: {sorted(left)}"
+
+
+@pytest.fixture
+def unique() -> str:
+    """A short name that no other test run uses."""
+    return uuid.uuid4().hex[:6]

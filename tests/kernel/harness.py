@@ -1,0 +1,90 @@
+"""The real programs, run on one packet at a time by BPF_PROG_TEST_RUN, and the records they leave in the rings.
+
+with Programs(filter_header(rules, Direction.BOTH)) as programs:
+    assert programs.run(packet, "from_pod") is not None
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from capture.kernel import syscall
+from capture.kernel.counters import Counters, online_cpus
+from capture.kernel.program import Module
+from capture.kernel.rings import Rings
+from capture.spec import SNAPLEN_MAX
+from capture.stream.layout import HOOKS, PACKET_RECORD, PERF_HEADERS
+
+RING_BYTES = 1 << 20
+CONTROL_HEAD, CONTROL_TAIL = 1024 // 8, 1032 // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A packet as it crossed the border."""
+
+    header: Any
+    packet: bytes
+
+    @property
+    def flags(self) -> int:
+        return int(self.header["flags"])
+
+
+class Programs:
+    """Both programs, loaded for one interface slot; not attached to anything."""
+
+    def __init__(self, filter_header: str, snaplen: int = SNAPLEN_MAX, slot: int = 0, **defines: int) -> None:
+        rows = (slot + 1) * HOOKS
+        self.module = Module(filter_header, {"SNAPLEN": snaplen, "ROWS": rows, **defines})
+        cpus = online_cpus()
+        self._rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"))
+        self._counters = Counters(self.module.map_fd("accounts"), rows)
+        self._slot = slot
+        self.descriptors = {entry: self.module.load(entry, slot) for entry in ("from_pod", "to_pod")}
+
+    def __enter__(self) -> "Programs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self.descriptors.values():
+            os.close(descriptor)
+        self._rings.close()
+        self.module.close()
+
+    def run(self, packet: bytes, entry: str = "from_pod") -> Record | None:
+        """The record a packet leaves, None if it left none. The verdict must be: go on to whoever is next."""
+        run = syscall.prog_test_run(self.descriptors[entry], packet)
+        assert run.verdict == 0xFFFFFFFF, f"the program decided the packet's fate: {run.verdict}"
+        records = self.records()
+        assert len(records) <= 1
+        return records[0] if records else None
+
+    def records(self) -> list[Record]:
+        """Take everything out of the rings."""
+        found = []
+        for ring in range(len(self._rings.longs) * 8 // self._rings.stride):
+            start = ring * self._rings.stride
+            control = start // 8
+            tail, head = (
+                int(self._rings.longs[control + CONTROL_TAIL]),
+                int(self._rings.longs[control + CONTROL_HEAD]),
+            )
+            data = self._rings.words.view(np.uint8)[start + self._rings.page : start + self._rings.stride]
+            while tail < head:
+                at = np.arange(tail, tail + 8) % RING_BYTES
+                size = int.from_bytes(data[at[6:8]].tobytes(), sys.byteorder)
+                raw = data[np.arange(tail, tail + size) % RING_BYTES].tobytes()
+                header = np.frombuffer(raw, PACKET_RECORD, 1, PERF_HEADERS)[0]
+                body = PERF_HEADERS + PACKET_RECORD.itemsize
+                found.append(Record(header, raw[body : body + int(header["captured"])]))
+                tail += size
+            self._rings.longs[control + CONTROL_TAIL] = tail
+        return found
+
+    def counters(self, entry: str = "from_pod") -> Any:
+        """The program's row of accounts."""
+        return self._counters.read()[self._slot * HOOKS + ("from_pod", "to_pod").index(entry)]
