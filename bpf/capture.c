@@ -3,9 +3,9 @@
  * A packet at one side of an interface -> a record in this CPU's ring, or a count that says why not.
  *
  * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
- * the main file. filter.h is written by capture/filters for each capture; SNAPLEN and ROWS come from the
- * plan. The programs never change a packet, and read it only with bpf_skb_load_bytes, which sees non-linear
- * skbs too.
+ * the main file. filter.h is written by capture/filters for each capture; SNAPLEN, ROWS and
+ * BATCHING come from the plan. The programs never change a packet, and read it only with bpf_skb_load_bytes,
+ * which sees non-linear skbs too.
  */
 #include <linux/types.h>
 #include "record.h"
@@ -43,4 +43,10 @@ int from_pod(struct __sk_buff *skb) {
 
 int to_pod(struct __sk_buff *skb) {
     return capture(skb, HOOK_TO_POD);
+}
+
+/* Not attached: user space runs it on a CPU whose batch waits too long. */
+int flush_waiting(struct __sk_buff *skb) {
+    flush_batch(skb);
+    return 0;
 }

@@ -13,7 +13,10 @@ enum record_flag {
     RECORD_VLAN = 8,    /* the tag was beside the packet: vlan_tci and vlan_protocol hold it */
 };
 
-/* One captured packet: this header, then `captured` bytes from the start of the Ethernet header. */
+/*
+ * One captured packet: this header, then `captured` bytes from the start of the Ethernet header, padded to 8.
+ * A perf sample holds one record or many, back to back.
+ */
 struct packet_record {
     u64 timestamp_ns;  /* CLOCK_MONOTONIC */
     u32 captured;      /* bytes that follow */
@@ -24,13 +27,10 @@ struct packet_record {
     u16 vlan_protocol; /* network byte order */
 };
 
-/* What happened to the matched packets of one conversation direction. */
+/* The packets of one conversation direction that matched. */
 struct direction_counters {
     u64 matched;
     u64 matched_bytes;
-    u64 submitted;      /* accepted by the ring */
-    u64 lost_ring_full; /* user space did not read fast enough */
-    u64 lost_other;     /* no ring on this CPU, or the packet could not be read */
 };
 
 /* One row per interface, hook and CPU: seen = unmatched + forward.matched + reverse.matched. */
@@ -40,6 +40,18 @@ struct interface_counters {
     u64 unmatched;
     struct direction_counters forward;
     struct direction_counters reverse;
+};
+
+/*
+ * Records that wait on a CPU to be submitted together. `used` is written after `oldest_ns` and read before
+ * it, so that a reader who finds it above zero also finds the time of a record that waited.
+ */
+struct batch_state {
+    u64 used; /* bytes */
+    u64 oldest_ns;
+    u64 records;
+    u64 lost_ring_full; /* records that found no room in the ring: user space did not read fast enough */
+    u64 lost_other;     /* records that could not be read from the packet, or had no ring on their CPU */
 };
 
 /* Programs on one interface; a counters row is slot * HOOKS + hook. */

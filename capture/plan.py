@@ -66,6 +66,8 @@ class CapturePlan:
     expression: str
     cpus: tuple[int, ...]
     ring_bytes: int
+    batching: bool
+    """Whether small records wait on their CPU to be submitted together."""
 
     @property
     def watermark(self) -> int:
@@ -82,8 +84,13 @@ class CapturePlan:
         return rules.expression(self.spec.rules, direction)
 
 
-def make_plan(spec: CaptureSpec, found: Sequence[Interface], hook: Hook, cpus: Sequence[int]) -> CapturePlan:
-    """Plan a capture on interfaces that were looked up, with a hook the kernel has, on the online CPUs."""
+def make_plan(
+    spec: CaptureSpec, found: Sequence[Interface], hook: Hook, cpus: Sequence[int], batching: bool
+) -> CapturePlan:
+    """Plan a capture on interfaces that were looked up, with a hook the kernel has, on the online CPUs.
+
+    `batching` needs a reader that may visit every CPU.
+    """
     planned = tuple(
         PlannedInterface(slot, interface, name, _describe(interface))
         for slot, (interface, name) in enumerate(zip(found, _unique_names(found), strict=True))
@@ -96,6 +103,7 @@ def make_plan(spec: CaptureSpec, found: Sequence[Interface], hook: Hook, cpus: S
         expression=rules.expression(spec.rules, spec.direction),
         cpus=tuple(cpus),
         ring_bytes=ring_bytes(spec.buffer_bytes, len(cpus)),
+        batching=batching,
     )
 
 
@@ -148,4 +156,5 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
             "fields": {name: f"{dtype} at {at}" for name, (dtype, at, *_) in (PACKET_RECORD.fields or {}).items()},
         },
         "rings": {"cpus": list(plan.cpus), "bytes_each": plan.ring_bytes, "wake_at": plan.watermark},
+        "batching": plan.batching,
     }

@@ -17,10 +17,11 @@ from importlib.metadata import version
 
 import numpy as np
 
-from capture.account import Account, DirectionAccount
+from capture.account import Account, DirectionAccount, Losses, check, total
 from capture.errors import SinkError
 from capture.kernel import syscall
 from capture.kernel.attach import EGRESS, INGRESS, attach
+from capture.kernel.batches import Batches, can_visit
 from capture.kernel.cost import KernelCost
 from capture.kernel.counters import Counters, online_cpus
 from capture.kernel.features import choose_hook
@@ -34,11 +35,11 @@ from capture.plan import CapturePlan, PlannedInterface, make_plan
 from capture.sink.file import ReaderGoneError, Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
-from capture.stream.clock import Rounds, WallClock, wall_offset
+from capture.stream.clock import SETTLE_NS, Rounds, WallClock, wall_offset
 from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
 from capture.summary import Summary
 
-BATCH_BYTES = 1 << 20
+WRITE_BYTES = 1 << 20
 IDLE_SECONDS = 0.2
 """A live reader waits at most this long for a packet that wakes nobody."""
 UNSETTLED_SECONDS = 0.02
@@ -54,7 +55,8 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
         found = find_interfaces(spec.interfaces, namespace)
     finally:
         namespace.close()
-    return make_plan(spec, found, choose_hook(spec.hook), online_cpus())
+    cpus = online_cpus()
+    return make_plan(spec, found, choose_hook(spec.hook), cpus, batching=can_visit(cpus))
 
 
 class Session:
@@ -69,12 +71,13 @@ class Session:
         self._end_reason: str | None = None
         self._failure: SinkError | None = None
         self._rounds = Rounds()
+        self._waiting = 0
         slots = len(plan.interfaces)
         self._tallies = np.zeros((slots, merge.FLAG_SETS, 3), np.int64)
         self._unwritten = np.zeros_like(self._tallies)
         self._state = np.zeros(merge.STATE_SLOTS, np.int64)
         self._state[merge.PACKETS_LEFT] = plan.spec.count or NO_LIMIT
-        self._batch = np.empty(BATCH_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
+        self._blocks = np.empty(WRITE_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stack.callback(os.close, self._wake)
 
@@ -93,11 +96,16 @@ class Session:
         merge.compiled()
         self._namespace = Namespace(plan.spec.netns)
         stack.callback(self._namespace.close)
-        module = Module(plan.filter_header, {"SNAPLEN": plan.spec.snaplen, "ROWS": plan.rows})
+        defines = {"SNAPLEN": plan.spec.snaplen, "ROWS": plan.rows, "BATCHING": int(plan.batching)}
+        module = Module(plan.filter_header, defines)
         stack.callback(module.close)
         self._rings = Rings(plan.cpus, plan.ring_bytes, plan.watermark, module.map_fd("rings"))
         stack.callback(self._rings.close)
         self._heads = np.zeros(len(plan.cpus), np.int64)
+        self._cursors = np.zeros((len(plan.cpus), 2), np.int64)
+        flush = module.load("flush_waiting")
+        stack.callback(os.close, flush)
+        self._batches = Batches(module.map_fd("batch_states"), flush)
         self._counters = Counters(module.map_fd("accounts"), plan.rows)
         self._links = LinkWatch(self._namespace)
         stack.callback(self._links.close)
@@ -157,23 +165,23 @@ class Session:
         duration = self.plan.spec.duration_ns
         deadline = self._started_ns + duration if duration else None
         next_clock = next_tick = time.monotonic_ns()
-        waiting = 0
+        waiting, more = False, False
         while self._end_reason is None:
             now = time.monotonic_ns()
             if deadline is not None and now >= deadline:
                 self.stop("duration reached")
                 break
-            if waiting < self.plan.watermark // 2:
+            if not more:
                 pause = UNSETTLED_SECONDS if waiting else IDLE_SECONDS
                 if deadline is not None:
                     pause = min(pause, (deadline - now) / 1e9)
                 if self._links.fileno() in self._rings.wait(pause):
                     self._forget_deleted()
-            waiting = self._round()
+            waiting, more = self._round()
             now = time.monotonic_ns()
+            self._cost.tick(now)
             if now >= next_clock:
                 self._clock.measured(wall_offset(offset_samples()), now)
-                self._cost.tick(now, bool(self._tallies.any()))
                 next_clock = now + int(CLOCK_SECONDS * 1e9)
             if on_tick is not None and now >= next_tick:
                 on_tick(self)
@@ -186,11 +194,18 @@ class Session:
             names = ", ".join(interface.name for interface in self.plan.interfaces)
             self.stop(f"interface {names} was deleted")
 
-    def _round(self) -> int:
-        """Write what is final, at most one batch; the bytes that were waiting in the fullest ring before."""
-        merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
-        self._merge(self._rounds.final_before(time.monotonic_ns()))
-        return int(merge.snapshot(self._rings.longs, self._rings.stride, self._heads))
+    def _round(self) -> tuple[bool, bool]:
+        """Write what is final, at most one buffer of it: whether anything waits, and whether the buffer is full.
+
+        Only a full buffer is followed by another round at once. Draining on until the rings are empty would run
+        in ever smaller portions, and cost several times more per packet.
+        """
+        patience = SETTLE_NS if self._waiting > self.plan.ring_bytes // 8 else int(IDLE_SECONDS * 0.5e9)
+        # First the batches, then the heads: what leaves a batch in between is in its ring when the heads are read.
+        waits_ns = self._batches.settle(time.monotonic_ns() - patience)
+        self._waiting = int(merge.snapshot(self._rings.longs, self._rings.stride, self._heads))
+        words = self._merge(min(self._rounds.final_before(time.monotonic_ns()), waits_ns))
+        return self._waiting > 0 or waits_ns < merge.NEVER, words * 4 >= WRITE_BYTES
 
     def _merge(self, final_ns: int) -> int:
         """Move one batch from the rings to the sink; the number of words."""
@@ -202,15 +217,16 @@ class Session:
             rings.stride,
             rings.page,
             self._heads,
+            self._cursors,
             final_ns,
             self._clock.offset_ns,
-            self._batch,
+            self._blocks,
             self._state,
             self._tallies,
         )
         if words and self._failure is None:
             try:
-                self._sink.write(self._batch[:words].view(np.uint8).data)
+                self._sink.write(self._blocks[:words].view(np.uint8).data)
             except SinkError as error:
                 self._failure = error
                 self.stop(str(error))
@@ -233,6 +249,7 @@ class Session:
         """Detach, wait for programs that still run, drain, and complete the file."""
         self._attached.close()
         syscall.wait_for_programs()
+        self._batches.settle(merge.NEVER)
         merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
         while self._merge(merge.NEVER):
             pass
@@ -267,6 +284,7 @@ class Session:
             started_ns=self._started_ns + self._clock.offset_ns,
             ended_ns=ended_ns + self._clock.offset_ns,
             accounts=accounts,
+            losses=self.losses(),
             inbound=self._view(INBOUND),
             outbound=self._view(OUTBOUND),
             clock=self._clock_state,
@@ -276,11 +294,14 @@ class Session:
             process_cpu_ns=time.process_time_ns() - self._cpu_ns,
             kernel_ns_per_packet=self._cost.ns_per_packet(),
         )
-        for account in accounts:
-            account.check()
+        check(total(accounts), self.summary.losses)
+
+    def losses(self) -> Losses:
+        """What was lost so far, by reason."""
+        return Losses(**self._batches.lost(), writing=int(self._unwritten[:, :, 0].sum()))
 
     def accounts(self) -> list[Account]:
-        """A snapshot per interface. While packets flow, what is still in the rings shows as lost_other."""
+        """A snapshot per interface. While packets flow, `lost` includes what is still on its way to the file."""
         rows = self._counters.read()
         found = []
         for slot in range(len(self.plan.interfaces)):
@@ -301,15 +322,12 @@ class Session:
         tallied, size, over = (int(n) for n in self._tallies[slot, flags].sum(axis=0))
         unwritten, unwritten_size, _ = (int(n) for n in self._unwritten[slot, flags].sum(axis=0))
         count = {name: sum(int(row[name]) for row in rows) for name in rows[0].dtype.names or ()}
-        unread = count["submitted"] - tallied - over
         return DirectionAccount(
             matched=count["matched"],
             matched_bytes=count["matched_bytes"],
             written=tallied - unwritten,
             written_bytes=size - unwritten_size,
             over_limit=over,
-            lost_ring_full=count["lost_ring_full"],
-            lost_other=count["lost_other"] + unread,
             lost_writing=unwritten,
         )
 

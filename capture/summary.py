@@ -1,10 +1,10 @@
 """What a capture was and did -> the JSON beside the file, and the lines a person reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from capture.account import Account, DirectionAccount, total
+from capture.account import Account, DirectionAccount, Losses, total
 from capture.plan import CapturePlan, describe
 from capture.stream.clock import ClockStep
 from capture.units import format_duration, format_size
@@ -25,6 +25,7 @@ class Summary:
     started_ns: int
     ended_ns: int
     accounts: Sequence[Account]
+    losses: Losses
     inbound: DirectionAccount
     outbound: DirectionAccount
     clock: str
@@ -53,7 +54,7 @@ class Summary:
             "ended_ns": self.ended_ns,
             "spec": self.plan.spec.as_json(),
             "plan": describe(self.plan),
-            "account": self.total.as_json(),
+            "account": self.total.as_json() | {"lost_by": asdict(self.losses)},
             "view": {way: _written(account) for way, account in self._views()},
             "interfaces": [
                 {"id": i.slot, "name": i.name, "description": i.description, "account": account.as_json()}
@@ -90,10 +91,7 @@ class Summary:
             f" + {both.lost:,} lost"
         )
         if both.lost:
-            lines.append(
-                f"lost: {both.lost_ring_full:,} ring full (raise --buffer), {both.lost_writing:,} not written, "
-                f"{both.lost_other:,} other"
-            )
+            lines.append(f"lost: {self.losses}")
         if self.late:
             lines.append(
                 f"{self.late:,} packets carry the time of the one before, at most {self.late_most_ns} ns later"

@@ -70,20 +70,20 @@ class LiveCounters:
             self._stream.write(
                 f"seen {everything.seen} matched {both.matched} written {written} "
                 f"({everything.forward.written} forward, {everything.reverse.written} reverse) "
-                f"lost {both.lost_ring_full} rate {rate:.0f} packets/s\n"
+                f"lost {session.losses().ring_full} rate {rate:.0f} packets/s\n"
             )
             self._stream.flush()
             return
         names = [interface.name for interface in session.plan.interfaces]
-        self._live.update(_table(names, accounts, rate), refresh=True)
+        self._live.update(_table(names, accounts, f"{rate:,.0f} packets/s; lost: {session.losses()}"), refresh=True)
 
 
-def _table(names: list[str], accounts: list[Account], rate: float) -> "Table":
+def _table(names: list[str], accounts: list[Account], title: str) -> "Table":
     from rich.table import Table
 
-    table = Table(title=f"{rate:,.0f} packets/s written")
+    table = Table(title=title)
     table.add_column("interface")
-    for column in ("seen", "matched", "forward", "reverse", "bytes", "lost"):
+    for column in ("seen", "matched", "forward", "reverse", "bytes"):
         table.add_column(column, justify="right")
     rows = list(zip(names, accounts, strict=True))
     if len(rows) > 1:
@@ -97,6 +97,5 @@ def _table(names: list[str], accounts: list[Account], rate: float) -> "Table":
             f"{account.forward.written:,}",
             f"{account.reverse.written:,}",
             format_size(both.written_bytes),
-            f"{both.lost_ring_full:,}",
         )
     return table

@@ -1,7 +1,7 @@
 """Run-time statistics of our programs -> nanoseconds per packet in the kernel.
 
-Timing costs each run of every BPF program on the machine two clock readings, so it is on for a slice of the
-capture only.
+Timing costs each run of every BPF program on the machine two clock readings, so it is on at the beginning
+of a capture only.
 """
 
 import os
@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from capture.kernel import syscall
 
-SLICE_NS = 10**9
+ENOUGH_RUNS = 10_000
+LONGEST_NS = 10 * 10**9
 
 
 class KernelCost:
-    """Measures the programs while the slice lasts."""
+    """Measures the programs from the start until it knows enough."""
 
     def __init__(self, programs: Sequence[int]) -> None:
         self._programs = programs
@@ -23,23 +24,26 @@ class KernelCost:
         except OSError:  # before Linux 5.8, or not allowed: the capture works without
             self._switch = -1
 
-    def tick(self, now_ns: int, seen: bool) -> None:
-        """Call now and then; the slice begins with the first packet."""
+    def tick(self, now_ns: int) -> None:
+        """Call now and then: ends the measurement when it has seen enough packets, or waited long enough."""
         if self._switch < 0:
             return
-        if self._ends_ns is None and seen:
-            self._ends_ns = now_ns + SLICE_NS
-        elif self._ends_ns is not None and now_ns >= self._ends_ns:
+        if self._ends_ns is None:
+            self._ends_ns = now_ns + LONGEST_NS
+        if now_ns >= self._ends_ns or self._totals()[1] >= ENOUGH_RUNS:
             self.stop()
 
     def stop(self) -> None:
-        """End the slice."""
+        """End the measurement."""
         if self._switch >= 0:
             os.close(self._switch)
             self._switch = -1
 
     def ns_per_packet(self) -> float | None:
-        """The mean over the slice, None if nothing was timed."""
+        """The mean of what was timed, None if nothing was."""
+        run_time, runs = self._totals()
+        return run_time / runs if runs else None
+
+    def _totals(self) -> tuple[int, int]:
         stats = [syscall.prog_stats(program) for program in self._programs]
-        runs = sum(s.runs for s in stats)
-        return sum(s.run_time_ns for s in stats) / runs if runs else None
+        return sum(s.run_time_ns for s in stats), sum(s.runs for s in stats)

@@ -5,6 +5,7 @@ and each interface gets its slot put into the code.
 """
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -91,15 +92,17 @@ class Module:
         start = self._library.bpf_function_start(self._bpf.module, entry.encode())
         return ctypes.string_at(start, self._library.bpf_function_size(self._bpf.module, entry.encode()))
 
-    def load(self, entry: str, slot: int) -> int:
-        """Load a program for one interface; its descriptor. Raises VerifierError, PrivilegeError."""
-        code = with_slot(self.instructions(entry), slot)
+    def load(self, entry: str, slot: int | None = None) -> int:
+        """Load a program, for one interface if it has a slot; its descriptor. Raises VerifierError, PrivilegeError."""
+        code = self.instructions(entry)
+        if slot is not None:
+            code = with_slot(code, slot)
         try:
             return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0)
-        except PermissionError:
-            raise PrivilegeError("loading a program needs root, or CAP_BPF and CAP_NET_ADMIN") from None
-        except OSError:
-            pass  # again, for the log: asking for it always would slow every start
+        except OSError as error:  # EACCES is the verifier's
+            if error.errno == errno.EPERM:
+                raise PrivilegeError("loading a program needs root, or CAP_BPF and CAP_NET_ADMIN") from None
+        # Again, for the log: asking for it always would slow every start.
         try:
             return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0, _LOG_SIZE)
         except OSError as error:

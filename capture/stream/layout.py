@@ -43,6 +43,8 @@ PACKET_RECORD = _structs["packet_record"]
 """One record's header: timestamp_ns (CLOCK_MONOTONIC), captured and original (bytes), interface, flags, VLAN."""
 INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact accounts: packets, and bytes where the name says so."""
+BATCH_STATE = _structs["batch_state"]
+"""Records that wait on a CPU: used (bytes), oldest_ns; and what the ring refused, by reason."""
 
 INBOUND = _enums["record_flag"]["RECORD_INBOUND"]
 OUTBOUND = _enums["record_flag"]["RECORD_OUTBOUND"]

@@ -1,4 +1,4 @@
-"""Records of all perf rings -> Enhanced Packet Blocks in order of time: the one loop that touches every packet.
+"""Records of all perf rings -> Enhanced Packet Blocks in order of time: the one loop over all packets.
 
 A record is copied once, from the ring straight into its block. The rings are merged by a heap of their oldest
 records; what is younger than `final_ns` stays in its ring, because another CPU may still deliver something
@@ -27,13 +27,14 @@ NEVER = np.iinfo(np.int64).max
 
 def _word(field: str) -> int:
     assert PACKET_RECORD.fields is not None
-    return (PERF_HEADERS + int(PACKET_RECORD.fields[field][1])) // 4
+    return int(PACKET_RECORD.fields[field][1]) // 4
 
 
-# Offsets within a record, in 32-bit words from the perf header.
+# Offsets within a record, in 32-bit words.
 _TIME, _CAPTURED, _ORIGINAL = _word("timestamp_ns"), _word("captured"), _word("original")
 _INTERFACE_FLAGS, _VLAN = _word("interface"), _word("vlan_tci")
-_PACKET = (PERF_HEADERS + PACKET_RECORD.itemsize) // 4
+_RECORD = PACKET_RECORD.itemsize
+_PACKET = _RECORD // 4
 _SAMPLE = 9  # PERF_RECORD_SAMPLE; others (LOST, THROTTLE) are skipped, our own counters are exact
 _VLAN_FLAG, _TALLY_MASK = VLAN, FLAG_SETS - 1
 
@@ -85,16 +86,25 @@ def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _oldest(words: Words, base: int, mask: int, head: int, tails: Longs, ring: int) -> int:
-    """The time of a ring's first packet, NEVER if there is none before `head`; skips what is no packet."""
-    while tails[ring] < head:
-        at = tails[ring] >> 2
+def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring: int) -> int:
+    """The time of a ring's first record, NEVER if there is none before `head`.
+
+    `cursors[ring]` is where the record begins and where its perf sample ends; both move on to the next sample
+    when this one is used up. What is no sample is skipped.
+    """
+    while cursors[ring, 0] + _RECORD > cursors[ring, 1]:
+        tail = cursors[ring, 1]
+        cursors[ring, 0] = tail
+        if tail >= head:
+            return NEVER
+        at = tail >> 2
+        cursors[ring, 1] = tail + (np.int64(words[base + ((at + 1) & mask)]) >> 16)
         if words[base + (at & mask)] == _SAMPLE:
-            low = np.int64(words[base + ((at + _TIME) & mask)])
-            high = np.int64(words[base + ((at + _TIME + 1) & mask)])
-            return high << 32 | low
-        tails[ring] += np.int64(words[base + ((at + 1) & mask)]) >> 16
-    return NEVER
+            cursors[ring, 0] += PERF_HEADERS
+        else:
+            cursors[ring, 0] = cursors[ring, 1]
+    at = (cursors[ring, 0] >> 2) + _TIME
+    return np.int64(words[base + ((at + 1) & mask)]) << 32 | np.int64(words[base + (at & mask)])
 
 
 @njit(nogil=True, cache=True)
@@ -124,6 +134,7 @@ def merge(
     stride: int,
     page: int,
     heads: Longs,
+    cursors: Longs,
     final_ns: int,
     wall_offset_ns: int,
     out: Words,
@@ -133,18 +144,16 @@ def merge(
     """Move records older than `final_ns` from the rings into `out` as blocks; the number of words written.
 
     `words` and `longs` are views of the same memory: per ring `stride` bytes, first `page` bytes of control
-    page, then the data (a power of two). Stops before a block that might not fit `out`: call again while it
-    writes anything. `state` holds STATE_SLOTS values; `tallies` is [interface, flags, (packets, bytes,
-    packets over the limit)] and is added to.
+    page, then the data (a power of two). `cursors` is [rings, 2], zero at first, and kept between calls, as is
+    `state` with its STATE_SLOTS values. `tallies`, [interface, flags, (packets, bytes, packets over the limit)],
+    is added to. Stops before a block that might not fit `out`: call again while it writes anything.
     """
     rings = len(heads)
     mask = (stride - page) // 4 - 1
-    tails = np.empty(rings, np.int64)
     times = np.empty(rings, np.int64)
     heap = np.empty(rings, np.int64)
     for ring in range(rings):
-        tails[ring] = longs[ring * stride // 8 + _TAIL]
-        times[ring] = _oldest(words, (ring * stride + page) // 4, mask, heads[ring], tails, ring)
+        times[ring] = _oldest(words, (ring * stride + page) // 4, mask, heads[ring], cursors, ring)
         heap[ring] = ring
     for start in range(rings // 2 - 1, -1, -1):
         _sift_down(heap, start, times)
@@ -157,10 +166,11 @@ def merge(
         if time >= final_ns:
             break
         base = (ring * stride + page) // 4
-        at = tails[ring] >> 2
+        at = cursors[ring, 0] >> 2
         interface_flags = np.int64(words[base + ((at + _INTERFACE_FLAGS) & mask)])
         interface, flags = interface_flags & 0xFFFF, interface_flags >> 16
         captured = np.int64(words[base + ((at + _CAPTURED) & mask)])
+        cursors[ring, 0] += _RECORD + ((captured + 7) & ~7)
         tally = flags & _TALLY_MASK
         if state[PACKETS_LEFT] > 0:
             state[PACKETS_LEFT] -= 1
@@ -210,13 +220,12 @@ def merge(
         else:
             tallies[interface, tally, 2] += 1
 
-        tails[ring] += np.int64(words[base + ((at + 1) & mask)]) >> 16
-        times[ring] = _oldest(words, base, mask, heads[ring], tails, ring)
+        times[ring] = _oldest(words, base, mask, heads[ring], cursors, ring)
         _sift_down(heap, 0, times)
 
     _fence()
     for ring in range(rings):
-        longs[ring * stride // 8 + _TAIL] = tails[ring]
+        longs[ring * stride // 8 + _TAIL] = cursors[ring, 0]
     return written
 
 
@@ -227,4 +236,5 @@ def compiled() -> None:
     longs = words.view(np.int64)
     snapshot(longs, 8192, heads)
     state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, 3), np.int64)
-    merge(words, longs, 8192, 4096, heads, NEVER, 0, np.zeros(1, np.uint32), state, tallies)
+    cursors = np.zeros((1, 2), np.int64)
+    merge(words, longs, 8192, 4096, heads, cursors, NEVER, 0, np.zeros(1, np.uint32), state, tallies)

@@ -19,6 +19,7 @@ from capture.spec import SNAPLEN_MAX
 from capture.stream.layout import HOOKS, PACKET_RECORD, PERF_HEADERS
 
 RING_BYTES = 1 << 20
+ENTRIES = ("from_pod", "to_pod")
 CONTROL_HEAD, CONTROL_TAIL = 1024 // 8, 1032 // 8
 
 
@@ -39,17 +40,22 @@ class Programs:
 
     def __init__(self, filter_header: str, snaplen: int = SNAPLEN_MAX, slot: int = 0, **defines: int) -> None:
         rows = (slot + 1) * HOOKS
-        self.module = Module(filter_header, {"SNAPLEN": snaplen, "ROWS": rows, **defines})
+        self.module = Module(filter_header, {"SNAPLEN": snaplen, "ROWS": rows, "BATCHING": 1, **defines})
         cpus = online_cpus()
+        # A batch is flushed on the CPU where it waits.
+        self._home = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {cpus[0]})
         self._rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"))
         self._counters = Counters(self.module.map_fd("accounts"), rows)
         self._slot = slot
-        self.descriptors = {entry: self.module.load(entry, slot) for entry in ("from_pod", "to_pod")}
+        self.descriptors = {entry: self.module.load(entry, slot) for entry in ENTRIES}
+        self.descriptors["flush_waiting"] = self.module.load("flush_waiting")
 
     def __enter__(self) -> "Programs":
         return self
 
     def __exit__(self, *_: object) -> None:
+        os.sched_setaffinity(0, self._home)
         for descriptor in self.descriptors.values():
             os.close(descriptor)
         self._rings.close()
@@ -64,7 +70,8 @@ class Programs:
         return records[0] if records else None
 
     def records(self) -> list[Record]:
-        """Take everything out of the rings."""
+        """Flush the batch, and take everything out of the rings."""
+        syscall.prog_test_run(self.descriptors["flush_waiting"], bytes(14))
         found = []
         for ring in range(len(self._rings.longs) * 8 // self._rings.stride):
             start = ring * self._rings.stride
@@ -75,16 +82,19 @@ class Programs:
             )
             data = self._rings.words.view(np.uint8)[start + self._rings.page : start + self._rings.stride]
             while tail < head:
-                at = np.arange(tail, tail + 8) % RING_BYTES
-                size = int.from_bytes(data[at[6:8]].tobytes(), sys.byteorder)
+                size = int.from_bytes(data[np.arange(tail + 6, tail + 8) % RING_BYTES].tobytes(), sys.byteorder)
                 raw = data[np.arange(tail, tail + size) % RING_BYTES].tobytes()
-                header = np.frombuffer(raw, PACKET_RECORD, 1, PERF_HEADERS)[0]
-                body = PERF_HEADERS + PACKET_RECORD.itemsize
-                found.append(Record(header, raw[body : body + int(header["captured"])]))
+                at = PERF_HEADERS
+                while at + PACKET_RECORD.itemsize <= size:
+                    header = np.frombuffer(raw, PACKET_RECORD, 1, at)[0]
+                    at += PACKET_RECORD.itemsize
+                    captured = int(header["captured"])
+                    found.append(Record(header, raw[at : at + captured]))
+                    at += (captured + 7) & ~7
                 tail += size
             self._rings.longs[control + CONTROL_TAIL] = tail
         return found
 
     def counters(self, entry: str = "from_pod") -> Any:
         """The program's row of accounts."""
-        return self._counters.read()[self._slot * HOOKS + ("from_pod", "to_pod").index(entry)]
+        return self._counters.read()[self._slot * HOOKS + ENTRIES.index(entry)]

@@ -31,7 +31,7 @@ def test_without_rules_every_packet_is_kept_whole_and_flagged_by_side() -> None:
             assert out.header["original"] == len(frame)
             assert out.header["timestamp_ns"] < back.header["timestamp_ns"]
         counters = programs.counters("from_pod")
-        assert (counters["seen"], counters["unmatched"], counters["forward"]["submitted"]) == (4, 0, 4)
+        assert (counters["seen"], counters["unmatched"], counters["forward"]["matched"]) == (4, 0, 4)
 
 
 RULES = [

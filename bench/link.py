@@ -1,0 +1,49 @@
+"""A veth pair for benchmarks, in a namespace of its own: frames sent from `va` arrive at `vb` and are dropped."""
+
+import os
+import subprocess
+import uuid
+from types import TracebackType
+
+from pyroute2 import IPRoute
+
+from bench.senders import XDP_PASS, load_xdp
+from capture.kernel.netns import Namespace
+
+
+def run(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+class Link:
+    """`with Link() as link:` gives the namespace's name and the ifindexes of va and vb."""
+
+    def __enter__(self) -> "Link":
+        self.netns = f"bicap-bench-{uuid.uuid4().hex[:6]}"
+        run("ip", "netns", "add", self.netns)
+        run("ip", "netns", "exec", self.netns, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+        run("ip", "-n", self.netns, "link", "add", "va", "type", "veth", "peer", "name", "vb")
+        for name in ("va", "vb"):
+            run("ip", "-n", self.netns, "link", "set", name, "up")
+        self.namespace = Namespace(self.netns)
+        self.va, self.vb = self.namespace.run(self._prepare)
+        return self
+
+    def _prepare(self) -> tuple[int, int]:
+        with IPRoute() as netlink:
+            va, vb = (netlink.link_lookup(ifname=name)[0] for name in ("va", "vb"))
+            program = load_xdp(XDP_PASS)
+            netlink.link("set", index=vb, xdp_fd=program)
+            os.close(program)
+        return va, vb
+
+    def counters(self, name: str) -> tuple[int, int]:
+        """Packets received and sent by an interface."""
+        words = run("ip", "netns", "exec", self.netns, "cat", "/proc/net/dev").split(f"{name}:")[1].split()
+        return int(words[1]), int(words[9])
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.namespace.close()
+        run("ip", "netns", "del", self.netns)

@@ -1,0 +1,148 @@
+"""Capture tools as they are compared: each is started on one interface, becomes ready, is stopped, and is counted.
+
+Same interface, snaplen and ring memory for all (64 MiB); output on tmpfs; the tool on CPU 0, the sender on CPU 1.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RING_MIB = 64
+TOOL_CPU, SENDER_CPU = 0, 1
+BICAP = str(Path(".venv/bin/bicap").resolve())
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of a tool cost and caught."""
+
+    written: int
+    file_bytes: int
+    cpu_seconds: float
+    peak_rss_mib: float
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command line; `{file}`, `{ready}`, `{interface}` and `{snaplen}` are filled in."""
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[str], bool]
+
+    def start(self, netns: str, interface: str, file: str, snaplen: int) -> "Running":
+        for stale in (file, f"{file}.ready", f"{file}.log"):
+            Path(stale).unlink(missing_ok=True)
+        words = [
+            word.format(file=file, ready=f"{file}.ready", interface=interface, snaplen=snaplen)
+            for word in self.command
+        ]
+        return Running(self, ["ip", "netns", "exec", netns, *words], file)
+
+
+class Running:
+    """A tool that captures."""
+
+    def __init__(self, tool: Tool, words: Sequence[str], file: str) -> None:
+        self._file = file
+        self._log = open(f"{file}.log", "w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            words,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: os.sched_setaffinity(0, {TOOL_CPU}),
+        )
+        deadline = time.monotonic() + 20
+        while not tool.ready(file):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self._process.kill()
+                raise RuntimeError(f"{tool.name} did not become ready: {Path(self._log.name).read_text()}")
+            time.sleep(0.02)
+        time.sleep(0.2)
+        self._before = self._cpu()
+
+    def _cpu(self) -> float:
+        """User and system seconds so far, of the tool and its threads."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> Result:
+        """Let it finish what it has; its cost from ready to stopped."""
+        time.sleep(0.5)
+        used = self._cpu() - self._before
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(60)
+        self._log.close()
+        counted = subprocess.run(["capinfos", "-Mrc", "-T", self._file], capture_output=True, text=True, check=False)
+        written = int(counted.stdout.split()[1])
+        return Result(written, os.path.getsize(self._file), used, peak)
+
+
+def _file_grows(file: str) -> bool:
+    return os.path.exists(file)
+
+
+def _log_says(words: str) -> Callable[[str], bool]:
+    return lambda file: words in Path(f"{file}.log").read_text()
+
+
+def tools(expression: str = "", bicap_options: Sequence[str] = ()) -> list[Tool]:
+    """The tools, with the same filter."""
+    filters = [expression] if expression else []
+    return [
+        Tool(
+            "bicap",
+            [*f"{BICAP} capture -i {{interface}} -s {{snaplen}} --buffer {RING_MIB}MiB".split()]
+            + [*["-w", "{file}", "--ready-file", "{ready}", "-q"], *bicap_options],
+            lambda file: os.path.exists(f"{file}.ready"),
+        ),
+        Tool(
+            "tcpdump",
+            [
+                *[
+                    "tcpdump",
+                    "-i",
+                    "{interface}",
+                    "-p",
+                    "-n",
+                    "--time-stamp-precision=nano",
+                    "-s",
+                    "{snaplen}",
+                    "-Z",
+                    "root",
+                ]
+            ]
+            + ["-B", str(RING_MIB * 1024), "-w", "{file}", *filters],
+            _log_says("listening on"),
+        ),
+        Tool(
+            "dumpcap",
+            ["dumpcap", "-q", "-p", "-i", "{interface}", "-s", "{snaplen}", "-B", str(RING_MIB)]
+            + (["-f", expression] if expression else [])
+            + ["-w", "{file}"],
+            _log_says("File:"),
+        ),
+    ]
+
+
+def machine() -> dict[str, str]:
+    """What a result depends on: commit, kernel, CPU."""
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {
+        "commit": commit.stdout.strip(),
+        "kernel": os.uname().release,
+        "cpu": f"{os.cpu_count()} x {model[1] if model else os.uname().machine}",
+    }
+
+
+def as_line(**values: object) -> str:
+    return json.dumps(values)
