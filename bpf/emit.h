@@ -26,7 +26,7 @@ struct batch {
 };
 
 BPF_PERCPU_ARRAY(batches, struct batch, 1);
-BPF_PERCPU_ARRAY(batch_states, struct batch_state, 1);
+BPF_F_TABLE("array", u32, struct batch_state, batch_states, CPUS, BPF_F_MMAPABLE);
 
 static __always_inline void count_refused(struct batch_state *state, int refused, u64 records) {
     if (refused == -ENOSPC)
@@ -69,8 +69,8 @@ static __always_inline void append(struct __sk_buff *skb, struct batch_state *st
 }
 
 static __always_inline void submit(struct __sk_buff *skb, const struct packet_record *record) {
-    u32 zero = 0;
-    struct batch_state *state = batch_states.lookup(&zero);
+    u32 zero = 0, cpu = bpf_get_smp_processor_id();
+    struct batch_state *state = batch_states.lookup(&cpu);
     struct batch *batch = batches.lookup(&zero);
     if (!state || !batch)
         return;
@@ -113,8 +113,8 @@ static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum dir
 
 /* Submit what waits on the CPU it runs on. */
 static __always_inline void flush_batch(struct __sk_buff *skb) {
-    u32 zero = 0;
-    struct batch_state *state = batch_states.lookup(&zero);
+    u32 zero = 0, cpu = bpf_get_smp_processor_id();
+    struct batch_state *state = batch_states.lookup(&cpu);
     struct batch *batch = batches.lookup(&zero);
     if (state && batch)
         flush(skb, state, batch);

@@ -43,8 +43,9 @@ struct interface_counters {
 };
 
 /*
- * Records that wait on a CPU to be submitted together. `used` is written after `oldest_ns` and read before
- * it, so that a reader who finds it above zero also finds the time of a record that waited.
+ * Records that wait on a CPU to be submitted together; one cache line per CPU, mapped by user space. `used`
+ * is written after `oldest_ns` and read before it, so that a reader who finds it above zero also finds the
+ * time of a record that waited.
  */
 struct batch_state {
     u64 used; /* bytes */
@@ -52,6 +53,7 @@ struct batch_state {
     u64 records;
     u64 lost_ring_full; /* records that found no room in the ring: user space did not read fast enough */
     u64 lost_other;     /* records that could not be read from the packet, or had no ring on their CPU */
+    u64 padding[3];
 };
 
 /* Programs on one interface; a counters row is slot * HOOKS + hook. */

@@ -23,7 +23,7 @@ from capture.kernel import syscall
 from capture.kernel.attach import EGRESS, INGRESS, attach
 from capture.kernel.batches import Batches, can_visit
 from capture.kernel.cost import KernelCost
-from capture.kernel.counters import Counters, online_cpus
+from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import choose_hook
 from capture.kernel.links import LinkWatch, find_interfaces
 from capture.kernel.netns import Namespace
@@ -35,7 +35,7 @@ from capture.plan import CapturePlan, PlannedInterface, make_plan
 from capture.sink.file import ReaderGoneError, Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
-from capture.stream.clock import SETTLE_NS, Rounds, WallClock, wall_offset
+from capture.stream.clock import Rounds, WallClock, wall_offset
 from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
 from capture.summary import Summary
 
@@ -44,6 +44,9 @@ IDLE_SECONDS = 0.2
 """A live reader waits at most this long for a packet that wakes nobody."""
 UNSETTLED_SECONDS = 0.02
 """Until the next round when a ring holds records that were too young to be final."""
+PATIENCE_NS, HURRIED_PATIENCE_NS = 100_000_000, 20_000_000
+"""How old a record may become on a CPU without further packets before the reader goes there to flush it; hurried
+while rings fill, because nothing younger is final. Going to a busy CPU takes its scheduler's time."""
 CLOCK_SECONDS = 1.0
 NO_LIMIT = 1 << 62
 
@@ -96,8 +99,11 @@ class Session:
         merge.compiled()
         self._namespace = Namespace(plan.spec.netns)
         stack.callback(self._namespace.close)
-        defines = {"SNAPLEN": plan.spec.snaplen, "ROWS": plan.rows, "BATCHING": int(plan.batching)}
-        module = Module(plan.filter_header, defines)
+        cpus = possible_cpus()
+        module = Module(
+            plan.filter_header,
+            {"SNAPLEN": plan.spec.snaplen, "ROWS": plan.rows, "CPUS": cpus, "BATCHING": int(plan.batching)},
+        )
         stack.callback(module.close)
         self._rings = Rings(plan.cpus, plan.ring_bytes, plan.watermark, module.map_fd("rings"))
         stack.callback(self._rings.close)
@@ -105,8 +111,9 @@ class Session:
         self._cursors = np.zeros((len(plan.cpus), 2), np.int64)
         flush = module.load("flush_waiting")
         stack.callback(os.close, flush)
-        self._batches = Batches(module.map_fd("batch_states"), flush)
-        self._counters = Counters(module.map_fd("accounts"), plan.rows)
+        self._batches = Batches(module.map_fd("batch_states"), flush, cpus)
+        stack.callback(self._batches.close)
+        self._counters = Counters(module.map_fd("accounts"), plan.rows, cpus)
         self._links = LinkWatch(self._namespace)
         stack.callback(self._links.close)
         self._rings.watch(self._links.fileno())
@@ -200,7 +207,8 @@ class Session:
         Only a full buffer is followed by another round at once. Draining on until the rings are empty would run
         in ever smaller portions, and cost several times more per packet.
         """
-        patience = SETTLE_NS if self._waiting > self.plan.ring_bytes // 8 else int(IDLE_SECONDS * 0.5e9)
+        hurry = self._waiting > self.plan.ring_bytes // 8
+        patience = HURRIED_PATIENCE_NS if hurry else PATIENCE_NS
         # First the batches, then the heads: what leaves a batch in between is in its ring when the heads are read.
         waits_ns = self._batches.settle(time.monotonic_ns() - patience)
         self._waiting = int(merge.snapshot(self._rings.longs, self._rings.stride, self._heads))

@@ -26,8 +26,8 @@ def online_cpus() -> tuple[int, ...]:
 class Counters:
     """Reads the accounts of a running capture."""
 
-    def __init__(self, map_fd: int, rows: int) -> None:
-        self._map_fd, self._rows, self._cpus = map_fd, rows, possible_cpus()
+    def __init__(self, map_fd: int, rows: int, cpus: int) -> None:
+        self._map_fd, self._rows, self._cpus = map_fd, rows, cpus
         self._buffer = ctypes.create_string_buffer(INTERFACE_COUNTERS.itemsize * self._cpus)
 
     def read(self) -> npt.NDArray[Any]:

@@ -93,7 +93,7 @@ class Module:
         return ctypes.string_at(start, self._library.bpf_function_size(self._bpf.module, entry.encode()))
 
     def load(self, entry: str, slot: int | None = None) -> int:
-        """Load a program, for one interface if it has a slot; its descriptor. Raises VerifierError, PrivilegeError."""
+        """Load a program, for one interface if given its slot; the descriptor. Raises VerifierError."""
         code = self.instructions(entry)
         if slot is not None:
             code = with_slot(code, slot)

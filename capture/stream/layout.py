@@ -16,7 +16,7 @@ BPF_FOLDER = Path(__file__).resolve().parent.parent / "bpf"
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _STRUCT = re.compile(r"struct (\w+) \{(.*?)\};", re.DOTALL)
 _ENUM = re.compile(r"enum (\w+) \{(.*?)\};", re.DOTALL)
-_FIELD = re.compile(r"(?:struct )?(\w+) (\w+);")
+_FIELD = re.compile(r"(?:struct )?(\w+) (\w+)(?:\[(\d+)\])?;")
 _SCALARS = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64}
 
 
@@ -24,7 +24,7 @@ def parse_structs(header: str) -> dict[str, np.dtype[Any]]:
     """Struct name -> dtype, in the order of the header; a struct may hold earlier ones."""
     known: dict[str, Any] = dict(_SCALARS)
     for name, body in _STRUCT.findall(_COMMENT.sub("", header)):
-        fields = [(field, known[kind]) for kind, field in _FIELD.findall(body)]
+        fields = [(field, (known[kind], int(n)) if n else known[kind]) for kind, field, n in _FIELD.findall(body)]
         known[name] = np.dtype(fields, align=True)
     return {name: dtype for name, dtype in known.items() if name not in _SCALARS}
 

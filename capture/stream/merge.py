@@ -16,7 +16,7 @@ from numba import njit, types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from capture.stream.layout import PACKET_RECORD, PERF_HEADERS, VLAN, Words
+from capture.stream.layout import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, VLAN, Words
 
 Longs = npt.NDArray[np.int64]
 
@@ -37,6 +37,9 @@ _RECORD = PACKET_RECORD.itemsize
 _PACKET = _RECORD // 4
 _SAMPLE = 9  # PERF_RECORD_SAMPLE; others (LOST, THROTTLE) are skipped, our own counters are exact
 _VLAN_FLAG, _TALLY_MASK = VLAN, FLAG_SETS - 1
+
+# Offsets within a batch's state, in 64-bit words.
+_USED, _OLDEST = (int(BATCH_STATE.fields[name][1]) // 8 for name in ("used", "oldest_ns"))  # type: ignore[index]
 
 # struct perf_event_mmap_page: data_head and data_tail, in 64-bit words.
 _HEAD, _TAIL = 1024 // 8, 1032 // 8
@@ -83,6 +86,17 @@ def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
         most = max(most, heads[ring] - longs[page + _TAIL])
     _fence()
     return most
+
+
+@njit(nogil=True, cache=True)
+def oldest_waiting(states: Longs) -> int:
+    """The time of the oldest record in any batch, NEVER if none waits; `states` is [CPUs, words of batch_state]."""
+    oldest = NEVER
+    for cpu in range(len(states)):
+        if states[cpu, _USED] > 0:  # read before oldest_ns, see bpf/record.h
+            oldest = min(oldest, states[cpu, _OLDEST])
+    _fence()
+    return oldest
 
 
 @njit(nogil=True, cache=True)
@@ -235,6 +249,9 @@ def compiled() -> None:
     heads = np.zeros(1, np.int64)
     longs = words.view(np.int64)
     snapshot(longs, 8192, heads)
+    states = np.zeros((1, BATCH_STATE.itemsize // 8), np.int64)
+    states.flags.writeable = False
+    oldest_waiting(states)
     state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, 3), np.int64)
     cursors = np.zeros((1, 2), np.int64)
     merge(words, longs, 8192, 4096, heads, cursors, NEVER, 0, np.zeros(1, np.uint32), state, tallies)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from capture.kernel import syscall
-from capture.kernel.counters import Counters, online_cpus
+from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
 from capture.spec import SNAPLEN_MAX
@@ -40,13 +40,15 @@ class Programs:
 
     def __init__(self, filter_header: str, snaplen: int = SNAPLEN_MAX, slot: int = 0, **defines: int) -> None:
         rows = (slot + 1) * HOOKS
-        self.module = Module(filter_header, {"SNAPLEN": snaplen, "ROWS": rows, "BATCHING": 1, **defines})
+        self.module = Module(
+            filter_header, {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "BATCHING": 1, **defines}
+        )
         cpus = online_cpus()
         # A batch is flushed on the CPU where it waits.
         self._home = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {cpus[0]})
         self._rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"))
-        self._counters = Counters(self.module.map_fd("accounts"), rows)
+        self._counters = Counters(self.module.map_fd("accounts"), rows, possible_cpus())
         self._slot = slot
         self.descriptors = {entry: self.module.load(entry, slot) for entry in ENTRIES}
         self.descriptors["flush_waiting"] = self.module.load("flush_waiting")
