@@ -86,51 +86,25 @@ class Running:
         return Result(written, os.path.getsize(self._file), used, peak)
 
 
-def _file_grows(file: str) -> bool:
-    return os.path.exists(file)
-
-
 def _log_says(words: str) -> Callable[[str], bool]:
     return lambda file: words in Path(f"{file}.log").read_text()
 
 
-def tools(expression: str = "", bicap_options: Sequence[str] = ()) -> list[Tool]:
+def tools(expression: str = "", bicap_options: str = "") -> list[Tool]:
     """The tools, with the same filter."""
-    filters = [expression] if expression else []
-    return [
-        Tool(
-            "bicap",
-            [*f"{BICAP} capture -i {{interface}} -s {{snaplen}} --buffer {RING_MIB}MiB".split()]
-            + [*["-w", "{file}", "--ready-file", "{ready}", "-q"], *bicap_options],
-            lambda file: os.path.exists(f"{file}.ready"),
-        ),
-        Tool(
-            "tcpdump",
-            [
-                *[
-                    "tcpdump",
-                    "-i",
-                    "{interface}",
-                    "-p",
-                    "-n",
-                    "--time-stamp-precision=nano",
-                    "-s",
-                    "{snaplen}",
-                    "-Z",
-                    "root",
-                ]
-            ]
-            + ["-B", str(RING_MIB * 1024), "-w", "{file}", *filters],
-            _log_says("listening on"),
-        ),
-        Tool(
-            "dumpcap",
-            ["dumpcap", "-q", "-p", "-i", "{interface}", "-s", "{snaplen}", "-B", str(RING_MIB)]
-            + (["-f", expression] if expression else [])
-            + ["-w", "{file}"],
-            _log_says("File:"),
-        ),
-    ]
+    where = "-i {interface} -s {snaplen}"
+    commands = {
+        "bicap": f"{BICAP} capture {where} -q --buffer {RING_MIB}MiB --ready-file {{ready}} {bicap_options} -w {{file}}",
+        "tcpdump": f"tcpdump {where} -p -n --time-stamp-precision=nano -B {RING_MIB * 1024} -Z root -w {{file}}",
+        "dumpcap": f"dumpcap {where} -q -p -B {RING_MIB} -w {{file}}",
+    }
+    filters = {"tcpdump": [expression], "dumpcap": ["-f", expression]} if expression else {}
+    ready = {
+        "bicap": lambda file: os.path.exists(f"{file}.ready"),
+        "tcpdump": _log_says("listening on"),
+        "dumpcap": _log_says("File:"),
+    }
+    return [Tool(name, [*command.split(), *filters.get(name, [])], ready[name]) for name, command in commands.items()]
 
 
 def machine() -> dict[str, str]:

@@ -22,7 +22,7 @@ INGRESS, EGRESS = "ingress", "egress"
 _TCX = {INGRESS: syscall.BPF_TCX_INGRESS, EGRESS: syscall.BPF_TCX_EGRESS}
 _CLSACT = 0xFFFF0000
 _PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}  # TC_H_MIN_INGRESS, TC_H_MIN_EGRESS
-_ETH_P_ALL_SWAPPED = 0x0300
+_ETH_P_ALL = 3
 _OWNED = re.compile(r"bicap/(\d+)/(\d+)/(\d+)/(qdisc)?")
 
 
@@ -68,7 +68,7 @@ class ClsactFilter:
                 handle=1,
                 parent=_PARENTS[self._side],
                 prio=0,
-                protocol=_ETH_P_ALL_SWAPPED,
+                protocol=_ETH_P_ALL,
                 fd=program,
                 name=self._name,
                 direct_action=True,
