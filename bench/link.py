@@ -16,7 +16,13 @@ def run(*words: str) -> str:
 
 
 class Link:
-    """`with Link() as link:` gives the namespace's name and the ifindexes of va and vb."""
+    """`with Link() as link:` gives the namespace's name and the ifindexes of va and vb.
+
+    `xdp` puts an XDP program on vb, so that XdpSender can send to it; the MTU then has to fit into a page.
+    """
+
+    def __init__(self, mtu: int = 1500, xdp: bool = True) -> None:
+        self._mtu, self._xdp = str(mtu), xdp
 
     def __enter__(self) -> "Link":
         self.netns = f"bicap-bench-{uuid.uuid4().hex[:6]}"
@@ -24,7 +30,7 @@ class Link:
         run("ip", "netns", "exec", self.netns, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
         run("ip", "-n", self.netns, "link", "add", "va", "type", "veth", "peer", "name", "vb")
         for name in ("va", "vb"):
-            run("ip", "-n", self.netns, "link", "set", name, "up")
+            run("ip", "-n", self.netns, "link", "set", name, "up", "mtu", self._mtu)
         self.namespace = Namespace(self.netns)
         self.va, self.vb = self.namespace.run(self._prepare)
         return self
@@ -32,9 +38,10 @@ class Link:
     def _prepare(self) -> tuple[int, int]:
         with IPRoute() as netlink:
             va, vb = (netlink.link_lookup(ifname=name)[0] for name in ("va", "vb"))
-            program = load_xdp(XDP_PASS)
-            netlink.link("set", index=vb, xdp_fd=program)
-            os.close(program)
+            if self._xdp:
+                program = load_xdp(XDP_PASS)
+                netlink.link("set", index=vb, xdp_fd=program)
+                os.close(program)
         return va, vb
 
     def counters(self, name: str) -> tuple[int, int]:

@@ -93,8 +93,9 @@ def _log_says(words: str) -> Callable[[str], bool]:
 def tools(expression: str = "", bicap_options: str = "") -> list[Tool]:
     """The tools, with the same filter."""
     where = "-i {interface} -s {snaplen}"
+    ours = f"-q --buffer {RING_MIB}MiB --ready-file {{ready}} {bicap_options}"
     commands = {
-        "bicap": f"{BICAP} capture {where} -q --buffer {RING_MIB}MiB --ready-file {{ready}} {bicap_options} -w {{file}}",
+        "bicap": f"{BICAP} capture {where} {ours} -w {{file}}",
         "tcpdump": f"tcpdump {where} -p -n --time-stamp-precision=nano -B {RING_MIB * 1024} -Z root -w {{file}}",
         "dumpcap": f"dumpcap {where} -q -p -B {RING_MIB} -w {{file}}",
     }
