@@ -39,7 +39,7 @@ from capture.stream.clock import Rounds, WallClock, wall_offset
 from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
 from capture.summary import Summary
 
-WRITE_BYTES = 1 << 20
+WRITE_BYTES = 1 << 18
 IDLE_SECONDS = 0.2
 """A live reader waits at most this long for a packet that wakes nobody."""
 UNSETTLED_SECONDS = 0.02
@@ -63,12 +63,14 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
 
 
 class Session:
-    """A capture, running between `__enter__` and `__exit__`; `summary` is there afterwards."""
+    """A capture, running between `__enter__` and `__exit__`.
 
-    summary: Summary
+    `summary` is there afterwards, also if the output could not be written to the end, which `__exit__` raises.
+    """
 
     def __init__(self, plan: CapturePlan, sink: Sink) -> None:
         self.plan, self._sink = plan, sink
+        self.summary: Summary | None = None
         self._stack = contextlib.ExitStack()
         self._attached = contextlib.ExitStack()
         self._end_reason: str | None = None
