@@ -25,6 +25,7 @@ from capture.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from capture.session import Session
+    from capture.summary import Summary
 
 WHERE, WHAT, HOW_MUCH, OUTPUT = "Where", "What", "How much", "Output"
 
@@ -100,22 +101,32 @@ def capture(
     if output is None:
         raise SpecError("no output given; name a file with -w, or -w - for a live stream")
 
-    with Session(plan, open_sink(output)) as session:
-        _end_on_signals(session)
-        if ready_file:
-            write_beside(ready_file, "")
-        if not quiet and interval is None:
-            _note(f"capturing on {', '.join(i.name for i in plan.interfaces)}; Ctrl-C ends")
-        if interval is None:
-            session.run()
-        else:
-            from capture.cli.show import LiveCounters
+    session = Session(plan, open_sink(output))
+    try:
+        with session:
+            _end_on_signals(session)
+            if ready_file:
+                write_beside(ready_file, "")
+            if interval is None:
+                if not quiet:
+                    _note(f"capturing on {', '.join(i.name for i in plan.interfaces)}; Ctrl-C ends")
+                session.run()
+            else:
+                from capture.cli.show import LiveCounters
 
-            with LiveCounters(sys.stderr) as live:
-                session.run(live.show, interval)
-    summary = session.summary
-    if output != "-":
-        write_beside(f"{output}.json", json.dumps(summary.as_json(), indent=2) + "\n")
+                with LiveCounters(sys.stderr) as live:
+                    session.run(live.show, interval)
+    finally:
+        # Also when writing failed: what was caught until then is complete, and is accounted for.
+        if session.summary is not None:
+            _report(session.summary, quiet, as_json)
+
+
+def _report(summary: "Summary", quiet: bool, as_json: bool) -> None:
+    from capture.sink.file import write_beside
+
+    if summary.output != "-":
+        write_beside(f"{summary.output}.json", json.dumps(summary.as_json(), indent=2) + "\n")
     if not quiet:
         for line in summary.lines():
             _note(line)

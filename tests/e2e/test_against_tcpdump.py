@@ -47,17 +47,15 @@ def between_the_pods(packets: Packets) -> list[int]:
 @pytest.mark.usefixtures("serving")
 def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> None:
     theirs_file, ours_file = tmp_path / "theirs.pcap", tmp_path / "ours.pcapng"
+    options = ["-p", "-n", "-s", "0", "-B", "65536", "-Z", "root", "--time-stamp-precision=nano"]
     tcpdump = start(
-        node.exec(*"tcpdump -p -n -s 0 -B 65536 -Z root --time-stamp-precision=nano -w".split(), str(theirs_file))
-        + ["-i", node.client.veth],
-        "listening",
-        "stderr",
+        node.exec("tcpdump", *options, "-i", node.client.veth, "-w", str(theirs_file)), "listening", "stderr"
     )
     try:
         with Capture(ours_file, "-i", node.client.veth, "--hook", hook, within=node.exec()) as capture:
             talk = node.client.exec(sys.executable, traffic.__file__, "talk", node.server.ip4, node.server.ip6)
             subprocess.run(talk, check=True, timeout=60)
-            time.sleep(0.3)
+            time.sleep(1.5)  # tcpdump leaves what its last block holds, unless the block's time (1 s) is over
     finally:
         tcpdump.send_signal(signal.SIGINT)
         tcpdump.communicate()

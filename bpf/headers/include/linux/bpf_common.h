@@ -1,4 +1,5 @@
-/* Classic BPF's instruction fields, which bcc's own bpf.h builds upon (values: include/uapi/linux/bpf_common.h). */
+/* Classic BPF's instruction fields, which bcc's own bpf.h builds upon (values:
+ * include/uapi/linux/bpf_common.h). */
 #ifndef BICAP_LINUX_BPF_COMMON_H
 #define BICAP_LINUX_BPF_COMMON_H
 #define BPF_CLASS(code) ((code) & 0x07)
