@@ -12,7 +12,12 @@
 #include "maps.h"
 #include "packet.h"
 #include "tuple.h"
+#include "expression.h"
+#include "mirror.h"
 #include "filter.h"
+#include "sessions.h"
+#include "fragments.h"
+#include "inner.h"
 #include "match.h"
 #include "emit.h"
 

@@ -9,7 +9,6 @@
  */
 
 enum {
-    VLAN_TAG = 4,
     ENOSPC = 28,
     BATCH_BYTES = 16 << 10,
     LARGEST_BATCHED = BATCHING ? 2040 : 0, /* above, the second copy costs more than the call it saves */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What crosses the border from kernel to user space: captured packets and counters. The one source of both
- * layouts: capture/stream/layout.py reads this file, so keep it to plain structs of u8..u64 and enums.
- * All values are in the machine's byte order unless a comment says otherwise.
+ * What crosses the border between kernel and user space: captured packets, counters, sessions asked for. The
+ * one source of these layouts: capture/stream/layout.py reads this file, so keep it to plain structs of
+ * u8..u64 and enums. All values are in the machine's byte order unless a comment says otherwise.
  */
 
 /* Which way a packet went, seen from the pod. The values are those of epb_flags, bits 0-1 (pcapng 4.3.1). */
@@ -54,6 +54,27 @@ struct batch_state {
     u64 lost_ring_full; /* records that found no room in the ring: user space did not read fast enough */
     u64 lost_other;     /* records that could not be read from the packet, or had no ring on their CPU */
     u64 padding[3];
+};
+
+/* Which endpoint of a canonical tuple is the source that was asked for; a set. */
+enum source_side {
+    LOW_IS_SOURCE = 1,
+    HIGH_IS_SOURCE = 2,
+};
+
+/*
+ * The canonical tuple of an exact conversation: the key of the sessions map, whose value is enum source_side.
+ * Addresses are two words, the more significant first; an IPv4 address is {0, address}. Ports are 0 where the
+ * protocol has none.
+ */
+struct session_key {
+    u64 low_address[2];
+    u64 high_address[2];
+    u16 low_port;
+    u16 high_port;
+    u8 family; /* 4 or 6 */
+    u8 protocol;
+    u16 zero;
 };
 
 /* Programs on one interface; a counters row is slot * HOOKS + hook. */

@@ -4,34 +4,57 @@
 struct tuple {
     struct endpoint low, high; /* in the order of (address, port) */
     bool swapped;              /* the packet goes from high to low */
-    u8 family;
+    u8 family;                 /* 4 or 6 */
     u8 protocol;
 };
 
+/* A set of these: a packet may fit a rule both ways round. Of an unswapped packet they are enum source_side.
+ */
 enum direction {
     NEITHER = 0,
-    FORWARD = 1, /* from the rule's source to its destination */
-    REVERSE = 2,
-};
-
-/* Which endpoint of a tuple fits the rule's source; of an unswapped packet they are FORWARD and REVERSE. */
-enum source_side {
-    LOW_IS_SOURCE = FORWARD,
-    HIGH_IS_SOURCE = REVERSE,
+    FORWARD = LOW_IS_SOURCE, /* from the rule's source to its destination */
+    REVERSE = HIGH_IS_SOURCE,
 };
 
 static __always_inline bool above(const struct endpoint *a, const struct endpoint *b) {
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        if (a->address[i] != b->address[i])
-            return a->address[i] > b->address[i];
+    if (a->high != b->high)
+        return a->high > b->high;
+    if (a->low != b->low)
+        return a->low > b->low;
     return a->port > b->port;
 }
 
-static __always_inline struct tuple canonicalise(const struct packet *packet) {
-    struct tuple tuple = {.family = packet->family, .protocol = packet->protocol};
+static __always_inline struct tuple canonicalise(const struct packet *packet, u8 family) {
+    struct tuple tuple = {.family = family, .protocol = packet->protocol};
     tuple.swapped = above(&packet->source, &packet->destination);
     tuple.low = tuple.swapped ? packet->destination : packet->source;
     tuple.high = tuple.swapped ? packet->source : packet->destination;
     return tuple;
 }
+
+/* The same set, seen from the other end. */
+static __always_inline u32 turned(u32 directions) {
+    return (directions & FORWARD ? REVERSE : 0) | (directions & REVERSE ? FORWARD : 0);
+}
+
+/*
+ * What generated rules are made of. A comparison that clang and the verifier see through would be hoisted
+ * until the stack is full, and followed along every combination of known ports: these leave a plain branch.
+ */
+#define SAME(value, constant)                                                                                \
+    ({                                                                                                       \
+        u64 difference = (value) ^ (constant);                                                               \
+        opaque(difference);                                                                                  \
+        difference == 0;                                                                                     \
+    })
+#define WITHIN(value, first, last)                                                                           \
+    ({                                                                                                       \
+        u32 distance = (value) - (first);                                                                    \
+        opaque(distance);                                                                                    \
+        distance <= (last) - (first);                                                                        \
+    })
+#define ADD(side)                                                                                            \
+    ({                                                                                                       \
+        source |= (side);                                                                                    \
+        opaque(source);                                                                                      \
+    })

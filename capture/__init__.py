@@ -3,4 +3,67 @@
 The packets' way, and the folder for each step:
 
     spec -> plan -> kernel (bpf/) -> stream -> pcapng -> sink -> analysis
+
+The names below are the Python API; examples/capture_api.py uses it from end to end. Each is imported when it is
+first asked for, because a session brings numba, bcc and pyroute2 with it.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from capture import errors
+    from capture.account import Account
+    from capture.filters.expression import parse_expression
+    from capture.filters.rule import Direction, Endpoint, Rule
+    from capture.filters.words import parse_endpoint
+    from capture.plan import describe
+    from capture.session import Session, plan_capture
+    from capture.sink.file import open_sink
+    from capture.spec import CaptureSpec
+    from capture.summary import Summary
+
+__all__ = [
+    "Account",
+    "CaptureSpec",
+    "Direction",
+    "Endpoint",
+    "Rule",
+    "Session",
+    "Summary",
+    "describe",
+    "errors",
+    "open_sink",
+    "parse_endpoint",
+    "parse_expression",
+    "plan_capture",
+]
+
+_HOMES = {
+    "Account": "capture.account",
+    "CaptureSpec": "capture.spec",
+    "Direction": "capture.filters.rule",
+    "Endpoint": "capture.filters.rule",
+    "Rule": "capture.filters.rule",
+    "Session": "capture.session",
+    "Summary": "capture.summary",
+    "describe": "capture.plan",
+    "open_sink": "capture.sink.file",
+    "parse_endpoint": "capture.filters.words",
+    "parse_expression": "capture.filters.expression",
+    "plan_capture": "capture.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("capture.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from capture.errors import SpecError
-from capture.filters import rules
-from capture.spec import CaptureSpec, Direction, Hook
+from capture.filters.program import FilterProgram, filter_program, filter_text
+from capture.filters.rule import Direction
+from capture.spec import CaptureSpec, Hook
 from capture.stream.layout import HOOKS, PACKET_RECORD
 from capture.units import format_size
 
@@ -57,13 +58,14 @@ class PlannedInterface:
 
 @dataclass(frozen=True, slots=True)
 class CapturePlan:
-    """What will run: programs from `filter_header`, on `interfaces`, into one ring of `ring_bytes` per CPU."""
+    """What will run: programs with `filter`, on `interfaces`, into one ring of `ring_bytes` per CPU."""
 
     spec: CaptureSpec
     interfaces: tuple[PlannedInterface, ...]
     hook: Hook
-    filter_header: str
-    expression: str
+    filter: FilterProgram
+    filter_text: str
+    """What is matched, as a tcpdump expression; "" where every packet is."""
     cpus: tuple[int, ...]
     ring_bytes: int
     batching: bool
@@ -79,9 +81,9 @@ class CapturePlan:
         """Rows of the counters map."""
         return len(self.interfaces) * HOOKS
 
-    def expression_of(self, direction: Direction) -> str:
+    def text_of(self, direction: Direction) -> str:
         """What one direction matches, as a tcpdump expression."""
-        return rules.expression(self.spec.rules, direction)
+        return filter_text(self.spec.rules, direction, self.spec.sessions, self.spec.expression)
 
 
 def make_plan(
@@ -99,8 +101,15 @@ def make_plan(
         spec=spec,
         interfaces=planned,
         hook=hook,
-        filter_header=rules.filter_header(spec.rules, spec.direction),
-        expression=rules.expression(spec.rules, spec.direction),
+        filter=filter_program(
+            spec.rules,
+            spec.direction,
+            sessions=spec.sessions,
+            expression=spec.expression,
+            inner=spec.inner,
+            icmp_errors=spec.icmp_errors,
+        ),
+        filter_text=filter_text(spec.rules, spec.direction, spec.sessions, spec.expression),
         cpus=tuple(cpus),
         ring_bytes=ring_bytes(spec.buffer_bytes, len(cpus)),
         batching=batching,
@@ -126,11 +135,26 @@ def _describe(interface: Interface) -> str:
     return f"ifindex {interface.index}; inbound is to this machine"
 
 
+def _beyond_text(plan: CapturePlan) -> list[str]:
+    """What rules find and no tcpdump expression says."""
+    switches = dict(plan.filter.switches)
+    if switches["MATCH_EVERYTHING"] or switches["EXPRESSION"]:
+        return []
+    found = ["packets in VLAN tags", "packets behind IPv6 extension headers"]
+    if switches["FRAGMENTS_ASKED"]:
+        found.append("later fragments of a datagram whose first one matched")
+    if switches["ERRORS_ASKED"]:
+        found.append("ICMP errors about a packet that matches")
+    if switches["INNER_ASKED"]:
+        found.append("packets inside VXLAN, Geneve, GRE and IP in IP")
+    return found
+
+
 def describe(plan: CapturePlan) -> dict[str, Any]:
     """The plan as plain values, in the order a reader wants them."""
     everything = "every packet"
     directions = {
-        direction.value: plan.expression_of(direction) or everything
+        direction.value: plan.text_of(direction) or everything
         for direction in (Direction.FORWARD, Direction.REVERSE)
         if plan.spec.direction in (Direction.BOTH, direction)
     }
@@ -149,7 +173,8 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         ],
         "hook": plan.hook.value,
         "matches": directions,
-        "filter": plan.expression or everything,
+        "filter": plan.filter_text or everything,
+        "also": _beyond_text(plan),
         "snaplen": plan.spec.snaplen,
         "record": {
             "bytes": PACKET_RECORD.itemsize,

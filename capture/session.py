@@ -12,13 +12,14 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import numpy as np
 
 from capture.account import Account, DirectionAccount, Losses, check, total
-from capture.errors import SinkError
+from capture.errors import SinkError, SpecError
+from capture.filters.sessions import Conversation
 from capture.kernel import syscall
 from capture.kernel.attach import EGRESS, INGRESS, attach
 from capture.kernel.batches import Batches, can_visit
@@ -29,6 +30,7 @@ from capture.kernel.links import LinkWatch, find_interfaces
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
+from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.pcapng import blocks
 from capture.plan import CapturePlan, PlannedInterface, make_plan
@@ -47,6 +49,8 @@ UNSETTLED_SECONDS = 0.02
 PATIENCE_NS, HURRIED_PATIENCE_NS = 100_000_000, 20_000_000
 """How old a record may become on a CPU without further packets before the reader goes there to flush it; hurried
 while rings fill, because nothing younger is final. Going to a busy CPU takes its scheduler's time."""
+MEASURING_SECONDS = 0.01
+"""Between looks at the kernel's run-time statistics, which slow every packet while they are on."""
 CLOCK_SECONDS = 1.0
 NO_LIMIT = 1 << 62
 
@@ -103,7 +107,7 @@ class Session:
         stack.callback(self._namespace.close)
         cpus = possible_cpus()
         module = Module(
-            plan.filter_header,
+            plan.filter,
             {"SNAPLEN": plan.spec.snaplen, "ROWS": plan.rows, "CPUS": cpus, "BATCHING": int(plan.batching)},
         )
         stack.callback(module.close)
@@ -116,6 +120,9 @@ class Session:
         self._batches = Batches(module.map_fd("batch_states"), flush, cpus)
         stack.callback(self._batches.close)
         self._counters = Counters(module.map_fd("accounts"), plan.rows, cpus)
+        room = dict(plan.filter.switches)["SESSIONS"]
+        self._sessions = SessionsMap(module.map_fd("sessions"), room) if room else None
+        self.replace_conversations(plan.filter.conversations)
         self._links = LinkWatch(self._namespace)
         stack.callback(self._links.close)
         self._rings.watch(self._links.fileno())
@@ -158,7 +165,7 @@ class Session:
         )
         return header + blocks.interfaces(
             [
-                blocks.InterfaceBlock(i.name, i.description, self.plan.expression, system, i.interface.mac)
+                blocks.InterfaceBlock(i.name, i.description, self.plan.filter_text, system, i.interface.mac)
                 for i in self.plan.interfaces
             ]
         )
@@ -168,6 +175,17 @@ class Session:
         if self._end_reason is None:
             self._end_reason = reason
         os.eventfd_write(self._wake, 1)
+
+    def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
+        """Match just these exact conversations from now on; how many came and went. Any thread may call it.
+
+        Raises SpecError if the capture was not planned with a session list, or if there are too many.
+        """
+        if self._sessions is None:
+            if conversations:
+                raise SpecError("the capture was not started with a list of sessions; there is no map to change")
+            return 0, 0
+        return self._sessions.replace(conversations)
 
     def run(self, on_tick: Callable[["Session"], None] | None = None, interval: float = 1.0) -> None:
         """Capture until a limit, an error of the output, the end of all interfaces, or `stop`."""
@@ -182,6 +200,8 @@ class Session:
                 break
             if not more:
                 pause = UNSETTLED_SECONDS if waiting else IDLE_SECONDS
+                if self._cost.measuring:
+                    pause = MEASURING_SECONDS
                 if deadline is not None:
                     pause = min(pause, (deadline - now) / 1e9)
                 if self._links.fileno() in self._rings.wait(pause):

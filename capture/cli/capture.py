@@ -3,24 +3,18 @@
 import json
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from capture.cli.groups import GroupedCommand, option
-from capture.errors import SpecError
-from capture.spec import (
-    BUFFER_DEFAULT,
-    PROTOCOLS,
-    SNAPLEN_MAX,
-    CaptureSpec,
-    Direction,
-    Endpoint,
-    Hook,
-    Rule,
-    parse_endpoint,
-    parse_protocol,
-)
+from capture.cli.groups import ORDER, GroupedCommand, option
+from capture.cli.rules import RULE_OPTIONS, group_rules, rule_options
+from capture.errors import BicapError, SpecError
+from capture.filters.expression import parse_expression
+from capture.filters.rule import Direction
+from capture.filters.sessions import SessionList, read_sessions
+from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, CaptureSpec, Hook
 from capture.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
@@ -41,9 +35,14 @@ WHERE, WHAT, HOW_MUCH, OUTPUT = "Where", "What", "How much", "Output"
     show_default=True,
     help="Where the programs sit.",
 )
-@option(WHAT, "--source", metavar="ENDPOINT", help="IP, IP/len, IP:port, [IPv6]:port or :port.")
-@option(WHAT, "--destination", metavar="ENDPOINT", help="As --source.")
-@option(WHAT, "--protocol", metavar="NAME|NUMBER", help=f"{', '.join(PROTOCOLS)}, any, or a number.")
+@rule_options(WHAT)
+@option(WHAT, "-f", "--rules", "rule_file", metavar="FILE", help="Rules from a YAML file, besides those given here.")
+@option(
+    WHAT,
+    "--sessions",
+    metavar="FILE",
+    help="Exact five-tuples, one a line (tcp 10.0.0.1:4000 10.0.0.2:80), or - for stdin; SIGHUP reads FILE again.",
+)
 @option(
     WHAT,
     "--direction",
@@ -51,6 +50,14 @@ WHERE, WHAT, HOW_MUCH, OUTPUT = "Where", "What", "How much", "Output"
     help="From source to destination, back, or both.  [default: both]",
 )
 @option(WHAT, "--bidirectional/--no-bidirectional", default=None, help="--direction both, or forward.")
+@option(WHAT, "--inner", is_flag=True, help="Match also the packet inside VXLAN, Geneve, GRE and IP in IP.")
+@option(
+    WHAT,
+    "--icmp-errors/--no-icmp-errors",
+    default=True,
+    show_default=True,
+    help="Keep ICMP errors about a matching packet.",
+)
 @option(
     HOW_MUCH, "-s", "--snaplen", type=int, default=SNAPLEN_MAX, metavar="BYTES", help="Keep this much of a packet."
 )
@@ -70,7 +77,11 @@ WHERE, WHAT, HOW_MUCH, OUTPUT = "Where", "What", "How much", "Output"
 @option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the final summary (or the plan) as JSON on stdout.")
 @option(OUTPUT, "--ready-file", metavar="PATH", help="Create this file when packets are being caught.")
 @option(OUTPUT, "-q", "--quiet", is_flag=True, help="No closing report on stderr.")
+@click.argument("expression", nargs=-1)
+@click.pass_context
 def capture(
+    context: click.Context,
+    /,
     output: str | None,
     dry_run: bool,
     stats_interval: str | None,
@@ -81,10 +92,12 @@ def capture(
 ) -> None:
     """Capture both directions of chosen conversations into pcapng.
 
-    Without --source, --destination and --protocol every packet of the interfaces is kept. Ctrl-C ends the
-    capture; the file is then complete and FILE.json beside it holds the accounts.
+    EXPRESSION is a tcpdump filter (man pcap-filter); instead of it, rules and lists of sessions can be given. A rule
+    option that is given again begins the next rule. With none of them every packet of the interfaces is kept.
+
+    Ctrl-C ends the capture; the file is then complete and FILE.json beside it holds the accounts.
     """
-    spec = build_spec(**asked)
+    spec = build_spec(context.meta[ORDER], **asked)
     if as_json and output == "-":
         raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
     interval = parse_duration(stats_interval) / 1e9 if stats_interval else None
@@ -105,6 +118,7 @@ def capture(
     try:
         with session:
             _end_on_signals(session)
+            _reread_on_hangup(session, spec.sessions)
             if ready_file:
                 write_beside(ready_file, "")
             if interval is None:
@@ -135,31 +149,42 @@ def _report(summary: "Summary", quiet: bool, as_json: bool) -> None:
 
 
 def build_spec(
+    order: list[str],
     *,
     interfaces: tuple[str, ...],
     netns: str | None,
     hook: str,
-    source: str | None,
-    destination: str | None,
-    protocol: str | None,
+    rule_file: str | None,
+    sessions: str | None,
     direction: str | None,
     bidirectional: bool | None,
+    inner: bool,
+    icmp_errors: bool,
     snaplen: int,
     count: int | None,
     duration: str | None,
     buffer: str,
+    expression: tuple[str, ...],
+    **words: tuple[str, ...],
 ) -> CaptureSpec:
-    """The words of the command line as a spec. Raises SpecError."""
-    rule = Rule(
-        parse_endpoint(source, "--source") if source is not None else Endpoint(),
-        parse_endpoint(destination, "--destination") if destination is not None else Endpoint(),
-        parse_protocol(protocol) if protocol is not None else None,
-    )
+    """The words of the command line as a spec; `order` has the name of each option given. Raises SpecError."""
+    rules = group_rules(order, {name: words[name] for name in RULE_OPTIONS})
+    asked = _direction(direction, bidirectional)
+    if rule_file:
+        from capture.filters.rulefile import read_rules
+
+        file = read_rules(rule_file)
+        rules = (*rules, *file.rules)
+        asked = asked or file.direction
     return CaptureSpec(
         interfaces=interfaces,
         netns=netns,
-        rules=() if rule == Rule() else (rule,),
-        direction=_direction(direction, bidirectional),
+        rules=rules,
+        sessions=read_sessions(sessions) if sessions else None,
+        expression=parse_expression(" ".join(expression)) if expression else None,
+        direction=asked or Direction.BOTH,
+        inner=inner,
+        icmp_errors=icmp_errors,
         snaplen=snaplen or SNAPLEN_MAX,
         count=count,
         duration_ns=parse_duration(duration) if duration else None,
@@ -168,9 +193,9 @@ def build_spec(
     )
 
 
-def _direction(direction: str | None, bidirectional: bool | None) -> Direction:
+def _direction(direction: str | None, bidirectional: bool | None) -> Direction | None:
     if direction is None:
-        return Direction.FORWARD if bidirectional is False else Direction.BOTH
+        return None if bidirectional is None else Direction.BOTH if bidirectional else Direction.FORWARD
     if bidirectional is not None and bidirectional != (direction == Direction.BOTH.value):
         switch = "--bidirectional" if bidirectional else "--no-bidirectional"
         raise SpecError(f"--direction {direction} and {switch} contradict each other; give one of them")
@@ -180,6 +205,21 @@ def _direction(direction: str | None, bidirectional: bool | None) -> Direction:
 def _end_on_signals(session: "Session") -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: session.stop(f"ended by {signal.Signals(received).name}"))
+
+
+def _reread_on_hangup(session: "Session", sessions: SessionList | None) -> None:
+    if sessions is None or sessions.name == "-":
+        return
+
+    def reread() -> None:
+        try:
+            come, gone = session.replace_conversations(read_sessions(sessions.name).conversations)
+            _note(f"{sessions.name} read again: {come:,} conversations came, {gone:,} went")
+        except BicapError as error:
+            _note(f"{error}; the capture goes on with the conversations it had")
+
+    # In a thread of its own: a long list takes a second, and packets do not wait.
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, name="sessions").start())
 
 
 def _note(line: str) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+ORDER = "bicap.order"
+
 
 class GroupedOption(click.Option):
     """An option that knows under which heading it stands."""
@@ -22,11 +24,17 @@ def option(group: str, *words: str, **settings: Any) -> Callable[[Any], Any]:
 class GroupedCommand(click.Command):
     """A command whose --help lists the options under their headings, in the order of their declaration."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, and keep the order in which options were given: ctx.meta[ORDER] has a name for each."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        ctx.meta[ORDER] = [parameter.name for parameter in order]
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 groups.setdefault(getattr(parameter, "group", "Other"), []).append(record)
         for name, records in groups.items():
             with formatter.section(name):

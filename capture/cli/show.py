@@ -26,6 +26,8 @@ def plan_text(plan: CapturePlan) -> str:
     lines.append(f"hook      {facts['hook']}")
     lines += [f"{way:<9} {text}" for way, text in facts["matches"].items()]
     lines.append(f"filter    {facts['filter']}")
+    if facts["also"]:
+        lines.append(f"also      {'; '.join(facts['also'])}")
     lines.append(f"snaplen   {facts['snaplen']} bytes")
     fields = ", ".join(f"{name} {kind}" for name, kind in facts["record"]["fields"].items())
     lines.append(f"record    {facts['record']['bytes']} bytes and the packet: {fields}")

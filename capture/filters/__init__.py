@@ -1,1 +1,1 @@
-"""What should match -> C text for the kernel program, and the equivalent tcpdump expression."""
+"""Five-tuple rules, lists of conversations, tcpdump expressions -> C, map entries, and the text of what matches."""

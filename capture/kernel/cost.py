@@ -24,6 +24,11 @@ class KernelCost:
         except OSError:  # before Linux 5.8, or not allowed: the capture works without
             self._switch = -1
 
+    @property
+    def measuring(self) -> bool:
+        """Whether the kernel is timing programs."""
+        return self._switch >= 0
+
     def tick(self, now_ns: int) -> None:
         """Call now and then: ends the measurement when it has seen enough packets, or waited long enough."""
         if self._switch < 0:

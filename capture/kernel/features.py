@@ -1,10 +1,15 @@
-"""What this kernel can do, by looking for the thing itself and never at the version."""
+"""What this kernel can do, by looking for the thing itself and never at the version; and what we may do."""
 
 import functools
+import re
 
 from capture.spec import Hook
 
 BTF = "/sys/kernel/btf/vmlinux"
+_STATUS, _LAST_CAPABILITY = "/proc/self/status", "/proc/sys/kernel/cap_last_cap"
+
+# include/uapi/linux/capability.h
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_IPC_LOCK": 14, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
 @functools.cache
@@ -22,3 +27,24 @@ def choose_hook(asked: Hook) -> Hook:
     if asked is not Hook.AUTO:
         return asked
     return Hook.TCX if has_tcx() else Hook.CLSACT
+
+
+def effective_capabilities(status: str) -> frozenset[str]:
+    """Of CAPABILITIES, those that a /proc/PID/status shows as effective.
+
+    CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, which were split from it (Linux 5.8).
+    """
+    line = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    mask = int(line[1], 16) if line else 0
+    held = {name for name, bit in CAPABILITIES.items() if mask >> bit & 1}
+    return frozenset(held | {"CAP_BPF", "CAP_PERFMON"} if "CAP_SYS_ADMIN" in held else held)
+
+
+def missing_capabilities(needed: tuple[str, ...]) -> list[str]:
+    """Those of the needed capabilities that we lack, by the names this kernel has for them."""
+    with open(_STATUS) as status:
+        held = effective_capabilities(status.read())
+    with open(_LAST_CAPABILITY) as last:
+        known = int(last.read())
+    lacking = [name for name in needed if name not in held]
+    return list(dict.fromkeys(name if CAPABILITIES[name] <= known else "CAP_SYS_ADMIN" for name in lacking))

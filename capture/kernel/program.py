@@ -15,26 +15,34 @@ from pathlib import Path
 from typing import Any
 
 from capture.errors import CompileError, MissingBccError, PrivilegeError, VerifierError
+from capture.filters.program import FilterProgram
 from capture.kernel import syscall
+from capture.kernel.features import missing_capabilities
 from capture.stream.layout import BPF_FOLDER
 
 SLOT_PLACEHOLDER = 0x5107A51075107A51
 """The constant in bpf/maps.h that the loader replaces."""
 _LD_IMM64 = 0x18
 _INCLUDE = re.compile(r'^#include "(.+)"$')
+_CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
 _LOG_SIZE = 16 << 20
+NEEDED_TO_LOAD = ("CAP_BPF", "CAP_NET_ADMIN")
+BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
 
 
 def import_bcc() -> Any:
     """The bcc module of iovisor. Raises MissingBccError, also for PyPI's unrelated package of that name."""
-    remedy = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
     try:
         import bcc
-    except ImportError as error:
-        raise MissingBccError(f"bcc is not installed ({error}); {remedy}") from None
+    except Exception as error:  # also OSError where libbcc.so is missing
+        raise MissingBccError(f"bcc cannot be imported ({error}); {BCC_REMEDY}") from None
     if not hasattr(bcc, "BPF"):
-        raise MissingBccError(f"the package bcc in {bcc.__path__[0]} is PyPI's, an unrelated project; {remedy}")
+        raise MissingBccError(f"the package bcc in {_place(bcc)} is PyPI's, an unrelated project; {BCC_REMEDY}")
     return bcc
+
+
+def _place(module: Any) -> str:
+    return module.__file__ or next(iter(module.__path__), "?")  # a folder without __init__.py has no file
 
 
 def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOLDER) -> str:
@@ -68,11 +76,11 @@ def _compiler_output() -> Iterator[Any]:
 class Module:
     """A compiled text: its maps (made), and its programs (not yet loaded)."""
 
-    def __init__(self, filter_header: str, defines: Mapping[str, int]) -> None:
+    def __init__(self, wanted: FilterProgram, defines: Mapping[str, int]) -> None:
         bcc = import_bcc()
         os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
-        text = join_sources("capture.c", {"filter.h": filter_header})
-        flags = [f"-D{name}={value}" for name, value in defines.items()]
+        text = join_sources("capture.c", {"filter.h": wanted.header})
+        flags = [f"-D{name}={value}" for name, value in (*wanted.switches, *defines.items())]
         with _compiler_output() as log:
             try:
                 self._bpf = bcc.BPF(text=text.encode(), cflags=[*flags, "-Wno-macro-redefined"])
@@ -101,7 +109,7 @@ class Module:
             return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0)
         except OSError as error:  # EACCES is the verifier's
             if error.errno == errno.EPERM:
-                raise PrivilegeError("loading a program needs root, or CAP_BPF and CAP_NET_ADMIN") from None
+                raise not_permitted("loading a program") from None
         # Again, for the log: asking for it always would slow every start.
         try:
             return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0, _LOG_SIZE)
@@ -132,11 +140,22 @@ def with_slot(instructions: bytes, slot: int) -> bytes:
     return bytes(code)
 
 
+def not_permitted(what: str) -> PrivilegeError:
+    """Why the kernel answers EPERM to bpf(2)."""
+    missing = missing_capabilities(NEEDED_TO_LOAD)
+    if missing:
+        return PrivilegeError(f"{what} needs {' and '.join(missing)}; run as root")
+    return PrivilegeError(f"{what} is forbidden in spite of all capabilities; allow bpf(2) in the seccomp profile")
+
+
 def _compile_error(error: Exception, log: str) -> CompileError | PrivilegeError:
-    first = next((line for line in log.splitlines() if "error:" in line), "")
-    if not first and os.geteuid() != 0:
-        return PrivilegeError("making maps needs root, or CAP_BPF")
-    return CompileError(f"clang rejects the program: {first or str(error).splitlines()[0]}", log)
+    first = next((line for line in log.splitlines() if _CLANG_ERROR.match(line)), "")
+    if first:
+        return CompileError(f"clang rejects the program: {first}", log)
+    if missing_capabilities(NEEDED_TO_LOAD):
+        return not_permitted("making maps")
+    said = " ".join([str(error), *log.splitlines()]).strip() or type(error).__name__
+    return CompileError(f"bcc cannot make the program: {said}", log)
 
 
 def _verdict(log: str) -> str:

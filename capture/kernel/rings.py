@@ -5,15 +5,18 @@ bytes, not by events: one wake-up per packet costs the sender microseconds.
 """
 
 import ctypes
+import errno
 import os
 import select
+import sys
 
 import numpy as np
 
-from capture.errors import KernelError
+from capture.errors import KernelError, PrivilegeError
 from capture.kernel import syscall
 from capture.stream.layout import Words
 from capture.stream.merge import Longs
+from capture.units import format_size
 
 
 class Rings:
@@ -37,10 +40,7 @@ class Rings:
                 self._map(position, cpu, watermark, map_fd)
         except OSError as error:
             self.close()
-            raise KernelError(
-                f"no ring of {ring_bytes >> 10} KiB for CPU {cpu}: {error.strerror}; try a smaller --buffer, or "
-                "raise kernel.perf_event_mlock_kb"
-            ) from None
+            raise refused(error, ring_bytes, cpu) from None
         memory = memoryview((ctypes.c_uint8 * self._length).from_address(self._address))
         self.words: Words = np.frombuffer(memory, np.uint32)
         self.longs: Longs = np.frombuffer(memory, np.int64)
@@ -55,7 +55,7 @@ class Rings:
             syscall.MAP_SHARED | syscall.MAP_FIXED,
             event,
         )
-        syscall.map_update(map_fd, cpu, event.to_bytes(4, "little"))
+        syscall.map_update(map_fd, cpu.to_bytes(4, sys.byteorder), event.to_bytes(4, sys.byteorder))
         self._poll.register(event, select.EPOLLIN)
 
     def watch(self, descriptor: int) -> None:
@@ -75,3 +75,16 @@ class Rings:
         if self._length:
             syscall.munmap(self._address, self._length)
             self._length = 0
+
+
+def refused(error: OSError, ring_bytes: int, cpu: int) -> KernelError:
+    """Why there is no ring: perf_event_open(2) answers EACCES, and mmap(2) EPERM where locked memory is limited."""
+    what = f"no ring of {format_size(ring_bytes)} for CPU {cpu}"
+    if error.errno == errno.EACCES:
+        return PrivilegeError(f"{what}: opening perf events needs CAP_PERFMON; run as root")
+    if error.errno == errno.EPERM:
+        return PrivilegeError(
+            f"{what}: locked memory is limited; grant CAP_IPC_LOCK, raise kernel.perf_event_mlock_kb, or give a "
+            "smaller --buffer"
+        )
+    return KernelError(f"{what}: {error.strerror}; give a smaller --buffer")

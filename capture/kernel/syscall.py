@@ -85,11 +85,17 @@ def map_lookup(map_fd: int, key: int, value: ctypes.Array[ctypes.c_char]) -> Non
     _bpf(BPF_MAP_LOOKUP_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), _address(value), 0))
 
 
-def map_update(map_fd: int, key: int, value: bytes) -> None:
-    """Set the value under a 32-bit key."""
-    key_buffer = ctypes.create_string_buffer(struct.pack("=I", key), 4)
+def map_update(map_fd: int, key: bytes, value: bytes) -> None:
+    """Set the value under a key."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
     buffer = ctypes.create_string_buffer(value, len(value))
     _bpf(BPF_MAP_UPDATE_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), _address(buffer), 0))
+
+
+def map_delete(map_fd: int, key: bytes) -> None:
+    """Take the value under a key away."""
+    key_buffer = ctypes.create_string_buffer(key, len(key))
+    _bpf(BPF_MAP_DELETE_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), 0, 0))
 
 
 def enable_run_time_stats() -> int:

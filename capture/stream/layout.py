@@ -45,11 +45,15 @@ INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact accounts: packets, and bytes where the name says so."""
 BATCH_STATE = _structs["batch_state"]
 """Records that wait on a CPU: used (bytes), oldest_ns; and what the ring refused, by reason."""
+SESSION_KEY = _structs["session_key"]
+"""The canonical tuple of an exact conversation."""
 
 INBOUND = _enums["record_flag"]["RECORD_INBOUND"]
 OUTBOUND = _enums["record_flag"]["RECORD_OUTBOUND"]
 REVERSE = _enums["record_flag"]["RECORD_REVERSE"]
 VLAN = _enums["record_flag"]["RECORD_VLAN"]
+LOW_IS_SOURCE = _enums["source_side"]["LOW_IS_SOURCE"]
+HIGH_IS_SOURCE = _enums["source_side"]["HIGH_IS_SOURCE"]
 HOOKS = _enums["hook"]["HOOKS"]
 HOOK_FROM_POD = _enums["hook"]["HOOK_FROM_POD"]
 HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]

@@ -1,6 +1,6 @@
 """The real programs, run on one packet at a time by BPF_PROG_TEST_RUN, and the records they leave in the rings.
 
-with Programs(filter_header(rules, Direction.BOTH)) as programs:
+with Programs(filter_program(rules)) as programs:
     assert programs.run(packet, "from_pod") is not None
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.filters.program import FilterProgram
 from capture.kernel import syscall
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.program import Module
@@ -38,10 +39,10 @@ class Record:
 class Programs:
     """Both programs, loaded for one interface slot; not attached to anything."""
 
-    def __init__(self, filter_header: str, snaplen: int = SNAPLEN_MAX, slot: int = 0, **defines: int) -> None:
+    def __init__(self, wanted: FilterProgram, snaplen: int = SNAPLEN_MAX, slot: int = 0, **defines: int) -> None:
         rows = (slot + 1) * HOOKS
         self.module = Module(
-            filter_header, {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "BATCHING": 1, **defines}
+            wanted, {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "BATCHING": 1, **defines}
         )
         cpus = online_cpus()
         # A batch is flushed on the CPU where it waits.

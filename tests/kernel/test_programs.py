@@ -2,8 +2,9 @@
 
 import pytest
 
-from capture.filters.rules import filter_header
-from capture.spec import Direction, Endpoint, Rule, parse_endpoint
+from capture.filters.program import filter_program
+from capture.filters.rule import Direction, Endpoint, Rule
+from capture.filters.words import parse_endpoint
 from capture.stream.layout import INBOUND, OUTBOUND, REVERSE
 from tests import packets
 from tests.kernel.harness import Programs
@@ -16,11 +17,11 @@ def rule(source: str | None = None, destination: str | None = None, protocol: in
     def side(text: str | None) -> Endpoint:
         return parse_endpoint(text, "test") if text else Endpoint()
 
-    return Rule(side(source), side(destination), protocol)
+    return Rule(source=side(source), destination=side(destination), protocol=protocol)
 
 
 def test_without_rules_every_packet_is_kept_whole_and_flagged_by_side() -> None:
-    with Programs(filter_header((), Direction.BOTH), slot=3) as programs:
+    with Programs(filter_program(), slot=3) as programs:
         for frame in (packets.arp(), packets.tcp(A, 1, B, 2), packets.icmp(A6, B6), b"\0" * 14):
             out, back = programs.run(frame, "from_pod"), programs.run(frame, "to_pod")
             assert out is not None
@@ -63,7 +64,7 @@ RULES = [
 
 @pytest.mark.parametrize(("what", "asked", "frame", "expected"), RULES, ids=[case[0] for case in RULES])
 def test_rule(what: str, asked: Rule, frame: bytes, expected: str | None) -> None:
-    with Programs(filter_header([asked], Direction.BOTH)) as programs:
+    with Programs(filter_program([asked])) as programs:
         record = programs.run(frame)
         found = None if record is None else ("reverse" if record.flags & REVERSE else "forward")
         assert found == expected
@@ -79,14 +80,14 @@ def test_rule(what: str, asked: Rule, frame: bytes, expected: str | None) -> Non
 )
 def test_one_direction_keeps_only_that(direction: Direction, kept: list[bool]) -> None:
     frames = [packets.tcp(A, 1000, B, 80), packets.tcp(B, 80, A, 1000)]
-    with Programs(filter_header([rule(f"{A}", f"{B}:80", 6)], direction)) as programs:
+    with Programs(filter_program([rule(A, f"{B}:80", 6)], direction)) as programs:
         assert [programs.run(frame) is not None for frame in frames] == kept
 
 
 @pytest.mark.parametrize("snaplen", [18, 64, 96])
 def test_snaplen_cuts_the_bytes_and_keeps_the_length(snaplen: int) -> None:
     frame = packets.udp(A, 1, B, 2, bytes(range(200)))
-    with Programs(filter_header((), Direction.BOTH), snaplen=snaplen) as programs:
+    with Programs(filter_program(), snaplen=snaplen) as programs:
         record = programs.run(frame)
         assert record is not None
         assert record.packet == frame[:snaplen]

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The start of a packet as a capture will show it -> the words that a translated tcpdump expression reads.
+ *
+ * A tag that the NIC or the kernel moved aside is put back first, as tcpdump does, so that offsets are those
+ * of libpcap. Offsets count from the Ethernet header; `length` is what the packet has with its tag.
+ */
+#if EXPRESSION
+
+enum {
+    HEAD = 128,
+    HEAD_END = HEAD - 4, /* a word that begins before here is in the head as a whole */
+    MACS = 12,
+    EXTENSIONS_MIRRORED = 4,
+};
+
+struct head {
+    u8 bytes[HEAD];
+};
+
+BPF_PERCPU_ARRAY(heads, struct head, 1);
+
+/* Copy `size` bytes; `most` is a constant that tells the verifier how many they can be. */
+static __always_inline bool copy(struct __sk_buff *skb, u32 offset, u8 *to, u64 size, u64 most) {
+    if (size == 0)
+        return false;
+    opaque(size);
+    if (size > most)
+        return false;
+    return !bpf_skb_load_bytes(skb, offset, to, size);
+}
+
+/* Copy the head; NULL if that fails. Programs run with softirqs off: nothing else uses it meanwhile. */
+static __always_inline u8 *load_head(struct __sk_buff *skb, u32 *length) {
+    u32 zero = 0, size = skb->len;
+    struct head *head = heads.lookup(&zero);
+    if (!head)
+        return NULL;
+    *length = size;
+    if (!skb->vlan_present) {
+        if (size > HEAD)
+            size = HEAD;
+        return copy(skb, 0, head->bytes, size, HEAD) ? head->bytes : NULL;
+    }
+    *length = size + VLAN_TAG;
+    if (size > HEAD - VLAN_TAG)
+        size = HEAD - VLAN_TAG;
+    if (bpf_skb_load_bytes(skb, 0, head->bytes, MACS))
+        return NULL;
+    *(u16 *)(head->bytes + MACS) = skb->vlan_proto;
+    *(u16 *)(head->bytes + MACS + 2) = bpf_htons(skb->vlan_tci);
+    u32 rest = HEAD - VLAN_TAG - MACS;
+    return copy(skb, MACS, head->bytes + MACS + VLAN_TAG, (u64)size - MACS, rest) ? head->bytes : NULL;
+}
+
+/* `size` bytes at `offset`: in the head, or copied to `buffer`; NULL beyond the packet. */
+static __always_inline const u8 *word(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset, u32 size,
+                                      u8 *buffer) {
+    if (offset + size > length)
+        return NULL;
+    if (!__builtin_constant_p(offset))
+        opaque(offset); /* so that what is checked is what is used */
+    if (offset <= HEAD_END)
+        return head + offset;
+    return bpf_skb_load_bytes(skb, offset - (skb->vlan_present ? VLAN_TAG : 0), buffer, size) ? NULL : buffer;
+}
+
+static __always_inline bool read8(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset, u32 *value) {
+    u8 buffer[8] __attribute__((aligned(8)));
+    const u8 *p = word(skb, head, length, offset, 1, buffer);
+    if (p)
+        *value = *p;
+    return p;
+}
+
+static __always_inline bool read16(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset,
+                                   u32 *value) {
+    u8 buffer[8] __attribute__((aligned(8)));
+    const u8 *p = word(skb, head, length, offset, 2, buffer);
+    if (p)
+        *value = be16(p);
+    return p;
+}
+
+static __always_inline bool read32(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset,
+                                   u32 *value) {
+    u8 buffer[8] __attribute__((aligned(8)));
+    const u8 *p = word(skb, head, length, offset, 4, buffer);
+    if (p)
+        *value = be32(p);
+    return p;
+}
+
+#endif

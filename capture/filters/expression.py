@@ -1,0 +1,81 @@
+"""A tcpdump expression -> what the kernel program runs on a packet and on its mirror, and the text of both.
+
+The mirror of a packet is the packet with its two ends exchanged: an answer matches an expression if its mirror does.
+Mostly another expression says the same (filters.mirror) and is compiled beside the first; where none does, the
+program exchanges the bytes themselves.
+"""
+
+from dataclasses import dataclass, field
+
+from capture.filters import cbpf, libpcap
+from capture.filters.mirror import mirror_text
+from capture.filters.names import ICMP, ICMP_ANSWERS, ICMPV6
+from capture.filters.rule import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression that libpcap compiled; `mirrored` is None where the mirror has no text."""
+
+    source: str
+    program: tuple[libpcap.Instruction, ...] = field(repr=False)
+    mirrored: str | None
+    mirror_program: tuple[libpcap.Instruction, ...] = field(repr=False)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the answers match the expression itself, so that it says nothing of direction."""
+        return self.program == self.mirror_program
+
+    def text(self, direction: Direction) -> str:
+        """The tcpdump expression for the directions; a remark in its place where the mirror has none."""
+        reverse = self.mirrored or f"[no expression says it: the packet's mirror matches {self.source!r}]"
+        if self.symmetric or direction is Direction.FORWARD:
+            return self.source
+        return reverse if direction is Direction.REVERSE else f"({self.source}) or ({reverse})"
+
+    def code(self, direction: Direction) -> str:
+        """C: the function expression_directions(), and those it calls."""
+        forward = cbpf.c_function("expression_forward", self.program, self.source)
+        call = "expression_{}(skb, head, length) ? {} : 0"
+        ways = []
+        if self.symmetric:
+            ways.append(call.format("forward", "FORWARD | REVERSE"))
+        else:
+            if direction is not Direction.REVERSE:
+                ways.append(call.format("forward", "FORWARD"))
+            if direction is not Direction.FORWARD and self.mirrored is not None:
+                forward += cbpf.c_function("expression_reverse", self.mirror_program, self.mirrored)
+                ways.append(call.format("reverse", "REVERSE"))
+        lines = ["u32 directions = 0;", *(f"directions |= {way};" for way in ways)]
+        if direction is not Direction.FORWARD and self.mirrored is None:
+            forward = _icmp_answers() + forward
+            lines += [
+                "if (mirror_head(skb, head, length))",
+                f"    directions |= {call.format('forward', 'REVERSE')};",
+            ]
+        body = "\n".join(f"    {line}" for line in [*lines, "return directions;"])
+        parameters = "struct __sk_buff *skb, u8 *head, u32 length"
+        return f"{forward}static __always_inline u32 expression_directions({parameters}) {{\n{body}\n}}\n"
+
+
+def parse_expression(text: str) -> Expression:
+    """Compile an expression and its mirror. Raises FilterError."""
+    program = libpcap.compile_expression(text)
+    mirrored = mirror_text(text)
+    mirror_program = libpcap.compile_expression(mirrored) if mirrored is not None else ()
+    cbpf.c_function("checked", program, text)
+    return Expression(text, program, mirrored, mirror_program)
+
+
+def _icmp_answers() -> str:
+    """C: the ICMP types that answer each other, for bpf/mirror.h."""
+
+    def cases(protocol: int) -> str:
+        return "".join(f"    case {kind}: return {answer};\n" for kind, answer in ICMP_ANSWERS[protocol].items())
+
+    return "".join(
+        f"static __always_inline u8 {name}(u8 type) {{\n    switch (type) {{\n{cases(protocol)}"
+        "    default: return type;\n    }\n}\n"
+        for name, protocol in (("icmp_answer", ICMP), ("icmpv6_answer", ICMPV6))
+    )

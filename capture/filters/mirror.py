@@ -1,0 +1,120 @@
+"""A tcpdump expression -> the tcpdump expression of the answers: of packets with the two ends exchanged.
+
+`src` and `dst` change places, and so do the accessors of what lies at the two ends: ip[12:4] and ip[16:4],
+tcp[0:2] and tcp[2:2]. ICMP types become those that answer them. A computed index is taken to lie behind the ports,
+as in every well-formed packet. Where no expression says the same, the answer is None; the kernel program then
+exchanges the packet's own bytes instead (bpf/expression.h).
+"""
+
+import re
+
+from capture.filters.names import ICMP, ICMP_ANSWERS, ICMPV6
+
+_TOKEN = re.compile(r"\\?[A-Za-z0-9_.:/-]+|\s+|[!<>=]=|&&|\|\||<<|>>|.", re.DOTALL)
+
+# Accessor -> pairs of (offset, offset, length) that change places.
+_ENDS: dict[str, list[tuple[int, int, int]]] = {
+    "ether": [(0, 6, 6)],
+    "link": [(0, 6, 6)],
+    "ip": [(12, 16, 4)],
+    "ip6": [(8, 24, 16)],
+    "arp": [(8, 18, 6), (14, 24, 4)],
+    "rarp": [(8, 18, 6), (14, 24, 4)],
+    "tcp": [(0, 2, 2)],
+    "udp": [(0, 2, 2)],
+    "sctp": [(0, 2, 2)],
+    "icmp": [],
+    "icmp6": [],
+}
+# Behind these, an accessor of a lower layer would reach into what changes places in a higher one.
+_OPAQUE_FROM = {"ether": 14, "link": 14, "ip": 20, "ip6": 40}
+_TYPE_FIELDS = {
+    "icmp": (ICMP, {"0", "icmptype"}, {"icmp-echoreply": 0, "icmp-echo": 8, "icmp-routeradvert": 9,
+             "icmp-routersolicit": 10, "icmp-tstamp": 13, "icmp-tstampreply": 14, "icmp-ireq": 15,
+             "icmp-ireqreply": 16, "icmp-maskreq": 17, "icmp-maskreply": 18}),
+    "icmp6": (ICMPV6, {"0", "icmp6type"}, {"icmp6-echo": 128, "icmp6-echoreply": 129, "icmp6-routersolicit": 133,
+              "icmp6-routeradvert": 134, "icmp6-neighborsolicit": 135, "icmp6-neighboradvert": 136}),
+}  # fmt: skip
+
+
+def mirror_text(text: str) -> str | None:
+    """The expression of the answers, None where tcpdump has no words for them."""
+    tokens = _TOKEN.findall(text)
+    out: list[str] = []
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        if token in ("src", "dst"):
+            out.append("dst" if token == "src" else "src")
+            at += 1
+        elif token in _ENDS and _opens(tokens, at):
+            end = _closing(tokens, at)
+            taken = None if end is None else _accessor(tokens, at, end)
+            if taken is None:
+                return None
+            words, at = taken
+            out.append(words)
+        else:
+            out.append(token)
+            at += 1
+    return "".join(out)
+
+
+def _opens(tokens: list[str], at: int) -> bool:
+    rest = [token for token in tokens[at + 1 : at + 3] if not token.isspace()]
+    return bool(rest) and rest[0] == "["
+
+
+def _closing(tokens: list[str], at: int) -> int | None:
+    depth = 0
+    for position in range(at, len(tokens)):
+        depth += {"[": 1, "]": -1}.get(tokens[position], 0)
+        if depth == 0 and tokens[position] == "]":
+            return position
+    return None
+
+
+def _accessor(tokens: list[str], at: int, end: int) -> tuple[str, int] | None:
+    """proto[index:size] at `at` to `end`, mirrored, and where to go on."""
+    proto = tokens[at]
+    inside = "".join(tokens[at + 1 : end]).strip().removeprefix("[").strip()
+    if proto in _TYPE_FIELDS and (field := inside.partition(":"))[0].strip() in _TYPE_FIELDS[proto][1]:
+        return _type_relation(tokens, end, proto) if field[2].strip() in ("", "1") else None
+    match = re.fullmatch(r"(\w+)(?:\s*:\s*(\w+))?", inside)
+    if match is None:
+        nested = mirror_text(inside)
+        return None if nested is None else (f"{proto}[{nested}]", end + 1)
+    index, size = _number(match[1]), _number(match[2] or "1")
+    if index is None or size is None:  # a named offset, like tcpflags: none of them changes places
+        return f"{proto}[{inside}]", end + 1
+    if index + size > _OPAQUE_FROM.get(proto, 1 << 32):
+        return None
+    for low, high, length in _ENDS[proto]:
+        for here, there in ((low, high), (high, low)):
+            if here <= index and index + size <= here + length:
+                return f"{proto}[{index - here + there}{f':{size}' if match[2] else ''}]", end + 1
+        if index < high + length and low < index + size:
+            return None
+    if proto in ("arp", "rarp") and index < 8 and index + size > 6:
+        return None
+    return f"{proto}[{inside}]", end + 1
+
+
+def _type_relation(tokens: list[str], end: int, proto: str) -> tuple[str, int] | None:
+    """icmp[icmptype] compared with a constant: the constant becomes the type of the answer."""
+    protocol, _, names = _TYPE_FIELDS[proto]
+    rest = [(at, tokens[at]) for at in range(end + 1, len(tokens)) if not tokens[at].isspace()][:3]
+    if len(rest) < 2 or rest[0][1] not in ("=", "==", "!="):
+        return None
+    value = names.get(rest[1][1], _number(rest[1][1]))
+    if value is None or (len(rest) > 2 and rest[2][1] in (*"+-*/&|^%", "<<", ">>")):
+        return None
+    answer = ICMP_ANSWERS[protocol].get(value, value)
+    return f"{proto}[0] {rest[0][1]} {answer}", rest[1][0] + 1
+
+
+def _number(word: str) -> int | None:
+    try:
+        return int(word, 0)
+    except ValueError:
+        return None

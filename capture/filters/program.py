@@ -1,0 +1,83 @@
+"""What a spec asks for -> the filter of the kernel program: C text, switches, and entries of the sessions map.
+
+Every switch of bpf/ that concerns matching is set here, so that an unused ability costs no instruction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capture.filters import code, text
+from capture.filters.expression import Expression
+from capture.filters.rule import Direction, Rule
+from capture.filters.sessions import SESSIONS_MAX, Conversation, SessionList, conversation_of
+
+EXACT_AS_CODE = 4
+"""So many exact rules are compared one by one; more of them are found by one look-up instead."""
+TEXT_MAX = 64
+"""So many conversations are spelled out in a tcpdump expression."""
+
+_WANTED = {Direction.BOTH: "FORWARD | REVERSE", Direction.FORWARD: "FORWARD", Direction.REVERSE: "REVERSE"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterProgram:
+    """What the loader needs: filter.h, -D switches, and the conversations that go into the map."""
+
+    header: str
+    switches: tuple[tuple[str, int], ...]
+    conversations: tuple[Conversation, ...] = ()
+
+
+def filter_program(
+    rules: Sequence[Rule] = (),
+    direction: Direction = Direction.BOTH,
+    *,
+    sessions: SessionList | None = None,
+    expression: Expression | None = None,
+    inner: bool = False,
+    icmp_errors: bool = True,
+) -> FilterProgram:
+    """The program for rules and sessions, or for an expression; for neither it matches every packet."""
+    exact = [rule for rule in rules if rule.exact]
+    listed = list(sessions.conversations) if sessions else []
+    if sessions or len(exact) > EXACT_AS_CODE:
+        listed += [conversation_of(rule) for rule in exact]
+        rules = [rule for rule in rules if not rule.exact]
+    everything = not (rules or sessions or exact or expression)
+    by_rules = not everything and expression is None
+    header = f"#define WANTED ({_WANTED[direction]})\n"
+    if expression:
+        header += expression.code(direction)
+    elif not everything:
+        header += code.match_rules(rules)
+    asks_transport = bool(listed or sessions) or any(rule.asks_transport for rule in rules)
+    switches = {
+        "MATCH_EVERYTHING": everything,
+        "EXPRESSION": expression is not None,
+        "SESSIONS": SESSIONS_MAX if sessions else len(listed),
+        "TCP_FLAGS_ASKED": any(rule.tcp_flags for rule in rules),
+        "FRAGMENTS_ASKED": by_rules and asks_transport,
+        "ERRORS_ASKED": by_rules and icmp_errors,
+        "INNER_ASKED": by_rules and inner,
+    }
+    return FilterProgram(
+        header=header,
+        switches=tuple((name, int(value)) for name, value in switches.items()),
+        conversations=tuple(listed),
+    )
+
+
+def filter_text(
+    rules: Sequence[Rule],
+    direction: Direction,
+    sessions: SessionList | None = None,
+    expression: Expression | None = None,
+) -> str:
+    """The tcpdump expression for what is matched in the directions asked for; "" where everything is."""
+    if expression:
+        return expression.text(direction)
+    listed = list(sessions.conversations) if sessions else []
+    if len(listed) > TEXT_MAX:
+        more = f"one of {len(listed):,} conversations of {sessions.name if sessions else ''}"
+        return " or ".join(filter(None, [text.rules_text(rules, direction), f"({more})"]))
+    return text.rules_text([*rules, *(conversation.rule for conversation in listed)], direction)

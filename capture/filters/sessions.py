@@ -1,0 +1,121 @@
+"""A list of exact conversations, one a line -> values; `#` begins a comment.
+
+    tcp 10.0.0.1:40000 10.0.0.2:80
+    udp [fd00::1]:5353 > [fd00::2]:53
+    icmp 10.0.0.1 10.0.0.2
+
+Lists are long, so that a line costs one object and no more; each can be asked for from either end, not from both.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+
+from capture.errors import SpecError
+from capture.filters.names import WITH_PORTS
+from capture.filters.rule import Endpoint, Ports, Rule, protocol_name
+from capture.filters.words import parse_endpoint, parse_protocol
+
+SESSIONS_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """An exact five-tuple; a side is (address as a number, port), with port 0 where the protocol has none."""
+
+    family: int
+    protocol: int
+    source: tuple[int, int]
+    destination: tuple[int, int]
+
+    @property
+    def canonical(self) -> "Conversation":
+        """The same for the conversation and for the one asked for from its other end."""
+        if self.source <= self.destination:
+            return self
+        return Conversation(self.family, self.protocol, self.destination, self.source)
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that matches the same packets."""
+        return Rule(source=self._side(self.source), destination=self._side(self.destination), protocol=self.protocol)
+
+    def _side(self, side: tuple[int, int]) -> Endpoint:
+        address, port = side
+        network = ip_network(address.to_bytes(4 if self.family == 4 else 16, "big"))
+        return Endpoint(network, (Ports(port, port),) if self.protocol in WITH_PORTS else ())
+
+    def __str__(self) -> str:
+        return str(self.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """Conversations, each once, and where they were read from ("-" is standard input)."""
+
+    name: str
+    conversations: tuple[Conversation, ...] = field(repr=False)
+
+
+def conversation_of(rule: Rule) -> Conversation:
+    """An exact rule as a conversation."""
+    sides = []
+    for side in (rule.source, rule.destination):
+        assert side.network is not None
+        sides.append((int(side.network.network_address), side.ports[0].first if side.ports else 0))
+    return Conversation(rule.family or 0, rule.protocol or 0, sides[0], sides[1])
+
+
+def read_sessions(name: str) -> SessionList:
+    """Read a list from a file, or from standard input ("-"). Raises SpecError with file and line."""
+    try:
+        if name == "-":
+            return parse_sessions(name, sys.stdin)
+        with open(name, encoding="utf-8") as file:
+            return parse_sessions(name, file)
+    except OSError as error:
+        raise SpecError(f"sessions file {name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"sessions file {name} is not text; write one conversation a line") from None
+
+
+def parse_sessions(name: str, lines: Iterable[str]) -> SessionList:
+    """The lines of a list. Raises SpecError with file and line."""
+    found: dict[Conversation, tuple[Conversation, int]] = {}
+    for number, line in enumerate(lines, start=1):
+        words = line.partition("#")[0].replace(">", " ").split()
+        if not words:
+            continue
+        conversation = _conversation(words, f"sessions file {name} line {number}")
+        before, first = found.setdefault(conversation.canonical, (conversation, number))
+        if before != conversation:
+            raise SpecError(
+                f"sessions file {name} line {number}: {conversation} is the reverse of line {first}; "
+                "one of them finds both directions"
+            )
+    if len(found) > SESSIONS_MAX:
+        raise SpecError(
+            f"sessions file {name} has {len(found):,} conversations; at most {SESSIONS_MAX:,} are possible"
+        )
+    return SessionList(name, tuple(conversation for conversation, _ in found.values()))
+
+
+def _conversation(words: list[str], where: str) -> Conversation:
+    if len(words) != 3:
+        raise SpecError(f"{where}: {' '.join(words)!r} is not: protocol source destination")
+    protocol = parse_protocol(words[0], f"{where}: protocol")
+    if protocol is None:
+        raise SpecError(f"{where}: a conversation has one protocol, not any")
+    sides, families = [], set()
+    for text in words[1:]:
+        side = parse_endpoint(text, f"{where}:")
+        port = side.ports[0].first if side.ports else 0
+        if not side.exact or side.network is None or bool(side.ports) != (protocol in WITH_PORTS):
+            form = "address:port" if protocol in WITH_PORTS else "address without a port"
+            raise SpecError(f"{where}: {text!r} is not an exact {form}, as {protocol_name(protocol)} needs")
+        sides.append((int(side.network.network_address), port))
+        families.add(side.network.version)
+    if len(families) > 1:
+        raise SpecError(f"{where}: {words[1]} and {words[2]} are of different IP families")
+    return Conversation(families.pop(), protocol, sides[0], sides[1])

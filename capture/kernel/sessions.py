@@ -1,0 +1,58 @@
+"""Exact conversations -> the entries of the sessions map, kept equal to a list while the capture runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from capture.errors import SpecError
+from capture.filters.sessions import Conversation
+from capture.kernel import syscall
+from capture.stream.layout import HIGH_IS_SOURCE, LOW_IS_SOURCE, SESSION_KEY
+
+
+def entries(conversations: Sequence[Conversation]) -> dict[bytes, bytes]:
+    """Key -> value of the map, for each conversation (struct session_key, enum source_side)."""
+    keys = np.zeros(len(conversations), SESSION_KEY)
+    columns = [
+        (c.family, c.protocol, *_words(c.canonical.source), *_words(c.canonical.destination)) for c in conversations
+    ]
+    if columns:
+        table = np.array(columns, np.uint64)
+        for at, name in enumerate(("family", "protocol")):
+            keys[name] = table[:, at]
+        for at, name in enumerate(("low", "high")):
+            keys[f"{name}_address"] = table[:, 2 + 3 * at : 4 + 3 * at]
+            keys[f"{name}_port"] = table[:, 4 + 3 * at]
+    found: dict[bytes, int] = {}
+    for key, conversation in zip(keys, conversations, strict=True):
+        side = LOW_IS_SOURCE if conversation.canonical is conversation else HIGH_IS_SOURCE
+        raw = key.tobytes()
+        found[raw] = found.get(raw, 0) | side
+    return {raw: np.uint32(sides).tobytes() for raw, sides in found.items()}
+
+
+def _words(side: tuple[int, int]) -> tuple[int, int, int]:
+    address, port = side
+    return address >> 64, address & (1 << 64) - 1, port
+
+
+class SessionsMap:
+    """The map of a running capture; packets are matched against it all the while."""
+
+    def __init__(self, map_fd: int, room: int) -> None:
+        self._map_fd, self._room = map_fd, room
+        self._entries: dict[bytes, bytes] = {}
+
+    def replace(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
+        """Make the map hold just these; how many were added and taken away. What stays is not touched."""
+        wanted = entries(conversations)
+        if len(wanted) > self._room:
+            raise SpecError(f"{len(wanted):,} conversations are asked for; at most {self._room:,} are possible")
+        gone = [key for key in self._entries if key not in wanted]
+        come = [key for key, value in wanted.items() if self._entries.get(key) != value]
+        for key in gone:
+            syscall.map_delete(self._map_fd, key)
+        for key in come:
+            syscall.map_update(self._map_fd, key, wanted[key])
+        self._entries = wanted
+        return len(come), len(gone)
