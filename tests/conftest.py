@@ -1,6 +1,7 @@
 """What every tier shares: kernel tests are skipped with a reason, or fail where that must not happen."""
 
 import os
+import secrets
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -9,6 +10,14 @@ from pathlib import Path
 import pytest
 
 REQUIRE_KERNEL = os.environ.get("BICAP_REQUIRE_KERNEL") == "1"
+
+SEED = int(os.environ.get("BICAP_SEED") or secrets.randbelow(1 << 32))
+CASES = int(os.environ.get("BICAP_CASES") or 500)
+"""Random programs that the differential tests compile; each sees 200 packets."""
+
+
+def pytest_report_header() -> str:
+    return f"random tests: BICAP_SEED={SEED} BICAP_CASES={CASES}"
 
 
 def _kernel_refusal() -> str | None:

@@ -66,8 +66,8 @@ def compile_expression(text: str) -> tuple[Instruction, ...]:
     """Compile for Ethernet, optimised. Raises FilterError with libpcap's message and the position."""
     found, said = _compile(text)
     if found is None:
-        position, word = _where(text)
-        raise FilterError(f"expression {text!r}: {said}, at position {position} ({word})")
+        place = "" if said.endswith(_WHOLE) else ", at position {} ({})".format(*_where(text))
+        raise FilterError(f"expression {text!r}: {said}{place}")
     return found
 
 
@@ -87,6 +87,8 @@ def _compile(text: str) -> tuple[tuple[Instruction, ...] | None, str]:
         pcap.pcap_freecode(ctypes.byref(program))
 
 
+_WHOLE = "rejects all packets"
+"""A message that is about no place in particular."""
 _WORD = re.compile(r"[()\[\]]|&&|\|\||[!<>=]=?|[^\s()\[\]!<>=&|]+|\S")
 _ENDINGS = (
     "",

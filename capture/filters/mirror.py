@@ -28,6 +28,13 @@ _ENDS: dict[str, list[tuple[int, int, int]]] = {
 }
 # Behind these, an accessor of a lower layer would reach into what changes places in a higher one.
 _OPAQUE_FROM = {"ether": 14, "link": 14, "ip": 20, "ip6": 40}
+# `broadcast` and `multicast` speak of the destination; these, of the source.
+_GROUP_SOURCES = {
+    "ether": {"broadcast": "ether src ff:ff:ff:ff:ff:ff", "multicast": "ether[6] & 1 != 0"},
+    "link": {"broadcast": "ether src ff:ff:ff:ff:ff:ff", "multicast": "ether[6] & 1 != 0"},
+    "ip": {"broadcast": "ip broadcast", "multicast": "ip[12] >= 224"},
+    "ip6": {"broadcast": "ip6 broadcast", "multicast": "ip6[8] = 255"},
+}
 _TYPE_FIELDS = {
     "icmp": (ICMP, {"0", "icmptype"}, {"icmp-echoreply": 0, "icmp-echo": 8, "icmp-routeradvert": 9,
              "icmp-routersolicit": 10, "icmp-tstamp": 13, "icmp-tstampreply": 14, "icmp-ireq": 15,
@@ -46,6 +53,13 @@ def mirror_text(text: str) -> str | None:
         token = tokens[at]
         if token in ("src", "dst"):
             out.append("dst" if token == "src" else "src")
+            at += 1
+        elif token in ("broadcast", "multicast"):
+            layer = next((word for word in reversed(out) if not word.isspace()), "")
+            if layer in _GROUP_SOURCES:
+                while out.pop() != layer:
+                    pass
+            out.append(_GROUP_SOURCES.get(layer, _GROUP_SOURCES["ether"])[token])
             at += 1
         elif token in _ENDS and _opens(tokens, at):
             end = _closing(tokens, at)
@@ -93,10 +107,8 @@ def _accessor(tokens: list[str], at: int, end: int) -> tuple[str, int] | None:
         for here, there in ((low, high), (high, low)):
             if here <= index and index + size <= here + length:
                 return f"{proto}[{index - here + there}{f':{size}' if match[2] else ''}]", end + 1
-        if index < high + length and low < index + size:
-            return None
-    if proto in ("arp", "rarp") and index < 8 and index + size > 6:
-        return None
+    if any(index < here + length and here < index + size for *ends, length in _ENDS[proto] for here in ends):
+        return None  # it straddles the edge of what changes places
     return f"{proto}[{inside}]", end + 1
 
 

@@ -16,6 +16,7 @@ from capture.kernel import syscall
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
+from capture.kernel.sessions import SessionsMap
 from capture.spec import SNAPLEN_MAX
 from capture.stream.layout import HOOKS, PACKET_RECORD, PERF_HEADERS
 
@@ -49,6 +50,10 @@ class Programs:
         self._home = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {cpus[0]})
         self._rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"))
+        room = dict(wanted.switches)["SESSIONS"]
+        if room:
+            self.sessions = SessionsMap(self.module.map_fd("sessions"), room)
+            self.sessions.replace(wanted.conversations)
         self._counters = Counters(self.module.map_fd("accounts"), rows, possible_cpus())
         self._slot = slot
         self.descriptors = {entry: self.module.load(entry, slot) for entry in ENTRIES}

@@ -1,0 +1,50 @@
+"""A YAML file -> rules, or one line that says where it is wrong."""
+
+import re
+
+import pytest
+
+from capture.errors import SpecError
+from capture.filters.rule import Direction
+from capture.filters.rulefile import parse_rules
+
+
+def test_a_file_of_rules() -> None:
+    found = parse_rules(
+        "f.yaml",
+        b"""
+direction: forward
+rules:
+  - source: 10.0.0.0/8
+    destination: ":80,443"
+    protocol: tcp
+    tcpFlags: syn,!ack
+  - protocol: icmp
+    icmpType: 8
+  - {}
+""",
+    )
+    assert found.direction is Direction.FORWARD
+    assert [str(rule) for rule in found.rules] == [
+        "tcp 10.0.0.0/8 > :80,443 [syn,!ack]", "IPv4 icmp any > any [8]", "any any > any",
+    ]  # fmt: skip
+
+
+REFUSED = [
+    (b"rules:\n  - sorce: 10.0.0.1\n", "rule file f.yaml: Object contains unknown field `sorce` - at `$.rules[0]`"),
+    (b"rules: 5\n", "Expected `array`, got `int` - at `$.rules`"),
+    (b"direction: up\nrules: []\n", "Invalid enum value 'up' - at `$.direction`"),
+    (b"rules: [\n", "is not YAML"),
+    (
+        b"rules:\n  - protocol: tcp\n  - destination: ':70000'\n",
+        "f.yaml rule 2: destination ':70000': port '70000'",
+    ),
+    (b"", "Expected `object`, got `null`"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), REFUSED, ids=[case[1] for case in REFUSED])
+def test_what_is_wrong_is_named_with_its_place(text: bytes, said: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(said)) as caught:
+        parse_rules("f.yaml", text)
+    assert "\n" not in str(caught.value)
