@@ -3,7 +3,7 @@
  * The head of a packet -> the head of its mirror, in place: MAC and IP addresses and ports exchanged, an ICMP
  * type turned into the one that answers it. Used only where no tcpdump expression says the same.
  *
- * A packet whose headers are cut short, or reach beyond the head, has no mirror.
+ * A packet whose headers are cut short or overlap, or reach beyond the head, has no mirror.
  */
 #if EXPRESSION
 
@@ -44,7 +44,8 @@ static __always_inline bool mirror_ipv4(u8 *head, u32 length, u64 at) {
     exchange(header + 12, header + 16, 4);
     if (be16(header + 6) & 0x1fff)
         return true;
-    return mirror_transport(head, length, at + (header[0] & 0xf) * 4, header[9]);
+    u32 header_length = (header[0] & 0xf) * 4;
+    return header_length >= IPV4_HEADER && mirror_transport(head, length, at + header_length, header[9]);
 }
 
 static __always_inline bool mirror_ipv6(u8 *head, u32 length, u64 at) {

@@ -93,8 +93,18 @@ def _without_extensions(data: bytes) -> tuple[bytes, int, bool]:
     return data[:6] + bytes([protocol]) + data[7:40] + data[at:], protocol, False
 
 
+def extension_headers(packet: bytes) -> int:
+    """How many extension headers an IPv6 packet has, as far as it goes."""
+    at, kind = _network(packet)
+    protocol, at, walked = packet[at + 6] if kind == b"\x86\xdd" and len(packet) > at + 6 else 59, at + 40, 0
+    while protocol in (0, 43, 44, 51, 60, 135, 139, 140) and at + 2 <= len(packet):
+        length = 8 if protocol == 44 else (packet[at + 1] + 2) * 4 if protocol == 51 else (packet[at + 1] + 1) * 8
+        protocol, at, walked = packet[at], at + length, walked + 1
+    return walked
+
+
 def mirror(packet: bytes) -> bytes | None:
-    """The packet with its two ends exchanged; None where its headers are cut short."""
+    """The packet with its two ends exchanged; None where its headers are cut short or overlap."""
     out = bytearray(packet)
 
     def exchange(a: int, b: int, size: int) -> None:
@@ -115,6 +125,8 @@ def mirror(packet: bytes) -> bytes | None:
         if struct.unpack("!H", packet[at + 6 : at + 8])[0] & 0x1FFF:
             return bytes(out)
         transport, protocol = at + (packet[at] & 15) * 4, packet[at + 9]
+        if transport < at + 20:
+            return None
     elif kind == b"\x86\xdd":
         if rest < 40:
             return None

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from capture.errors import FilterError
 from capture.filters.libpcap import Instruction
 
-LOOPS_MAX = 16
-"""So many headers `protochain` follows."""
+LOOPS_MAX = 6
+"""So many headers `protochain` follows; the verifier's work grows with a power of it."""
 
 # Fields of an instruction's code: include/uapi/linux/bpf_common.h.
 _LD, _LDX, _ST, _STX, _ALU, _JMP, _RET, _MISC = range(8)
@@ -49,6 +49,10 @@ def c_function(name: str, program: Sequence[Instruction], text: str) -> str:
     for at, one in enumerate(program):
         if at in targets:
             lines.append(f"L{at}:;")
+        if any(target <= at for target in _targets(at, one)):
+            # All iterations look alike to the verifier, which would else follow every combination of header lengths.
+            names = ["A", "X", *(f"M{k}" for k in sorted(used))]
+            lines += [f"{name} ^= unknown_zero(skb); opaque({name});" for name in names]
         lines += _statement(at, one)
     body = "\n".join("    " + line for line in lines)
     return (

