@@ -28,7 +28,7 @@ from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import choose_hook
 from capture.kernel.links import LinkWatch, find_interfaces
 from capture.kernel.netns import Namespace
-from capture.kernel.program import Module
+from capture.kernel.program import Module, module_of
 from capture.kernel.rings import Rings
 from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
@@ -102,15 +102,12 @@ class Session:
 
     def _start(self) -> None:
         plan, stack = self.plan, self._stack
-        merge.compiled()
         self._namespace = Namespace(plan.spec.netns)
         stack.callback(self._namespace.close)
         cpus = possible_cpus()
-        module = Module(
-            plan.filter,
-            {"SNAPLEN": plan.spec.snaplen, "ROWS": plan.rows, "CPUS": cpus, "BATCHING": int(plan.batching)},
-        )
+        module = module_of(plan)
         stack.callback(module.close)
+        merge.compiled()
         self._rings = Rings(plan.cpus, plan.ring_bytes, plan.watermark, module.map_fd("rings"))
         stack.callback(self._rings.close)
         self._heads = np.zeros(len(plan.cpus), np.int64)
@@ -132,11 +129,11 @@ class Session:
         self._clock_state = clock_state()
         self._started_ns = time.monotonic_ns()
         self._cpu_ns = time.process_time_ns()
-        self._sink.write(self._file_header())
-
         self._programs: list[int] = []
         for interface in plan.interfaces:
             self._attach(module, interface)
+        # Only here: a capture that cannot start leaves an earlier file as it was.
+        self._sink.write(self._file_header())
         self._cost = KernelCost(self._programs)
         stack.callback(self._cost.stop)
         self._present = {interface.interface.key for interface in plan.interfaces}
@@ -174,7 +171,7 @@ class Session:
         """End the capture; may be called from a signal handler or another thread."""
         if self._end_reason is None:
             self._end_reason = reason
-        os.eventfd_write(self._wake, 1)
+            os.eventfd_write(self._wake, 1)
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """Match just these exact conversations from now on; how many came and went. Any thread may call it.
@@ -212,6 +209,7 @@ class Session:
             if now >= next_clock:
                 self._clock.measured(wall_offset(offset_samples()), now)
                 next_clock = now + int(CLOCK_SECONDS * 1e9)
+                self._forget_deleted()
             if on_tick is not None and now >= next_tick:
                 on_tick(self)
                 next_tick = now + int(interval * 1e9)
@@ -277,6 +275,7 @@ class Session:
 
     def _finish(self, trouble: str | None) -> None:
         """Detach, wait for programs that still run, drain, and complete the file."""
+        self._end_reason = trouble or self._end_reason or "stopped"
         self._attached.close()
         syscall.wait_for_programs()
         self._batches.settle(merge.NEVER)
@@ -310,7 +309,7 @@ class Session:
             output=self._sink.name,
             output_bytes=self._sink.bytes_written,
             complete=complete,
-            end_reason=trouble or self._end_reason or "stopped",
+            end_reason=self._end_reason,
             started_ns=self._started_ns + self._clock.offset_ns,
             ended_ns=ended_ns + self._clock.offset_ns,
             accounts=accounts,

@@ -1,5 +1,6 @@
 """Words for amounts -> numbers (30s -> nanoseconds, 64MiB -> bytes), and numbers -> words."""
 
+import math
 import re
 
 from capture.errors import SpecError
@@ -7,6 +8,7 @@ from capture.errors import SpecError
 _DURATIONS = {
     "ns": 1,
     "us": 10**3,
+    "µs": 10**3,
     "ms": 10**6,
     "s": 10**9,
     "m": 60 * 10**9,
@@ -18,47 +20,51 @@ _SIZES: dict[str, int] = {"": 1, "b": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for suffix, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))
 }
-_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
+# So many digits that nobody needs more, and few enough that no amount overflows.
+_AMOUNT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([a-zA-Zµ]*)\s*")
 
 
-def parse_duration(text: str) -> int:
+def parse_duration(text: str, field: str = "duration") -> int:
     """Turn "90", "30s", "5m" or "1m30s" into nanoseconds; a bare number is seconds. Raises SpecError."""
-    total, position = 0.0, 0
-    for match in _AMOUNT.finditer(text):
-        unit = match[2].lower() or "s"
-        if match.start() != position or unit not in _DURATIONS:
+    alone = _AMOUNT.fullmatch(text)
+    total, position, previous = 0.0, 0, math.inf
+    for match in [alone] if alone else _AMOUNT.finditer(text):
+        size = _DURATIONS.get(match[2].lower() or ("s" if alone else ""))
+        if match.start() != position or size is None or size >= previous:
             break
-        total += float(match[1]) * _DURATIONS[unit]
-        position = match.end()
+        total += float(match[1]) * size
+        position, previous = match.end(), size
     if not text.strip() or position != len(text):
-        raise SpecError(f"duration {text!r} is not understood; write it like 30s, 5m or 1h30m")
+        raise SpecError(f"{field} {text!r} is not understood; write it like 30s, 5m or 1h30m")
     return round(total)
 
 
-def parse_size(text: str) -> int:
-    """Turn "4096", "64MiB" or "1.5GB" into bytes; k, M, G are decimal, Ki, Mi, Gi binary.."""
+def parse_size(text: str, field: str = "size") -> int:
+    """Turn "4096", "64MiB" or "1.5GB" into bytes; k, M, G are decimal, Ki, Mi, Gi binary. Raises SpecError."""
     match = _AMOUNT.fullmatch(text)
     if match is None or match[2].lower() not in _SIZES:
-        raise SpecError(f"size {text!r} is not understood; write it like 4096, 64MiB or 1GB")
+        raise SpecError(f"{field} {text!r} is not understood; write it like 4096, 64MiB or 1GB")
     return round(float(match[1]) * _SIZES[match[2].lower()])
 
 
 def format_size(count: float) -> str:
     """Bytes -> words like 1.4 MiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+    for unit, digits in (("B", 0), ("KiB", 1), ("MiB", 1), ("GiB", 1)):
+        if abs(round(count, digits)) < 1024:
+            return f"{count:.{digits}f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
 
 
 def format_duration(nanoseconds: float) -> str:
     """Nanoseconds -> words like 1.2 ms, 3.4 s or 5m10s."""
+    if nanoseconds < 0:
+        return f"-{format_duration(-nanoseconds)}"
     for unit, size in (("ns", 1), ("µs", 10**3), ("ms", 10**6)):
-        if nanoseconds < size * 1000:
+        if nanoseconds < 999.5 * size:  # what %.3g still writes without an exponent
             return f"{nanoseconds / size:.3g} {unit}"
     seconds = nanoseconds / 10**9
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -100,9 +100,9 @@ def capture(
     spec = build_spec(context.meta[ORDER], **asked)
     if as_json and output == "-":
         raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
-    interval = parse_duration(stats_interval) / 1e9 if stats_interval else None
+    interval = _positive(stats_interval, "--stats-interval")
     from capture.session import Session, plan_capture
-    from capture.sink.file import open_sink, write_beside
+    from capture.sink.file import make_way, open_sink, write_beside
 
     plan = plan_capture(spec)
     if dry_run:
@@ -114,6 +114,8 @@ def capture(
     if output is None:
         raise SpecError("no output given; name a file with -w, or -w - for a live stream")
 
+    if ready_file:
+        make_way(ready_file)
     session = Session(plan, open_sink(output))
     try:
         with session:
@@ -129,7 +131,7 @@ def capture(
                 from capture.cli.show import LiveCounters
 
                 with LiveCounters(sys.stderr) as live:
-                    session.run(live.show, interval)
+                    session.run(live.show, interval / 1e9)
     finally:
         # Also when writing failed: what was caught until then is complete, and is accounted for.
         if session.summary is not None:
@@ -137,10 +139,10 @@ def capture(
 
 
 def _report(summary: "Summary", quiet: bool, as_json: bool) -> None:
-    from capture.sink.file import write_beside
+    from capture.sink.file import summary_path, write_beside
 
     if summary.output != "-":
-        write_beside(f"{summary.output}.json", json.dumps(summary.as_json(), indent=2) + "\n")
+        write_beside(summary_path(summary.output), json.dumps(summary.as_json(), indent=2) + "\n")
     if not quiet:
         for line in summary.lines():
             _note(line)
@@ -187,10 +189,18 @@ def build_spec(
         icmp_errors=icmp_errors,
         snaplen=snaplen or SNAPLEN_MAX,
         count=count,
-        duration_ns=parse_duration(duration) if duration else None,
-        buffer_bytes=parse_size(buffer),
+        duration_ns=_positive(duration, "--duration"),
+        buffer_bytes=parse_size(buffer, "--buffer"),
         hook=Hook(hook),
     )
+
+
+def _positive(text: str | None, option: str) -> int | None:
+    """A time in nanoseconds, None if the option was not given."""
+    time = None if text is None else parse_duration(text, option)
+    if time == 0:
+        raise SpecError(f"{option} is not longer than 0")
+    return time
 
 
 def _direction(direction: str | None, bidirectional: bool | None) -> Direction | None:

@@ -46,7 +46,8 @@ def main() -> None:
     try:
         cli(prog_name="bicap")
     except BicapError as error:
-        print(f"bicap: {error}", file=sys.stderr)
+        # One line, also where a name in it has several.
+        print(f"bicap: {' '.join(str(error).splitlines())}", file=sys.stderr)
         raise SystemExit(error.exit_code) from error
     except BrokenPipeError:
         # The reader of our standard output went away (`bicap read F | head`): not an error of ours.

@@ -10,6 +10,8 @@ _STATUS, _LAST_CAPABILITY = "/proc/self/status", "/proc/sys/kernel/cap_last_cap"
 
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_IPC_LOCK": 14, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+NEEDED = ("CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON")
+"""To load a tc program that computes with pointers, to attach it, and to open perf events."""
 
 
 @functools.cache
@@ -40,7 +42,7 @@ def effective_capabilities(status: str) -> frozenset[str]:
     return frozenset(held | {"CAP_BPF", "CAP_PERFMON"} if "CAP_SYS_ADMIN" in held else held)
 
 
-def missing_capabilities(needed: tuple[str, ...]) -> list[str]:
+def missing_capabilities(needed: tuple[str, ...] = NEEDED) -> list[str]:
     """Those of the needed capabilities that we lack, by the names this kernel has for them."""
     with open(_STATUS) as status:
         held = effective_capabilities(status.read())

@@ -11,7 +11,11 @@ from capture.kernel.netns import Namespace
 from capture.plan import Interface
 
 ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
+_SHOWN = 20
+"""So many interfaces are named where one was not found; a node may have hundreds."""
 _RTMGRP_LINK, _RTM_DELLINK = 1, 17
+_LINK_ITSELF = 0
+"""The family of messages about an interface; AF_BRIDGE tells that it left its bridge, with the same type."""
 
 
 def find_interfaces(names: tuple[str, ...], namespace: Namespace) -> list[Interface]:
@@ -29,8 +33,11 @@ def _find(netlink: IPRoute, name: str, namespace: Namespace) -> Interface:
     try:
         link = next(iter(netlink.link("get", ifname=name)))
     except NetlinkError:
-        known = ", ".join(link.get_attr("IFLA_IFNAME") for link in netlink.get_links())
-        raise TargetError(f"interface {name} does not exist{where}; there are: {known}") from None
+        known = [link.get_attr("IFLA_IFNAME") for link in netlink.get_links()]
+        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        raise TargetError(
+            f"interface {name} does not exist{where}; there are: {', '.join(known[:_SHOWN])}{more}"
+        ) from None
     if link["ifi_type"] not in (ARPHRD_ETHER, ARPHRD_LOOPBACK):
         raise SpecError(f"interface {name}{where} has no Ethernet header (type {link['ifi_type']}); not supported")
     info = link.get_attr("IFLA_LINKINFO")
@@ -46,11 +53,18 @@ def _find(netlink: IPRoute, name: str, namespace: Namespace) -> Interface:
     )
 
 
+def _indexes() -> set[int]:
+    return {index for index, _ in socket.if_nameindex()}
+
+
 class LinkWatch:
-    """Says which interfaces of a namespace were deleted, from RTM_DELLINK."""
+    """Says which interfaces of a namespace were deleted, from RTM_DELLINK; all of them when the namespace was.
+
+    A deleted namespace lives on while we hold it, and sends no message: ask now and then.
+    """
 
     def __init__(self, namespace: Namespace) -> None:
-        self.netns = namespace.inode
+        self.netns, self._namespace = namespace.inode, namespace
 
         def listen() -> socket.socket:
             listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
@@ -58,23 +72,25 @@ class LinkWatch:
             return listener
 
         self._socket = namespace.run(listen)
+        self._there = namespace.run(_indexes)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def deleted(self) -> set[int]:
         """The indexes of interfaces that went since the last call; does not wait."""
-        gone: set[int] = set()
+        gone = set(self._there) if self._namespace.gone else set()
         while True:
             try:
                 data = self._socket.recv(1 << 16)
             except BlockingIOError:
                 return gone
-            except OSError:  # ENOBUFS: messages were dropped; what they said shows in the next ones
+            except OSError:  # ENOBUFS: messages were dropped, so look what is still there
+                gone |= self._there - self._namespace.run(_indexes)
                 continue
             while len(data) >= 24:
                 length, kind = struct.unpack_from("=IH", data)
-                if kind == _RTM_DELLINK:
+                if kind == _RTM_DELLINK and data[16] == _LINK_ITSELF:
                     gone.add(struct.unpack_from("=i", data, 20)[0])
                 data = data[(max(length, 16) + 3) & ~3 :]
 

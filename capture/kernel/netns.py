@@ -3,6 +3,8 @@
 A thread of its own enters the namespace and ends: the caller's threads never move.
 """
 
+import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from capture.kernel import syscall
 
 Result = TypeVar("Result")
 NAMED = "/run/netns"
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
@@ -23,6 +27,7 @@ class Namespace:
         path = "/proc/self/ns/net" if name_or_path is None else name_or_path
         if "/" not in path:
             path = os.path.join(NAMED, path)
+        self._path = path
         try:
             self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -31,30 +36,69 @@ class Namespace:
             ) from None
         except PermissionError:
             raise PrivilegeError(f"network namespace {path} may not be opened; run as root") from None
+        except OSError as error:
+            raise TargetError(f"network namespace {path} cannot be opened: {error.strerror}") from None
         self.inode = os.fstat(self.descriptor).st_ino
+
+    @property
+    def gone(self) -> bool:
+        """Whether its name leads nowhere or elsewhere: it was deleted, and lives on only because we hold it."""
+        try:
+            return os.stat(self._path).st_ino != self.inode
+        except OSError:
+            return True
+
+    @classmethod
+    def fresh(cls) -> "Namespace":
+        """A new namespace with nothing but a loopback in it, gone when it is closed. Raises OSError."""
+
+        def make() -> "Namespace":
+            if _libc.unshare(_CLONE_NEWNET) < 0:
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+            return cls("/proc/thread-self/ns/net")
+
+        return _in_thread(make, "netns")
 
     def run(self, function: Callable[[], Result]) -> Result:
         """Call a function inside the namespace; sockets it makes stay there."""
         if self.name is None:
             return function()
-        outcome: list[Result] = []
-        failure: list[BaseException] = []
 
-        def inside() -> None:
-            try:
-                syscall.setns(self.descriptor)
-                outcome.append(function())
-            except BaseException as error:
-                failure.append(error)
+        def inside() -> Result:
+            self._enter()
+            return function()
 
-        thread = threading.Thread(target=inside, name=f"netns {self.name}")
-        thread.start()
-        thread.join()
-        if failure:
-            if isinstance(failure[0], PermissionError):
-                raise PrivilegeError(f"entering network namespace {self.name} needs CAP_SYS_ADMIN; run as root")
-            raise failure[0]
-        return outcome[0]
+        return _in_thread(inside, f"netns {self.name}")
+
+    def _enter(self) -> None:
+        try:
+            syscall.setns(self.descriptor)
+        except OSError as error:
+            if error.errno == errno.EPERM:
+                raise PrivilegeError(
+                    f"entering network namespace {self.name} needs CAP_SYS_ADMIN; run as root"
+                ) from None
+            raise TargetError(f"{self.name} is not a network namespace; `ip netns` lists the named ones") from None
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+
+def _in_thread(function: Callable[[], Result], name: str) -> Result:
+    """Call a function in a thread of its own, which ends with it."""
+    outcome: list[Result] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name=name)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]

@@ -17,7 +17,9 @@ from typing import Any
 from capture.errors import CompileError, MissingBccError, PrivilegeError, VerifierError
 from capture.filters.program import FilterProgram
 from capture.kernel import syscall
+from capture.kernel.counters import possible_cpus
 from capture.kernel.features import missing_capabilities
+from capture.plan import CapturePlan
 from capture.stream.layout import BPF_FOLDER
 
 SLOT_PLACEHOLDER = 0x5107A51075107A51
@@ -25,8 +27,8 @@ SLOT_PLACEHOLDER = 0x5107A51075107A51
 _LD_IMM64 = 0x18
 _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
+_NO_VERDICT = re.compile(r"processed |verification time|stack depth|(old|cur) state:")
 _LOG_SIZE = 16 << 20
-NEEDED_TO_LOAD = ("CAP_BPF", "CAP_NET_ADMIN")
 BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
 
 
@@ -114,12 +116,27 @@ class Module:
         try:
             return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0, _LOG_SIZE)
         except OSError as error:
+            if missing_capabilities():
+                raise not_permitted("loading a program") from None
             log = str(error.filename or "")
             raise VerifierError(f"the kernel rejects {entry}: {_verdict(log) or error.strerror}", log) from None
 
     def close(self) -> None:
         """Give the maps back; loaded programs keep those they use."""
         self._bpf.cleanup()
+
+
+def module_of(plan: CapturePlan) -> Module:
+    """The programs of a plan, compiled. Raises CompileError, MissingBccError, PrivilegeError."""
+    return Module(
+        plan.filter,
+        {
+            "SNAPLEN": plan.spec.snaplen,
+            "ROWS": plan.rows,
+            "CPUS": possible_cpus(),
+            "BATCHING": int(plan.batching),
+        },
+    )
 
 
 def with_slot(instructions: bytes, slot: int) -> bytes:
@@ -142,7 +159,7 @@ def with_slot(instructions: bytes, slot: int) -> bytes:
 
 def not_permitted(what: str) -> PrivilegeError:
     """Why the kernel answers EPERM to bpf(2)."""
-    missing = missing_capabilities(NEEDED_TO_LOAD)
+    missing = missing_capabilities()
     if missing:
         return PrivilegeError(f"{what} needs {' and '.join(missing)}; run as root")
     return PrivilegeError(f"{what} is forbidden in spite of all capabilities; allow bpf(2) in the seccomp profile")
@@ -152,13 +169,12 @@ def _compile_error(error: Exception, log: str) -> CompileError | PrivilegeError:
     first = next((line for line in log.splitlines() if _CLANG_ERROR.match(line)), "")
     if first:
         return CompileError(f"clang rejects the program: {first}", log)
-    if missing_capabilities(NEEDED_TO_LOAD):
+    if missing_capabilities():
         return not_permitted("making maps")
     said = " ".join([str(error), *log.splitlines()]).strip() or type(error).__name__
     return CompileError(f"bcc cannot make the program: {said}", log)
 
 
 def _verdict(log: str) -> str:
-    """The line that says why: the last one before the statistics."""
-    lines = [line for line in log.splitlines() if line and not line.startswith(("processed ", "verification time"))]
-    return lines[-1] if lines else ""
+    """The line that says why: the last one that tells neither a state nor statistics."""
+    return next((line for line in reversed(log.splitlines()) if line and not _NO_VERDICT.match(line)), "")

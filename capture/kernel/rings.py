@@ -9,14 +9,17 @@ import errno
 import os
 import select
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from capture.errors import KernelError, PrivilegeError
 from capture.kernel import syscall
 from capture.stream.layout import Words
-from capture.stream.merge import Longs
 from capture.units import format_size
+
+if TYPE_CHECKING:
+    from capture.stream.merge import Longs
 
 
 class Rings:

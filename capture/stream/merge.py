@@ -51,6 +51,14 @@ LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
 LAST_NS, LATE, LATE_MOST_NS, PACKETS_LEFT, STATE_SLOTS = 0, 1, 2, 3, 4
 
 
+def _loop(function: Any) -> Any:
+    """Compile a loop, and keep it on disk where numba finds a place that we may write to."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no such place: compiled at each start, which takes seconds
+        return njit(nogil=True)(function)
+
+
 @intrinsic
 def _fence(_context: Any) -> Any:
     """Order our reads after data_head and before data_tail, as perf_event_open(2) asks."""
@@ -76,7 +84,7 @@ def _copy(_context: Any, out: Any, to: Any, words: Any, start: Any, count: Any) 
     return types.void(out, to, words, start, count), generate
 
 
-@njit(nogil=True, cache=True)
+@_loop
 def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
     """Read every ring's data_head into `heads` (bytes since the start); the bytes waiting in the fullest ring."""
     most = 0
@@ -88,7 +96,7 @@ def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
     return most
 
 
-@njit(nogil=True, cache=True)
+@_loop
 def oldest_waiting(states: Longs) -> int:
     """The time of the oldest record in any batch, NEVER if none waits; `states` is [CPUs, words of batch_state]."""
     oldest = NEVER
@@ -99,7 +107,7 @@ def oldest_waiting(states: Longs) -> int:
     return oldest
 
 
-@njit(nogil=True, cache=True)
+@_loop
 def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring: int) -> int:
     """The time of a ring's first record, NEVER if there is none before `head`.
 
@@ -121,7 +129,7 @@ def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring:
     return np.int64(words[base + ((at + 1) & mask)]) << 32 | np.int64(words[base + (at & mask)])
 
 
-@njit(nogil=True, cache=True)
+@_loop
 def _sift_down(heap: Longs, parent: int, times: Longs) -> None:
     """Restore the heap of ring numbers, ordered by (time, ring), below `parent`, which may be too young."""
     size, ring = len(heap), heap[parent]
@@ -141,7 +149,7 @@ def _sift_down(heap: Longs, parent: int, times: Longs) -> None:
     heap[parent] = ring
 
 
-@njit(nogil=True, cache=True)
+@_loop
 def merge(
     words: Words,
     longs: Longs,

@@ -147,7 +147,7 @@ def test_the_file_says_what_it_is(link: Link, tmp_path: Path) -> None:
     assert "Capture application: bicap" in info
     assert "Name = vb" in info
     assert "Name = va" in info
-    assert "Filter string = (ip proto 17 and src host 10.0.0.1 and dst port 2000) or" in info
+    assert "Filter string = (udp and src host 10.0.0.1 and dst port 2000) or" in info
 
 
 def test_a_live_stream_is_read_by_tshark(link: Link, tmp_path: Path) -> None:

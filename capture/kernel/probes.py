@@ -1,0 +1,250 @@
+"""What a capture needs -> probes that find it out by doing it, in a place where nobody sees it, and leave nothing.
+
+CHECKS is the list, in an order that a reader can follow from cause to consequence.
+"""
+
+import errno
+import os
+import resource
+import time
+from collections.abc import Sequence
+
+from capture.errors import KernelError, MissingBccError, PrivilegeError
+from capture.kernel import syscall
+from capture.kernel.attach import EGRESS, INGRESS, attach
+from capture.kernel.checks import Check, Finding
+from capture.kernel.counters import online_cpus
+from capture.kernel.features import BTF, NEEDED, choose_hook, has_tcx, missing_capabilities
+from capture.kernel.netns import Namespace
+from capture.kernel.program import Module, import_bcc, module_of, not_permitted
+from capture.kernel.rings import refused
+from capture.kernel.wallclock import clock_state
+from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, ring_bytes
+from capture.spec import BUFFER_DEFAULT, CaptureSpec, Hook
+from capture.units import format_duration, format_size
+
+_NOTHING = bytes.fromhex("b700000000000000 9500000000000000")  # r0 = 0; exit
+_AS_ROOT = "run as root, or grant it (securityContext.capabilities.add in a pod)"
+_LOOPBACK = Interface("lo", 1, 0)
+
+
+def _capabilities() -> Finding:
+    missing = missing_capabilities()
+    who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
+    if missing:
+        return Finding(False, f"{who}, without {', '.join(missing)}", _AS_ROOT)
+    return Finding(True, f"{who}, with {', '.join(NEEDED)}")
+
+
+def _other_namespaces() -> Finding:
+    if missing_capabilities(("CAP_SYS_ADMIN",)):
+        return Finding(False, "no CAP_SYS_ADMIN: --netns cannot be used", _AS_ROOT)
+    return Finding(True, "CAP_SYS_ADMIN is there, for --netns")
+
+
+def _bpf() -> Finding:
+    try:
+        os.close(_load_nothing())
+    except PermissionError:
+        return _refusal(not_permitted("loading a program"))
+    except OSError as error:
+        return Finding(False, f"bpf(2) answers {error.strerror}", "use a kernel with CONFIG_BPF_SYSCALL")
+    return Finding(True, "a program was loaded")
+
+
+def _refusal(error: KernelError) -> Finding:
+    """An error of ours as an answer: what it says behind the semicolon is the remedy."""
+    text, _, remedy = str(error).partition("; ")
+    return Finding(False, text, remedy)
+
+
+def _load_nothing() -> int:
+    return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, _NOTHING, "bicap_doctor", 0)
+
+
+def _btf() -> Finding:
+    if os.access(BTF, os.R_OK):
+        return Finding(True, f"{BTF} is there")
+    return Finding(False, f"no {BTF}: whether there is tcx cannot be seen, so clsact is used", "give --hook tcx")
+
+
+def _bcc() -> Finding:
+    try:
+        bcc = import_bcc()
+    except MissingBccError as error:
+        return _refusal(error)
+    return Finding(True, f"version {bcc.__version__}")
+
+
+def _program() -> Finding:
+    plan = make_plan(
+        CaptureSpec(interfaces=(_LOOPBACK.name,)), [_LOOPBACK], choose_hook(Hook.AUTO), online_cpus(), batching=True
+    )
+    began = time.monotonic_ns()
+    try:
+        module = module_of(plan)
+        compiled = format_duration(time.monotonic_ns() - began)
+        try:
+            sizes = [f"{entry} ({_verify(module, entry)} instructions)" for entry in ("from_pod", "to_pod")]
+        finally:
+            module.close()
+    except PrivilegeError as error:
+        return _refusal(error)
+    except KernelError as error:
+        return Finding(False, str(error), "report it with what `uname -a` says")
+    return Finding(True, f"compiled in {compiled} with bicap's own headers; verified {' and '.join(sizes)}")
+
+
+def _verify(module: Module, entry: str) -> int:
+    program = module.load(entry, 0)
+    try:
+        return syscall.prog_stats(program).instructions
+    finally:
+        os.close(program)
+
+
+def _hook(hook: Hook) -> None:
+    """Attach to both sides of a loopback that nobody else has. Raises OSError, KernelError."""
+    namespace = Namespace.fresh()
+    try:
+        program = _load_nothing()
+        try:
+            for side in (INGRESS, EGRESS):
+                attach(hook, program, _LOOPBACK, side, namespace).close()
+        finally:
+            os.close(program)
+    finally:
+        namespace.close()
+
+
+def _tcx() -> Finding:
+    remedy = "Linux 6.6 has it; with clsact a killed capture leaves its filter until the next one starts"
+    try:
+        _hook(Hook.TCX)
+    except PermissionError:
+        text = "not tried (a namespace to try in needs CAP_SYS_ADMIN); "
+        known = has_tcx()
+        says = {True: "the kernel says it has it", False: "the kernel has none", None: "the kernel does not say"}
+        return Finding(known, text + says[known], remedy)
+    except KernelError as error:
+        return Finding(False, str(error), remedy)
+    return Finding(True, "a program was attached, both ways")
+
+
+def _clsact() -> Finding:
+    try:
+        _hook(Hook.CLSACT)
+    except PermissionError:
+        return Finding(None, "not tried: a namespace to try in needs CAP_SYS_ADMIN")
+    except KernelError as error:
+        return Finding(False, str(error), "use a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF")
+    return Finding(True, "a filter was attached, both ways")
+
+
+def _rings() -> Finding:
+    cpus = online_cpus()
+    size = ring_bytes(BUFFER_DEFAULT, len(cpus))
+    failure = _map_rings(cpus, size)
+    if failure is None:
+        return Finding(True, f"{len(cpus)} of {format_size(size)} were mapped, the default --buffer")
+    found = _refusal(refused(failure, size, cpus[0]))
+    if failure.errno != errno.EPERM:
+        return found
+    return Finding(False, f"{found.text} ({_memory_limits()})", f"{found.remedy}; {_largest_buffer(cpus, size)}")
+
+
+def _memory_limits() -> str:
+    with open("/proc/sys/kernel/perf_event_mlock_kb") as limit:
+        kernel = f"kernel.perf_event_mlock_kb {limit.read().strip()}"
+    locked, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return f"{kernel}, RLIMIT_MEMLOCK {'unlimited' if locked == resource.RLIM_INFINITY else format_size(locked)}"
+
+
+def _largest_buffer(cpus: Sequence[int], size: int) -> str:
+    while size > RING_MIN:
+        size //= 2
+        if _map_rings(cpus, size) is None:
+            return f"--buffer {size * len(cpus) >> 10}KiB works"
+    return "no --buffer works"
+
+
+def _map_rings(cpus: Sequence[int], size: int) -> OSError | None:
+    """Open and map a ring for each CPU, as a capture does, and give them back; the refusal if there was one."""
+    length = os.sysconf("SC_PAGESIZE") + size
+    events, mapped = [], []
+    try:
+        for cpu in cpus:
+            events.append(syscall.open_output_event(cpu, WATERMARK_MAX))
+            access = syscall.PROT_READ | syscall.PROT_WRITE
+            mapped.append(syscall.mmap(0, length, access, syscall.MAP_SHARED, events[-1]))
+    except OSError as error:
+        return error
+    finally:
+        for address in mapped:
+            syscall.munmap(address, length)
+        for event in events:
+            os.close(event)
+    return None
+
+
+def _statistics() -> Finding:
+    try:
+        os.close(syscall.enable_run_time_stats())
+    except OSError as error:
+        return Finding(False, f"{error.strerror}: the kernel's cost per packet stays unknown", "grant CAP_SYS_ADMIN")
+    return Finding(True, "the kernel times programs when asked")
+
+
+def _clock() -> Finding:
+    state = clock_state()
+    remedy = "let chrony or systemd-timesyncd keep it, or captures of two nodes cannot be compared"
+    return Finding({"unknown": None, "not synchronised": False}.get(state, True), state, remedy)
+
+
+def _loops() -> Finding:
+    began = time.monotonic_ns()
+    try:
+        from capture.stream import merge
+
+        merge.compiled()
+    except Exception as error:
+        return Finding(False, f"numba cannot compile: {error}", "set NUMBA_CACHE_DIR to a folder you may write to")
+    return Finding(True, f"ready in {format_duration(time.monotonic_ns() - began)}")
+
+
+def _cache() -> Finding:
+    from capture.stream import merge
+
+    folder = merge.merge.stats.cache_path
+    if folder and os.access(folder, os.W_OK):
+        return Finding(True, f"kept in {folder}")
+    text = "compiled loops cannot be kept: each start takes seconds longer"
+    return Finding(False, text, "set NUMBA_CACHE_DIR to a folder you may write to")
+
+
+def _cpus() -> Finding:
+    from capture.kernel.batches import can_visit
+
+    cpus = online_cpus()
+    if can_visit(cpus):
+        return Finding(True, f"each of the {len(cpus)} may be visited")
+    text = f"a cpuset keeps us from some of the {len(cpus)}: small packets go one by one, which costs more"
+    return Finding(False, text, "allow all CPUs")
+
+
+CHECKS = (
+    Check("capabilities", _capabilities),
+    Check("netns", _other_namespaces, required=False),
+    Check("bpf", _bpf),
+    Check("btf", _btf, required=False),
+    Check("bcc", _bcc),
+    Check("program", _program, needs=("bpf", "bcc")),
+    Check("tcx", _tcx, required=False, needs=("bpf",)),
+    Check("clsact", _clsact, needs=("bpf",), unless="tcx"),
+    Check("rings", _rings),
+    Check("statistics", _statistics, required=False),
+    Check("loops", _loops),
+    Check("cache", _cache, required=False, needs=("loops",)),
+    Check("cpus", _cpus, required=False, needs=("loops",)),
+    Check("clock", _clock, required=False),
+)

@@ -1,0 +1,295 @@
+"""What is wrong is said in one line with the right exit code, and a capture that cannot start changes no file."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import capture.kernel.program
+from capture.cli.main import main
+from capture.errors import CompileError, VerifierError
+from capture.filters.program import FilterProgram
+from tests.e2e.conftest import Node, run
+from tests.e2e.tool import BICAP, Finished, bicap
+from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc
+
+WRONG_REQUEST, NO_TARGET, KERNEL, OUTPUT = 2, 3, 4, 6
+EARLIER = b"an earlier capture"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Words of the command line that cannot work; `{here}` is the test's folder, the file is f.pcapng in it."""
+
+    what: str
+    words: str
+    code: int
+    says: str
+    """The line on stderr has all of these, separated by |."""
+
+    def __str__(self) -> str:
+        return self.what
+
+
+REQUESTS = [
+    Case("no interface", "-w {here}/f.pcapng", WRONG_REQUEST, "no interface given|-i"),
+    Case("an interface twice", "-i lo -i lo -w {here}/f.pcapng", WRONG_REQUEST, "lo is given twice"),
+    Case("no output", "-i lo", WRONG_REQUEST, "no output given|-w"),
+    Case("an output without a name", "-i lo -w ''", WRONG_REQUEST, "has no name|-w"),
+    Case("both on stdout", "-i lo -w - --json", WRONG_REQUEST, "--json|-w -|standard output"),
+    Case("a bad address", "-i lo --source 10.0.0", WRONG_REQUEST, "source|'10.0.0'|write 10.0.0.1"),
+    Case("an address too much", "-i lo --destination 10.0.0.256", WRONG_REQUEST, "destination|'10.0.0.256'"),
+    Case("no address at all", "-i lo --source ''", WRONG_REQUEST, "source is empty"),
+    Case("a bad IPv6 address", "-i lo --source 2001:db8::1::2", WRONG_REQUEST, "source|'2001:db8::1::2'"),
+    Case("an IPv6 address not closed", "-i lo --source [::1", WRONG_REQUEST, "source|'[::1'|[2001:db8::1]:443"),
+    Case("a port too large", "-i lo --source 10.0.0.1:65536", WRONG_REQUEST, "source|port|'65536'|65535"),
+    Case("a port that is a word", "-i lo --destination :x-y", WRONG_REQUEST, "destination|port|x-y"),
+    Case("a bad CIDR", "-i lo --source 10.0.0.0/33", WRONG_REQUEST, "source|'10.0.0.0/33'|10.0.0.0/8"),
+    Case("two families", "-i lo --source 10.0.0.1 --destination ::1", WRONG_REQUEST, "famil|10.0.0.1|::1"),
+    Case("a bad protocol", "-i lo --protocol tpc", WRONG_REQUEST, "protocol 'tpc'|tcp, udp"),
+    Case("a port of a protocol without ports", "-i lo --protocol icmp --source :80", WRONG_REQUEST, "icmp|port"),
+    Case("forward and both", "-i lo --direction forward --bidirectional", WRONG_REQUEST, "forward|contradict"),
+    Case("both and one", "-i lo --direction both --no-bidirectional", WRONG_REQUEST, "both|contradict"),
+    Case("a bad expression", "-i lo host", WRONG_REQUEST, "'host'|syntax error"),
+    Case("a bad duration", "-i lo --duration 5x", WRONG_REQUEST, "--duration '5x'|30s"),
+    Case("an empty duration", "-i lo --duration ''", WRONG_REQUEST, "--duration ''|30s"),
+    Case("no duration", "-i lo --duration 0s", WRONG_REQUEST, "--duration is not longer than 0"),
+    Case("a bad interval", "-i lo --stats-interval often", WRONG_REQUEST, "--stats-interval 'often'|30s"),
+    Case("no interval", "-i lo --stats-interval 0", WRONG_REQUEST, "--stats-interval is not longer than 0"),
+    Case("a bad size", "-i lo --buffer much", WRONG_REQUEST, "--buffer 'much'|64MiB"),
+    Case("a buffer too small", "-i lo -w {here}/f.pcapng --buffer 4KiB", WRONG_REQUEST, "buffer 4.0 KiB|at least"),
+    Case("a snaplen too small", "-i lo -s 17", WRONG_REQUEST, "snaplen 17|18"),
+    Case("a snaplen too large", "-i lo -s 262145", WRONG_REQUEST, "snaplen 262145|262144"),
+    Case("a negative snaplen", "-i lo -s -1", WRONG_REQUEST, "snaplen -1"),
+    Case("no packets", "-i lo -c 0", WRONG_REQUEST, "count 0"),
+]
+
+PLACES = [
+    Case("an unknown interface", "-i eth77 -w {here}/f.pcapng", NO_TARGET, "eth77 does not exist|there are: lo"),
+    Case("a name no interface can have", f"-i {'e' * 40} -w {{here}}/f.pcapng", NO_TARGET, "does not exist"),
+    Case("an empty name", "-i '' -w {here}/f.pcapng", NO_TARGET, "does not exist|there are: lo"),
+    Case("a name of two lines", "-i 'lo\nlo' -w {here}/f.pcapng", NO_TARGET, "lo lo does not exist"),
+    Case("an unknown namespace", "-i lo --netns nowhere", NO_TARGET, "nowhere does not exist|ip netns"),
+    Case("an unknown path", "-i lo --netns /nowhere/ns", NO_TARGET, "/nowhere/ns does not exist"),
+    Case("a path through a file", "-i lo --netns /proc/version/ns", NO_TARGET, "/proc/version/ns|Not a directory"),
+    Case("a file that is no namespace", "-i lo --netns /proc/version", NO_TARGET, "/proc/version is not a network"),
+    Case("a namespace of another kind", "-i lo --netns /proc/self/ns/mnt", NO_TARGET, "mnt is not a network"),
+    Case("no directory", "-i lo -w {here}/none/f.pcapng", OUTPUT, "{here}/none/f.pcapng|directory does not exist"),
+    Case("a directory as the file", "-i lo -w {here}", OUTPUT, "{here}|it is a directory"),
+    Case("a file as the directory", "-i lo -w {here}/earlier/f.pcapng", OUTPUT, "Not a directory"),
+    Case("a symbolic link as the file", "-i lo -w {here}/link", OUTPUT, "{here}/link|symbolic link|not followed"),
+    Case("a directory that takes no files", "-i lo -w /sys/f.pcapng", OUTPUT, "/sys/f.pcapng: not allowed"),
+    Case(
+        "no directory for the ready file",
+        "-i lo -w {here}/f.pcapng --ready-file {here}/none/ready",
+        OUTPUT,
+        "{here}/none/ready|directory does not exist",
+    ),
+]
+
+# What click finds: a usage line, a hint, an empty line and the error.
+USAGE = [
+    Case("an unknown option", "-i lo --nothing", WRONG_REQUEST, "No such option|--nothing"),
+    Case("a number that is none", "-i lo -s all", WRONG_REQUEST, "--snaplen|'all' is not a valid integer"),
+    Case("an unknown direction", "-i lo --direction up", WRONG_REQUEST, "--direction|'up'|'forward'"),
+]
+
+
+def files(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder."""
+    found = sorted(folder.rglob("*"))
+    return {str(path): path.read_bytes() if path.is_file() and not path.is_symlink() else None for path in found}
+
+
+def assert_refused(done: Finished, code: int, says: str) -> None:
+    """It ended with this code, and with one line that has all the words."""
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.code == code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("bicap: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.endswith("\n")
+    for words in says.split("|"):
+        assert words in done.stderr
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder with an earlier capture and a symbolic link to it, where nobody may write."""
+    (tmp_path / "earlier").write_bytes(EARLIER)
+    (tmp_path / "link").symlink_to("earlier")
+    tmp_path.chmod(0o777)
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", [*REQUESTS, *PLACES], ids=str)
+def test_refused_in_one_line(here: Path, case: Case) -> None:
+    before = files(here)
+    done = bicap("capture", *shlex.split(case.words.format(here=here)))
+    assert_refused(done, case.code, case.says.format(here=here))
+    assert files(here) == before
+
+
+@pytest.mark.parametrize("case", USAGE, ids=str)
+def test_refused_with_the_usage(here: Path, case: Case) -> None:
+    done = bicap("capture", *shlex.split(case.words.format(here=here)))
+    assert done.code == case.code
+    assert done.stderr.startswith("Usage: bicap capture ")
+    assert len(done.stderr.splitlines()) == 4
+    for words in case.says.split("|"):
+        assert words in done.stderr.splitlines()[-1]
+
+
+def test_a_read_only_file_system(here: Path) -> None:
+    disk = here / "disk"
+    disk.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "ro", "bicap-test", str(disk))
+    try:
+        assert_refused(bicap("capture", "-i", "lo", "-w", f"{disk}/f.pcapng"), OUTPUT, "read-only|f.pcapng")
+    finally:
+        run("umount", str(disk))
+
+
+def test_a_terminal_is_no_place_for_a_stream(here: Path) -> None:
+    controller, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [BICAP, "capture", "-i", "lo", "-w", "-"],
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(terminal)
+        os.close(controller)
+    assert_refused(Finished(done.returncode, "", done.stderr), OUTPUT, "standard output is a terminal|tshark -i -")
+
+
+def test_standard_output_that_is_closed_is_no_place_for_a_stream() -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh"]
+    done = bicap("capture", "-i", "lo", "-w", "-", within=closed)
+    assert_refused(done, OUTPUT, "standard output is closed")
+
+
+PRIVILEGES = [
+    # capabilities of a user who is not root, more words, what is said
+    ("", "", "CAP_BPF and CAP_NET_ADMIN and CAP_PERFMON|run as root"),
+    ("net_admin perfmon ipc_lock", "", "needs CAP_BPF;|run as root"),
+    ("bpf perfmon ipc_lock", "", "needs CAP_NET_ADMIN;|run as root"),
+    ("bpf net_admin ipc_lock", "", "needs CAP_PERFMON;|run as root"),
+    ("bpf net_admin perfmon", "", "locked memory is limited|CAP_IPC_LOCK|smaller --buffer"),
+    ("bpf net_admin perfmon ipc_lock", "--netns {netns}", "entering|{netns}|needs CAP_SYS_ADMIN|run as root"),
+]
+
+
+@pytest.mark.parametrize(("held", "words", "says"), PRIVILEGES, ids=[case[0] or "none" for case in PRIVILEGES])
+def test_not_root(here: Path, node: Node, held: str, words: str, says: str) -> None:
+    before = files(here)
+    more = words.format(netns=node.netns).split()
+    done = bicap("capture", "-i", "lo", "-w", f"{here}/f.pcapng", *more, within=nobody(*held.split()))
+    assert_refused(done, KERNEL, says.format(netns=node.netns))
+    assert files(here) == before
+
+
+def test_a_directory_of_somebody_else(here: Path) -> None:
+    here.chmod(0o755)
+    done = bicap("capture", "-i", "lo", "-w", f"{here}/f.pcapng", within=nobody())
+    assert_refused(done, OUTPUT, "f.pcapng: not allowed; choose another place")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"), [(PYPI_BCC, "is PyPI's, an unrelated project"), (NO_BCC, "No module named 'bcc'")]
+)
+def test_bcc_is_missing(here: Path, tmp_path_factory: pytest.TempPathFactory, source: str, says: str) -> None:
+    env = with_bcc(tmp_path_factory.mktemp("python"), source)
+    before = files(here)
+    done = bicap("capture", "-i", "lo", "-w", f"{here}/f.pcapng", env=env)
+    assert_refused(done, KERNEL, f"{says}|python3-bpfcc")
+    done = bicap("capture", "-i", "lo", "-w", f"{here}/earlier", env=env)
+    assert_refused(done, KERNEL, f"{says}|python3-bpfcc")
+    assert files(here) == before
+
+
+# The program's entry point with something before it.
+ENTRY = """
+static __always_inline int rest(struct __sk_buff *skb);
+#define from_pod(argument) from_pod(struct __sk_buff *skb) { %s return rest(skb); } \\
+    static __always_inline int rest(argument)
+"""
+
+SPOILED = [
+    # what is wrong, what filter.h gets, the error, what it says
+    ("no C", "this is not C\n", CompileError, "clang rejects the program: |filter.h (generated):|unknown type name"),
+    (
+        "a stack read out of bounds",
+        ENTRY % 'u64 read; asm volatile("%0 = *(u64 *)(r10 + 8)" : "=r"(read));',
+        VerifierError,
+        "the kernel rejects from_pod: |invalid read from stack",
+    ),
+    (
+        "a loop without end",
+        ENTRY % 'asm volatile("if r1 != 0 goto -1");',
+        VerifierError,
+        "the kernel rejects from_pod: |infinite loop detected",
+    ),
+]
+
+
+@pytest.fixture
+def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Append text to the filter header of all programs that this process compiles."""
+
+    def install(text: str) -> None:
+        init = capture.kernel.program.Module.__init__
+
+        def spoiled(self: capture.kernel.program.Module, wanted: FilterProgram, defines: dict[str, int]) -> None:
+            init(self, replace(wanted, header=f"{wanted.header}\n{text}"), defines)
+
+        monkeypatch.setattr(capture.kernel.program.Module, "__init__", spoiled)
+
+    return install
+
+
+@pytest.mark.parametrize(("what", "text", "error", "says"), SPOILED, ids=[case[0] for case in SPOILED])
+@pytest.mark.parametrize("name", ["f.pcapng", "earlier"])
+def test_a_program_that_is_refused(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[str], None],
+    name: str,
+    what: str,
+    text: str,
+    error: type[CompileError],
+    says: str,
+) -> None:
+    before = files(here)
+    spoil(text)
+    monkeypatch.setattr(sys, "argv", ["bicap", "capture", "-i", "lo", "-w", f"{here}/{name}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    stdout, stderr = capfd.readouterr()
+    assert isinstance(ended.value.code, int)
+    assert_refused(Finished(ended.value.code, stdout, stderr), KERNEL, says)
+    cause = ended.value.__cause__
+    assert type(cause) is error
+    assert isinstance(cause, CompileError)
+    assert says.split("|")[-1] in cause.log
+    assert len(cause.log.splitlines()) > 1
+    assert files(here) == before
+
+
+def test_an_interface_that_refuses_leaves_the_earlier_file(here: Path, node: Node) -> None:
+    run("tc", "-n", node.netns, "qdisc", "add", "dev", node.client.veth, "ingress")
+    before = files(here)
+    for name in ("f.pcapng", "earlier"):
+        words = ["-i", node.client.veth, "--netns", node.netns, "--hook", "clsact", "-w", f"{here}/{name}"]
+        assert_refused(bicap("capture", *words), KERNEL, f"{node.client.veth} has an ingress qdisc|--hook tcx")
+    assert files(here) == before
