@@ -66,6 +66,11 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
     return make_plan(spec, found, choose_hook(spec.hook), cpus, batching=can_visit(cpus))
 
 
+def _brief(text: str, instead: str) -> str:
+    """The text, or something in its place where no option of a block can hold it."""
+    return text if len(text.encode()) < blocks.OPTION_LIMIT else instead
+
+
 class Session:
     """A capture, running between `__enter__` and `__exit__`.
 
@@ -158,11 +163,12 @@ class Session:
             hardware=platform.machine(),
             os=system,
             application=f"bicap {version('bicap')}",
-            comment=json.dumps(comment),
+            comment=_brief(json.dumps(comment), json.dumps(comment | {"spec": "see the JSON summary"})),
         )
+        filter_text = _brief(self.plan.filter_text, "see the JSON summary: the expression is too long for an option")
         return header + blocks.interfaces(
             [
-                blocks.InterfaceBlock(i.name, i.description, self.plan.filter_text, system, i.interface.mac)
+                blocks.InterfaceBlock(i.name, i.description, filter_text, system, i.interface.mac)
                 for i in self.plan.interfaces
             ]
         )
@@ -209,6 +215,8 @@ class Session:
             if now >= next_clock:
                 self._clock.measured(wall_offset(offset_samples()), now)
                 next_clock = now + int(CLOCK_SECONDS * 1e9)
+                if self._namespace.gone:
+                    self.stop(f"network namespace {self._namespace.name} was deleted")
                 self._forget_deleted()
             if on_tick is not None and now >= next_tick:
                 on_tick(self)

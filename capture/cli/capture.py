@@ -1,6 +1,7 @@
 """`bicap capture`: options -> a CaptureSpec -> one running Session."""
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from capture.session import Session
     from capture.summary import Summary
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 WHERE, WHAT, HOW_MUCH, OUTPUT = "Where", "What", "How much", "Output"
 
 
@@ -133,6 +135,8 @@ def capture(
                 with LiveCounters(sys.stderr) as live:
                     session.run(live.show, interval / 1e9)
     finally:
+        for number in _ENDING:  # what remains is short, and a second Ctrl-C must not cut it
+            signal.signal(number, signal.SIG_IGN)
         # Also when writing failed: what was caught until then is complete, and is accounted for.
         if session.summary is not None:
             _report(session.summary, quiet, as_json)
@@ -141,7 +145,7 @@ def capture(
 def _report(summary: "Summary", quiet: bool, as_json: bool) -> None:
     from capture.sink.file import summary_path, write_beside
 
-    if summary.output != "-":
+    if summary.output != "-" and os.path.isfile(summary.output):  # nothing goes beside a pipe or a device
         write_beside(summary_path(summary.output), json.dumps(summary.as_json(), indent=2) + "\n")
     if not quiet:
         for line in summary.lines():
@@ -213,7 +217,7 @@ def _direction(direction: str | None, bidirectional: bool | None) -> Direction |
 
 
 def _end_on_signals(session: "Session") -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         signal.signal(number, lambda received, _: session.stop(f"ended by {signal.Signals(received).name}"))
 
 

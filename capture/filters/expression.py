@@ -63,7 +63,10 @@ def parse_expression(text: str) -> Expression:
     """Compile an expression and its mirror. Raises FilterError."""
     program = libpcap.compile_expression(text)
     mirrored = mirror_text(text)
-    mirror_program = libpcap.compile_expression(mirrored) if mirrored is not None else ()
+    if mirrored == text:
+        mirror_program = program
+    else:
+        mirror_program = libpcap.compile_expression(mirrored) if mirrored is not None else ()
     cbpf.c_function("checked", program, text)
     return Expression(text, program, mirrored, mirror_program)
 

@@ -1,12 +1,15 @@
 """A loaded program -> a packet's way: a tcx link (Linux 6.6), or a filter in a clsact qdisc.
 
 A tcx link dies with its descriptor, so that even SIGKILL leaves nothing behind. A filter stays: its name tells
-whose it is, and the next start takes away those of captures that are no more. Another's filter is never touched.
+whose it is, and the next start takes away those of captures that are no more. Another's filter is never touched;
+ours goes before it, because a filter that decides a packet's fate hides it from those behind.
 """
 
+import contextlib
 import errno
 import os
 import re
+import socket
 from typing import Protocol
 
 from pyroute2 import IPRoute
@@ -23,6 +26,10 @@ _TCX = {INGRESS: syscall.BPF_TCX_INGRESS, EGRESS: syscall.BPF_TCX_EGRESS}
 _CLSACT = 0xFFFF0000
 _PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}  # TC_H_MIN_INGRESS, TC_H_MIN_EGRESS
 _ETH_P_ALL = 3
+_SHARED = 1 << 16 | socket.htons(_ETH_P_ALL)
+"""Priority 1 and all protocols, as a filter tells them."""
+_HANDLES = 0x40000000
+"""Handles of our filters are from here on, so that nobody takes one of them for his own and replaces it."""
 _OWNED = re.compile(r"bicap/(\d+)/(\d+)/(\d+)/(qdisc)?")
 
 
@@ -57,22 +64,25 @@ class ClsactFilter:
 
     def _attach(self, program: int) -> None:
         with IPRoute() as netlink:
-            remove_leftovers(netlink, self._interface.index)
-            made = _make_qdisc(netlink, self._interface.index)
+            index = self._interface.index
+            made = _make_qdisc(netlink, index)
             self._name = _owner() + ("qdisc" if made else "")
-            # Priority 0: the kernel makes a new one before all others, so nobody's filter can be replaced.
-            netlink.tc(
-                "add-filter",
-                "bpf",
-                self._interface.index,
-                handle=1,
-                parent=_PARENTS[self._side],
-                prio=0,
-                protocol=_ETH_P_ALL,
-                fd=program,
-                name=self._name,
-                direct_action=True,
-            )
+            try:
+                netlink.tc(
+                    "add-filter",
+                    "bpf",
+                    index,
+                    handle=_HANDLES + os.getpid(),
+                    parent=_PARENTS[self._side],
+                    prio=_first_priority(netlink, index, self._side),
+                    protocol=_ETH_P_ALL,
+                    fd=program,
+                    name=self._name,
+                    direct_action=True,
+                )
+            except NetlinkError:
+                _remove(netlink, index, self._side, self._name)
+                raise
 
     def close(self) -> None:
         def remove() -> None:
@@ -84,6 +94,7 @@ class ClsactFilter:
 
 def attach(hook: Hook, program: int, interface: Interface, side: str, namespace: Namespace) -> Attachment:
     """Put a program on one side of an interface. Raises AttachError, TargetError, PrivilegeError."""
+    namespace.run(lambda: _remove_leftovers(interface.index))
     if hook is Hook.TCX:
         return TcxLink(program, interface, side, namespace)
     return ClsactFilter(program, interface, side, namespace)
@@ -121,12 +132,22 @@ def _is_leftover(name: str) -> bool:
 
 
 def _make_qdisc(netlink: IPRoute, index: int) -> bool:
-    """Whether the clsact qdisc is ours: made now, or before for the other side."""
+    """Whether the clsact qdisc is ours: made now, or before by one of our captures; the last of them removes it."""
     if any(q.get_attr("TCA_KIND") == "clsact" for q in netlink.get_qdiscs(index)):
-        ours = _owner() + "qdisc"
-        return any(name == ours for side in _PARENTS for name, _, _ in _filters(netlink, index, side))
+        names = [name for side in _PARENTS for name, _, _ in _filters(netlink, index, side)]
+        return any(_OWNED.fullmatch(name) and name.endswith("qdisc") for name in names)
     netlink.tc("add", "clsact", index)
     return True
+
+
+def _first_priority(netlink: IPRoute, index: int, side: str) -> int:
+    """A priority before all filters of a side, or 0, which lets the kernel choose, if there is none.
+
+    Nothing comes before 1; but among the bpf filters of a priority the kernel asks the youngest first.
+    """
+    before = min((int(m["info"]) >> 16 for m in netlink.get_filters(index, parent=_PARENTS[side])), default=1) - 1
+    shared = any(info == _SHARED for _, info, _ in _filters(netlink, index, side))
+    return before or int(shared)
 
 
 def _filters(netlink: IPRoute, index: int, side: str) -> list[tuple[str, int, int]]:
@@ -153,9 +174,10 @@ def _remove(netlink: IPRoute, index: int, side: str, name: str) -> None:
             raise
 
 
-def remove_leftovers(netlink: IPRoute, index: int) -> None:
-    """Take away what captures left that were killed."""
-    for side in _PARENTS:
-        for name, _, _ in _filters(netlink, index, side):
-            if _is_leftover(name):
-                _remove(netlink, index, side, name)
+def _remove_leftovers(index: int) -> None:
+    """Take away what captures left that were killed; what cannot be read here shows when we attach."""
+    with contextlib.suppress(NetlinkError), IPRoute() as netlink:
+        for side in _PARENTS:
+            for name, _, _ in _filters(netlink, index, side):
+                if _is_leftover(name):
+                    _remove(netlink, index, side, name)

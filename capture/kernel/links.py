@@ -1,5 +1,6 @@
 """Interface names -> what the kernel knows of them, and a watch for their end."""
 
+import re
 import socket
 import struct
 
@@ -13,6 +14,8 @@ from capture.plan import Interface
 ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
 _SHOWN = 20
 """So many interfaces are named where one was not found; a node may have hundreds."""
+_POD_END = re.compile(r"(eth|net)\d+")
+"""How CNI calls the interface inside a pod; its host's side has another name (veth..., cali..., lxc...)."""
 _RTMGRP_LINK, _RTM_DELLINK = 1, 17
 _LINK_ITSELF = 0
 """The family of messages about an interface; AF_BRIDGE tells that it left its bridge, with the same type."""
@@ -49,7 +52,7 @@ def _find(netlink: IPRoute, name: str, namespace: Namespace) -> Interface:
         netns=namespace.inode,
         mac=bytes.fromhex(mac.replace(":", "")) if mac else b"",
         mtu=link.get_attr("IFLA_MTU") or 0,
-        pod_side=kind == "veth" and link.get_attr("IFLA_LINK_NETNSID") is not None,
+        pod_side=kind == "veth" and link.get_attr("IFLA_LINK_NETNSID") is not None and not _POD_END.fullmatch(name),
     )
 
 

@@ -29,6 +29,10 @@ _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
 _NO_VERDICT = re.compile(r"processed |verification time|stack depth|(old|cur) state:")
 _LOG_SIZE = 16 << 20
+_LARGE = 16 << 10
+"""Bytes of generated C from which a compiler's failure must be reckoned with."""
+_TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --sessions"
+_SIZE = re.compile("too large|too complex|out of range from insn")
 BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
 
 
@@ -75,6 +79,17 @@ def _compiler_output() -> Iterator[Any]:
             os.close(saved)
 
 
+def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
+    """Whether the compiler survives: on a program that BPF cannot hold, LLVM ends the process it runs in."""
+    child = os.fork()
+    if child == 0:
+        try:
+            bcc.BPF(text=text.encode(), cflags=flags)
+        finally:  # what bcc merely raises, it raises again in the parent
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 class Module:
     """A compiled text: its maps (made), and its programs (not yet loaded)."""
 
@@ -83,9 +98,13 @@ class Module:
         os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
         text = join_sources("capture.c", {"filter.h": wanted.header})
         flags = [f"-D{name}={value}" for name, value in (*wanted.switches, *defines.items())]
+        flags.append("-Wno-macro-redefined")
         with _compiler_output() as log:
+            if len(wanted.header) > _LARGE and not _compiles(bcc, text, flags):
+                log.seek(0)
+                raise _compile_error(Exception(_TOO_LARGE), log.read())
             try:
-                self._bpf = bcc.BPF(text=text.encode(), cflags=[*flags, "-Wno-macro-redefined"])
+                self._bpf = bcc.BPF(text=text.encode(), cflags=flags)
             except Exception as error:
                 log.seek(0)
                 raise _compile_error(error, log.read()) from None
@@ -119,7 +138,9 @@ class Module:
             if missing_capabilities():
                 raise not_permitted("loading a program") from None
             log = str(error.filename or "")
-            raise VerifierError(f"the kernel rejects {entry}: {_verdict(log) or error.strerror}", log) from None
+            verdict = _verdict(log) or error.strerror or ""
+            remedy = f"; {_TOO_LARGE}" if error.errno == errno.E2BIG or _SIZE.search(verdict) else ""
+            raise VerifierError(f"the kernel rejects {entry}: {verdict}{remedy}", log) from None
 
     def close(self) -> None:
         """Give the maps back; loaded programs keep those they use."""

@@ -18,7 +18,8 @@ SNAPLEN = 262_144
 NANOSECONDS = 9
 
 _BYTE_ORDER = "<" if sys.byteorder == "little" else ">"
-_OPTION_LIMIT = 65_535
+OPTION_LIMIT = 65_535
+"""Bytes that an option can hold; longer text is cut."""
 
 
 def _padded(data: bytes) -> bytes:
@@ -29,8 +30,8 @@ def _option(code: int, value: bytes | str | None) -> bytes:
     if value is None or value in {"", b""}:
         return b""
     data = value.encode("utf-8", "replace") if isinstance(value, str) else value
-    if len(data) > _OPTION_LIMIT:
-        data = data[:_OPTION_LIMIT].decode("utf-8", "ignore").encode()
+    if len(data) > OPTION_LIMIT:
+        data = data[:OPTION_LIMIT].decode("utf-8", "ignore").encode()
     return struct.pack(_BYTE_ORDER + "HH", code, len(data)) + _padded(data)
 
 

@@ -1,0 +1,62 @@
+"""What a command imports before it needs it: a list of modules, because times depend on the machine."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import capture
+
+BICAP = str(Path(sys.executable).parent / "bicap")
+HEAVY = {"numba", "llvmlite", "numpy", "bcc", "pyroute2", "rich"}
+
+
+def imported(code: str) -> set[str]:
+    """The modules that a Python process has when it ends, packages by their first name except our own."""
+    report = "import atexit, sys\natexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.stderr))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", report + code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    modules = done.stderr.splitlines()
+    return {module if module.startswith("capture.") else module.partition(".")[0] for module in modules}
+
+
+COMMANDS = [["--help"], ["--version"], ["capture", "--help"], ["capture"], ["capture", "-i", "x", "-s", "5"]]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_what_captures_nothing_imports_nothing_heavy(words: list[str]) -> None:
+    found = imported(
+        f"import runpy; sys.argv = ['bicap', *{words!r}]; runpy.run_path({BICAP!r}, run_name='__main__')"
+    )
+    assert "capture.cli.main" in found
+    assert ("capture.cli.capture" in found) == ("capture" in words)
+    assert not found & HEAVY
+
+
+def test_the_package_alone_imports_no_part_of_itself() -> None:
+    found = imported("import capture")
+    assert "capture" in found
+    assert not {module for module in found if module.startswith("capture.")}
+    assert not found & HEAVY
+
+
+def test_a_spec_needs_no_heavy_module() -> None:
+    found = imported("from capture import CaptureSpec, Direction; CaptureSpec(interfaces=('eth0',))")
+    assert "capture.spec" in found
+    assert not found & HEAVY
+
+
+def test_a_heavy_module_would_be_seen() -> None:
+    assert {"numpy", "numba"} <= imported("from capture import Session")
+
+
+def test_every_name_of_the_api_is_there_and_no_other() -> None:
+    assert {name for name in dir(capture) if name[0].isupper()} <= set(capture.__all__) | {"TYPE_CHECKING", "Any"}
+    for name in capture.__all__:
+        assert getattr(capture, name) is not None
+    assert capture.errors.SpecError.exit_code == 2
+    with pytest.raises(AttributeError, match="module 'capture' has no attribute 'Sesion'"):
+        _ = capture.Sesion
