@@ -43,6 +43,15 @@ def arp() -> bytes:
     return ethernet(0x0806, bytes(28))
 
 
+def with_checksum(frame: bytes) -> bytes:
+    """An IPv4 frame whose header has its checksum: a bridge may drop others."""
+    words = struct.unpack("!10H", frame[14:24] + b"\0\0" + frame[26:34])
+    total = sum(words)
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return frame[:24] + struct.pack("!H", total ^ 0xFFFF) + frame[26:]
+
+
 def vlan(frame: bytes, *tags: tuple[int, int]) -> bytes:
     """The frame with tags (EtherType, TCI) in its bytes, the outermost first."""
     return frame[:12] + b"".join(struct.pack("!HH", kind, tci) for kind, tci in tags) + frame[12:]
