@@ -1,8 +1,12 @@
 # Two commands do everything: `make demo` and `make test`. Both install what is missing first.
 BIN := .venv/bin
+PYTHON_CODE := $(wildcard capture tests bench scripts examples)
+C_CODE := $(shell find bpf -name '*.[ch]')
+
+.DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: Debian packages, .venv, compiled loops
 	@scripts/setup.sh
@@ -14,16 +18,16 @@ test: lint ## lint, then every tier of tests
 	$(BIN)/pytest tests
 
 lint: setup ## style, types, import contract, C format
-	$(BIN)/ruff check capture tests bench scripts
-	$(BIN)/ruff format --check capture tests bench scripts
+	$(BIN)/ruff check $(PYTHON_CODE)
+	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run -Werror $$(git ls-files 'bpf/*.[ch]')
+	$(BIN)/clang-format --dry-run -Werror $(C_CODE)
 
 format: setup ## rewrite Python and C in the project's format
-	$(BIN)/ruff check --fix capture tests bench scripts
-	$(BIN)/ruff format capture tests bench scripts
-	$(BIN)/clang-format -i $$(git ls-files 'bpf/*.[ch]')
+	$(BIN)/ruff check --fix $(PYTHON_CODE)
+	$(BIN)/ruff format $(PYTHON_CODE)
+	$(BIN)/clang-format -i $(C_CODE)
 
 docs: setup ## regenerate docs/cli.md from --help
 	$(BIN)/python scripts/gen_cli_docs.py

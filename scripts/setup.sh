@@ -4,27 +4,36 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# tshark brings capinfos, reordercap and dumpcap (wireshark-common); ip and tc are iproute2's, sysctl is procps'.
+# unshare, nsenter and setpriv are in every Debian (util-linux).
 packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps)
+# Debian's python3 cannot make a venv without this package; others can.
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
 missing=()
 for package in "${packages[@]}"; do
-    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    grep -qx "$package installed" <<<"$installed" || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
     echo "setup: installing ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq update
-    apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}" >/dev/null
+    root=(env)
+    [ "$(id -u)" = 0 ] || root=(sudo)
+    "${root[@]}" apt-get -qq update
+    "${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 \
+        install -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 stamp=.venv/.installed-from
 wanted=$(cat pyproject.toml scripts/setup.sh | sha256sum)
-if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "setup: installing Python packages into .venv"
-    [ -x .venv/bin/python ] || python3 -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
+    [ -x .venv/bin/python ] || python3 -m venv --clear .venv
+    # Twice quiet: errors are shown, warnings about the machine's own pip configuration are not.
+    .venv/bin/pip install -qq --disable-pip-version-check -e '.[dev]'
     # Only bcc comes from the distribution: the whole dist-packages folder would shadow the venv's own versions.
     site=$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')
     ln -sfn /usr/lib/python3/dist-packages/bcc "$site/bcc"
+    .venv/bin/python -c 'import bcc; bcc.BPF'
     .venv/bin/python -c 'from capture.stream import merge; merge.compiled()'
     echo "$wanted" >"$stamp"
 fi

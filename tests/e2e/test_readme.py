@@ -1,0 +1,81 @@
+"""README's first capture, run as it is written there, shows what is shown there."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.pods import Node, serve, talk
+
+ROOT = Path(__file__).parents[2]
+README_VETH = "veth-client"
+PROMPT = "# "
+
+
+def first_capture() -> list[tuple[str, list[str]]]:
+    """The commands of README's first capture, each with the output shown below it."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    block = next(block for block in blocks if "bicap capture" in block)
+    steps = [part.splitlines() for part in re.split(rf"^{re.escape(PROMPT)}", block, flags=re.MULTILINE) if part]
+    return [(command, output) for command, *output in steps]
+
+
+def in_words(lines: list[str]) -> list[str]:
+    """Lines without what differs from run to run: numbers with their units, and alignment."""
+    text = [re.sub(r"\d[\d,.]*( ?(B|KiB|MiB|[nµm]?s)\b)?", "#", line.replace("^C", "")) for line in lines]
+    return [" ".join(line.split()) for line in text if line.strip()]
+
+
+def run_first_capture(node: Node, folder: Path) -> list[tuple[list[str], str]]:
+    """Run the commands in a folder; per command the output shown and the output seen."""
+    (capture, shown), *rest = first_capture()
+    words = shlex.split(capture.replace(README_VETH, node.client.veth))
+    assert words[0] == "bicap"
+    bicap = [str(Path(sys.executable).parent / "bicap"), *words[1:], "--ready-file", "ready"]
+    server = subprocess.Popen(serve(node.server), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(node.exec(*bicap), cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "serving\n"
+        deadline = time.monotonic() + 30
+        while not (folder / "ready").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        subprocess.run(talk(node.client, node.server.ip4), check=True)
+        process.send_signal(signal.SIGINT)
+        _, seen = process.communicate(timeout=30)
+        assert process.returncode == 0
+    finally:
+        for started in (process, server):
+            started.kill()
+            started.communicate()
+    results = [(shown, seen)]
+    for command, output in rest:
+        done = subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, check=True)
+        results.append((output, done.stdout))
+    return results
+
+
+def test_first_capture_shows_what_the_readme_shows_and_its_summary_is_documented(node: Node, tmp_path: Path) -> None:
+    results = run_first_capture(node, tmp_path)
+    for shown, seen in results:
+        assert in_words(shown) == in_words(seen.splitlines())
+    assert len(results) > 1
+    summary = json.loads((tmp_path / "web.pcapng.json").read_text())
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "formats.md").read_text()))
+    assert keys(summary) - named == set(), "docs/formats.md does not name these fields of FILE.json"
+
+
+def keys(value: Any) -> set[str]:
+    """Every name in a JSON value, whatever it is nested in."""
+    if isinstance(value, list):
+        return set().union(*map(keys, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*map(keys, value.values()))

@@ -1,0 +1,213 @@
+"""The documentation holds: it is current, its links lead somewhere, and the program accepts what it shows."""
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+import subprocess
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+
+from capture.cli.main import cli
+from capture.errors import SpecError
+from scripts import gen_cli_docs
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Something a page shows in a fence."""
+
+    page: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def fences(*languages: str) -> Iterator[Shown]:
+    for page in PAGES:
+        text = page.read_text()
+        for fence in FENCE.finditer(text):
+            if fence[2] in languages:
+                line = text.count("\n", 0, fence.start()) + 1
+                yield Shown(page, line, textwrap.dedent(fence[3]))
+
+
+def command_lines() -> Iterator[Shown]:
+    """What a reader would type: lines after a prompt in console blocks, all lines of sh blocks."""
+    for fence in fences("console", "sh"):
+        lines = fence.text.replace("\\\n", " ").splitlines()
+        prompted = [line[2:] for line in lines if line[:2] in ("$ ", "# ")]
+        for line in prompted if prompted else lines:
+            yield Shown(fence.page, fence.line, line)
+
+
+def bicap_calls(line: str) -> list[list[str]]:
+    """The arguments of each call of bicap in a line of shell, pipes and redirections understood."""
+    words = shlex.shlex(line, posix=True, punctuation_chars="|&;<>()")
+    words.whitespace_split = True
+    calls: list[list[str]] = [[]]
+    for word in words:
+        if set(word) <= set("|&;()"):
+            calls.append([])
+        else:
+            calls[-1].append(word)
+    found = []
+    for call in calls:
+        programs = [position for position, word in enumerate(call) if Path(word).name == "bicap"]
+        if programs:
+            end = next((position for position, word in enumerate(call) if set(word) <= set("<>")), len(call))
+            found.append(call[programs[0] + 1 : end])
+    return found
+
+
+CALLS = [(shown, call) for shown in command_lines() for call in bicap_calls(shown.text)]
+
+
+class PlanReachedError(Exception):
+    """The call was understood as far as it can be without a look at the machine."""
+
+
+FILES = {"--sessions": "tcp 10.0.0.1:4000 10.0.0.2:80\n", "--rules": "rules: [{protocol: tcp}]\n"}
+FILES["-f"] = FILES["--rules"]
+
+
+@pytest.fixture
+def accept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[str]], None]:
+    """Let the real commands take their words; a capture ends before it is planned. Raises what a user would see."""
+
+    def planned(_: object) -> None:
+        raise PlanReachedError
+
+    monkeypatch.setattr("capture.session.plan_capture", planned)
+    monkeypatch.chdir(tmp_path)
+
+    def take(words: list[str]) -> None:
+        for option, name in pairwise(words):
+            if option in FILES and name != "-":
+                Path(name).write_text(FILES[option])
+        monkeypatch.setattr("sys.stdin", io.StringIO(FILES["--sessions"]))
+        with contextlib.suppress(PlanReachedError, click.exceptions.Exit):  # --help and --version exit
+            group = cli.make_context("bicap", list(words))
+            name, command, rest = cli.resolve_command(group, words)
+            assert command is not None
+            with command.make_context(name, rest, parent=group) as context:
+                if name == "capture":
+                    command.invoke(context)
+
+    return take
+
+
+def test_cli_page_is_current() -> None:
+    assert gen_cli_docs.TARGET.exists(), "run make docs"
+    assert gen_cli_docs.TARGET.read_text() == gen_cli_docs.page(), "docs/cli.md is not current: run make docs"
+
+
+def test_every_command_and_option_says_what_it_does_and_a_page_speaks_of_it() -> None:
+    for name, command, _ in gen_cli_docs.commands():
+        assert command.help, f"{name} has no help"
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                assert option.help, f"{name} {option.opts[0]} has no help"
+        pages = [page for page in PAGES if page != gen_cli_docs.TARGET and f"`{name}" in page.read_text()]
+        assert pages, f"no page but docs/cli.md speaks of {name}"
+
+
+@pytest.mark.parametrize("words", [pytest.param(call, id=f"{shown} {shlex.join(call)}") for shown, call in CALLS])
+def test_program_accepts_the_shown_call(accept: Callable[[list[str]], None], words: list[str]) -> None:
+    accept(words)
+
+
+def test_calls_are_found_in_pipes_and_after_sudo() -> None:
+    line = "sudo A=b .venv/bin/bicap capture -i 'eth 0' -w - | tshark -i - && bicap doctor > out"
+    assert bicap_calls(line) == [["capture", "-i", "eth 0", "-w", "-"], ["doctor"]]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "capture -i eth0 --no-such-option",
+        "no-such-command",
+        "capture -i eth0 --duration 5q",
+        "capture -i eth0 --source 10.0.0",
+        "doctor eth0",
+    ],
+)
+def test_a_wrong_call_would_be_noticed(accept: Callable[[list[str]], None], call: str) -> None:
+    with pytest.raises((click.UsageError, SpecError)):
+        accept(call.split())
+
+
+@pytest.mark.parametrize("shown", list(fences("python")), ids=str)
+def test_shown_python_compiles(shown: Shown) -> None:
+    compile(shown.text, str(shown), "exec")
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments that headings of a page answer to, by GitHub's rule."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, fragment = link.partition("#")
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), f"{link} is dead"
+        assert not fragment or fragment in anchors(file), f"{link}: no such heading"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, to_read = set(), [ROOT / "README.md"]
+    while to_read:
+        page = to_read.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        links = (link.partition("#")[0] for link in LINK.findall(page.read_text()))
+        to_read += [(page.parent / link).resolve() for link in links if link.endswith(".md") and ":" not in link]
+    assert set(PAGES) - reached == set()
+
+
+VAGRANT = """
+class Recorder
+  def respond_to_missing?(*) = true
+  def method_missing(name, *words, **settings)
+    puts [name, *words, settings].inspect
+    yield self if block_given?
+    self
+  end
+end
+module Vagrant
+  def self.configure(version) = yield(Recorder.new)
+end
+load ARGV[0]
+"""
+
+
+def test_vagrantfile_makes_a_debian_12_that_runs_the_demo() -> None:
+    ruby = shutil.which("ruby")
+    if ruby is None:
+        pytest.skip("needs ruby (apt-get install ruby)")
+    run = subprocess.run(
+        [ruby, "-w", "-e", VAGRANT, ROOT / "Vagrantfile"], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert '[:box=, "debian/bookworm64"' in run.stdout
+    assert re.search(r"\[:provision, \"shell\".*make demo", run.stdout)
