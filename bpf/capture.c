@@ -3,9 +3,8 @@
  * A packet at one side of an interface -> a record in this CPU's ring, or a count that says why not.
  *
  * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
- * the main file. filter.h is written by capture/filters for each capture; SNAPLEN, ROWS and
- * BATCHING come from the plan. The programs never change a packet, and read it only with bpf_skb_load_bytes,
- * which sees non-linear skbs too.
+ * the main file. filter.h is written by capture/filters for each capture; SNAPLEN, ROWS, CPUS, BATCHING and the
+ * switches of matching come from the plan. The programs never change a packet.
  */
 #include <linux/types.h>
 #include "record.h"

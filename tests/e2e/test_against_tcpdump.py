@@ -1,5 +1,6 @@
 """The same veth, the same time, tcpdump beside it: the same packets."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -108,3 +109,16 @@ def test_one_rule_brings_both_directions_and_nothing_else(node: Node, tmp_path: 
         check=True,
     )
     assert [int(flag, 16) & 0x12 for flag in flags.stdout.split()[:3]] == [0x02, 0x12, 0x10]
+
+
+@pytest.mark.usefixtures("serving")
+def test_both_ends_of_a_veth_give_a_packet_the_same_direction(node: Node, tmp_path: Path) -> None:
+    places = {"host": (node.netns, node.client.veth), "pod": (node.client.netns, "eth0")}
+    files = {name: tmp_path / f"{name}.pcapng" for name in places}
+    with contextlib.ExitStack() as stack:
+        for name, (netns, interface) in places.items():
+            stack.enter_context(Capture(files[name], "-i", interface, "--netns", netns, "--protocol", "icmp"))
+        subprocess.run(node.client.exec("ping", "-c", "3", "-i", "0.05", node.server.ip4), check=True, timeout=30)
+    found = {name: read_pcapng(file) for name, file in files.items()}
+    assert found["host"].data == found["pod"].data
+    assert found["host"].flags == found["pod"].flags == [OUTBOUND, INBOUND] * 3

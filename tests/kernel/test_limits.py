@@ -1,0 +1,45 @@
+"""A filter that is too much for a program ends with one line that says what to do, and never with the process."""
+
+import dataclasses
+
+import pytest
+
+from capture.errors import CompileError, VerifierError
+from capture.filters.program import FilterProgram, filter_program
+from capture.filters.ruletext import RuleText
+from capture.kernel.counters import possible_cpus
+from capture.kernel.program import Module
+from tests.kernel.harness import Programs
+
+
+def program_with(body: str) -> FilterProgram:
+    """A rule's program with something else in the place of its comparisons."""
+    rules = filter_program([RuleText(source="10.0.0.1").rule()])
+    function = "static __always_inline u32 match_rules(const struct tuple *tuple, u32 detail)"
+    header = f"#define WANTED (FORWARD | REVERSE)\n{function} {{\n{body}\n}}\n"
+    return dataclasses.replace(rules, header=header + f"/* {'as long as many rules ' * 1000} */")
+
+
+def test_more_stack_than_there_is_where_llvm_ends_its_process() -> None:
+    body = "    u64 big[90];\n    for (int i = 0; i < 90; i++) { big[i] = tuple->low.low * i; opaque(big[i]); }\n"
+    body += "    u64 sum = 0;\n    for (int i = 0; i < 90; i++) { sum += big[(i * 7 + tuple->low.port) % 90]; }\n"
+    with pytest.raises(CompileError, match="BPF stack limit") as caught:
+        Programs(program_with(body + "    return sum;"))
+    assert "\n" not in str(caught.value)
+
+
+def test_more_steps_than_the_verifier_takes() -> None:
+    body = "    u32 sum = 0;\n    for (u32 i = 0; i < 400000; i++) { sum ^= i; opaque(sum); }\n    return sum;"
+    module = Module(program_with(body), {"SNAPLEN": 64, "ROWS": 2, "CPUS": possible_cpus(), "BATCHING": 1})
+    try:
+        with pytest.raises(VerifierError, match=r"too large.*ask for less, or give exact conversations") as caught:
+            module.load("from_pod", 0)
+    finally:
+        module.close()
+    assert caught.value.log
+
+
+def test_rules_by_the_hundred_and_long_expressions_load() -> None:
+    rules = [RuleText(source=f"10.1.{n}.0/24", destination=f":{1000 + n}").rule() for n in range(100)]
+    with Programs(filter_program(rules, inner=True)):
+        pass
