@@ -65,30 +65,15 @@ static __always_inline const u8 *word(struct __sk_buff *skb, const u8 *head, u32
     return bpf_skb_load_bytes(skb, offset - (skb->vlan_present ? VLAN_TAG : 0), buffer, size) ? NULL : buffer;
 }
 
-static __always_inline bool read8(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset, u32 *value) {
+/* Read 1, 2 or 4 bytes (a constant) as a number; false beyond the packet. */
+static __always_inline bool read(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset, u32 size,
+                                 u32 *value) {
     u8 buffer[8] __attribute__((aligned(8)));
-    const u8 *p = word(skb, head, length, offset, 1, buffer);
-    if (p)
-        *value = *p;
-    return p;
-}
-
-static __always_inline bool read16(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset,
-                                   u32 *value) {
-    u8 buffer[8] __attribute__((aligned(8)));
-    const u8 *p = word(skb, head, length, offset, 2, buffer);
-    if (p)
-        *value = be16(p);
-    return p;
-}
-
-static __always_inline bool read32(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset,
-                                   u32 *value) {
-    u8 buffer[8] __attribute__((aligned(8)));
-    const u8 *p = word(skb, head, length, offset, 4, buffer);
-    if (p)
-        *value = be32(p);
-    return p;
+    const u8 *p = word(skb, head, length, offset, size, buffer);
+    if (!p)
+        return false;
+    *value = size == 1 ? *p : size == 2 ? be16(p) : be32(p);
+    return true;
 }
 
 #endif

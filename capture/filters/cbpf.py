@@ -98,11 +98,11 @@ def _load(register: str, one: Instruction) -> list[str]:
     if mode == _LEN:
         return [f"{register} = length;"]
     if mode == _MSH:
-        return [f"if (!read8(skb, head, length, {one.k}u, &X))", "    return false;", "X = (X & 0xf) << 2;"]
+        return [f"if (!read(skb, head, length, {one.k}u, 1, &X))", "    return false;", "X = (X & 0xf) << 2;"]
     if one.k >= _ANCILLARY:
         raise FilterError("inbound and outbound cannot be asked for in an expression; use --direction")
     offset = f"{one.k}u" if mode == _ABS else f"(u64)X + {one.k}u"
-    return [f"if (!read{8 * size}(skb, head, length, {offset}, &{register}))", "    return false;"]
+    return [f"if (!read(skb, head, length, {offset}, {size}, &{register}))", "    return false;"]
 
 
 def _compute(one: Instruction) -> list[str]:

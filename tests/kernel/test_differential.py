@@ -144,8 +144,12 @@ def test_the_mirrored_text_matches_a_packet_as_the_text_matches_its_mirror() -> 
     compared = 0
     for _ in range(CASES):
         expression = random_expression(random)
-        if expression is None or expression.mirrored is None or "tcp[((" in expression.source:
-            continue  # a computed index reaches the ports only where a header's length lies: by design not mirrored
+        if expression is None or expression.mirrored is None:
+            continue
+        # By design: a computed index reaches the ports only where a header's length lies; and behind `vlan` libpcap
+        # counts a tag further, also in packets that have none, so that accessors reach into other fields.
+        if "tcp[((" in expression.source or "vlan" in expression.source:
+            continue
         for packet, mirrored in random.sample(whole, 100):
             assert oracle.matches(expression.mirrored, packet) == oracle.matches(expression.source, mirrored), (
                 f"seed {SEED}: {expression.source!r} mirrored is {expression.mirrored!r}; packet {packet.hex()}"
