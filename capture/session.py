@@ -8,16 +8,15 @@ This is the one place that is a list of steps. It owns the lifetime of everythin
 """
 
 import contextlib
-import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import numpy as np
 
-from capture.account import Account, DirectionAccount, Losses, check, total
+from capture import section
+from capture.account import Account, Losses, check, total
 from capture.errors import SinkError, SpecError
 from capture.filters.sessions import Conversation
 from capture.kernel import syscall
@@ -32,13 +31,13 @@ from capture.kernel.program import Module, module_of
 from capture.kernel.rings import Rings
 from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
-from capture.pcapng import blocks
+from capture.ledger import Ledger
 from capture.plan import CapturePlan, PlannedInterface, make_plan
 from capture.sink.file import ReaderGoneError, Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
 from capture.stream.clock import Rounds, WallClock, wall_offset
-from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
+from capture.stream.layout import INBOUND, OUTBOUND
 from capture.summary import Summary
 
 WRITE_BYTES = 1 << 18
@@ -66,11 +65,6 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
     return make_plan(spec, found, choose_hook(spec.hook), cpus, batching=can_visit(cpus))
 
 
-def _brief(text: str, instead: str) -> str:
-    """The text, or something in its place where no option of a block can hold it."""
-    return text if len(text.encode()) < blocks.OPTION_LIMIT else instead
-
-
 class Session:
     """A capture, running between `__enter__` and `__exit__`.
 
@@ -86,9 +80,7 @@ class Session:
         self._failure: SinkError | None = None
         self._rounds = Rounds()
         self._waiting = 0
-        slots = len(plan.interfaces)
-        self._tallies = np.zeros((slots, merge.FLAG_SETS, 3), np.int64)
-        self._unwritten = np.zeros_like(self._tallies)
+        self._ledger = Ledger(len(plan.interfaces))
         self._state = np.zeros(merge.STATE_SLOTS, np.int64)
         self._state[merge.PACKETS_LEFT] = plan.spec.count or NO_LIMIT
         self._blocks = np.empty(WRITE_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
@@ -123,8 +115,8 @@ class Session:
         stack.callback(self._batches.close)
         self._counters = Counters(module.map_fd("accounts"), plan.rows, cpus)
         room = dict(plan.filter.switches)["SESSIONS"]
-        self._sessions = SessionsMap(module.map_fd("sessions"), room) if room else None
-        self.replace_conversations(plan.filter.conversations)
+        self._sessions = SessionsMap(module.map_fd("sessions"), room, plan.filter.exact) if room else None
+        self.replace_conversations(plan.filter.listed)
         self._links = LinkWatch(self._namespace)
         stack.callback(self._links.close)
         self._rings.watch(self._links.fileno())
@@ -138,7 +130,7 @@ class Session:
         for interface in plan.interfaces:
             self._attach(module, interface)
         # Only here: a capture that cannot start leaves an earlier file as it was.
-        self._sink.write(self._file_header())
+        self._sink.write(section.opening(plan, self._clock_state, self._clock.offset_ns))
         self._cost = KernelCost(self._programs)
         stack.callback(self._cost.stop)
         self._present = {interface.interface.key for interface in plan.interfaces}
@@ -152,27 +144,6 @@ class Session:
             place = attach(self.plan.hook, program, planned.interface, side, self._namespace)
             self._attached.callback(place.close)
 
-    def _file_header(self) -> bytes:
-        system = f"{platform.system()} {platform.release()}"
-        comment = {
-            "bicap": version("bicap"),
-            "spec": self.plan.spec.as_json(),
-            "clock": {"state": self._clock_state, "wall_minus_monotonic_ns": self._clock.offset_ns},
-        }
-        header = blocks.section_header(
-            hardware=platform.machine(),
-            os=system,
-            application=f"bicap {version('bicap')}",
-            comment=_brief(json.dumps(comment), json.dumps(comment | {"spec": "see the JSON summary"})),
-        )
-        filter_text = _brief(self.plan.filter_text, "see the JSON summary: the expression is too long for an option")
-        return header + blocks.interfaces(
-            [
-                blocks.InterfaceBlock(i.name, i.description, filter_text, system, i.interface.mac)
-                for i in self.plan.interfaces
-            ]
-        )
-
     def stop(self, reason: str) -> None:
         """End the capture; may be called from a signal handler or another thread."""
         if self._end_reason is None:
@@ -180,15 +151,13 @@ class Session:
             os.eventfd_write(self._wake, 1)
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
-        """Match just these exact conversations from now on; how many came and went. Any thread may call it.
+        """Match these instead of the list of sessions from now on; how many came and went. Any thread may call it.
 
-        Raises SpecError if the capture was not planned with a session list, or if there are too many.
+        Rules stay as they are. Raises SpecError if the capture was not planned with a list, or if there are too many.
         """
-        if self._sessions is None:
-            if conversations:
-                raise SpecError("the capture was not started with a list of sessions; there is no map to change")
-            return 0, 0
-        return self._sessions.replace(conversations)
+        if conversations and self.plan.spec.sessions is None:
+            raise SpecError("the capture was not started with a list of sessions; there is none to change")
+        return self._sessions.replace(conversations) if self._sessions else (0, 0)
 
     def run(self, on_tick: Callable[["Session"], None] | None = None, interval: float = 1.0) -> None:
         """Capture until a limit, an error of the output, the end of all interfaces, or `stop`."""
@@ -245,7 +214,7 @@ class Session:
 
     def _merge(self, final_ns: int) -> int:
         """Move one batch from the rings to the sink; the number of words."""
-        before = self._tallies.copy()
+        before = self._ledger.moved.copy()
         rings = self._rings
         words: int = merge.merge(
             rings.words,
@@ -258,7 +227,7 @@ class Session:
             self._clock.offset_ns,
             self._blocks,
             self._state,
-            self._tallies,
+            self._ledger.moved,
         )
         if words and self._failure is None:
             try:
@@ -267,7 +236,7 @@ class Session:
                 self._failure = error
                 self.stop(str(error))
         if self._failure is not None:
-            self._unwritten += self._tallies - before
+            self._ledger.not_written(before)
         if self._state[merge.PACKETS_LEFT] == 0:
             self.stop("count reached")
         return words
@@ -292,23 +261,12 @@ class Session:
             pass
         ended_ns = time.monotonic_ns()
         accounts = self.accounts()
-        statistics = b"".join(
-            blocks.InterfaceStatistics(
-                interface=slot,
-                start_ns=self._started_ns + self._clock.offset_ns,
-                end_ns=ended_ns + self._clock.offset_ns,
-                received=account.seen,
-                accepted=account.both.matched,
-                dropped=account.both.lost,
-                delivered=account.both.written,
-            ).encode()
-            for slot, account in enumerate(accounts)
-        )
+        started, ended = (at + self._clock.offset_ns for at in (self._started_ns, ended_ns))
         self._sink.finish()
         complete = not isinstance(self._failure, ReaderGoneError)
         if complete:
             try:
-                self._sink.write(statistics)
+                self._sink.write(section.closing(accounts, started, ended))
             except SinkError as error:
                 complete, self._failure = False, self._failure or error
         self.summary = Summary(
@@ -318,12 +276,12 @@ class Session:
             output_bytes=self._sink.bytes_written,
             complete=complete,
             end_reason=self._end_reason,
-            started_ns=self._started_ns + self._clock.offset_ns,
-            ended_ns=ended_ns + self._clock.offset_ns,
+            started_ns=started,
+            ended_ns=ended,
             accounts=accounts,
             losses=self.losses(),
-            inbound=self._view(INBOUND),
-            outbound=self._view(OUTBOUND),
+            inbound=self._ledger.view(INBOUND),
+            outbound=self._ledger.view(OUTBOUND),
             clock=self._clock_state,
             clock_steps=self._clock.steps,
             late=int(self._state[merge.LATE]),
@@ -335,40 +293,8 @@ class Session:
 
     def losses(self) -> Losses:
         """What was lost so far, by reason."""
-        return Losses(**self._batches.lost(), writing=int(self._unwritten[:, :, 0].sum()))
+        return Losses(**self._batches.lost(), writing=self._ledger.unwritten)
 
     def accounts(self) -> list[Account]:
         """A snapshot per interface. While packets flow, `lost` includes what is still on its way to the file."""
-        rows = self._counters.read()
-        found = []
-        for slot in range(len(self.plan.interfaces)):
-            hooks = [rows[slot * HOOKS + hook] for hook in (HOOK_FROM_POD, HOOK_TO_POD)]
-            found.append(
-                Account(
-                    seen=sum(int(row["seen"]) for row in hooks),
-                    seen_bytes=sum(int(row["seen_bytes"]) for row in hooks),
-                    unmatched=sum(int(row["unmatched"]) for row in hooks),
-                    forward=self._direction([row["forward"] for row in hooks], slot, 0),
-                    reverse=self._direction([row["reverse"] for row in hooks], slot, REVERSE),
-                )
-            )
-        return found
-
-    def _direction(self, rows: list[np.void], slot: int, reverse: int) -> DirectionAccount:
-        flags = [reverse | INBOUND, reverse | OUTBOUND]
-        tallied, size, over = (int(n) for n in self._tallies[slot, flags].sum(axis=0))
-        unwritten, unwritten_size, _ = (int(n) for n in self._unwritten[slot, flags].sum(axis=0))
-        count = {name: sum(int(row[name]) for row in rows) for name in rows[0].dtype.names or ()}
-        return DirectionAccount(
-            matched=count["matched"],
-            matched_bytes=count["matched_bytes"],
-            written=tallied - unwritten,
-            written_bytes=size - unwritten_size,
-            over_limit=over,
-            lost_writing=unwritten,
-        )
-
-    def _view(self, side: int) -> DirectionAccount:
-        flags = [side, side | REVERSE]
-        count, size, _ = (int(n) for n in (self._tallies - self._unwritten)[:, flags].sum(axis=(0, 1)))
-        return DirectionAccount(written=count, written_bytes=size)
+        return self._ledger.accounts(self._counters.read())

@@ -42,10 +42,9 @@ def c_function(name: str, program: Sequence[Instruction], text: str) -> str:
         for one in program
         if one.code & 7 in (_ST, _STX) or (one.code & 7 in (_LD, _LDX) and _mode(one) == _MEM)
     }
-    loops = any(target <= at for at, one in enumerate(program) for target in _targets(at, one))
+    loops = {target for at, one in enumerate(program) for target in _targets(at, one) if target <= at}
     lines = ["u32 A = 0, X = 0;", *(f"u32 M{k} = 0;" for k in sorted(used))]
-    if loops:
-        lines.append("u32 loops = 0;")
+    lines += [f"u32 loops{target} = 0;" for target in sorted(loops)]
     for at, one in enumerate(program):
         if at in targets:
             lines.append(f"L{at}:;")
@@ -120,7 +119,7 @@ def _compute(one: Instruction) -> list[str]:
 def _jump(at: int, one: Instruction) -> list[str]:
     then, *otherwise = _targets(at, one)
     if not otherwise:
-        bound = [] if then > at else [f"if (++loops > {LOOPS_MAX})", "    return false;"]
+        bound = [] if then > at else [f"if (++loops{then} > {LOOPS_MAX})", "    return false;"]
         return [*bound, f"goto L{then};"]
     condition = _RELATIONS[one.code & 0xF0].format("X" if one.code & _X else f"{one.k}u")
     return [f"if ({condition})", f"    goto L{then};", f"goto L{otherwise[0]};"]

@@ -21,11 +21,15 @@ _WANTED = {Direction.BOTH: "FORWARD | REVERSE", Direction.FORWARD: "FORWARD", Di
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterProgram:
-    """What the loader needs: filter.h, -D switches, and the conversations that go into the map."""
+    """What the loader needs: filter.h, -D switches, and what goes into the sessions map.
+
+    `listed` conversations are those of a list, which may change while the capture runs; `exact` come from rules.
+    """
 
     header: str
     switches: tuple[tuple[str, int], ...]
-    conversations: tuple[Conversation, ...] = ()
+    listed: tuple[Conversation, ...] = ()
+    exact: tuple[Conversation, ...] = ()
 
 
 def filter_program(
@@ -38,23 +42,22 @@ def filter_program(
     icmp_errors: bool = True,
 ) -> FilterProgram:
     """The program for rules and sessions, or for an expression; for neither it matches every packet."""
-    exact = [rule for rule in rules if rule.exact]
-    listed = list(sessions.conversations) if sessions else []
-    if sessions or len(exact) > EXACT_AS_CODE:
-        listed += [conversation_of(rule) for rule in exact]
+    everything = not (rules or sessions or expression)
+    exact: tuple[Conversation, ...] = ()
+    if sessions or sum(rule.exact for rule in rules) > EXACT_AS_CODE:
+        exact = tuple(conversation_of(rule) for rule in rules if rule.exact)
         rules = [rule for rule in rules if not rule.exact]
-    everything = not (rules or sessions or exact or expression)
     by_rules = not everything and expression is None
     header = f"#define WANTED ({_WANTED[direction]})\n"
     if expression:
         header += expression.code(direction)
     elif not everything:
         header += code.match_rules(rules)
-    asks_transport = bool(listed or sessions) or any(rule.asks_transport for rule in rules)
+    asks_transport = bool(exact or sessions) or any(rule.asks_transport for rule in rules)
     switches = {
         "MATCH_EVERYTHING": everything,
         "EXPRESSION": expression is not None,
-        "SESSIONS": SESSIONS_MAX if sessions else len(listed),
+        "SESSIONS": SESSIONS_MAX if sessions else len(exact),
         "TCP_FLAGS_ASKED": any(rule.tcp_flags for rule in rules),
         "FRAGMENTS_ASKED": by_rules and asks_transport,
         "ERRORS_ASKED": by_rules and icmp_errors,
@@ -63,7 +66,8 @@ def filter_program(
     return FilterProgram(
         header=header,
         switches=tuple((name, int(value)) for name, value in switches.items()),
-        conversations=tuple(listed),
+        listed=sessions.conversations if sessions else (),
+        exact=exact,
     )
 
 

@@ -1,5 +1,6 @@
 """Exact conversations -> the entries of the sessions map, kept equal to a list while the capture runs."""
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,15 +38,20 @@ def _words(side: tuple[int, int]) -> tuple[int, int, int]:
 
 
 class SessionsMap:
-    """The map of a running capture; packets are matched against it all the while."""
+    """The map of a running capture; packets are matched against it all the while. `always` stay in it."""
 
-    def __init__(self, map_fd: int, room: int) -> None:
-        self._map_fd, self._room = map_fd, room
+    def __init__(self, map_fd: int, room: int, always: Sequence[Conversation] = ()) -> None:
+        self._map_fd, self._room, self._always = map_fd, room, always
         self._entries: dict[bytes, bytes] = {}
+        self._changing = threading.Lock()
 
     def replace(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """Make the map hold just these; how many were added and taken away. What stays is not touched."""
-        wanted = entries(conversations)
+        wanted = entries([*self._always, *conversations])
+        with self._changing:
+            return self._change(wanted)
+
+    def _change(self, wanted: dict[bytes, bytes]) -> tuple[int, int]:
         if len(wanted) > self._room:
             raise SpecError(f"{len(wanted):,} conversations are asked for; at most {self._room:,} are possible")
         gone = [key for key in self._entries if key not in wanted]

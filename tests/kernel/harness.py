@@ -52,8 +52,8 @@ class Programs:
         self._rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"))
         room = dict(wanted.switches)["SESSIONS"]
         if room:
-            self.sessions = SessionsMap(self.module.map_fd("sessions"), room)
-            self.sessions.replace(wanted.conversations)
+            self.sessions = SessionsMap(self.module.map_fd("sessions"), room, wanted.exact)
+            self.sessions.replace(wanted.listed)
         self._counters = Counters(self.module.map_fd("accounts"), rows, possible_cpus())
         self._slot = slot
         self.descriptors = {entry: self.module.load(entry, slot) for entry in ENTRIES}

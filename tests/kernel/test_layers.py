@@ -159,11 +159,20 @@ def test_a_list_finds_both_directions_errors_and_fragments_and_can_change() -> N
         assert [verdict(programs, frame) for frame in frames[:3]] == [REVERSE, FORWARD, NEITHER]
 
 
+def test_an_exact_rule_stays_when_the_list_beside_it_changes() -> None:
+    sessions = parse_sessions("list", [f"udp {A}:1000 {B}:53"])
+    exact = RuleText(source=f"{A}:1000", destination=f"{B}:80", protocol="tcp").rule()
+    with Programs(filter_program([exact], sessions=sessions)) as programs:
+        assert [verdict(programs, frame) for frame in (REQUEST, QUERY)] == [FORWARD, FORWARD]
+        programs.sessions.replace(())
+        assert [verdict(programs, frame) for frame in (REQUEST, QUERY)] == [FORWARD, NEITHER]
+
+
 def test_many_exact_rules_are_looked_up_and_match_as_few_do() -> None:
     rules = [RuleText(source=f"{A}:{port}", destination=f"{B}:80", protocol="tcp").rule() for port in range(1, 40)]
     frames = [f for port in (1, 39, 40) for f in (packets.tcp(A, port, B, 80), packets.tcp(B, 80, A, port))]
     many, few = filter_program(rules), filter_program([rules[0], rules[38]])
-    assert (len(many.conversations), len(few.conversations)) == (39, 0)
+    assert (len(many.exact), len(few.exact)) == (39, 0)
     assert list(verdicts(many, frames)) == list(verdicts(few, frames)) == [FORWARD, REVERSE] * 2 + [NEITHER] * 2
 
 
