@@ -91,8 +91,9 @@ def measure(link: Link, tool: Tool | None, count: int, folder: str) -> tuple[flo
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.matching", description=__doc__)
-    parser.add_argument("--packets", type=int, default=1_000_000)
+    parser.add_argument("--packets", type=int, default=2_000_000)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--results", help="append JSON lines to this file")
     asked = parser.parse_args()
     lines = []
@@ -102,7 +103,7 @@ def main() -> None:
         kernel: dict[str, list[float]] = defaultdict(list)
         with Link() as link, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             send(link, FRAME, 500_000)
-            everything = cases(folder, matching)
+            everything = [case for case in cases(folder, matching) if asked.only in case.name]
             for _ in range(asked.repeat):
                 sender["", "nothing"].append(measure(link, None, asked.packets, folder)[0])
                 for case in everything:

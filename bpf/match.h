@@ -21,9 +21,9 @@ static __always_inline enum direction only_wanted(u32 directions, enum hook hook
 
 #if !MATCH_EVERYTHING && !EXPRESSION
 
-static __always_inline u32 match_parsed(const struct packet *packet, u8 family) {
+static __always_inline u32 match_parsed(struct __sk_buff *skb, const struct packet *packet, u8 family) {
     struct tuple tuple = canonicalise(packet, family);
-    u32 source = match_rules(&tuple, packet->detail) | match_sessions(&tuple);
+    u32 source = match_rules(skb, &tuple, packet->detail) | match_sessions(&tuple);
     return match_fragment(packet, family, tuple.swapped ? turned(source) : source);
 }
 
@@ -35,9 +35,9 @@ static __always_inline u32 match_layer(struct __sk_buff *skb, bool in_place, str
     if (layer->ethertype == 0 && !parse_ethernet(skb, in_place, layer))
         return 0;
     if (layer->ethertype == ETHERTYPE_IPV4)
-        return parse_ipv4(skb, in_place, layer->offset, packet) ? match_parsed(packet, 4) : 0;
+        return parse_ipv4(skb, in_place, layer->offset, packet) ? match_parsed(skb, packet, 4) : 0;
     if (layer->ethertype == ETHERTYPE_IPV6)
-        return parse_ipv6(skb, in_place, layer->offset, packet) ? match_parsed(packet, 6) : 0;
+        return parse_ipv6(skb, in_place, layer->offset, packet) ? match_parsed(skb, packet, 6) : 0;
     return 0;
 }
 

@@ -5,36 +5,89 @@ directions; wildcards are tried both ways round. `tuple->family` is a constant w
 that a packet pays only for the rules of its family.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from capture.filters.rule import Endpoint, Network, Rule
 
+MANY = 4
+"""So many rules with the same kind of key are compared one by one; more of them are found by a search."""
+KEYS_MAX = 8
+"""A rule with more ports than these has no key."""
+
+# Which end of the tuple a side of a rule is, by which end is the rule's source.
+_ENDS = {
+    "LOW_IS_SOURCE": {"source": "low", "destination": "high"},
+    "HIGH_IS_SOURCE": {"source": "high", "destination": "low"},
+}
+
 
 def match_rules(rules: Sequence[Rule]) -> str:
     """The function's text."""
-    tests = "".join(f"    /* {rule} */\n{_rule(rule)}" for rule in rules)
+    keyed: dict[tuple[str, str], list[Rule]] = defaultdict(list)
+    for rule in rules:
+        keyed[_key(rule)].append(rule)
+    searched = {key: some for key, some in keyed.items() if key != _NO_KEY and len(some) > MANY}
+    tests = "".join(_test(rule, side) for rule in rules if _key(rule) not in searched for side in _ENDS)
+    tests += "".join(_search(key, some, side) for key, some in searched.items() for side in _ENDS)
     return (
-        "static __always_inline u32 match_rules(const struct tuple *tuple, u32 detail) {\n"
+        "static __always_inline u32 match_rules(struct __sk_buff *skb, const struct tuple *tuple, u32 detail) {\n"
         f"    u32 source = 0;\n{tests}    return source;\n}}\n"
     )
 
 
-def _rule(rule: Rule) -> str:
-    sides = {
-        "LOW_IS_SOURCE": _side("low", rule.source) + _side("high", rule.destination),
-        "HIGH_IS_SOURCE": _side("high", rule.source) + _side("low", rule.destination),
-    }
-    if rule.exact and rule.source != rule.destination:
-        only = "LOW_IS_SOURCE" if _order(rule.source) < _order(rule.destination) else "HIGH_IS_SOURCE"
-        sides = {only: sides[only]}
-    common = [f"tuple->family == {rule.family}"] if rule.family else []
-    if rule.protocol is not None:
-        common.append(f"tuple->protocol == {rule.protocol}")
-    return "".join(
-        f"    if ({' && '.join([*common, *tests, *_details(rule, side == 'LOW_IS_SOURCE')]) or '1'})\n"
-        f"        ADD({side});\n"
-        for side, tests in sides.items()
+_NO_KEY = ("", "")
+
+
+def _key(rule: Rule) -> tuple[str, str]:
+    """The field by which a rule is found among many: (side, "port" or "low", the low word of an address)."""
+    for side in ("destination", "source"):
+        ports = getattr(rule, side).ports
+        if 0 < len(ports) <= KEYS_MAX and all(span.first == span.last for span in ports):
+            return side, "port"
+    for side in ("destination", "source"):
+        if getattr(rule, side).host:
+            return side, "low"
+    return _NO_KEY
+
+
+def _search(key: tuple[str, str], rules: Sequence[Rule], side: str) -> str:
+    """A switch, which clang makes a search tree of; in the case that is left, the whole rule is compared.
+
+    The verifier must not know the key to be the tuple's own field, or it would follow each value to the end.
+    """
+    end, field = key
+    cases: dict[int, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        asked: Endpoint = getattr(rule, end)
+        values = [span.first for span in asked.ports] if field == "port" else [_low_word(asked)]
+        for value in values:
+            cases[value].append(rule)
+    body = "".join(
+        f"    case {value:#x}ULL:\n{''.join(_test(rule, side) for rule in some)}        break;\n"
+        for value, some in sorted(cases.items())
     )
+    return f"    switch (tuple->{_ENDS[side][end]}.{field} ^ unknown_zero(skb)) {{\n{body}    }}\n"
+
+
+def _low_word(side: Endpoint) -> int:
+    assert side.network is not None
+    return int(side.network.network_address) & (1 << 64) - 1
+
+
+def _test(rule: Rule, side: str) -> str:
+    """One rule, with one end of the tuple as its source."""
+    if rule.exact and rule.source != rule.destination:
+        in_order = _order(rule.source) < _order(rule.destination)
+        if in_order != (side == "LOW_IS_SOURCE"):
+            return ""
+    tests = [f"tuple->family == {rule.family}"] if rule.family else []
+    if rule.protocol is not None:
+        tests.append(f"tuple->protocol == {rule.protocol}")
+    ends = _ENDS[side]
+    tests += _side(ends["source"], rule.source) + _side(ends["destination"], rule.destination)
+    tests += _details(rule, side == "LOW_IS_SOURCE")
+    return f"    /* {rule} */\n    if ({' && '.join(tests) or '1'})\n        ADD({side});\n"
 
 
 def _order(side: Endpoint) -> tuple[int, int]:

@@ -29,7 +29,7 @@ _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
 _NO_VERDICT = re.compile(r"processed |verification time|stack depth|(old|cur) state:")
 _LOG_SIZE = 16 << 20
-_LARGE = 16 << 10
+_LARGE = 64 << 10
 """Bytes of generated C from which a compiler's failure must be reckoned with."""
 _TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --sessions"
 _SIZE = re.compile("too large|too complex|out of range from insn")
