@@ -3,8 +3,8 @@
  * A packet at one side of an interface -> a record in this CPU's ring, or a count that says why not.
  *
  * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
- * the main file. filter.h is written by capture/filters for each capture; SNAPLEN, ROWS, CPUS, BATCHING and the
- * switches of matching come from the plan. The programs never change a packet.
+ * the main file. filter.h is written by capture/filters for each capture; SNAPLEN, ROWS, CPUS, BATCHING and
+ * the switches of matching come from the plan. The programs never change a packet.
  */
 #include <linux/types.h>
 #include "record.h"
@@ -24,8 +24,14 @@ enum {
     NEXT = -1, /* TCX_NEXT and TC_ACT_UNSPEC: the packet goes on to whoever is next */
 };
 
-static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
-    struct interface_counters *counters = counters_of(hook);
+/*
+ * Loaded twice for an interface, as from_pod and to_pod, which are sides of it; the row says which. Forward
+ * is whoever the rule calls the source.
+ */
+int packet_passes(struct __sk_buff *skb) {
+    u32 row = program_row();
+    enum hook hook = row % HOOKS;
+    struct interface_counters *counters = counters_of(row);
     if (!counters)
         return NEXT;
     counters->seen++;
@@ -38,15 +44,6 @@ static __always_inline int capture(struct __sk_buff *skb, enum hook hook) {
     }
     emit(skb, hook, direction, counters);
     return NEXT;
-}
-
-/* Forward is whoever the rule calls the source; from_pod and to_pod are sides of the interface. */
-int from_pod(struct __sk_buff *skb) {
-    return capture(skb, HOOK_FROM_POD);
-}
-
-int to_pod(struct __sk_buff *skb) {
-    return capture(skb, HOOK_TO_POD);
 }
 
 /* Not attached: user space runs it on a CPU whose batch waits too long. */

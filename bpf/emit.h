@@ -88,7 +88,7 @@ static __always_inline void submit(struct __sk_buff *skb, const struct packet_re
 static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum direction direction,
                                  struct interface_counters *counters) {
     struct direction_counters *account = direction == REVERSE ? &counters->reverse : &counters->forward;
-    struct packet_record record = {.interface = interface_slot()};
+    struct packet_record record = {.interface = program_row() / HOOKS};
     u32 length = skb->len, limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
 
     account->matched++;

@@ -8,16 +8,16 @@ BPF_PERF_OUTPUT(rings);
 BPF_PERCPU_ARRAY(accounts, struct interface_counters, ROWS);
 
 /*
- * The interface's slot. One compiled text serves all interfaces: the loader puts the slot in place of this
- * constant, so that a packet pays no look-up to learn where it is.
+ * Which row of the accounts a loaded program counts in: its interface's slot * HOOKS + its hook. One compiled
+ * text serves all interfaces and both hooks: the loader puts the row in place of this constant, so that a
+ * packet pays no look-up to learn where it is.
  */
-static __always_inline u64 interface_slot(void) {
-    u64 slot;
-    asm volatile("%0 = 0x5107a51075107a51 ll" : "=r"(slot));
-    return slot;
+static __always_inline u64 program_row(void) {
+    u64 row;
+    asm volatile("%0 = 0x5107a51075107a51 ll" : "=r"(row));
+    return row;
 }
 
-static __always_inline struct interface_counters *counters_of(enum hook hook) {
-    u32 row = interface_slot() * HOOKS + hook;
+static __always_inline struct interface_counters *counters_of(u32 row) {
     return accounts.lookup(&row);
 }

@@ -1,7 +1,7 @@
 """bpf/capture.c and a plan's filter.h -> programs in the kernel, one per interface and side.
 
 bcc compiles the text and makes the maps; the instructions are loaded here, so that the verifier's log is ours
-and each interface gets its slot put into the code.
+and each program gets its row of accounts put into the code.
 """
 
 import contextlib
@@ -20,10 +20,13 @@ from capture.kernel import syscall
 from capture.kernel.counters import possible_cpus
 from capture.kernel.features import missing_capabilities
 from capture.plan import CapturePlan
-from capture.stream.layout import BPF_FOLDER
+from capture.stream.layout import BPF_FOLDER, HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 
-SLOT_PLACEHOLDER = 0x5107A51075107A51
+ROW_PLACEHOLDER = 0x5107A51075107A51
 """The constant in bpf/maps.h that the loader replaces."""
+HOOK_OF = {"from_pod": HOOK_FROM_POD, "to_pod": HOOK_TO_POD}
+"""The programs of an interface, and their hooks."""
+_PASSES = "packet_passes"
 _LD_IMM64 = 0x18
 _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
@@ -114,18 +117,22 @@ class Module:
         """The descriptor of a map."""
         return int(self._bpf[name.encode()].map_fd)
 
-    def instructions(self, entry: str) -> bytes:
-        """A program as compiled, with the maps' descriptors in it."""
+    def instructions(self, function: str) -> bytes:
+        """A function as compiled, with the maps' descriptors in it."""
         import ctypes
 
-        start = self._library.bpf_function_start(self._bpf.module, entry.encode())
-        return ctypes.string_at(start, self._library.bpf_function_size(self._bpf.module, entry.encode()))
+        start = self._library.bpf_function_start(self._bpf.module, function.encode())
+        return ctypes.string_at(start, self._library.bpf_function_size(self._bpf.module, function.encode()))
 
-    def load(self, entry: str, slot: int | None = None) -> int:
-        """Load a program, for one interface if given its slot; the descriptor. Raises VerifierError."""
-        code = self.instructions(entry)
-        if slot is not None:
-            code = with_slot(code, slot)
+    def load(self, entry: str, slot: int = 0) -> int:
+        """Load from_pod or to_pod for the interface of a slot, or flush_waiting; the descriptor.
+
+        Raises VerifierError, PrivilegeError.
+        """
+        if entry in HOOK_OF:
+            code = with_row(self.instructions(_PASSES), slot * HOOKS + HOOK_OF[entry])
+        else:
+            code = self.instructions(entry)
         try:
             return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0)
         except OSError as error:  # EACCES is the verifier's
@@ -160,21 +167,21 @@ def module_of(plan: CapturePlan) -> Module:
     )
 
 
-def with_slot(instructions: bytes, slot: int) -> bytes:
-    """Put the slot in place of SLOT_PLACEHOLDER, in every 64-bit load of it."""
+def with_row(instructions: bytes, row: int) -> bytes:
+    """Put the row in place of ROW_PLACEHOLDER, in every 64-bit load of it."""
     code = bytearray(instructions)
-    low, high = SLOT_PLACEHOLDER & 0xFFFFFFFF, SLOT_PLACEHOLDER >> 32
+    low, high = ROW_PLACEHOLDER & 0xFFFFFFFF, ROW_PLACEHOLDER >> 32
     found = 0
     for at in range(0, len(code) - 8, 8):
         if code[at] != _LD_IMM64:
             continue
         words = [int.from_bytes(code[at + i : at + i + 4], sys.byteorder) for i in (4, 12)]
         if words == [low, high]:
-            code[at + 4 : at + 8] = slot.to_bytes(4, sys.byteorder)
+            code[at + 4 : at + 8] = row.to_bytes(4, sys.byteorder)
             code[at + 12 : at + 16] = bytes(4)
             found += 1
     if not found:
-        raise CompileError("bug: the compiled program has no place for the interface's slot")
+        raise CompileError("bug: the compiled program has no place for its row of accounts")
     return bytes(code)
 
 
