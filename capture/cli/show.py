@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from capture.account import Account, total
+from capture.account import Account, Losses, total
 from capture.plan import CapturePlan, describe
 from capture.units import format_size
 
@@ -77,7 +77,9 @@ class LiveCounters:
             self._stream.flush()
             return
         names = [interface.name for interface in session.plan.interfaces]
-        self._live.update(_table(names, accounts, f"{rate:,.0f} packets/s; lost: {session.losses()}"), refresh=True)
+        losses = session.losses()
+        lost = "nothing lost" if losses == Losses() else f"lost: {losses}"
+        self._live.update(_table(names, accounts, f"{rate:,.0f} packets/s; {lost}"), refresh=True)
 
 
 def _table(names: list[str], accounts: list[Account], title: str) -> "Table":

@@ -220,7 +220,7 @@ def test_bcc_is_missing(here: Path, tmp_path_factory: pytest.TempPathFactory, so
 # The program's entry point with something before it.
 ENTRY = """
 static __always_inline int rest(struct __sk_buff *skb);
-#define from_pod(argument) from_pod(struct __sk_buff *skb) { %s return rest(skb); } \\
+#define packet_passes(argument) packet_passes(struct __sk_buff *skb) { %s return rest(skb); } \\
     static __always_inline int rest(argument)
 """
 
@@ -272,7 +272,7 @@ def test_a_program_that_is_refused(
 ) -> None:
     before = files(here)
     spoil(text)
-    monkeypatch.setattr(sys, "argv", ["bicap", "capture", "-i", "lo", "-w", f"{here}/{name}"])
+    monkeypatch.setattr(sys, "argv", ["bicap", "capture", "-i", "lo", "--duration", "2s", "-w", f"{here}/{name}"])
     with pytest.raises(SystemExit) as ended:
         main()
     stdout, stderr = capfd.readouterr()
