@@ -135,7 +135,9 @@ def test_impatient_signals_change_nothing(link: Link, tmp_path: Path) -> None:
             capture.process.send_signal(signal.SIGINT)
             capture.process.send_signal(signal.SIGTERM)
             time.sleep(0.001)
-    ended_well(capture, "ended by SIGINT")
+    reason = capture.summary["end_reason"]
+    assert reason in ("ended by SIGINT", "ended by SIGTERM")  # of two at a time, either comes first
+    ended_well(capture, reason)
     assert capture.summary["account"]["written"] == 20_000
 
 
