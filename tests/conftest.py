@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No database: a checkout may be read-only to the tests; a failure prints what reproduces it.
+settings.register_profile("bicap", database=None, print_blob=True)
+settings.load_profile("bicap")
 
 REQUIRE_KERNEL = os.environ.get("BICAP_REQUIRE_KERNEL") == "1"
 
