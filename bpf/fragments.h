@@ -40,8 +40,7 @@ static __always_inline u32 match_fragment(const struct packet *packet, u8 family
         packet->destination.low,
         packet->fragment,
         family,
-        /* IPv6 later fragments say which header follows, be it an extension header (RFC 8200, section 4.5).
-         */
+        /* IPv6's later fragments say which header follows, be it an extension header (RFC 8200, 4.5). */
         family == 4 ? packet->protocol : 0,
         0,
     };

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* A canonical tuple -> which side of it is the source of an exact conversation that was asked for: one
- * look-up. */
+/* A canonical tuple -> which side of it is the source of an exact conversation asked for: one look-up. */
 #if SESSIONS
 
 BPF_HASH(sessions, struct session_key, u32, SESSIONS);

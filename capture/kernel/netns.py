@@ -3,7 +3,6 @@
 A thread of its own enters the namespace and ends: the caller's threads never move.
 """
 
-import ctypes
 import errno
 import os
 import threading
@@ -15,8 +14,6 @@ from capture.kernel import syscall
 
 Result = TypeVar("Result")
 NAMED = "/run/netns"
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace:
@@ -53,9 +50,7 @@ class Namespace:
         """A new namespace with nothing but a loopback in it, gone when it is closed. Raises OSError."""
 
         def make() -> "Namespace":
-            if _libc.unshare(_CLONE_NEWNET) < 0:
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code))
+            syscall.unshare_network()
             return cls("/proc/thread-self/ns/net")
 
         return _in_thread(make, "netns")

@@ -1,4 +1,4 @@
-"""The system calls Python has no door for: bpf(2), perf_event_open(2), membarrier(2), setns(2), mmap(2).
+"""The system calls Python has no door for: bpf(2), perf_event_open(2), membarrier(2), setns(2), unshare(2), mmap(2).
 
 Each function takes plain values and raises OSError with the kernel's errno. Numbers: the kernel's
 include/uapi/linux/bpf.h and perf_event.h, in their order and by their names.
@@ -155,10 +155,17 @@ def wait_for_programs() -> None:
     _checked(_libc.syscall(_NR_MEMBARRIER, membarrier_cmd_global, 0, 0))
 
 
+CLONE_NEWNET = 0x40000000
+
+
 def setns(descriptor: int) -> None:
     """Move the calling thread into a network namespace."""
-    clone_newnet = 0x40000000
-    _checked(_libc.setns(descriptor, clone_newnet))
+    _checked(_libc.setns(descriptor, CLONE_NEWNET))
+
+
+def unshare_network() -> None:
+    """Move the calling thread into a new network namespace."""
+    _checked(_libc.unshare(CLONE_NEWNET))
 
 
 PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
