@@ -7,7 +7,8 @@ from types import TracebackType
 
 from pyroute2 import IPRoute
 
-from bench.senders import XDP_PASS, load_xdp
+from bench.senders import XDP_PASS, load_verdict
+from capture.kernel import syscall
 from capture.kernel.netns import Namespace
 
 
@@ -39,7 +40,7 @@ class Link:
         with IPRoute() as netlink:
             va, vb = (netlink.link_lookup(ifname=name)[0] for name in ("va", "vb"))
             if self._xdp:
-                program = load_xdp(XDP_PASS)
+                program = load_verdict(syscall.BPF_PROG_TYPE_XDP, XDP_PASS)
                 netlink.link("set", index=vb, xdp_fd=program)
                 os.close(program)
         return va, vb

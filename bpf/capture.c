@@ -3,8 +3,9 @@
  * A packet at one side of an interface -> a record in this CPU's ring, or a count that says why not.
  *
  * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
- * the main file. filter.h is written by capture/filters for each capture; SNAPLEN, ROWS, CPUS, BATCHING and
- * the switches of matching come from the plan. The programs never change a packet.
+ * the main file. filter.h and sampling.h are written by capture/filters and capture/sampling for each
+ * capture; SNAPLEN, ROWS, CPUS, BATCHING, RING_BYTES and the switches come from the plan. The programs never
+ * change a packet.
  */
 #include <linux/types.h>
 #include "record.h"
@@ -14,10 +15,17 @@
 #include "expression.h"
 #include "mirror.h"
 #include "filter.h"
+#include "sampling.h"
 #include "sessions.h"
 #include "fragments.h"
 #include "inner.h"
+#include "flow.h"
 #include "match.h"
+#include "pressure.h"
+#include "first.h"
+#include "rates.h"
+#include "sample.h"
+#include "headers.h"
 #include "emit.h"
 
 enum {
@@ -37,12 +45,27 @@ int packet_passes(struct __sk_buff *skb) {
     counters->seen++;
     counters->seen_bytes += skb->len;
 
-    enum direction direction = match(skb, hook);
+    struct packet packet = {};
+    enum direction direction = match(skb, hook, &packet);
     if (direction == NEITHER) {
         counters->unmatched++;
         return NEXT;
     }
-    emit(skb, hook, direction, counters);
+    struct direction_counters *account = direction == REVERSE ? &counters->reverse : &counters->forward;
+    account->matched++;
+    account->matched_bytes += skb->len;
+
+    u32 level = pressure_level();
+    if (!is_sampled(&packet, row / HOOKS, direction, level, account))
+        return NEXT;
+    u32 whole = bytes_of(skb), bytes = without_payload(skb, &packet, level, whole);
+    if (!is_within_rates(&packet, direction, bytes, account))
+        return NEXT;
+    if (!HEADERS_ONLY && bytes < whole) {
+        account->cut++;
+        account->cut_bytes += whole - bytes;
+    }
+    emit(skb, hook, direction, bytes, account);
     return NEXT;
 }
 

@@ -5,14 +5,18 @@
  * Submitting costs several times more than copying a small packet, so records wait in a batch of this CPU and
  * go into the ring together: when the batch is full, when its oldest record is BATCH_AGE_NS old at the next
  * packet, or when user space runs flush_batch() on this CPU because no packet comes. Large packets go alone.
+ * A batch that finds no room waits for it, and new packets are lost meanwhile.
+ *
  * Programs run with softirqs off, so nothing else touches the batch meanwhile.
  */
 
 enum {
+    EFAULT = 14,
     ENOSPC = 28,
     BATCH_BYTES = 16 << 10,
     LARGEST_BATCHED = BATCHING ? 2040 : 0, /* above, the second copy costs more than the call it saves */
     BATCH_AGE_NS = 5000000,
+    RETRY_NS = 50000, /* a full ring is not asked for every packet */
     /* perf_event_header.size is 16 bits. A record above this vanishes while the helper returns 0. */
     LARGEST_SAMPLE = 65528,
     PERF_HEADERS = 12, /* struct perf_event_header, then the size of the raw data */
@@ -25,89 +29,108 @@ struct batch {
 };
 
 BPF_PERCPU_ARRAY(batches, struct batch, 1);
-BPF_F_TABLE("array", u32, struct batch_state, batch_states, CPUS, BPF_F_MMAPABLE);
 
-static __always_inline void count_refused(struct batch_state *state, int refused, u64 records) {
-    if (refused == -ENOSPC)
-        state->lost_ring_full += records;
-    else if (refused)
-        state->lost_other += records;
+/* Records in a batch and samples in a ring begin at multiples of 8. */
+static __always_inline u64 padded(u64 bytes) {
+    return (bytes + 7) & ~7ULL;
 }
 
-static __always_inline void flush(struct __sk_buff *skb, struct batch_state *state, struct batch *batch) {
+/* Whether nothing waits any more. Where the ring has no room the batch stays, and is tried again. */
+static __always_inline bool flush(struct __sk_buff *skb, u32 cpu, struct batch_state *state,
+                                  struct batch *batch) {
     u64 used = state->used;
     if (used == 0)
-        return;
+        return true;
     opaque(used);
     if (used > BATCH_BYTES)
-        return;
-    int refused = rings.perf_submit(skb, batch->bytes, used);
-    count_refused(state, refused, state->records);
+        return false;
+    if (rings.perf_submit(skb, batch->bytes, used)) {
+        state->refused_ns = bpf_ktime_get_ns();
+        return false;
+    }
+    state->submitted += padded(PERF_HEADERS + used);
+    state->refused_ns = 0;
     state->used = 0;
-    state->records = 0;
+    feel_pressure(state, cpu);
+    return true;
 }
 
-static __always_inline void append(struct __sk_buff *skb, struct batch_state *state, struct batch *batch,
+/* Whether the packet could be read. */
+static __always_inline bool append(struct __sk_buff *skb, struct batch_state *state, struct batch *batch,
                                    const struct packet_record *record) {
     u64 used = state->used, captured = record->captured;
-    if (used > BATCH_BYTES - sizeof(*record) || captured == 0)
-        return;
+    if (used > BATCH_BYTES - sizeof(*record))
+        return false;
     opaque(captured);
     if (captured > LARGEST_BATCHED)
-        return;
+        return false;
+    barrier(); /* two comparisons in one would be hidden from the verifier */
+    if (captured == 0)
+        return false;
     __builtin_memcpy(batch->bytes + used, record, sizeof(*record));
-    if (bpf_skb_load_bytes(skb, 0, batch->bytes + used + sizeof(*record), captured)) {
-        state->lost_other++;
-        return;
-    }
+    if (bpf_skb_load_bytes(skb, 0, batch->bytes + used + sizeof(*record), captured))
+        return false;
     if (used == 0)
         state->oldest_ns = record->timestamp_ns;
     barrier();
-    state->used = used + sizeof(*record) + ((captured + 7) & ~7);
-    state->records++;
+    state->used = used + sizeof(*record) + padded(captured);
+    return true;
 }
 
-static __always_inline void submit(struct __sk_buff *skb, const struct packet_record *record) {
+/* 0, or the error of the ring. A packet that goes alone must not overtake those that wait. */
+static __always_inline int submit(struct __sk_buff *skb, u32 cpu, struct batch_state *state,
+                                  struct batch *batch, const struct packet_record *record) {
+    bool alone = record->captured > LARGEST_BATCHED;
+    u32 size = sizeof(*record) + padded(record->captured);
+    bool full = alone || state->used + size > BATCH_BYTES;
+    if (full || record->timestamp_ns - state->oldest_ns > BATCH_AGE_NS) {
+        bool again = record->timestamp_ns - state->refused_ns > RETRY_NS;
+        if (!(again && flush(skb, cpu, state, batch)) && full)
+            return -ENOSPC;
+    }
+    if (!alone)
+        return append(skb, state, batch, record) ? 0 : -EFAULT;
+    int refused = rings.perf_submit_skb(skb, record->captured, (void *)record, sizeof(*record));
+    if (!refused)
+        state->submitted += padded(PERF_HEADERS + sizeof(*record) + record->captured);
+    feel_pressure(state, cpu);
+    return refused;
+}
+
+/* How much of a packet a record takes, whole as far as the snaplen goes. */
+static __always_inline u32 bytes_of(struct __sk_buff *skb) {
+    u32 length = skb->len, limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
+    if (skb->vlan_present)
+        limit -= VLAN_TAG; /* user space puts the tag back where the wire has it */
+    return length < limit ? length : limit;
+}
+
+static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum direction direction, u32 bytes,
+                                 struct direction_counters *account) {
+    u32 flags =
+        (hook == HOOK_FROM_POD ? RECORD_OUTBOUND : RECORD_INBOUND) | (direction == REVERSE) * RECORD_REVERSE;
+    u32 tagged = skb->vlan_present;
+    struct packet_record record = {
+        .timestamp_ns = bpf_ktime_get_ns(), /* read last: what was not kept did not pay for it */
+        .captured = bytes,
+        .original = skb->len + tagged * VLAN_TAG,
+        .interface = program_row() / HOOKS,
+        .flags = flags | tagged * RECORD_VLAN,
+        .vlan_tci = skb->vlan_tci,
+        .vlan_protocol = skb->vlan_proto,
+    };
     u32 zero = 0, cpu = bpf_get_smp_processor_id();
     struct batch_state *state = batch_states.lookup(&cpu);
     struct batch *batch = batches.lookup(&zero);
-    if (!state || !batch)
+    if (!state || !batch || !state->has_ring) {
+        account->lost_other++;
         return;
-    bool alone = record->captured > LARGEST_BATCHED;
-    u32 size = sizeof(*record) + ((record->captured + 7) & ~7);
-    if (alone || state->used + size > BATCH_BYTES || record->timestamp_ns - state->oldest_ns > BATCH_AGE_NS)
-        flush(skb, state, batch);
-    if (alone) {
-        int refused = rings.perf_submit_skb(skb, record->captured, (void *)record, sizeof(*record));
-        count_refused(state, refused, 1);
-    } else {
-        append(skb, state, batch, record);
     }
-}
-
-static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum direction direction,
-                                 struct interface_counters *counters) {
-    struct direction_counters *account = direction == REVERSE ? &counters->reverse : &counters->forward;
-    struct packet_record record = {.interface = program_row() / HOOKS};
-    u32 length = skb->len, limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
-
-    account->matched++;
-    account->matched_bytes += length;
-
-    record.flags = hook == HOOK_FROM_POD ? RECORD_OUTBOUND : RECORD_INBOUND;
-    if (direction == REVERSE)
-        record.flags |= RECORD_REVERSE;
-    record.original = length;
-    if (skb->vlan_present) {
-        record.flags |= RECORD_VLAN;
-        record.vlan_tci = skb->vlan_tci;
-        record.vlan_protocol = skb->vlan_proto;
-        record.original += VLAN_TAG; /* user space puts the tag back where the wire has it */
-        limit -= VLAN_TAG;
-    }
-    record.captured = length < limit ? length : limit;
-    record.timestamp_ns = bpf_ktime_get_ns(); /* read last: what was not kept did not pay for it */
-    submit(skb, &record);
+    int refused = submit(skb, cpu, state, batch, &record);
+    if (refused == -ENOSPC)
+        account->lost_ring_full++;
+    else if (refused)
+        account->lost_other++;
 }
 
 /* Submit what waits on the CPU it runs on. */
@@ -116,5 +139,5 @@ static __always_inline void flush_batch(struct __sk_buff *skb) {
     struct batch_state *state = batch_states.lookup(&cpu);
     struct batch *batch = batches.lookup(&zero);
     if (state && batch)
-        flush(skb, state, batch);
+        flush(skb, cpu, state, batch);
 }

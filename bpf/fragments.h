@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Later fragments of a datagram -> the directions in which its first fragment matched.
+ * Later fragments of a datagram -> the directions in which its first fragment matched, and its conversation.
  *
  * Only a first fragment has ports. What it matched is remembered under the datagram's identification, so
  * later fragments that pass after it are found; those that overtook it are not, because nothing yet tells
@@ -26,11 +26,12 @@ struct datagram {
 struct datagram_match {
     u64 first_ns;
     u64 directions;
+    u64 flow;
 };
 
 BPF_TABLE("lru_hash", struct datagram, struct datagram_match, datagrams, FRAGMENTED_DATAGRAMS);
 
-static __always_inline u32 match_fragment(const struct packet *packet, u8 family, u32 directions) {
+static __always_inline u32 match_fragment(struct packet *packet, u8 family, u32 directions) {
     if (!packet->later && !(packet->first && directions))
         return directions;
     struct datagram datagram = {
@@ -45,19 +46,21 @@ static __always_inline u32 match_fragment(const struct packet *packet, u8 family
         0,
     };
     if (packet->first) {
-        struct datagram_match match = {bpf_ktime_get_ns(), directions};
+        struct datagram_match match = {bpf_ktime_get_ns(), directions, packet->flow};
         datagrams.update(&datagram, &match);
         return directions;
     }
     struct datagram_match *match = datagrams.lookup(&datagram);
-    if (match && bpf_ktime_get_ns() - match->first_ns < FRAGMENT_LIFETIME_NS)
+    if (match && bpf_ktime_get_ns() - match->first_ns < FRAGMENT_LIFETIME_NS) {
         directions |= match->directions;
+        packet->flow = match->flow;
+    }
     return directions;
 }
 
 #else
 
-static __always_inline u32 match_fragment(const struct packet *packet, u8 family, u32 directions) {
+static __always_inline u32 match_fragment(struct packet *packet, u8 family, u32 directions) {
     return directions;
 }
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Every map of the capture, and which interface a loaded program belongs to. */
+/* The maps that every capture has, and which interface a loaded program belongs to. */
 
 /* One perf ring per CPU; user space reads them. */
 BPF_PERF_OUTPUT(rings);
 
 /* ROWS = interfaces * HOOKS rows of exact accounts, one copy per CPU. */
 BPF_PERCPU_ARRAY(accounts, struct interface_counters, ROWS);
+
+/* What waits on each CPU to be submitted. */
+BPF_F_TABLE("array", u32, struct batch_state, batch_states, CPUS, BPF_F_MMAPABLE);
 
 /*
  * Which row of the accounts a loaded program counts in: its interface's slot * HOOKS + its hook. One compiled

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A packet -> the direction in which it belongs to a conversation that was asked for, or NEITHER.
+ * A packet -> the direction in which it belongs to a conversation that was asked for, or NEITHER; and which
+ * conversation that is, where samplers want to know.
  *
  * filter.h says what is asked: MATCH_EVERYTHING, or an EXPRESSION (expression.h), or rules. match_rules()
  * says of a canonical tuple whether its low endpoint, its high one, or either can be the source that a rule
- * means.
+ * means. PARSED says that the layers of a packet are looked at.
  */
+
+#define RULES (!MATCH_EVERYTHING && !EXPRESSION)
 
 enum {
     LAYERS_BELOW = ERRORS_ASKED + INNER_ASKED, /* of a tunnel's content, the packet an error in it is about */
@@ -19,11 +22,40 @@ static __always_inline enum direction only_wanted(u32 directions, enum hook hook
     return directions;
 }
 
-#if !MATCH_EVERYTHING && !EXPRESSION
+#if PARSED
 
-static __always_inline u32 match_parsed(struct __sk_buff *skb, const struct packet *packet, u8 family) {
+/* RFC 9293, section 3.1 */
+enum {
+    TCP_FIN = 1,
+    TCP_SYN = 2,
+    TCP_RST = 4,
+};
+
+static __always_inline bool is_control(u8 family, const struct packet *packet) {
+    if (packet->protocol == PROTOCOL_TCP)
+        return packet->detail != NO_DETAIL && packet->detail & (TCP_FIN | TCP_SYN | TCP_RST);
+    return is_icmp_error(family, packet);
+}
+
+/* The enum source_side of a layer that was asked for, or 0. */
+static __always_inline u32 match_tuple(struct __sk_buff *skb, const struct packet *packet,
+                                       const struct tuple *tuple) {
+#if RULES
+    return match_rules(skb, tuple, packet->detail) | match_sessions(tuple);
+#else
+    /* Any conversation will do, but an error belongs to the one it is about. */
+    return is_icmp_error(tuple->family, packet) ? 0 : LOW_IS_SOURCE;
+#endif
+}
+
+static __always_inline u32 match_parsed(struct __sk_buff *skb, struct packet *packet, u8 family) {
     struct tuple tuple = canonicalise(packet, family);
-    u32 source = match_rules(skb, &tuple, packet->detail) | match_sessions(&tuple);
+    u32 source = match_tuple(skb, packet, &tuple);
+    packet->has_flow = true;
+    if (SAMPLED) {
+        packet->flow = flow_of(&tuple);
+        packet->control |= is_control(family, packet);
+    }
     return match_fragment(packet, family, tuple.swapped ? turned(source) : source);
 }
 
@@ -34,6 +66,7 @@ static __always_inline u32 match_layer(struct __sk_buff *skb, bool in_place, str
     packet->later = true; /* nothing is below what is not IP */
     if (layer->ethertype == 0 && !parse_ethernet(skb, in_place, layer))
         return 0;
+    packet->transport = layer->offset + (layer->ethertype == ETHERTYPE_ARP ? ARP_MESSAGE : 0);
     if (layer->ethertype == ETHERTYPE_IPV4)
         return parse_ipv4(skb, in_place, layer->offset, packet) ? match_parsed(skb, packet, 4) : 0;
     if (layer->ethertype == ETHERTYPE_IPV6)
@@ -41,25 +74,42 @@ static __always_inline u32 match_layer(struct __sk_buff *skb, bool in_place, str
     return 0;
 }
 
-static __always_inline u32 match_packet(struct __sk_buff *skb) {
+/* For the verifier packets differ in nothing from here on, and what comes is followed once. */
+static __always_inline u32 forget_the_way(struct __sk_buff *skb, struct packet *packet, u32 directions) {
+#if SAMPLED || HEADERS_ASKED
+    u32 zero = unknown_zero(skb);
+    packet->transport ^= zero;
+    packet->protocol ^= zero;
+    packet->later = (packet->later ^ zero) & 1;
+    packet->quoted = (packet->quoted ^ zero) & 1;
+    packet->has_flow = (packet->has_flow ^ zero) & 1;
+    packet->control = (packet->control ^ zero) & 1;
+    directions ^= zero;
+#endif
+    return directions;
+}
+
+static __always_inline u32 match_layers(struct __sk_buff *skb, struct packet *packet) {
     struct layer layer = {};
-    struct packet packet;
-    u32 directions = match_layer(skb, true, &layer, &packet);
+    u32 directions = match_layer(skb, true, &layer, packet);
     bool other_way = false;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < LAYERS_BELOW && !directions; i++) {
-        enum below below = find_below(skb, &packet, &layer);
+        enum below below = find_below(skb, packet, &layer);
         if (below == NOTHING_BELOW)
-            return 0;
+            break;
         other_way ^= below == ERROR_BELOW;
-        directions = match_layer(skb, false, &layer, &packet);
+        packet->quoted |= below == ERROR_BELOW;
+        directions = match_layer(skb, false, &layer, packet);
     }
-    return other_way ? turned(directions) : directions;
+    return forget_the_way(skb, packet, other_way ? turned(directions) : directions);
 }
 
-#elif EXPRESSION
+#endif
 
-static __always_inline u32 match_packet(struct __sk_buff *skb) {
+#if EXPRESSION
+
+static __always_inline u32 match_expression(struct __sk_buff *skb) {
     u32 length;
     u8 *head = load_head(skb, &length);
     return head ? expression_directions(skb, head, length) : 0;
@@ -67,10 +117,19 @@ static __always_inline u32 match_packet(struct __sk_buff *skb) {
 
 #endif
 
-static __always_inline enum direction match(struct __sk_buff *skb, enum hook hook) {
+/* What the packet is goes into `packet`, as far as it was looked at. */
+static __always_inline enum direction match(struct __sk_buff *skb, enum hook hook, struct packet *packet) {
 #if MATCH_EVERYTHING
-    return only_wanted(hook == HOOK_FROM_POD ? FORWARD : REVERSE, hook);
+    u32 directions = hook == HOOK_FROM_POD ? FORWARD : REVERSE;
+#elif EXPRESSION
+    u32 directions = match_expression(skb);
 #else
-    return only_wanted(match_packet(skb), hook);
+    u32 directions = match_layers(skb, packet);
 #endif
+    enum direction direction = only_wanted(directions, hook);
+#if PARSED && !RULES
+    if (direction != NEITHER)
+        match_layers(skb, packet);
+#endif
+    return direction;
 }

@@ -17,6 +17,7 @@ enum {
     ETHERNET_HEADER = 14,
     VLAN_TAG = 4,
     VLAN_TAGS = 2,
+    ARP_MESSAGE = 28, /* for IPv4 over Ethernet (RFC 826) */
     IPV4_HEADER = 20,
     IPV6_HEADER = 40,
     IPV6_EXTENSIONS = 8, /* as many are walked */
@@ -52,12 +53,16 @@ struct endpoint {
 
 struct packet {
     struct endpoint source, destination;
-    u32 transport; /* offset of the transport header */
+    u32 transport; /* offset of the transport header; the end of the headers of what is not IP */
     u32 detail;    /* TCP: the flags; ICMP: type << 8 | code; NO_DETAIL where they are not there */
     u32 fragment;  /* identification, where `first` or `later` */
     u8 protocol;   /* upper-layer: behind IPv6 extension headers */
     bool first;    /* the first of several fragments */
     bool later;    /* a fragment without the transport header */
+    bool quoted;   /* in an ICMP error */
+    bool has_flow; /* it is IP */
+    bool control;  /* opens or ends a conversation, or tells an error about it */
+    u64 flow;      /* of the conversation: the same for both directions (flow.h) */
 };
 
 /* Where a layer's header begins; ethertype 0 says that it is an Ethernet header. */
@@ -138,7 +143,7 @@ static __always_inline void parse_transport(struct __sk_buff *skb, bool in_place
         packet->source.port = be16(header);
         packet->destination.port = be16(header + 2);
         if (TCP_FLAGS_ASKED && packet->protocol == PROTOCOL_TCP) {
-            header = header_pointer(skb, false, packet->transport + TCP_FLAGS, buffer, 1);
+            header = header_pointer(skb, in_place, packet->transport + TCP_FLAGS, buffer, 1);
             if (header)
                 packet->detail = header[0];
         }

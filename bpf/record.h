@@ -27,10 +27,22 @@ struct packet_record {
     u16 vlan_protocol; /* network byte order */
 };
 
-/* The packets of one conversation direction that matched. */
+/*
+ * The packets of one conversation direction that matched. Those that no sampler left out and that are not
+ * lost are in a ring, or on their way to it.
+ */
 struct direction_counters {
     u64 matched;
     u64 matched_bytes;
+    u64 sampled_by_flow; /* left out, by the sampler that refused first */
+    u64 sampled_by_packet;
+    u64 sampled_by_first;
+    u64 sampled_by_rate;
+    u64 sampled_by_pressure;
+    u64 lost_ring_full; /* user space did not read fast enough */
+    u64 lost_other;     /* the packet could not be read, or there is no ring on its CPU */
+    u64 cut;            /* kept without payload, because rings filled */
+    u64 cut_bytes;      /* what they lost by it */
 };
 
 /* One row per interface, hook and CPU: seen = unmatched + forward.matched + reverse.matched. */
@@ -50,10 +62,19 @@ struct interface_counters {
 struct batch_state {
     u64 used; /* bytes */
     u64 oldest_ns;
-    u64 records;
-    u64 lost_ring_full; /* records that found no room in the ring: user space did not read fast enough */
-    u64 lost_other;     /* records that could not be read from the packet, or had no ring on their CPU */
+    u64 submitted;  /* bytes that went into the ring since the start, with their perf headers */
+    u64 refused_ns; /* when the ring had no room for the batch, which has waited since; 0 if it has */
+    u64 has_ring;   /* set by user space */
     u64 padding[3];
+};
+
+/*
+ * How hard rings are pressed, for all CPUs alike: which measures a level stands for is the plan's. Programs
+ * raise it, user space lowers it.
+ */
+struct pressure {
+    u64 level;
+    u64 changed_ns; /* CLOCK_MONOTONIC */
 };
 
 /* Which endpoint of a canonical tuple is the source that was asked for; a set. */

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from capture.filters.rule import Direction, Endpoint, Rule
     from capture.filters.words import parse_endpoint
     from capture.plan import describe
+    from capture.sampling.sampler import Sampling
+    from capture.sampling.words import parse_sampler
     from capture.session import Session, plan_capture
-    from capture.sink.file import open_sink
+    from capture.sink.open import open_sink
     from capture.spec import CaptureSpec
+    from capture.storage import Storage
     from capture.summary import Summary
 
 __all__ = [
@@ -29,13 +32,16 @@ __all__ = [
     "Direction",
     "Endpoint",
     "Rule",
+    "Sampling",
     "Session",
+    "Storage",
     "Summary",
     "describe",
     "errors",
     "open_sink",
     "parse_endpoint",
     "parse_expression",
+    "parse_sampler",
     "plan_capture",
 ]
 
@@ -45,12 +51,15 @@ _HOMES = {
     "Direction": "capture.filters.rule",
     "Endpoint": "capture.filters.rule",
     "Rule": "capture.filters.rule",
+    "Sampling": "capture.sampling.sampler",
     "Session": "capture.session",
+    "Storage": "capture.storage",
     "Summary": "capture.summary",
     "describe": "capture.plan",
-    "open_sink": "capture.sink.file",
+    "open_sink": "capture.sink.open",
     "parse_endpoint": "capture.filters.words",
     "parse_expression": "capture.filters.expression",
+    "parse_sampler": "capture.sampling.words",
     "plan_capture": "capture.session",
 }
 

@@ -9,26 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.account import Account, DirectionAccount
+from capture.account import COUNTED, Account, DirectionAccount
 from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
 from capture.stream.merge import FLAG_SETS
+
+Tallies = npt.NDArray[np.int64]
 
 
 class Ledger:
     """Packets by interface and flags; `moved` is what merge() adds to: packets, bytes, packets over the limit."""
 
     def __init__(self, interfaces: int) -> None:
-        self.moved = np.zeros((interfaces, FLAG_SETS, 3), np.int64)
-        self._unwritten = np.zeros_like(self.moved)
+        self.moved: Tallies = np.zeros((interfaces, FLAG_SETS, 3), np.int64)
+        self._arrived: Tallies | None = None
 
-    def not_written(self, before: npt.NDArray[np.int64]) -> None:
-        """What was moved since `before` (an earlier copy of `moved`) did not reach the output."""
-        self._unwritten += self.moved - before
-
-    @property
-    def unwritten(self) -> int:
-        """Packets that were moved and did not reach the output."""
-        return int(self._unwritten[:, :, 0].sum())
+    def only_arrived(self, until: Tallies) -> None:
+        """What was moved after `until` (an earlier copy of `moved`), and what will be, does not reach the output."""
+        self._arrived = until
 
     def accounts(self, rows: npt.NDArray[Any]) -> list[Account]:
         """One account per interface; `rows` is [interfaces * HOOKS] of INTERFACE_COUNTERS."""
@@ -48,20 +45,22 @@ class Ledger:
 
     def _direction(self, rows: Sequence[np.void], slot: int, reverse: int) -> DirectionAccount:
         flags = [reverse | INBOUND, reverse | OUTBOUND]
-        moved, size, over = (int(n) for n in self.moved[slot, flags].sum(axis=0))
-        unwritten, unwritten_size, _ = (int(n) for n in self._unwritten[slot, flags].sum(axis=0))
-        count = {name: sum(int(row[name]) for row in rows) for name in rows[0].dtype.names or ()}
+        moved, _, over = (int(n) for n in self.moved[slot, flags].sum(axis=0))
+        written, size, _ = (int(n) for n in self._written[slot, flags].sum(axis=0))
         return DirectionAccount(
-            matched=count["matched"],
-            matched_bytes=count["matched_bytes"],
-            written=moved - unwritten,
-            written_bytes=size - unwritten_size,
+            **{name: sum(int(row[name]) for row in rows) for name in COUNTED},
+            written=written,
+            written_bytes=size,
             over_limit=over,
-            lost_writing=unwritten,
+            lost_writing=moved - written,
         )
+
+    @property
+    def _written(self) -> Tallies:
+        return self.moved if self._arrived is None else self._arrived
 
     def view(self, side: int) -> DirectionAccount:
         """What was written of all interfaces' inbound or outbound packets."""
         flags = [side, side | REVERSE]
-        count, size, _ = (int(n) for n in (self.moved - self._unwritten)[:, flags].sum(axis=(0, 1)))
+        count, size, _ = (int(n) for n in self._written[:, flags].sum(axis=(0, 1)))
         return DirectionAccount(written=count, written_bytes=size)

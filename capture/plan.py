@@ -10,6 +10,7 @@ from typing import Any
 from capture.errors import SpecError
 from capture.filters.program import FilterProgram, filter_program, filter_text
 from capture.filters.rule import Direction
+from capture.sampling.program import SamplingProgram, sampling_program
 from capture.spec import CaptureSpec, Hook
 from capture.stream.layout import HOOKS, PACKET_RECORD
 from capture.units import format_size
@@ -64,6 +65,7 @@ class CapturePlan:
     interfaces: tuple[PlannedInterface, ...]
     hook: Hook
     filter: FilterProgram
+    sampling: SamplingProgram
     filter_text: str
     """What is matched, as a tcpdump expression; "" where every packet is."""
     cpus: tuple[int, ...]
@@ -97,6 +99,7 @@ def make_plan(
         PlannedInterface(slot, interface, name, _describe(interface))
         for slot, (interface, name) in enumerate(zip(found, _unique_names(found), strict=True))
     )
+    sampling = sampling_program(spec.sampling, spec.on_pressure)
     return CapturePlan(
         spec=spec,
         interfaces=planned,
@@ -108,7 +111,11 @@ def make_plan(
             expression=spec.expression,
             inner=spec.inner,
             icmp_errors=spec.icmp_errors,
+            asks_flow=sampling.asks_flow,
+            asks_control=sampling.asks_control,
+            asks_headers=sampling.asks_headers,
         ),
+        sampling=sampling,
         filter_text=filter_text(spec.rules, spec.direction, spec.sessions, spec.expression),
         cpus=tuple(cpus),
         ring_bytes=ring_bytes(spec.buffer_bytes, len(cpus)),
@@ -176,6 +183,8 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         "filter": plan.filter_text or everything,
         "also": _beyond_text(plan),
         "snaplen": plan.spec.snaplen,
+        "sampling": plan.spec.sampling.as_json(),
+        "on_pressure": [measure.value for measure in plan.spec.on_pressure],
         "record": {
             "bytes": PACKET_RECORD.itemsize,
             "fields": {name: f"{dtype} at {at}" for name, (dtype, at, *_) in (PACKET_RECORD.fields or {}).items()},

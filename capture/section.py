@@ -9,6 +9,8 @@ from capture.account import Account
 from capture.pcapng import blocks
 from capture.plan import CapturePlan
 
+COMMENT_MAX = 1000
+"""Bytes of a statistics block's comment; the JSON summary has all of it."""
 _ELSEWHERE = "see the JSON summary"
 
 
@@ -32,20 +34,41 @@ def opening(plan: CapturePlan, clock_state: str, wall_offset_ns: int) -> bytes:
     )
 
 
-def closing(accounts: Sequence[Account], start_ns: int, end_ns: int) -> bytes:
-    """A statistics block per interface; times are wall-clock nanoseconds."""
+def closing(spans: Sequence[Account], start_ns: int, end_ns: int, more: str = "") -> bytes:
+    """A statistics block per interface, of a file's own span; times are wall-clock nanoseconds.
+
+    What the block has no option for is in its comment: what was sampled out and by what, and `more`.
+    """
     return b"".join(
         blocks.InterfaceStatistics(
             interface=slot,
             start_ns=start_ns,
             end_ns=end_ns,
-            received=account.seen,
-            accepted=account.both.matched,
-            dropped=account.both.lost,
-            delivered=account.both.written,
+            received=span.seen,
+            accepted=span.both.matched,
+            dropped=span.both.lost,
+            delivered=span.both.written,
+            comment=_left_out(span, more)[:COMMENT_MAX],
         ).encode()
-        for slot, account in enumerate(accounts)
+        for slot, span in enumerate(spans)
     )
+
+
+def closing_bytes(interfaces: int) -> int:
+    """The most that `closing` takes."""
+    full = blocks.InterfaceStatistics(0, 0, 0, 0, 0, 0, 0, comment="x" * COMMENT_MAX)
+    return interfaces * len(full.encode())
+
+
+def _left_out(span: Account, more: str) -> str:
+    said = []
+    for way, account in (("forward", span.forward), ("reverse", span.reverse)):
+        parts = [f"sampled out by {name} {count}" for name, count in account.sampled_by.items() if count]
+        parts += [f"over the limit {account.over_limit}"] if account.over_limit else []
+        parts += [f"without payload {account.cut} ({account.cut_bytes} bytes left out)"] if account.cut else []
+        if parts:
+            said.append(f"{way}: {', '.join(parts)}")
+    return "; ".join([*said, *filter(None, [more])])
 
 
 def _brief(text: str, instead: str) -> str:

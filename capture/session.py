@@ -9,14 +9,15 @@ This is the one place that is a list of steps. It owns the lifetime of everythin
 
 import contextlib
 import os
+import select
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from importlib.metadata import version
 
 import numpy as np
 
-from capture import section
-from capture.account import Account, Losses, check, total
+from capture.account import Account, check
 from capture.errors import SinkError, SpecError
 from capture.filters.sessions import Conversation
 from capture.kernel import syscall
@@ -27,13 +28,17 @@ from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import choose_hook
 from capture.kernel.links import LinkWatch, find_interfaces
 from capture.kernel.netns import Namespace
+from capture.kernel.pressure import PressureGauge
 from capture.kernel.program import Module, module_of
 from capture.kernel.rings import Rings
 from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.ledger import Ledger
+from capture.limits import Limits
+from capture.output import Output
 from capture.plan import CapturePlan, PlannedInterface, make_plan
-from capture.sink.file import ReaderGoneError, Sink
+from capture.sampling.pressure import LevelChange
+from capture.sink.protocol import ReaderGoneError, Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
 from capture.stream.clock import Rounds, WallClock, wall_offset
@@ -51,7 +56,8 @@ while rings fill, because nothing younger is final. Going to a busy CPU takes it
 MEASURING_SECONDS = 0.01
 """Between looks at the kernel's run-time statistics, which slow every packet while they are on."""
 CLOCK_SECONDS = 1.0
-NO_LIMIT = 1 << 62
+ROOM_SECONDS = 0.01
+"""How long a round waits for an output that takes nothing; limits and signals are looked at in between."""
 
 
 def plan_capture(spec: CaptureSpec) -> CapturePlan:
@@ -77,12 +83,11 @@ class Session:
         self._stack = contextlib.ExitStack()
         self._attached = contextlib.ExitStack()
         self._end_reason: str | None = None
-        self._failure: SinkError | None = None
         self._rounds = Rounds()
         self._waiting = 0
         self._ledger = Ledger(len(plan.interfaces))
-        self._state = np.zeros(merge.STATE_SLOTS, np.int64)
-        self._state[merge.PACKETS_LEFT] = plan.spec.count or NO_LIMIT
+        self._limits = Limits(plan.spec)
+        self._output = Output(plan, sink, self._ledger, self._limits, self.accounts)
         self._blocks = np.empty(WRITE_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stack.callback(os.close, self._wake)
@@ -93,7 +98,8 @@ class Session:
         except BaseException:
             self._attached.close()
             self._stack.close()
-            self._sink.close()
+            with contextlib.suppress(SinkError):
+                self._sink.close()
             raise
         return self
 
@@ -111,8 +117,12 @@ class Session:
         self._cursors = np.zeros((len(plan.cpus), 2), np.int64)
         flush = module.load("flush_waiting")
         stack.callback(os.close, flush)
-        self._batches = Batches(module.map_fd("batch_states"), flush, cpus)
+        self._batches = Batches(module.map_fd("batch_states"), flush, cpus, plan.cpus)
         stack.callback(self._batches.close)
+        self._gauge: PressureGauge | None = None
+        if plan.sampling.levels.top:
+            self._gauge = PressureGauge(module, self._batches, plan.cpus, cpus, plan.ring_bytes)
+            stack.callback(self._gauge.close)
         self._counters = Counters(module.map_fd("accounts"), plan.rows, cpus)
         room = dict(plan.filter.switches)["SESSIONS"]
         self._sessions = SessionsMap(module.map_fd("sessions"), room, plan.filter.exact) if room else None
@@ -122,6 +132,7 @@ class Session:
         self._rings.watch(self._links.fileno())
         self._rings.watch(self._wake)
 
+        self._await_start()
         self._clock = WallClock(wall_offset(offset_samples()))
         self._clock_state = clock_state()
         self._started_ns = time.monotonic_ns()
@@ -130,10 +141,21 @@ class Session:
         for interface in plan.interfaces:
             self._attach(module, interface)
         # Only here: a capture that cannot start leaves an earlier file as it was.
-        self._sink.write(section.opening(plan, self._clock_state, self._clock.offset_ns))
+        self._output.begin(self._clock_state, self._clock.offset_ns, time.monotonic_ns())
         self._cost = KernelCost(self._programs)
         stack.callback(self._cost.stop)
         self._present = {interface.interface.key for interface in plan.interfaces}
+
+    def _await_start(self) -> None:
+        """Everything is ready; nothing is attached, and costs a packet, before its time."""
+        spec = self.plan.spec
+        if spec.stop_at_ns is not None and spec.stop_at_ns <= time.time_ns():
+            raise SpecError("stop-at is in the past")
+        while spec.start_at_ns is not None and self._end_reason is None:
+            seconds = (spec.start_at_ns - time.time_ns()) / 1e9
+            if seconds <= 0:
+                break
+            select.select([self._wake], [], [], min(seconds, CLOCK_SECONDS))  # the clock may be set meanwhile
 
     def _attach(self, module: Module, planned: PlannedInterface) -> None:
         from_pod, to_pod = (INGRESS, EGRESS) if planned.from_pod_is_ingress else (EGRESS, INGRESS)
@@ -161,35 +183,52 @@ class Session:
 
     def run(self, on_tick: Callable[["Session"], None] | None = None, interval: float = 1.0) -> None:
         """Capture until a limit, an error of the output, the end of all interfaces, or `stop`."""
-        duration = self.plan.spec.duration_ns
-        deadline = self._started_ns + duration if duration else None
         next_clock = next_tick = time.monotonic_ns()
         waiting, more = False, False
         while self._end_reason is None:
             now = time.monotonic_ns()
-            if deadline is not None and now >= deadline:
-                self.stop("duration reached")
+            left = self._seconds_left(now)
+            if left <= 0:
                 break
             if not more:
                 pause = UNSETTLED_SECONDS if waiting else IDLE_SECONDS
                 if self._cost.measuring:
                     pause = MEASURING_SECONDS
-                if deadline is not None:
-                    pause = min(pause, (deadline - now) / 1e9)
-                if self._links.fileno() in self._rings.wait(pause):
+                if self._links.fileno() in self._rings.wait(min(pause, left)):
                     self._forget_deleted()
             waiting, more = self._round()
             now = time.monotonic_ns()
             self._cost.tick(now)
             if now >= next_clock:
-                self._clock.measured(wall_offset(offset_samples()), now)
+                self._each_second(now)
                 next_clock = now + int(CLOCK_SECONDS * 1e9)
-                if self._namespace.gone:
-                    self.stop(f"network namespace {self._namespace.name} was deleted")
-                self._forget_deleted()
             if on_tick is not None and now >= next_tick:
                 on_tick(self)
                 next_tick = now + int(interval * 1e9)
+
+    def _seconds_left(self, now: int) -> float:
+        """Until the time for which the capture was asked is over, which ends it."""
+        spec, left = self.plan.spec, float("inf")
+        if spec.duration_ns:
+            left = (self._started_ns + spec.duration_ns - now) / 1e9
+            if left <= 0:
+                self.stop("duration reached")
+        if spec.stop_at_ns:
+            left = min(left, (spec.stop_at_ns - self._clock.offset_ns - now) / 1e9)
+            if left <= 0:
+                self.stop("time to stop reached")
+        return left
+
+    def _each_second(self, now: int) -> None:
+        self._clock.measured(wall_offset(offset_samples()), now)
+        if self._namespace.gone:
+            self.stop(f"network namespace {self._namespace.name} was deleted")
+        self._forget_deleted()
+        self._stop_if(self._output.check())
+
+    def _stop_if(self, reason: str | None) -> None:
+        if reason is not None:
+            self.stop(reason)
 
     def _forget_deleted(self) -> None:
         for index in self._links.deleted():
@@ -204,18 +243,24 @@ class Session:
         Only a full buffer is followed by another round at once. Draining on until the rings are empty would run
         in ever smaller portions, and cost several times more per packet.
         """
+        if not self._output.room(ROOM_SECONDS):
+            return True, True
         hurry = self._waiting > self.plan.ring_bytes // 8
         patience = HURRIED_PATIENCE_NS if hurry else PATIENCE_NS
         # First the batches, then the heads: what leaves a batch in between is in its ring when the heads are read.
         waits_ns = self._batches.settle(time.monotonic_ns() - patience)
         self._waiting = int(merge.snapshot(self._rings.longs, self._rings.stride, self._heads))
-        words = self._merge(min(self._rounds.final_before(time.monotonic_ns()), waits_ns))
+        now = time.monotonic_ns()
+        words = self._merge(min(self._rounds.final_before(now), waits_ns))
+        if self._gauge is not None:
+            self._gauge.tell(self._heads - self._cursors[:, 0], now)
         return self._waiting > 0 or waits_ns < merge.NEVER, words * 4 >= WRITE_BYTES
 
     def _merge(self, final_ns: int) -> int:
-        """Move one batch from the rings to the sink; the number of words."""
+        """Move one batch from the rings to the output, at most to the end of a file; 0 words if there is no more."""
         before = self._ledger.moved.copy()
         rings = self._rings
+        final_in_file = self._limits.final_in_file(final_ns)
         words: int = merge.merge(
             rings.words,
             rings.longs,
@@ -223,22 +268,23 @@ class Session:
             rings.page,
             self._heads,
             self._cursors,
-            final_ns,
+            final_in_file,
             self._clock.offset_ns,
             self._blocks,
-            self._state,
+            self._limits.state,
             self._ledger.moved,
         )
-        if words and self._failure is None:
-            try:
-                self._sink.write(self._blocks[:words].view(np.uint8).data)
-            except SinkError as error:
-                self._failure = error
-                self.stop(str(error))
-        if self._failure is not None:
-            self._ledger.not_written(before)
-        if self._state[merge.PACKETS_LEFT] == 0:
-            self.stop("count reached")
+        if words:
+            self._stop_if(self._output.write(self._blocks[:words].view(np.uint8).data, before))
+        self._stop_if(self._limits.reached)
+        all_written = final_in_file if words * 4 < WRITE_BYTES else 0
+        if self._output.failure is None and self._limits.file_is_over(all_written):
+            self._clock.new_file()
+            now = time.monotonic_ns()
+            self._stop_if(
+                self._output.next_file(self._clock_state, self._clock.offset_ns, now, self._pressure_text())
+            )
+            return max(words, 1)
         return words
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
@@ -246,55 +292,65 @@ class Session:
             self._finish(None if error is None else f"ended by {kind.__name__ if kind else error}")
         finally:
             self._stack.close()
-            self._sink.close()
-        if self._failure is not None and not isinstance(self._failure, ReaderGoneError) and error is None:
-            raise self._failure
+            try:
+                self._sink.close()
+            except SinkError as failed:
+                self._output.failure = self._output.failure or failed
+        failure = self._output.failure
+        if failure is not None and not isinstance(failure, ReaderGoneError) and error is None:
+            raise failure
 
     def _finish(self, trouble: str | None) -> None:
         """Detach, wait for programs that still run, drain, and complete the file."""
         self._end_reason = trouble or self._end_reason or "stopped"
         self._attached.close()
         syscall.wait_for_programs()
-        self._batches.settle(merge.NEVER)
-        merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
-        while self._merge(merge.NEVER):
-            pass
+        waits_ns = 0
+        while waits_ns < merge.NEVER:  # a batch that found its ring full goes when that is drained
+            waits_ns = self._batches.settle(merge.NEVER)
+            merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
+            while self._merge(time.monotonic_ns()):
+                self._output.settle()
         ended_ns = time.monotonic_ns()
-        accounts = self.accounts()
         started, ended = (at + self._clock.offset_ns for at in (self._started_ns, ended_ns))
-        self._sink.finish()
-        complete = not isinstance(self._failure, ReaderGoneError)
-        if complete:
-            try:
-                self._sink.write(section.closing(accounts, started, ended))
-            except SinkError as error:
-                complete, self._failure = False, self._failure or error
+        self._output.end(ended, self._pressure_text())
+        accounts = self.accounts()
         self.summary = Summary(
             plan=self.plan,
             version=version("bicap"),
             output=self._sink.name,
             output_bytes=self._sink.bytes_written,
-            complete=complete,
+            files=self._sink.files,
+            files_removed=self._sink.files_removed,
+            complete=self._output.complete,
             end_reason=self._end_reason,
             started_ns=started,
             ended_ns=ended,
             accounts=accounts,
-            losses=self.losses(),
             inbound=self._ledger.view(INBOUND),
             outbound=self._ledger.view(OUTBOUND),
+            pressure=[LevelChange(c.at_ns + self._clock.offset_ns, c.level) for c in self._pressure_changes()],
             clock=self._clock_state,
             clock_steps=self._clock.steps,
-            late=int(self._state[merge.LATE]),
-            late_most_ns=int(self._state[merge.LATE_MOST_NS]),
+            late=int(self._limits.state[merge.LATE]),
+            late_most_ns=int(self._limits.state[merge.LATE_MOST_NS]),
             process_cpu_ns=time.process_time_ns() - self._cpu_ns,
             kernel_ns_per_packet=self._cost.ns_per_packet(),
         )
-        check(total(accounts), self.summary.losses)
+        check(accounts)
 
-    def losses(self) -> Losses:
-        """What was lost so far, by reason."""
-        return Losses(**self._batches.lost(), writing=self._ledger.unwritten)
+    def _pressure_changes(self) -> list[LevelChange]:
+        return self._gauge.changes if self._gauge else []
+
+    def _pressure_text(self) -> str:
+        """When payload or conversations were left out because rings filled, and which."""
+        levels, share = self.plan.sampling.levels, float(self.plan.spec.sampling.flow_share)
+        said = []
+        for change in self._pressure_changes():
+            at = datetime.fromtimestamp((change.at_ns + self._clock.offset_ns) / 1e9).astimezone()
+            said.append(f"{at.isoformat(timespec='milliseconds')} {levels.words(change.level, share)}")
+        return "under pressure: " + ", ".join(said) if said else ""
 
     def accounts(self) -> list[Account]:
-        """A snapshot per interface. While packets flow, `lost` includes what is still on its way to the file."""
+        """A snapshot per interface. While packets flow, some are on their way to the file."""
         return self._ledger.accounts(self._counters.read())

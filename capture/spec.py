@@ -11,11 +11,15 @@ from capture.errors import SpecError
 from capture.filters.expression import Expression
 from capture.filters.rule import Direction, Rule
 from capture.filters.sessions import SessionList
+from capture.sampling.pressure import Measure
+from capture.sampling.sampler import Sampling
+from capture.storage import Storage
 
 SNAPLEN_MAX = 262_144
 """What every reader of pcapng accepts for one packet; also the default."""
 SNAPLEN_MIN = 18
 """An Ethernet header with its VLAN tag."""
+MAX_BYTES_MIN = 4096
 BUFFER_DEFAULT = 64 << 20
 
 
@@ -29,10 +33,12 @@ class Hook(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureSpec:
-    """A capture as asked for. Sizes are bytes, times nanoseconds; None is no limit.
+    """A capture as asked for. Sizes are bytes, times nanoseconds (since 1970 for `_at`); None is no limit.
 
     What is kept: packets that fit any of `rules` or `sessions`, or those that fit `expression`; with none of the
     three, every packet. `inner` also matches what tunnels carry, `icmp_errors` also errors about a conversation.
+    Of these, `sampling` keeps some; the limit that is reached first ends the capture. `max_bytes` is of all files,
+    before compression. `on_pressure` is done while rings fill, in its order.
     """
 
     interfaces: tuple[str, ...]
@@ -44,8 +50,16 @@ class CaptureSpec:
     inner: bool = False
     icmp_errors: bool = True
     snaplen: int = SNAPLEN_MAX
+    sampling: Sampling = Sampling()  # noqa: RUF009 - frozen
     count: int | None = None
+    count_forward: int | None = None
+    count_reverse: int | None = None
+    max_bytes: int | None = None
     duration_ns: int | None = None
+    start_at_ns: int | None = None
+    stop_at_ns: int | None = None
+    storage: Storage = Storage()  # noqa: RUF009 - frozen
+    on_pressure: tuple[Measure, ...] = ()
     buffer_bytes: int = BUFFER_DEFAULT
     hook: Hook = Hook.AUTO
 
@@ -57,11 +71,29 @@ class CaptureSpec:
             raise SpecError(f"interface {twice.pop()} is given twice")
         if not SNAPLEN_MIN <= self.snaplen <= SNAPLEN_MAX:
             raise SpecError(f"snaplen {self.snaplen} is not from {SNAPLEN_MIN} to {SNAPLEN_MAX}")
-        if self.count is not None and self.count < 1:
-            raise SpecError(f"count {self.count} is not at least 1")
+        self._check_limits()
+        self._check_matching()
+
+    def _check_limits(self) -> None:
+        for name in ("count", "count_forward", "count_reverse"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise SpecError(f"{name.replace('_', '-')} {limit} is not at least 1")
+        for way, limit in ((Direction.FORWARD, self.count_forward), (Direction.REVERSE, self.count_reverse)):
+            if limit and self.direction not in (way, Direction.BOTH):
+                raise SpecError(
+                    f"count-{way.value} is never reached: only {self.direction.value} packets are captured"
+                )
+        if self.max_bytes is not None and self.max_bytes < MAX_BYTES_MIN:
+            raise SpecError(f"max-bytes {self.max_bytes} is less than a file without packets has ({MAX_BYTES_MIN})")
         if self.duration_ns is not None and self.duration_ns <= 0:
             raise SpecError("duration is not longer than 0")
-        self._check_matching()
+        if self.start_at_ns is not None and self.stop_at_ns is not None and self.stop_at_ns <= self.start_at_ns:
+            raise SpecError("stop-at is not after start-at")
+        if self.inner and (self.sampling.headers_only or Measure.TRUNCATE in self.on_pressure):
+            raise SpecError(
+                "inner keeps whole packets; it does not combine with headers-only or on-pressure truncate"
+            )
 
     def _check_matching(self) -> None:
         if self.expression and (self.rules or self.sessions):
@@ -80,11 +112,13 @@ class CaptureSpec:
 
     def as_json(self) -> dict[str, Any]:
         """The spec as plain values, for the file and the summary."""
-        long = ("rules", "sessions", "expression")
+        long = ("rules", "sessions", "expression", "sampling", "storage", "on_pressure")
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in long}
         plain["rules"] = [str(rule) for rule in self.rules]
         if self.sessions:
             plain["sessions"] = {"from": self.sessions.name, "conversations": len(self.sessions.conversations)}
         if self.expression:
             plain["expression"] = self.expression.source
+        plain |= self.sampling.as_json() | {"storage": self.storage.as_json()}
+        plain["on_pressure"] = [measure.value for measure in self.on_pressure]
         return plain | {"direction": self.direction.value, "hook": self.hook.value}

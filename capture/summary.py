@@ -1,15 +1,19 @@
 """What a capture was and did -> the JSON beside the file, and the lines a person reads."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from capture.account import Account, DirectionAccount, Losses, total
+from capture.account import Account, DirectionAccount, total
 from capture.plan import CapturePlan, describe
+from capture.sampling.pressure import LevelChange
+from capture.sink.protocol import FileRecord
 from capture.stream.clock import ClockStep
 from capture.units import format_duration, format_size
 
-SCHEMA = 1
+SCHEMA = 2
+PRESSURE_LINES = 5
+LOSSES = {"ring_full": "ring full (raise --buffer)", "other": "other", "writing": "not written"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +24,17 @@ class Summary:
     version: str
     output: str
     output_bytes: int
+    """Bytes of pcapng, of all files, before compression."""
+    files: Sequence[FileRecord]
+    files_removed: int
     complete: bool
     end_reason: str
     started_ns: int
     ended_ns: int
     accounts: Sequence[Account]
-    losses: Losses
     inbound: DirectionAccount
     outbound: DirectionAccount
+    pressure: Sequence[LevelChange]
     clock: str
     clock_steps: Sequence[ClockStep]
     late: int
@@ -48,18 +55,21 @@ class Summary:
             "version": self.version,
             "file": self.output,
             "file_bytes": self.output_bytes,
+            "files": [{"path": f.path, "bytes": f.bytes, "began_ns": f.began_ns} for f in self.files],
+            "files_removed": self.files_removed,
             "complete": self.complete,
             "end_reason": self.end_reason,
             "started_ns": self.started_ns,
             "ended_ns": self.ended_ns,
             "spec": self.plan.spec.as_json(),
             "plan": describe(self.plan),
-            "account": self.total.as_json() | {"lost_by": asdict(self.losses)},
+            "account": self.total.as_json(),
             "view": {way: _written(account) for way, account in self._views()},
             "interfaces": [
                 {"id": i.slot, "name": i.name, "description": i.description, "account": account.as_json()}
                 for i, account in zip(self.plan.interfaces, self.accounts, strict=True)
             ],
+            "pressure": [{"at_ns": c.at_ns, "level": c.level, "kept": self._kept(c)} for c in self.pressure],
             "clock": {
                 "state": self.clock,
                 "steps": [{"at_ns": s.at_ns, "step_ns": s.step_ns, "followed": s.followed} for s in self.clock_steps],
@@ -69,6 +79,7 @@ class Summary:
             "cost": {
                 "kernel_ns_per_packet": self.kernel_ns_per_packet,
                 "process_cpu_ns": self.process_cpu_ns,
+                "process_cpu_share": self.process_cpu_ns / max(self.ended_ns - self.started_ns, 1),
                 "process_ns_per_packet": self.process_cpu_ns / written if written else None,
             },
         }
@@ -76,9 +87,8 @@ class Summary:
     def lines(self) -> list[str]:
         """The closing report, in tcpdump's order: what was written, what came by, what was lost."""
         account, both = self.total, self.total.both
-        where = "standard output" if self.output == "-" else self.output
         lines = [
-            f"{both.written:,} packets written to {where} ({format_size(self.output_bytes)}), "
+            f"{both.written:,} packets written to {self._where()} ({format_size(self.output_bytes)}), "
             f"{format_duration(self.ended_ns - self.started_ns)}: {self.end_reason}"
         ]
         lines += [
@@ -87,11 +97,14 @@ class Summary:
         ]
         lines.append(f"{account.seen:,} seen = {account.unmatched:,} unmatched + {both.matched:,} matched")
         lines.append(
-            f"{both.matched:,} matched = {both.written:,} written + {both.over_limit:,} over the limit"
-            f" + {both.lost:,} lost"
+            f"{both.matched:,} matched = {both.written:,} written + {both.sampled_out:,} sampled out"
+            f" + {both.over_limit:,} over the limit + {both.lost:,} lost"
         )
+        if both.sampled_out:
+            lines.append(f"sampled out: {_counts({f'by {name}': n for name, n in both.sampled_by.items()})}")
         if both.lost:
-            lines.append(f"lost: {self.losses}")
+            lines.append(f"lost: {_counts({LOSSES[name]: n for name, n in both.lost_by.items()})}")
+        lines += self._pressure_lines()
         if self.late:
             lines.append(
                 f"{self.late:,} packets carry the time of the one before, at most {self.late_most_ns} ns later"
@@ -100,10 +113,39 @@ class Summary:
             lines.append(f"the wall clock was set by {format_duration(step.step_ns)}; followed: {step.followed}")
         if self.kernel_ns_per_packet is not None:
             lines.append(f"kernel cost {self.kernel_ns_per_packet:.0f} ns per packet seen (while it was timed)")
+        share = self.process_cpu_ns / max(self.ended_ns - self.started_ns, 1)
+        each = f", {self.process_cpu_ns / both.written:,.0f} ns per packet written" if both.written else ""
+        lines.append(f"process cost {format_duration(self.process_cpu_ns)} of CPU ({share:.1%} of one){each}")
+        return lines
+
+    def _where(self) -> str:
+        if self.output == "-":
+            return "standard output"
+        if len(self.files) + self.files_removed < 2:
+            return self.files[-1].path if self.files else self.output
+        removed = f", {self.files_removed:,} removed" if self.files_removed else ""
+        return f"{len(self.files):,} files{removed}, the last {self.files[-1].path}"
+
+    def _kept(self, change: LevelChange) -> str:
+        return self.plan.sampling.levels.words(change.level, float(self.plan.spec.sampling.flow_share))
+
+    def _pressure_lines(self) -> list[str]:
+        both = self.total.both
+        if not self.pressure:
+            return []
+        lines = [f"rings filled: {both.cut:,} packets without payload ({format_size(both.cut_bytes)} left out)"]
+        for change in self.pressure[:PRESSURE_LINES]:
+            lines.append(f"  after {format_duration(change.at_ns - self.started_ns)}: {self._kept(change)}")
+        if len(self.pressure) > PRESSURE_LINES:
+            lines.append(f"  and {len(self.pressure) - PRESSURE_LINES:,} changes more, in the JSON summary")
         return lines
 
     def _views(self) -> tuple[tuple[str, DirectionAccount], ...]:
         return ("inbound", self.inbound), ("outbound", self.outbound)
+
+
+def _counts(by: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in by.items() if count)
 
 
 def _written(account: DirectionAccount) -> dict[str, int]:

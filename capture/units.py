@@ -2,6 +2,7 @@
 
 import math
 import re
+from datetime import datetime, time, timedelta
 
 from capture.errors import SpecError
 
@@ -20,6 +21,7 @@ _SIZES: dict[str, int] = {"": 1, "b": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for suffix, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))
 }
+_CLOCK = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 # So many digits that nobody needs more, and few enough that no amount overflows.
 _AMOUNT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([a-zA-Zµ]*)\s*")
 
@@ -45,6 +47,23 @@ def parse_size(text: str, field: str = "size") -> int:
     if match is None or match[2].lower() not in _SIZES:
         raise SpecError(f"{field} {text!r} is not understood; write it like 4096, 64MiB or 1GB")
     return round(float(match[1]) * _SIZES[match[2].lower()])
+
+
+def parse_wall_time(text: str, after: datetime, field: str = "time") -> int:
+    """Turn "2026-11-24T18:30", or "18:30" (the next after `after`), into nanoseconds since 1970.
+
+    A time without a zone is in the zone of `after`. Raises SpecError.
+    """
+    try:
+        if _CLOCK.fullmatch(text.strip()):
+            found = datetime.combine(after.date(), time.fromisoformat(text.strip()), after.tzinfo)
+            found += timedelta(days=found <= after)
+        else:
+            found = datetime.fromisoformat(text.strip())
+            found = found if found.tzinfo else found.replace(tzinfo=after.tzinfo)
+    except ValueError:
+        raise SpecError(f"{field} {text!r} is not understood; write it like 18:30 or 2026-11-24T18:30:00") from None
+    return round(found.timestamp() * 10**9)
 
 
 def format_size(count: float) -> str:

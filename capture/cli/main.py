@@ -14,6 +14,7 @@ from capture.errors import BicapError
 # name -> (module, one line for --help); the module has a click command of the same name.
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
+    "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
 

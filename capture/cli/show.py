@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from capture.account import Account, Losses, total
+from capture.account import Account, total
 from capture.plan import CapturePlan, describe
 from capture.units import format_size
 
@@ -28,7 +28,13 @@ def plan_text(plan: CapturePlan) -> str:
     lines.append(f"filter    {facts['filter']}")
     if facts["also"]:
         lines.append(f"also      {'; '.join(facts['also'])}")
-    lines.append(f"snaplen   {facts['snaplen']} bytes")
+    headers = ", headers only" if facts["sampling"]["headers_only"] else ""
+    lines.append(f"snaplen   {facts['snaplen']} bytes{headers}")
+    if facts["sampling"]["sample"]:
+        control = "; SYN, FIN, RST and ICMP errors always" if facts["sampling"]["keep_control"] else ""
+        lines.append(f"sampling  {', '.join(facts['sampling']['sample'])}{control}")
+    if facts["on_pressure"]:
+        lines.append(f"pressure  {', then '.join(facts['on_pressure'])}")
     fields = ", ".join(f"{name} {kind}" for name, kind in facts["record"]["fields"].items())
     lines.append(f"record    {facts['record']['bytes']} bytes and the packet: {fields}")
     rings = facts["rings"]
@@ -72,13 +78,12 @@ class LiveCounters:
             self._stream.write(
                 f"seen {everything.seen} matched {both.matched} written {written} "
                 f"({everything.forward.written} forward, {everything.reverse.written} reverse) "
-                f"lost {session.losses().ring_full} rate {rate:.0f} packets/s\n"
+                f"sampled out {both.sampled_out} lost {both.lost} rate {rate:.0f} packets/s\n"
             )
             self._stream.flush()
             return
         names = [interface.name for interface in session.plan.interfaces]
-        losses = session.losses()
-        lost = "nothing lost" if losses == Losses() else f"lost: {losses}"
+        lost = f"{everything.both.lost:,} lost" if everything.both.lost else "nothing lost"
         self._live.update(_table(names, accounts, f"{rate:,.0f} packets/s; {lost}"), refresh=True)
 
 

@@ -40,8 +40,14 @@ def filter_program(
     expression: Expression | None = None,
     inner: bool = False,
     icmp_errors: bool = True,
+    asks_flow: bool = False,
+    asks_control: bool = False,
+    asks_headers: bool = False,
 ) -> FilterProgram:
-    """The program for rules and sessions, or for an expression; for neither it matches every packet."""
+    """The program for rules and sessions, or for an expression; for neither it matches every packet.
+
+    `asks_flow`, `asks_control` and `asks_headers`: what else must be found out about a packet that matches.
+    """
     everything = not (rules or sessions or expression)
     exact: tuple[Conversation, ...] = ()
     if sessions or sum(rule.exact for rule in rules) > EXACT_AS_CODE:
@@ -57,10 +63,11 @@ def filter_program(
     switches = {
         "MATCH_EVERYTHING": everything,
         "EXPRESSION": expression is not None,
+        "PARSED": by_rules or asks_flow or asks_control or asks_headers,
         "SESSIONS": SESSIONS_MAX if sessions else len(exact),
-        "TCP_FLAGS_ASKED": any(rule.tcp_flags for rule in rules),
-        "FRAGMENTS_ASKED": by_rules and asks_transport,
-        "ERRORS_ASKED": by_rules and icmp_errors,
+        "TCP_FLAGS_ASKED": asks_control or any(rule.tcp_flags for rule in rules),
+        "FRAGMENTS_ASKED": asks_flow or (by_rules and asks_transport),
+        "ERRORS_ASKED": not by_rules or icmp_errors,
         "INNER_ASKED": by_rules and inner,
     }
     return FilterProgram(

@@ -1,6 +1,7 @@
 """A YAML file of rules -> Rule values.
 
     direction: both
+    sample: ["flow:1/10", "reverse=first:5"]
     rules:
       - source: 10.0.0.0/8
         destination: ":80,443"
@@ -32,17 +33,25 @@ class _Rule(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=
     answer_icmp_type: str | int | None = None
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    rules: list[_Rule]
+class _File(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    rules: list[_Rule] = []
     direction: Direction | None = None
+    sample: list[str] = []
+    sample_seed: int | None = None
+    keep_control: bool | None = None
+    headers_only: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """What a file says; `direction` is None where it says nothing of it."""
+    """What a file says, None where it says nothing; `sample` are words for capture.sampling."""
 
-    rules: tuple[Rule, ...]
-    direction: Direction | None
+    rules: tuple[Rule, ...] = ()
+    direction: Direction | None = None
+    sample: tuple[str, ...] = ()
+    sample_seed: int | None = None
+    keep_control: bool | None = None
+    headers_only: bool | None = None
 
 
 def read_rules(path: str) -> RuleFile:
@@ -66,4 +75,11 @@ def parse_rules(path: str, text: bytes) -> RuleFile:
     for number, words in enumerate(found.rules, start=1):
         given = {name: str(value) for name, value in msgspec.structs.asdict(words).items() if value is not None}
         rules.append(RuleText(**given).rule(f"rule file {path} rule {number}: "))
-    return RuleFile(tuple(rules), found.direction)
+    return RuleFile(
+        rules=tuple(rules),
+        direction=found.direction,
+        sample=tuple(found.sample),
+        sample_seed=found.sample_seed,
+        keep_control=found.keep_control,
+        headers_only=found.headers_only,
+    )

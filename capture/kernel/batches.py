@@ -6,7 +6,7 @@ thread goes to that CPU and runs the program there. What waits where is read fro
 
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -31,17 +31,14 @@ def can_visit(cpus: Iterable[int]) -> bool:
 
 
 class Batches:
-    """The batches of all CPUs; `flush_program` is bpf/capture.c's flush_waiting."""
+    """The batches of all possible CPUs, of which `cpus` have a ring; `flush_program` is flush_waiting."""
 
-    def __init__(self, states_fd: int, flush_program: int, cpus: int) -> None:
+    def __init__(self, states_fd: int, flush_program: int, possible: int, cpus: Sequence[int]) -> None:
         self._program = flush_program
-        self._memory = mmap.mmap(states_fd, cpus * BATCH_STATE.itemsize, mmap.MAP_SHARED, mmap.PROT_READ)
+        self._memory = mmap.mmap(states_fd, possible * BATCH_STATE.itemsize)
         self.states = np.frombuffer(self._memory, BATCH_STATE)
-        self._longs = np.frombuffer(self._memory, np.int64).reshape(cpus, -1)
-
-    def lost(self) -> dict[str, int]:
-        """Records lost so far, by reason."""
-        return {name: int(self.states[f"lost_{name}"].sum()) for name in ("ring_full", "other")}
+        self._longs = np.frombuffer(self._memory, np.int64).reshape(possible, -1)
+        self.states["has_ring"][list(cpus)] = 1
 
     def settle(self, before_ns: int) -> int:
         """Flush batches with records older than `before_ns`; the time of the oldest that still waits, or NEVER."""
@@ -61,6 +58,6 @@ class Batches:
             os.sched_setaffinity(0, home)
 
     def close(self) -> None:
-        """Unmap; the counts are gone with it."""
+        """Unmap."""
         del self.states, self._longs
         self._memory.close()

@@ -20,6 +20,7 @@ from capture.kernel import syscall
 from capture.kernel.counters import possible_cpus
 from capture.kernel.features import missing_capabilities
 from capture.plan import CapturePlan
+from capture.sampling.program import SamplingProgram
 from capture.stream.layout import BPF_FOLDER, HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 
 ROW_PLACEHOLDER = 0x5107A51075107A51
@@ -96,11 +97,12 @@ def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
 class Module:
     """A compiled text: its maps (made), and its programs (not yet loaded)."""
 
-    def __init__(self, wanted: FilterProgram, defines: Mapping[str, int]) -> None:
+    def __init__(self, wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, int]) -> None:
         bcc = import_bcc()
         os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
-        text = join_sources("capture.c", {"filter.h": wanted.header})
-        flags = [f"-D{name}={value}" for name, value in (*wanted.switches, *defines.items())]
+        text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
+        switches = (*wanted.switches, *sampling.switches, *defines.items())
+        flags = [f"-D{name}={value}" for name, value in switches]
         flags.append("-Wno-macro-redefined")
         with _compiler_output() as log:
             if len(wanted.header) > _LARGE and not _compiles(bcc, text, flags):
@@ -158,11 +160,13 @@ def module_of(plan: CapturePlan) -> Module:
     """The programs of a plan, compiled. Raises CompileError, MissingBccError, PrivilegeError."""
     return Module(
         plan.filter,
+        plan.sampling,
         {
             "SNAPLEN": plan.spec.snaplen,
             "ROWS": plan.rows,
             "CPUS": possible_cpus(),
             "BATCHING": int(plan.batching),
+            "RING_BYTES": plan.ring_bytes,
         },
     )
 

@@ -20,10 +20,17 @@ NANOSECONDS = 9
 _BYTE_ORDER = "<" if sys.byteorder == "little" else ">"
 OPTION_LIMIT = 65_535
 """Bytes that an option can hold; longer text is cut."""
+PACKET_HEADER, PACKET_TRAILER = 28, 16
+"""Bytes of an Enhanced Packet Block before the packet and its padding, and behind: epb_flags, end, length."""
 
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
+
+
+def packet_block_bytes(captured: int) -> int:
+    """The length of the Enhanced Packet Block that holds so many bytes of a packet."""
+    return PACKET_HEADER + captured + -captured % 4 + PACKET_TRAILER
 
 
 def _option(code: int, value: bytes | str | None) -> bytes:
@@ -106,6 +113,7 @@ class InterfaceStatistics:
     accepted: int
     dropped: int
     delivered: int
+    comment: str = ""
 
     def encode(self) -> bytes:
         """The Interface Statistics Block; Wireshark shows drops only from isb_ifdrop."""
@@ -118,6 +126,7 @@ class InterfaceStatistics:
             struct.pack(_BYTE_ORDER + "I", self.interface)
             + _time(self.end_ns)
             + _options(
+                _option(1, self.comment),
                 _option(2, _time(self.start_ns)),
                 _option(3, _time(self.end_ns)),
                 count(4, self.received),

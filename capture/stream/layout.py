@@ -44,7 +44,9 @@ PACKET_RECORD = _structs["packet_record"]
 INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact accounts: packets, and bytes where the name says so."""
 BATCH_STATE = _structs["batch_state"]
-"""Records that wait on a CPU: used (bytes), oldest_ns; and what the ring refused, by reason."""
+"""Records that wait on a CPU: used (bytes), oldest_ns; bytes submitted so far; whether the CPU has a ring."""
+PRESSURE = _structs["pressure"]
+"""How hard rings are pressed: level, and since when (CLOCK_MONOTONIC)."""
 SESSION_KEY = _structs["session_key"]
 """The canonical tuple of an exact conversation."""
 

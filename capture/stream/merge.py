@@ -16,7 +16,7 @@ from numba import njit, types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from capture.stream.layout import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, VLAN, Words
+from capture.stream.layout import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN, Words
 
 Longs = npt.NDArray[np.int64]
 
@@ -36,7 +36,7 @@ _INTERFACE_FLAGS, _VLAN = _word("interface"), _word("vlan_tci")
 _RECORD = PACKET_RECORD.itemsize
 _PACKET = _RECORD // 4
 _SAMPLE = 9  # PERF_RECORD_SAMPLE; others (LOST, THROTTLE) are skipped, our own counters are exact
-_VLAN_FLAG, _TALLY_MASK = VLAN, FLAG_SETS - 1
+_VLAN_FLAG, _REVERSE_FLAG, _TALLY_MASK = VLAN, REVERSE, FLAG_SETS - 1
 
 # Offsets within a batch's state, in 64-bit words.
 _USED, _OLDEST = (int(BATCH_STATE.fields[name][1]) // 8 for name in ("used", "oldest_ns"))  # type: ignore[index]
@@ -46,9 +46,13 @@ _HEAD, _TAIL = 1024 // 8, 1032 // 8
 
 EPB_HEADER_WORDS, EPB_TRAILER_WORDS = 7, 4
 LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
+SMALLEST_BLOCK = 4 * (EPB_HEADER_WORDS + EPB_TRAILER_WORDS)
 
-# Slots of the `state` array that merge() keeps between calls.
-LAST_NS, LATE, LATE_MOST_NS, PACKETS_LEFT, STATE_SLOTS = 0, 1, 2, 3, 4
+# Slots of the `state` array that merge() keeps between calls: what was late; what limits leave (packets of both
+# directions, forward, reverse; bytes of all files, and of this one); what this file has; which limit was reached.
+LAST_NS, LATE, LATE_MOST_NS = 0, 1, 2
+LEFT, LEFT_FORWARD, LEFT_REVERSE, BYTES_LEFT, FILE_LEFT = 3, 4, 5, 6, 7
+FILE_PACKETS, FILE_FULL, REACHED, STATE_SLOTS = 8, 9, 10, 11
 
 
 def _loop(function: Any) -> Any:
@@ -168,7 +172,9 @@ def merge(
     `words` and `longs` are views of the same memory: per ring `stride` bytes, first `page` bytes of control
     page, then the data (a power of two). `cursors` is [rings, 2], zero at first, and kept between calls, as is
     `state` with its STATE_SLOTS values. `tallies`, [interface, flags, (packets, bytes, packets over the limit)],
-    is added to. Stops before a block that might not fit `out`: call again while it writes anything.
+    is added to. Stops before a block that might not fit `out`, and before one that does not fit the file
+    (FILE_FULL): call again while it writes anything. REACHED is the slot of the limit that ended the capture;
+    all packets from there on are over the limit.
     """
     rings = len(heads)
     mask = (stride - page) // 4 - 1
@@ -192,10 +198,27 @@ def merge(
         interface_flags = np.int64(words[base + ((at + _INTERFACE_FLAGS) & mask)])
         interface, flags = interface_flags & 0xFFFF, interface_flags >> 16
         captured = np.int64(words[base + ((at + _CAPTURED) & mask)])
+        length = captured + 4 if flags & _VLAN_FLAG else captured
+        total = (EPB_HEADER_WORDS + ((length + 3) >> 2) + EPB_TRAILER_WORDS) * 4
+        if state[REACHED] == 0:
+            if total > state[BYTES_LEFT]:
+                state[REACHED] = BYTES_LEFT
+            elif total > state[FILE_LEFT] and state[FILE_PACKETS] > 0:
+                state[FILE_FULL] = 1
+                break
         cursors[ring, 0] += _RECORD + ((captured + 7) & ~7)
         tally = flags & _TALLY_MASK
-        if state[PACKETS_LEFT] > 0:
-            state[PACKETS_LEFT] -= 1
+        if state[REACHED] == 0:
+            side = LEFT_REVERSE if flags & _REVERSE_FLAG else LEFT_FORWARD
+            state[LEFT] -= 1
+            state[side] -= 1
+            if state[LEFT] == 0:
+                state[REACHED] = LEFT
+            elif state[side] == 0:
+                state[REACHED] = side
+            state[BYTES_LEFT] -= total
+            state[FILE_LEFT] -= total
+            state[FILE_PACKETS] += 1
             if time < state[LAST_NS]:
                 state[LATE] += 1
                 state[LATE_MOST_NS] = max(state[LATE_MOST_NS], state[LAST_NS] - time)
@@ -203,14 +226,12 @@ def merge(
             state[LAST_NS] = time
 
             packet, source = written + EPB_HEADER_WORDS, at + _PACKET
-            length = captured
             if flags & _VLAN_FLAG:
                 tag = words[base + ((at + _VLAN) & mask)]
                 tci = tag & 0xFFFF
                 for i in range(3):
                     out[packet + i] = words[base + ((source + i) & mask)]
                 out[packet + 3] = (tag >> 16) | ((tci >> 8 | (tci & 0xFF) << 8) << 16)
-                length += 4
                 packet, source, captured = packet + 4, source + 3, captured - 12
             count = (captured + 3) >> 2
             begin = source & mask
@@ -224,7 +245,6 @@ def merge(
                 out[end - 1] &= uint32((1 << ((captured & 3) * 8)) - 1)
 
             wall = time + wall_offset_ns
-            total = (end - written + EPB_TRAILER_WORDS) * 4
             out[written] = 6
             out[written + 1] = total
             out[written + 2] = interface

@@ -13,14 +13,18 @@ import numpy as np
 
 from capture.filters.program import FilterProgram
 from capture.kernel import syscall
+from capture.kernel.batches import Batches
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
 from capture.kernel.sessions import SessionsMap
+from capture.sampling.program import SamplingProgram, sampling_program
+from capture.sampling.sampler import Sampling
 from capture.spec import SNAPLEN_MAX
 from capture.stream.layout import HOOKS, PACKET_RECORD, PERF_HEADERS
 
 RING_BYTES = 1 << 20
+EVERYTHING = sampling_program(Sampling())
 ENTRIES = ("from_pod", "to_pod")
 CONTROL_HEAD, CONTROL_TAIL = 1024 // 8, 1032 // 8
 
@@ -40,11 +44,17 @@ class Record:
 class Programs:
     """Both programs, loaded for one interface slot; not attached to anything."""
 
-    def __init__(self, wanted: FilterProgram, snaplen: int = SNAPLEN_MAX, slot: int = 0, **defines: int) -> None:
+    def __init__(
+        self,
+        wanted: FilterProgram,
+        snaplen: int = SNAPLEN_MAX,
+        slot: int = 0,
+        sampling: SamplingProgram = EVERYTHING,
+        **defines: int,
+    ) -> None:
         rows = (slot + 1) * HOOKS
-        self.module = Module(
-            wanted, {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "BATCHING": 1, **defines}
-        )
+        sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
+        self.module = Module(wanted, sampling, {**sizes, "BATCHING": 1, **defines})
         cpus = online_cpus()
         # A batch is flushed on the CPU where it waits.
         self._home = os.sched_getaffinity(0)
@@ -57,7 +67,8 @@ class Programs:
         self._counters = Counters(self.module.map_fd("accounts"), rows, possible_cpus())
         self._slot = slot
         self.descriptors = {entry: self.module.load(entry, slot) for entry in ENTRIES}
-        self.descriptors["flush_waiting"] = self.module.load("flush_waiting")
+        self.descriptors["flush_waiting"] = flush = self.module.load("flush_waiting")
+        self.batches = Batches(self.module.map_fd("batch_states"), flush, possible_cpus(), cpus)
 
     def __enter__(self) -> "Programs":
         return self
@@ -66,6 +77,7 @@ class Programs:
         os.sched_setaffinity(0, self._home)
         for descriptor in self.descriptors.values():
             os.close(descriptor)
+        self.batches.close()
         self._rings.close()
         self.module.close()
 

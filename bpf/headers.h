@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * A parsed packet -> how many of its bytes are headers, up to the transport layer: what may be kept without
+ * payload.
+ *
+ * The layer that matched is the last one kept: an ICMP error keeps the headers of the packet it is about as
+ * far as that has ports. Of what is not IP, only ARP has more than an Ethernet header.
+ */
+#if HEADERS_ASKED
+
+enum {
+    TCP_HEADER = 20,
+    SCTP_HEADER = 12,   /* the common header (RFC 9260, section 3) */
+    PORTS_AND_MORE = 8, /* of the transport layer, that an ICMP error has at least (RFC 792) */
+};
+
+static __always_inline u32 transport_bytes(struct __sk_buff *skb, const struct packet *packet) {
+    u8 length;
+    if (packet->later)
+        return 0; /* all of it is payload */
+    if (packet->quoted)
+        return PORTS_AND_MORE;
+    switch (packet->protocol) {
+    case PROTOCOL_TCP:
+        if (bpf_skb_load_bytes(skb, packet->transport + TCP_FLAGS - 1, &length, 1))
+            return TCP_HEADER;
+        return length >> 4 > 5 ? (length >> 4) * 4 : TCP_HEADER;
+    case PROTOCOL_UDP:
+        return UDP_HEADER;
+    case PROTOCOL_SCTP:
+        return SCTP_HEADER;
+    case PROTOCOL_ICMP:
+    case PROTOCOL_ICMPV6:
+        return ICMP_HEADER;
+    default:
+        return 0;
+    }
+}
+
+/* The part of `whole` bytes that is kept at a level of pressure. */
+static __always_inline u32 without_payload(struct __sk_buff *skb, const struct packet *packet, u32 level,
+                                           u32 whole) {
+    if (!HEADERS_ONLY && level < PRESSURE_CUTS_FROM)
+        return whole;
+    u32 headers = packet->transport + (packet->has_flow ? transport_bytes(skb, packet) : 0);
+    return headers < whole ? headers : whole;
+}
+
+#else
+
+static __always_inline u32 without_payload(struct __sk_buff *skb, const struct packet *packet, u32 level,
+                                           u32 whole) {
+    return whole;
+}
+
+#endif

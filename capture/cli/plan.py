@@ -1,0 +1,124 @@
+"""`bicap plan`: the options of a capture -> what would run, what it would write and what it would cost."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capture.cli.groups import ORDER, GroupedCommand
+from capture.cli.options import LOOK_DEFAULT, capture_options
+from capture.cli.request import build_spec
+from capture.errors import SpecError
+from capture.units import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from capture.estimate.cost import Asked
+    from capture.estimate.outlook import Outlook
+    from capture.estimate.room import Disk, Limits
+    from capture.plan import CapturePlan
+    from capture.spec import CaptureSpec
+
+
+@click.command(cls=GroupedCommand, short_help="Estimate what a capture would write and cost.")
+@capture_options
+@click.pass_context
+def plan(
+    context: click.Context,
+    /,
+    output: str | None,
+    as_json: bool,
+    look: str | None,
+    assume: str | None,
+    **asked: Any,
+) -> None:
+    """Estimate what a capture would write and cost, and whether the disk holds it.
+
+    Takes the options of `bicap capture`, and loads nothing. What passes is read from the counters of the interfaces,
+    or said with --assume; what a packet costs was measured on the machine of the benchmark.
+    """
+    from capture.session import plan_capture
+
+    planned = plan_capture(build_spec(context.meta[ORDER], **asked))
+    click.echo(plan_report(planned, look_ahead(planned, output, look, assume), as_json))
+
+
+def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, assume: str | None) -> "Outlook":
+    """What is to be expected of a plan, from the words of -w, --look and --assume. Raises BicapError."""
+    from capture.estimate.load import parse_assumed
+    from capture.estimate.outlook import Outlook
+    from capture.kernel.look import counted, disk_of
+
+    if look is not None and assume is not None:
+        raise SpecError("--look and --assume both say what passes; give one of them")
+    watched_ns = parse_duration(look or LOOK_DEFAULT, "--look")
+    if watched_ns == 0:
+        raise SpecError("--look is not longer than 0")
+    spec, disk = planned.spec, None if output is None else disk_of(output)
+    return Outlook(
+        loads=[parse_assumed(assume)]
+        if assume is not None
+        else counted(planned.interfaces, spec.netns, watched_ns / 1e9),
+        source=f"--assume {assume}"
+        if assume is not None
+        else f"counters of the interfaces, {format_duration(watched_ns)}",
+        asked=_asked(spec),
+        limits=_limits(spec, disk),
+        direction=spec.direction,
+        disk=disk,
+    )
+
+
+def _asked(spec: "CaptureSpec") -> "Asked":
+    from capture.estimate.cost import Asked, Cap
+    from capture.filters.rule import Direction
+    from capture.sampling.sampler import Kind
+
+    sampling, ways = spec.sampling, (Direction.FORWARD, Direction.REVERSE)
+    caps = {Kind.PACKET_RATE: "packets", Kind.BIT_RATE: "bits"}
+    return Asked(
+        snaplen=spec.snaplen,
+        headers_only=sampling.headers_only,
+        shares={way: float(sampling.flow_share * sampling.packet_share(way)) for way in ways},
+        caps=[
+            Cap(direction=s.direction, **{caps[s.kind]: float(s.amount)}) for s in sampling.samplers if s.kind in caps
+        ],
+        filtered=bool(spec.rules or spec.sessions or spec.expression),
+        first=any(sampling.first(way) for way in ways),
+        keeps_control=bool(sampling.samplers) and sampling.keep_control,
+        compressed=spec.storage.compress is not None,
+    )
+
+
+def _limits(spec: "CaptureSpec", disk: "Disk | None") -> "Limits":
+    from capture.estimate.room import Limits
+    from capture.filters.rule import Direction
+
+    counts = {
+        Direction.BOTH: spec.count,
+        Direction.FORWARD: spec.count_forward,
+        Direction.REVERSE: spec.count_reverse,
+    }
+    times = [spec.duration_ns]
+    if spec.stop_at_ns is not None:
+        times.append(max(spec.stop_at_ns - max(time.time_ns(), spec.start_at_ns or 0), 0))
+    storage = spec.storage
+    return Limits(
+        counts={way: count for way, count in counts.items() if count},
+        max_bytes=spec.max_bytes,
+        duration_ns=min((limit for limit in times if limit is not None), default=None),
+        file_bytes=storage.file_bytes,
+        file_ns=storage.file_ns,
+        files_kept=storage.files_kept,
+        min_free=storage.min_free.of(disk.size) if storage.min_free and disk else 0,
+    )
+
+
+def plan_report(planned: "CapturePlan", outlook: "Outlook", as_json: bool) -> str:
+    """What would run and what is to be expected of it, for a person or as JSON."""
+    from capture.cli.show import plan_text
+    from capture.plan import describe
+
+    if as_json:
+        return json.dumps(describe(planned) | {"estimate": outlook.as_json()}, indent=2)
+    return "\n".join([plan_text(planned), *outlook.lines()])

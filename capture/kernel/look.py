@@ -1,0 +1,69 @@
+"""The counters of interfaces, read twice -> what passes them; a path to write to -> the room on its disk.
+
+The counters are the interface's own, of all packets: a network card counts what is on the wire, while programs at tc
+see several TCP segments as one packet. So there they count rather too many.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Sequence
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from capture.errors import SinkError, TargetError
+from capture.estimate.load import InterfaceLoad, Load
+from capture.estimate.room import Disk
+from capture.kernel.netns import Namespace
+from capture.plan import PlannedInterface
+
+
+def counted(interfaces: Sequence[PlannedInterface], netns: str | None, seconds: float) -> list[InterfaceLoad]:
+    """Watch the counters of interfaces for so long. Raises TargetError if an interface goes meanwhile."""
+    namespace = Namespace(netns)
+    try:
+        started, before = time.monotonic(), namespace.run(lambda: _counters(interfaces))
+        time.sleep(seconds)
+        ended, after = time.monotonic(), namespace.run(lambda: _counters(interfaces))
+    finally:
+        namespace.close()
+    loads = []
+    for planned, old, new in zip(interfaces, before, after, strict=True):
+        received, sent = (
+            Load(
+                *((new[f"{way}_{what}"] - old[f"{way}_{what}"]) / (ended - started) for what in ("packets", "bytes"))
+            )
+            for way in ("rx", "tx")
+        )
+        sides = (received, sent) if planned.from_pod_is_ingress else (sent, received)
+        loads.append(InterfaceLoad(planned.name, *sides))
+    return loads
+
+
+def _counters(interfaces: Sequence[PlannedInterface]) -> list[dict[str, int]]:
+    counters = []
+    with IPRoute() as netlink:
+        for planned in interfaces:
+            try:
+                link = next(iter(netlink.get_links(planned.interface.index)))
+            except NetlinkError:
+                raise TargetError(f"interface {planned.name} was deleted while its counters were read") from None
+            counters.append(link.get_attr("IFLA_STATS64"))
+    return counters
+
+
+def disk_of(output: str) -> Disk | None:
+    """The disk that a file would lie on, whether or not its folder exists yet; None for a pipe or a device."""
+    if output == "-":
+        return None
+    try:
+        if os.path.lexists(output) and not stat.S_ISREG(os.lstat(output).st_mode):
+            return None
+        folder = os.path.dirname(os.path.abspath(output))
+        while not os.path.exists(folder):
+            folder = os.path.dirname(folder)
+        room = os.statvfs(folder)
+    except OSError as error:
+        raise SinkError(f"the room for {output} cannot be read: {error.strerror}") from None
+    return Disk(folder, size=room.f_blocks * room.f_frsize, free=room.f_bavail * room.f_frsize)

@@ -1,0 +1,57 @@
+"""How far the reader got -> the programs, which leave out more while rings fill; and what they did, to be told.
+
+Programs raise the level at once, also while this process waits for a disk. It is lowered here, step by step,
+when rings have been nearly empty for a while.
+"""
+
+import mmap
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from capture.kernel.batches import Batches
+from capture.kernel.program import Module
+from capture.sampling.pressure import LevelChange
+from capture.stream.layout import PRESSURE
+
+CALM_NS = 1_000_000_000
+"""How long rings must be less than an eighth full before the level goes down by one."""
+CHANGES_KEPT = 1000
+
+
+class PressureGauge:
+    """The maps that reader and programs share, and the changes of the level that were seen."""
+
+    def __init__(self, module: Module, batches: Batches, cpus: Sequence[int], possible: int, ring_bytes: int) -> None:
+        self._batches, self._cpus, self._calm_bytes = batches, np.array(cpus), ring_bytes // 8
+        self._maps = [mmap.mmap(module.map_fd(name), size) for name, size in (
+            ("pressure", PRESSURE.itemsize), ("read_until", possible * 8),
+        )]  # fmt: skip
+        self._state = np.frombuffer(self._maps[0], PRESSURE)
+        self._read_until = np.frombuffer(self._maps[1], np.uint64)
+        self._pressed_ns = 0
+        self.changes: list[LevelChange] = []
+
+    def tell(self, waiting: npt.NDArray[np.int64], now_ns: int) -> None:
+        """Tell the programs how many bytes wait in each ring, and see what they did."""
+        self._read_until[self._cpus] = self._batches.states["submitted"][self._cpus] - waiting.astype(np.uint64)
+        level = int(self._state["level"][0])
+        self._note(int(self._state["changed_ns"][0]), level)
+        if int(waiting.max()) > self._calm_bytes:
+            self._pressed_ns = now_ns
+        elif level and now_ns - max(self._pressed_ns, self.changes[-1].at_ns) > CALM_NS:
+            self._state["changed_ns"][0] = now_ns
+            self._state["level"][0] = level - 1
+            self._note(now_ns, level - 1)
+
+    def _note(self, at_ns: int, level: int) -> None:
+        before = self.changes[-1].level if self.changes else 0
+        if level != before and len(self.changes) < CHANGES_KEPT:
+            self.changes.append(LevelChange(at_ns, level))
+
+    def close(self) -> None:
+        """Unmap."""
+        del self._state, self._read_until
+        for memory in self._maps:
+            memory.close()

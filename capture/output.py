@@ -1,0 +1,129 @@
+"""Blocks of packets -> files that are each complete in themselves, with the statistics of their own span.
+
+A file's statistics are what the programs counted between its beginning and its end: those of all files add up to
+the account of the capture. What did not arrive, for whatever reason, is told to the ledger.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from capture import section
+from capture.account import Account
+from capture.errors import SinkError, SpecError
+from capture.ledger import Ledger, Tallies
+from capture.limits import Limits
+from capture.plan import CapturePlan
+from capture.sink.protocol import ReaderGoneError, Sink
+
+STALLED_SECONDS = 3.0
+"""A reader that takes nothing for so long at the end gets no more."""
+
+
+class Output:
+    """The sink of a capture. After the first error nothing more is written but, if possible, the end of the file."""
+
+    def __init__(
+        self, plan: CapturePlan, sink: Sink, ledger: Ledger, limits: Limits, counted: Callable[[], list[Account]]
+    ) -> None:
+        self._plan, self._sink, self._ledger, self._limits, self._counted = plan, sink, ledger, limits, counted
+        self._writes = 0
+        self._before: deque[tuple[int, Tallies]] = deque()
+        self.failure: SinkError | None = None
+        self.complete = False
+
+    def begin(self, clock_state: str, offset_ns: int, now_ns: int) -> None:
+        """Write the opening blocks. Raises SinkError, SpecError if the limits leave no room for a packet."""
+        opening = section.opening(self._plan, clock_state, offset_ns)
+        if not self._limits.file_begins(self._overhead(opening), now_ns):
+            raise SpecError(f"max-bytes leaves no room: a file without packets has {self._overhead(opening)} bytes")
+        self._sink.write(opening)
+        self._writes += 1
+        self._base, self._began_ns = [Account() for _ in self._plan.interfaces], now_ns + offset_ns
+
+    def _overhead(self, opening: bytes) -> int:
+        return len(opening) + section.closing_bytes(len(self._plan.interfaces))
+
+    def room(self, seconds: float) -> bool:
+        """Whether `write` would not wait."""
+        if self.failure is None:
+            try:
+                return self._sink.room(seconds)
+            except SinkError as error:
+                self._fail(error)
+        return True
+
+    def write(self, blocks: memoryview, before: Tallies) -> str | None:
+        """Write packets; `before` is the tallies without them. A reason to end, if there is one."""
+        if self.failure is None:
+            while self._before and self._before[0][0] <= self._sink.durable:
+                self._before.popleft()
+            self._writes += 1
+            self._before.append((self._writes, before))
+            try:
+                self._sink.write(blocks)
+            except SinkError as error:
+                self._fail(error)
+        return self.check()
+
+    def check(self) -> str | None:
+        """A reason to end the capture, if there is one."""
+        if self.failure is None:
+            try:
+                return self._sink.check()
+            except SinkError as error:
+                self._fail(error)
+        return str(self.failure)
+
+    def _fail(self, error: SinkError) -> None:
+        self.failure = error
+        durable = self._sink.durable
+        lost = next((before for number, before in self._before if number > durable), self._ledger.moved.copy())
+        self._ledger.only_arrived(lost)
+
+    def next_file(self, clock_state: str, offset_ns: int, now_ns: int, more: str) -> str | None:
+        """Complete this file and begin the next; a reason to end if that is not possible."""
+        opening = section.opening(self._plan, clock_state, offset_ns)
+        if not self._limits.file_begins(self._overhead(opening), now_ns):
+            return "size reached"
+        accounts, wall_ns = self._counted(), now_ns + offset_ns
+        try:
+            self._sink.next_file(wall_ns, self._closing(accounts, wall_ns, more), opening)
+        except SinkError as error:
+            self._fail(error)
+            return str(error)
+        self._base, self._began_ns = accounts, wall_ns
+        return None
+
+    def _closing(self, accounts: Sequence[Account], wall_ns: int, more: str) -> bytes:
+        spans = [now - base for now, base in zip(accounts, self._base, strict=True)]
+        return section.closing(spans, self._began_ns, wall_ns, more)
+
+    def settle(self) -> None:
+        """Wait until all is written, as long as the output takes some of it."""
+        seen = -1
+        try:
+            while self.failure is None and not self._sink.settle(STALLED_SECONDS):
+                if self._sink.durable == seen:
+                    raise SinkError(f"{self._reader} takes nothing any more; what it did not take is not written")
+                seen = self._sink.durable
+        except SinkError as error:
+            self._fail(error)
+
+    @property
+    def _reader(self) -> str:
+        return "the reader of standard output" if self._sink.name == "-" else self._sink.name
+
+    def end(self, wall_ns: int, more: str) -> None:
+        """Write the statistics, also after an error of the disk: the file is complete with what it has."""
+        self.settle()
+        if isinstance(self.failure, ReaderGoneError) or not self._sink.room():
+            return
+        self._sink.finish()
+        try:
+            self._sink.write(self._closing(self._counted(), wall_ns, more))
+            if not self._sink.settle(STALLED_SECONDS):
+                return
+        except SinkError as error:
+            self.failure = self.failure or error
+            return
+        self.complete = True

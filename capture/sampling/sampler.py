@@ -1,0 +1,118 @@
+"""What is kept of the packets that match: frozen, validated values.
+
+    flow:1/10      conversations, by a hash of their canonical tuple: both directions or neither
+    packet:1/100   packets, at random
+    first:20       the first packets of each conversation and direction
+    rate:1000pps   packets, or bits, per second
+
+Each may be for one direction only. All must agree to keep a packet. Equality means the same request.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+
+from capture.errors import SpecError
+from capture.filters.rule import Direction
+
+SEED_MAX = (1 << 64) - 1
+FIRST_MAX = (1 << 16) - 1
+"""A count of the kernel's has 16 bits."""
+RATE_MAX = 10**12
+
+
+class Kind(Enum):
+    """What a sampler goes by."""
+
+    FLOW = "flow"
+    PACKET = "packet"
+    FIRST = "first"
+    PACKET_RATE = "pps"
+    BIT_RATE = "bit"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """One sampler: a share of 1 (flow, packet), a number of packets (first), or a number per second (rates)."""
+
+    kind: Kind
+    amount: Fraction
+    direction: Direction = Direction.BOTH
+
+    def __post_init__(self) -> None:
+        if self.kind in (Kind.FLOW, Kind.PACKET):
+            if not 0 < self.amount <= 1:
+                raise SpecError(f"sample {self}: a share is above 0 and at most 1")
+        elif self.amount.denominator != 1 or self.amount < 1:
+            raise SpecError(f"sample {self}: the number is not whole, or below 1")
+        if self.kind is Kind.FIRST and self.amount > FIRST_MAX:
+            raise SpecError(f"sample {self}: at most {FIRST_MAX} packets are counted")
+        if self.amount > RATE_MAX:
+            raise SpecError(f"sample {self}: the rate is above {RATE_MAX}")
+        if self.kind is Kind.FLOW and self.direction is not Direction.BOTH:
+            raise SpecError(f"sample {self}: flow keeps both directions of a conversation or neither; leave it out")
+
+    def applies(self, direction: Direction) -> bool:
+        return self.direction in (Direction.BOTH, direction)
+
+    def __str__(self) -> str:
+        prefix = "" if self.direction is Direction.BOTH else f"{self.direction.value}="
+        if self.kind in (Kind.PACKET_RATE, Kind.BIT_RATE):
+            return f"{prefix}rate:{self.amount}{self.kind.value}"
+        return f"{prefix}{self.kind.value}:{self.amount}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """All samplers of a capture. Two captures with one `seed` choose the same conversations, on any node.
+
+    `keep_control` keeps SYN, FIN, RST and ICMP errors whatever the samplers say.
+    """
+
+    samplers: tuple[Sampler, ...] = ()
+    seed: int = 0
+    keep_control: bool = True
+    headers_only: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= SEED_MAX:
+            raise SpecError(f"sample seed {self.seed} is not from 0 to {SEED_MAX}")
+
+    def of(self, kind: Kind, direction: Direction) -> list[Fraction]:
+        """The amounts of the samplers of a kind that apply to one direction."""
+        return [s.amount for s in self.samplers if s.kind is kind and s.applies(direction)]
+
+    @property
+    def flow_share(self) -> Fraction:
+        """The share of conversations that are kept: what is in the smallest share is in all of them."""
+        return min(self.of(Kind.FLOW, Direction.FORWARD), default=Fraction(1))
+
+    def packet_share(self, direction: Direction) -> Fraction:
+        """The share of packets kept at random: each sampler throws its own dice."""
+        share = Fraction(1)
+        for amount in self.of(Kind.PACKET, direction):
+            share *= amount
+        return share
+
+    def first(self, direction: Direction) -> int | None:
+        """So many packets of each conversation are kept; None is all."""
+        return min((int(amount) for amount in self.of(Kind.FIRST, direction)), default=None)
+
+    def rate(self, kind: Kind, direction: Direction) -> int | None:
+        """The lowest rate (per second) that applies to a direction; None is no limit."""
+        return min((int(amount) for amount in self.of(kind, direction)), default=None)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "sample": [str(sampler) for sampler in self.samplers],
+            "sample_seed": self.seed,
+            "keep_control": self.keep_control,
+            "headers_only": self.headers_only,
+        }
+
+
+def per_direction(value: Callable[[Direction], int]) -> str:
+    """A C expression for a number that depends on `direction`."""
+    forward, reverse = value(Direction.FORWARD), value(Direction.REVERSE)
+    return f"{forward}ULL" if forward == reverse else f"((direction) == REVERSE ? {reverse}ULL : {forward}ULL)"

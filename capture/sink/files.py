@@ -1,0 +1,136 @@
+"""Blocks -> a file, or a set of files that follow one another; the JSON summary beside them appears last.
+
+Batches are written whole or not at all, and the caller counts what was not.
+"""
+
+import contextlib
+import os
+import time
+
+from capture.errors import SinkError
+from capture.sink.cache import CacheDropper
+from capture.sink.fileset import Ring, numbered
+from capture.sink.output import OutputFile
+from capture.sink.place import cannot, make_directory, owner_of, summary_path
+from capture.sink.protocol import FileRecord
+from capture.storage import Storage
+from capture.units import format_size
+
+BALLAST = 64 << 10
+"""Space held back until the end, so that a full disk still takes the statistics and the summary."""
+
+
+class FileSink:
+    """Files of our own, mode 0600; a directory that is missing is made, mode 0700."""
+
+    def __init__(self, path: str, storage: Storage = Storage()) -> None:  # noqa: B008 - frozen
+        self.name, self.bytes_written, self.durable = path, 0, 0
+        self._storage, self._owner = storage, owner_of(storage.user)
+        self._ring, self._number, self._began_ns = Ring(storage.files_kept), 1, time.time_ns()
+        self._ballast = -1
+        first = numbered(path, 1, self._began_ns) if storage.rotates else path
+        try:
+            self._made = make_directory(first, self._owner)
+        except OSError as error:
+            raise cannot("write", path, error) from None
+        try:
+            self._file = OutputFile(first, self._owner)
+        except SinkError:
+            self._leave_directory()
+            raise
+        self._cache = CacheDropper()
+        self._hold_ballast()
+        shortage = self._shortage()
+        if shortage:
+            self.close()
+            raise SinkError(f"cannot write {path}: {shortage}")
+
+    def _hold_ballast(self) -> None:
+        with contextlib.suppress(OSError):
+            directory = os.path.dirname(self._file.path) or "."
+            self._ballast = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            if self._owner is not None:  # so that it counts for the same quota
+                os.fchown(self._ballast, self._owner.uid, self._owner.gid)
+            os.posix_fallocate(self._ballast, 0, BALLAST)
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        return (*self._ring.files, self._record())
+
+    @property
+    def files_removed(self) -> int:
+        return self._ring.removed
+
+    def _record(self) -> FileRecord:
+        return FileRecord(self._file.path, self._file.size, self._began_ns)
+
+    def write(self, data: memoryview | bytes) -> None:
+        if self.bytes_written == 0:
+            self._forget_earlier()
+        self._file.append(data)
+        self._cache.wrote(self._file.descriptor, self._file.size)
+        self.bytes_written += len(data)
+        self.durable += 1
+
+    def _forget_earlier(self) -> None:
+        # Before an earlier file: the summary must never say of a file that it is complete when it means another.
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(summary_path(self.name))
+        except OSError as error:
+            raise cannot("replace", summary_path(self.name), error) from None
+
+    def room(self, seconds: float = 0) -> bool:
+        return True
+
+    def settle(self, seconds: float) -> bool:
+        return True
+
+    def check(self) -> str | None:
+        self._file.check()
+        if self._cache.failure is not None:
+            raise cannot("write", self._file.path, self._cache.failure)
+        return self._shortage()
+
+    def _shortage(self) -> str | None:
+        if self._storage.min_free is None:
+            return None
+        found = os.fstatvfs(self._file.descriptor)
+        free = found.f_bavail * found.f_frsize
+        if free >= self._storage.min_free.of(found.f_blocks * found.f_frsize):
+            return None
+        return f"{format_size(free)} are free on its disk, and {self._storage.min_free} must stay free (--min-free)"
+
+    def next_file(self, wall_ns: int, last: bytes, first: bytes) -> None:
+        following = OutputFile(numbered(self.name, self._number + 1, wall_ns), self._owner)
+        try:
+            following.append(first)
+            self._file.append(last)
+        except SinkError:
+            following.discard()
+            raise
+        record, identity = self._record(), self._file.identity
+        self._cache.file_ends()
+        self._file.close()
+        self._file, self._began_ns = following, wall_ns
+        self._number += 1
+        self._ring.completed(record, identity)
+        self.bytes_written += len(last) + len(first)
+
+    def finish(self) -> None:
+        if self._ballast >= 0:
+            os.close(self._ballast)
+            self._ballast = -1
+
+    def close(self) -> None:
+        self.finish()
+        self._cache.close()
+        self._ring.close()
+        self._file.close()
+        if self.bytes_written == 0:
+            self._leave_directory()
+
+    def _leave_directory(self) -> None:
+        if self._made is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._made)

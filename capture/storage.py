@@ -1,0 +1,97 @@
+"""Words about the output (-C 100, -G 1h, --min-free 5%) -> frozen, valid values; no look at the machine."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from capture.errors import SpecError
+from capture.units import format_size, parse_duration, parse_size
+
+MEGABYTE = 1_000_000
+"""What a bare number of -C counts in, as for tcpdump."""
+COMPRESSIONS = ("zstd",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinFree:
+    """How much of a file system must stay free: a share of it, or bytes; exactly one of them."""
+
+    percent: float | None = None
+    bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.percent is None) == (self.bytes is None):
+            raise SpecError("min-free is a share of the disk or a size; give one of them")
+        if self.percent is not None and not 0 < self.percent < 100:
+            raise SpecError(f"min-free {self} is not between 0% and 100%")
+        if self.bytes is not None and self.bytes < 1:
+            raise SpecError("min-free is not at least one byte")
+
+    def of(self, total: int) -> int:
+        """Bytes that must stay free on a file system of so many."""
+        return self.bytes if self.bytes is not None else round(total * (self.percent or 0) / 100)
+
+    def __str__(self) -> str:
+        return format_size(self.bytes) if self.bytes is not None else f"{self.percent:g}%"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """How the output is kept. Sizes are bytes of pcapng before compression, times nanoseconds; None is no limit.
+
+    A file is followed by another when it has `file_bytes` or is `file_ns` old, whichever comes first; of these
+    `files_kept` are left. Files and directories made belong to `user`.
+    """
+
+    file_bytes: int | None = None
+    file_ns: int | None = None
+    files_kept: int | None = None
+    compress: str | None = None
+    user: str | None = None
+    min_free: MinFree | None = None
+
+    def __post_init__(self) -> None:
+        if self.file_bytes is not None and self.file_bytes < 1:
+            raise SpecError("the size of a file (-C) is not at least one byte")
+        if self.file_ns is not None and self.file_ns < 1:
+            raise SpecError("the time of a file (-G) is not longer than 0")
+        if self.files_kept is not None and self.files_kept < 1:
+            raise SpecError(f"the number of files kept (-W) is {self.files_kept}, not at least 1")
+        if self.files_kept is not None and not self.rotates:
+            raise SpecError("a number of files kept (-W) needs a size (-C) or a time (-G) at which the next begins")
+        if self.compress is not None and self.compress not in COMPRESSIONS:
+            raise SpecError(f"compression {self.compress!r} is not known; there is {', '.join(COMPRESSIONS)}")
+        if self.user is not None and not self.user:
+            raise SpecError("the user has no name; name one with --user")
+
+    @property
+    def rotates(self) -> bool:
+        """Whether one file follows another."""
+        return self.file_bytes is not None or self.file_ns is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for the file and the summary."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"min_free": str(self.min_free) if self.min_free else None}
+
+
+def parse_file_size(text: str, field: str = "-C") -> int:
+    """Turn "100" (millions of bytes, as for tcpdump) or "64MiB" into bytes. Raises SpecError."""
+    if re.fullmatch(r"\s*[0-9]{1,15}(\.[0-9]{1,15})?\s*", text):
+        return round(float(text) * MEGABYTE)
+    return parse_size(text, field)
+
+
+def parse_file_time(text: str, field: str = "-G") -> int:
+    """Turn "60" (seconds, as for tcpdump) or "1h30m" into nanoseconds. Raises SpecError."""
+    return parse_duration(text, field)
+
+
+def parse_min_free(text: str, field: str = "--min-free") -> MinFree:
+    """Turn "5%" or "2GiB" into a MinFree. Raises SpecError."""
+    share = re.fullmatch(r"\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*", text)
+    if share:
+        return MinFree(percent=float(share[1]))
+    if "%" in text:
+        raise SpecError(f"{field} {text!r} is not understood; write it like 5% or 2GiB")
+    return MinFree(bytes=parse_size(text, field))

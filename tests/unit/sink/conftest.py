@@ -1,0 +1,5 @@
+"""What the tests of sinks share."""
+
+from tests.unit.sink.failing import failing
+
+__all__ = ["failing"]

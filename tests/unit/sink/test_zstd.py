@@ -1,0 +1,248 @@
+"""Compressed or not, the same blocks: in one frame a file, whole up to the last write that the disk took."""
+
+import errno
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capture.errors import SinkError
+from capture.sink import zstd
+from capture.sink.files import FileSink
+from capture.sink.protocol import ReaderGoneError
+from capture.sink.stream import StreamSink
+from capture.sink.zstd import ZstdSink
+from capture.storage import Storage
+from tests.unit.sink.failing import Install
+
+LATER = 1_800_000_000 * 10**9
+
+
+def decompressed(data: bytes, complete: bool = True) -> bytes:
+    """What the only frame holds; strict about its end."""
+    reader = zstandard.ZstdDecompressor().decompressobj()
+    plain = reader.decompress(data)
+    assert reader.eof == complete
+    assert not reader.unused_data
+    return plain
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> ZstdSink:
+    """For the test to close."""
+    return ZstdSink(FileSink(str(tmp_path / "f.pcapng.zst")))
+
+
+def content(sink: ZstdSink, complete: bool = True) -> bytes:
+    return decompressed(Path(sink.name).read_bytes(), complete)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=2000), min_size=1, max_size=20))
+@settings(max_examples=30)
+def test_what_comes_out_is_what_went_in(batches: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        sink = ZstdSink(FileSink(f"{folder}/f"))
+        for batch in batches:
+            sink.write(batch)
+        assert sink.settle(5)
+        assert sink.durable == len(batches)
+        sink.close()
+        assert content(sink) == b"".join(batches)
+
+
+def test_it_is_smaller(sink: ZstdSink) -> None:
+    sink.write(bytes(1 << 20))
+    assert sink.settle(5)
+    assert sink.bytes_written == 1 << 20
+    assert sink.files[0].bytes < 1 << 10
+    sink.close()
+
+
+def test_the_memory_written_from_may_be_used_again(sink: ZstdSink) -> None:
+    memory = bytearray(b"one")
+    sink.write(memoryview(memory))
+    memory[:] = b"two"
+    sink.write(memoryview(memory))
+    sink.close()
+    assert content(sink) == b"onetwo"
+
+
+def test_killed_it_can_be_read_to_the_last_write(sink: ZstdSink) -> None:
+    sink.write(b"one")
+    sink.write(b"two")
+    assert sink.settle(5)
+    assert content(sink, complete=False) == b"onetwo"
+    sink.close()
+
+
+def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
+    ZstdSink(FileSink(str(tmp_path / "new" / "f"))).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+LARGE = os.urandom(300_000)
+
+
+LOST = os.urandom(5000)
+
+
+@pytest.mark.parametrize(
+    "closing", [b"statistics", LARGE, LOST], ids=["small", "of several blocks", "equal to what was lost"]
+)
+def test_a_full_disk_leaves_the_writes_before_and_takes_the_last(
+    sink: ZstdSink, failing: Install, closing: bytes
+) -> None:
+    sink.write(b"one")
+    sink.write(b"two")
+    assert sink.settle(5)
+    failing(1, 2, at_most=1000)
+    sink.write(LOST)
+    with pytest.raises(SinkError, match="the disk is full"):
+        sink.settle(5)
+    assert sink.durable == 2
+    with pytest.raises(SinkError, match="the disk is full"):
+        sink.write(b"lost")
+    failing()
+    sink.finish()
+    sink.write(closing)
+    assert sink.settle(5)
+    sink.close()
+    assert content(sink) == b"onetwo" + closing
+
+
+def test_a_disk_full_from_the_start_leaves_nothing(tmp_path: Path, failing: Install) -> None:
+    failing(1)
+    sink = ZstdSink(FileSink(str(tmp_path / "f")))
+    sink.write(b"header")
+    with pytest.raises(SinkError, match="the disk is full"):
+        sink.settle(5)
+    sink.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_file_of_a_set_is_one_frame(tmp_path: Path) -> None:
+    sink = ZstdSink(FileSink(str(tmp_path / "f.pcapng.zst"), Storage(file_bytes=1)))
+    sink.write(b"a")
+    sink.next_file(LATER, b"b", b"c")
+    sink.write(b"d")
+    sink.close()
+    assert [decompressed(Path(record.path).read_bytes()) for record in sink.files] == [b"ab", b"cd"]
+    assert sink.durable == 2
+
+
+@pytest.mark.parametrize("failing_call", [1, 2])
+def test_the_next_file_begins_or_this_one_goes_on(tmp_path: Path, failing: Install, failing_call: int) -> None:
+    sink = ZstdSink(FileSink(str(tmp_path / "f"), Storage(file_bytes=1)))
+    sink.write(b"a")
+    assert sink.settle(5)
+    failing(failing_call)
+    sink.next_file(LATER, b"b", b"c")
+    with pytest.raises(SinkError, match="the disk is full"):
+        sink.settle(5)
+    sink.finish()
+    sink.write(b"statistics")
+    sink.close()
+    assert [decompressed(Path(record.path).read_bytes()) for record in sink.files] == [b"astatistics"]
+
+
+def test_a_compressor_that_is_behind_makes_no_one_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    real = os.pwrite
+
+    def slow(descriptor: int, data: memoryview, offset: int) -> int:
+        go_on.wait()
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", slow)
+    monkeypatch.setattr(zstd, "QUEUE_BYTES", 1000)
+    sink = ZstdSink(FileSink(str(tmp_path / "f")))
+    begun = time.monotonic()
+    while sink.room():
+        sink.write(bytes(100))
+    assert time.monotonic() - begun < 1
+    assert sink.bytes_written == 1000
+    assert not sink.room(0.01)
+    assert not sink.settle(0.01)
+    go_on.set()
+    assert sink.room(5)
+    sink.close()
+    assert content(sink) == bytes(1000)
+
+
+def test_a_reason_to_end_and_a_removed_file_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zstd, "_CHECK_SECONDS", 0.01)
+    inner = FileSink(str(tmp_path / "f"))
+    sink = ZstdSink(inner)
+    sink.write(b"header")
+    assert sink.settle(5)
+    monkeypatch.setattr(inner, "_shortage", lambda: "too little is free")
+    time.sleep(0.1)
+    assert sink.check() == "too little is free"
+    os.unlink(tmp_path / "f")
+    time.sleep(0.1)
+    with pytest.raises(SinkError, match="was removed"):
+        sink.check()
+    with pytest.raises(SinkError, match="was removed"):
+        sink.close()
+
+
+def test_a_reader_that_does_not_read_cannot_hold_up_the_end() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    sink = ZstdSink(StreamSink(writer, "-", "standard output"))
+    sink.write(b"header")
+    assert sink.settle(5)
+    sink.write(os.urandom(4 << 20))
+    assert not sink.settle(0.05)
+    begun = time.monotonic()
+    sink.close()
+    assert time.monotonic() - begun < 1
+    assert sink.durable == 1
+    os.close(reader)
+
+
+def test_a_reader_that_goes_is_the_normal_end() -> None:
+    reader, writer = os.pipe()
+    sink = ZstdSink(StreamSink(writer, "-", "standard output"))
+    sink.write(b"header")
+    assert sink.settle(5)
+    os.close(reader)
+    sink.write(b"more")
+    with pytest.raises(ReaderGoneError):
+        sink.settle(5)
+    sink.close()
+    assert sink.durable == 1
+
+
+@given(st.lists(st.binary(min_size=1, max_size=400_000), min_size=1, max_size=6), st.integers(1, 8))
+@settings(max_examples=30, deadline=None)
+def test_what_arrived_is_the_writes_before_the_one_that_failed(batches: list[bytes], failing_call: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        real, calls = os.pwrite, iter(range(1, 1 << 30))
+
+        def fake(descriptor: int, data: memoryview, offset: int) -> int:
+            if next(calls) == failing_call:
+                raise OSError(errno.ENOSPC, "full")
+            return real(descriptor, data, offset)
+
+        patch.setattr(os, "pwrite", fake)
+        sink = ZstdSink(FileSink(f"{folder}/f"))
+        arrived = len(batches)
+        try:
+            for batch in batches:
+                sink.write(batch)
+            assert sink.settle(5)
+        except SinkError:
+            arrived = failing_call - 1
+        assert sink.durable == arrived
+        sink.finish()
+        patch.setattr(os, "pwrite", real)
+        sink.write(b"statistics")
+        sink.close()
+        assert content(sink) == b"".join(batches[:arrived]) + b"statistics"

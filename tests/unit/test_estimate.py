@@ -1,0 +1,312 @@
+"""What a capture will write and cost, and whether the disk holds it: arithmetic, before anything is loaded."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capture.errors import SpecError
+from capture.estimate.cost import HEADERS_MOST, Asked, Cap, Costs, assumptions, estimate
+from capture.estimate.load import InterfaceLoad, Load, parse_assumed
+from capture.estimate.outlook import Outlook
+from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
+from capture.filters.rule import Direction
+from capture.pcapng.blocks import PACKET_HEADER, PACKET_TRAILER, packet_block_bytes
+from capture.stream.merge import EPB_HEADER_WORDS, EPB_TRAILER_WORDS
+
+FORWARD, REVERSE, BOTH = Direction.FORWARD, Direction.REVERSE, Direction.BOTH
+GIB, S, H = 1 << 30, 10**9, 3600 * 10**9
+
+LOADS = (
+    InterfaceLoad("veth1", Load(1000, 100_000), Load(3000, 4_500_000)),  # requests of 100 bytes, replies of 1500
+    InterfaceLoad("veth2", Load(500, 30_000), Load()),
+)
+WHOLE = Asked(snaplen=262_144)
+BLOCK_100, BLOCK_1500, BLOCK_60 = 144, 1544, 104
+
+RATES = [
+    # what is asked, of which direction, packets/s forward and reverse, bytes/s in the file
+    ("everything", WHOLE, BOTH, 1500, 3000, 1000 * BLOCK_100 + 500 * BLOCK_60 + 3000 * BLOCK_1500),
+    ("forward alone", WHOLE, FORWARD, 1500, 0, 1000 * BLOCK_100 + 500 * BLOCK_60),
+    ("reverse alone", WHOLE, REVERSE, 0, 3000, 3000 * BLOCK_1500),
+    ("80 bytes of each", replace(WHOLE, snaplen=80), BOTH, 1500, 3000, 4000 * 124 + 500 * BLOCK_60),
+    ("padding", replace(WHOLE, snaplen=81), REVERSE, 0, 3000, 3000 * 128),
+    ("headers", replace(WHOLE, headers_only=True), BOTH, 1500, 3000, 4000 * 112 + 500 * BLOCK_60),
+    ("fewer than headers", replace(WHOLE, headers_only=True, snaplen=20), REVERSE, 0, 3000, 3000 * 64),
+    ("a tenth", replace(WHOLE, shares={FORWARD: 0.1, REVERSE: 0.1}), BOTH, 150, 300, 14_400 + 5_200 + 463_200),
+    ("a tenth back", replace(WHOLE, shares={REVERSE: 0.1}), BOTH, 1500, 300, 144_000 + 52_000 + 463_200),
+    ("a cap of both", replace(WHOLE, caps=[Cap(packets=450)]), BOTH, 150, 300, 14_400 + 5_200 + 463_200),
+    ("a cap of both, reverse", replace(WHOLE, caps=[Cap(packets=450)]), REVERSE, 0, 450, 450 * BLOCK_1500),
+    ("a cap back", replace(WHOLE, caps=[Cap(direction=REVERSE, packets=30)]), REVERSE, 0, 30, 30 * BLOCK_1500),
+    ("a cap of bits", replace(WHOLE, caps=[Cap(bits=3_600_000)]), REVERSE, 0, 300, 300 * BLOCK_1500),
+    ("a cap of bits kept", replace(WHOLE, snaplen=80, caps=[Cap(bits=192_000)]), REVERSE, 0, 300, 300 * 124),
+    ("a cap above", replace(WHOLE, caps=[Cap(packets=3000, bits=36e6)]), REVERSE, 0, 3000, 3000 * BLOCK_1500),
+    (
+        "the lower of two caps, after a share",
+        replace(WHOLE, shares={REVERSE: 0.5}, caps=[Cap(packets=900), Cap(direction=REVERSE, bits=1_200_000)]),
+        REVERSE, 0, 100, 100 * BLOCK_1500,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "asked", "direction", "forward", "reverse", "file"), RATES, ids=[case[0] for case in RATES]
+)
+def test_packets_and_bytes(
+    what: str, asked: Asked, direction: Direction, forward: float, reverse: float, file: float
+) -> None:
+    expected = estimate(LOADS, asked, direction)
+    assert (expected.forward_packets, expected.reverse_packets) == pytest.approx((forward, reverse))
+    assert expected.packets == pytest.approx(forward + reverse)
+    assert expected.file_bytes == pytest.approx(file)
+    assert expected.file_bytes_per_hour == pytest.approx(file * 3600)
+
+
+def test_every_packet_seen_costs_the_kernel_and_every_one_kept_costs_both() -> None:
+    costs = Costs(kernel_seen_ns=10, kernel_captured_ns=100, process_packet_ns=1000, process_byte_ns=2, source="here")
+    expected = estimate(LOADS, replace(WHOLE, snaplen=60, shares={REVERSE: 0.5}), REVERSE, costs)
+    assert expected.kernel_cpu == pytest.approx((4500 * 10 + 1500 * 100) / 1e9)
+    assert expected.process_cpu == pytest.approx(1500 * (1000 + 60 * 2) / 1e9)
+
+
+def test_the_costs_are_those_of_the_benchmark() -> None:
+    for size, process_ns in ((64, 63), (1500, 624)):
+        expected = estimate([InterfaceLoad("va", Load(1e9, size * 1e9), Load())], WHOLE, FORWARD)
+        assert expected.kernel_cpu == pytest.approx(75)
+        assert expected.process_cpu == pytest.approx(process_ns, abs=1)
+
+
+def test_a_block_is_as_long_as_the_merge_writes_it() -> None:
+    assert (PACKET_HEADER, PACKET_TRAILER) == (EPB_HEADER_WORDS * 4, EPB_TRAILER_WORDS * 4)
+    assert [packet_block_bytes(captured) for captured in (60, 61, 64, 65)] == [104, 108, 108, 112]
+
+
+loads = st.builds(lambda packets, size: Load(packets, packets * size), st.floats(0, 1e7), st.floats(14, 65_535))
+asked = st.builds(
+    Asked,
+    snaplen=st.integers(18, 262_144),
+    headers_only=st.booleans(),
+    shares=st.dictionaries(st.sampled_from((FORWARD, REVERSE)), st.floats(0, 1)),
+    caps=st.lists(
+        st.builds(
+            Cap, direction=st.sampled_from(Direction), packets=st.floats(0.01, 1e7), bits=st.floats(1, 1e11)
+        )
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(st.builds(InterfaceLoad, st.just("veth"), loads, loads)), asked)
+def test_nothing_makes_more_of_what_passes(found: list[InterfaceLoad], wish: Asked) -> None:
+    whole = {way: estimate(found, WHOLE, way) for way in Direction}
+    kept = {way: estimate(found, wish, way) for way in Direction}
+    close = 1 + 1e-9
+    for way in Direction:
+        for value in ("packets", "file_bytes", "process_cpu", "kernel_cpu"):
+            assert getattr(kept[way], value) <= getattr(whole[way], value) * close
+        for cap in wish.caps:
+            limited = {BOTH: "packets", FORWARD: "forward_packets", REVERSE: "reverse_packets"}[cap.direction]
+            assert getattr(kept[way], limited) <= cap.packets * close
+    assert whole[FORWARD].file_bytes + whole[REVERSE].file_bytes == pytest.approx(whole[BOTH].file_bytes)
+    assert kept[BOTH].file_bytes <= (kept[FORWARD].file_bytes + kept[REVERSE].file_bytes) * close
+
+
+@given(loads, st.floats(0, 1), st.floats(14, 65_535), st.floats(14, 65_535), st.integers(18, 262_144))
+def test_what_is_kept_of_a_mean_length_is_at_least_the_mean_of_what_is_kept(
+    load: Load, part: float, small: float, large: float, snaplen: int
+) -> None:
+    """Apart from padding, which is rounded once instead of for each length."""
+
+    def written(*sizes: tuple[float, float]) -> float:
+        mixed = Load(sum(packets for packets, _ in sizes), sum(packets * size for packets, size in sizes))
+        return estimate([InterfaceLoad("veth", mixed, Load())], Asked(snaplen=snaplen), FORWARD).file_bytes
+
+    few, many = load.packets * part, load.packets * (1 - part)
+    apart = written((few, small)) + written((many, large))
+    assert written((few, small), (many, large)) >= (apart - 4 * load.packets) * (1 - 1e-9)
+
+
+NOTES = [
+    # what is asked, a word of the line that then appears
+    ("a filter", {"filtered": True}, "matches the filter"),
+    ("headers", {"headers_only": True}, f"{HEADERS_MOST} bytes"),
+    ("a share", {"shares": {FORWARD: 0.5}}, "large flows"),
+    ("the first of each flow", {"first": True}, "first packets"),
+    ("control packets", {"keeps_control": True}, "SYN, FIN, RST"),
+    ("compression", {"compressed": True}, "compression"),
+]
+
+
+@pytest.mark.parametrize(("what", "changed", "words"), NOTES, ids=[case[0] for case in NOTES])
+def test_what_is_taken_for_granted_is_said(what: str, changed: dict[str, object], words: str) -> None:
+    assert len(assumptions(WHOLE)) == 1
+    told = assumptions(replace(WHOLE, **changed))  # type: ignore[arg-type]
+    assert len(told) == 2
+    assert words in told[1]
+
+
+ASSUMED = [
+    # words, packets/s and bytes/s of both directions
+    ("100kpps,800B", 100_000, 80_000_000),
+    ("1.5Mpps,64B", 1_500_000, 96_000_000),
+    ("800b, 2 PPS", 2, 1600),
+    ("1Gpps,1.5kB", 10**9, 1.5e12),
+    ("10mbit,800B", 1562.5, 1_250_000),
+    ("100kpps,400Mbit", 100_000, 50_000_000),
+    ("1gbit,65535B", 125e6 / 65_535, 125e6),
+]
+
+NOT_ASSUMED = [
+    # what is wrong, words, what is said of it
+    ("nothing", "", "is not understood"),
+    ("no size", "100kpps", "is not understood"),
+    ("no number of packets", "800B", "is not understood"),
+    ("bits alone", "10mbit", "is not understood"),
+    ("all three, which may contradict each other", "1kpps,800B,10mbit", "is not understood"),
+    ("the same twice", "800B,900B", "is not understood"),
+    ("the same twice, and another", "800B,1kpps,900B", "is not understood"),
+    ("no unit", "100,800", "is not understood"),
+    ("bps, which is bits to some and bytes to tc", "1kpps,10mbps", "is not understood"),
+    ("a prefix of powers of two", "1Kipps,800B", "is not understood"),
+    ("negative", "-1kpps,800B", "is not understood"),
+    ("a trailing comma", "1kpps,800B,", "is not understood"),
+    ("no packet", "0pps,800B", "is not more than 0"),
+    ("no size at all", "1kpps,0B", "is not more than 0"),
+    ("no bit", "1kpps,0bit", "is not more than 0"),
+    ("less than a header", "1kpps,13B", "a packet of 13 bytes is not from 14 to 65535"),
+    ("more than a packet", "1pps,1gbit", "a packet of 1.25e+08 bytes is not from"),
+]
+
+
+@pytest.mark.parametrize(("words", "packets", "size"), ASSUMED, ids=[case[0] for case in ASSUMED])
+def test_an_assumed_load_is_half_of_the_total_each_way(words: str, packets: float, size: float) -> None:
+    load = parse_assumed(words)
+    assert load.from_pod == load.to_pod
+    assert (load.from_pod.packets, load.from_pod.bytes) == pytest.approx((packets / 2, size / 2))
+
+
+@pytest.mark.parametrize(("what", "words", "said"), NOT_ASSUMED, ids=[case[0] for case in NOT_ASSUMED])
+def test_no_load_that_can_be_assumed(what: str, words: str, said: str) -> None:
+    with pytest.raises(SpecError, match=f"^--assume '.*{said.replace('+', '[+]')}"):
+        parse_assumed(words)
+
+
+# 1 MB/s in the file: 1,000 packets/s of 956 bytes, 3 of 4 of them forward.
+STEADY = estimate([InterfaceLoad("veth", Load(750, 717_000), Load(250, 239_000))], WHOLE, BOTH)
+SILENT = estimate([InterfaceLoad("veth", Load(), Load())], WHOLE, BOTH)
+
+NEEDS = [
+    # what limits, limits, bytes on the disk at most
+    ("nothing", Limits(), math.inf),
+    ("time", Limits(duration_ns=90 * S), 90e6),
+    ("bytes", Limits(max_bytes=12_345), 12_345),
+    ("packets", Limits(counts={BOTH: 5000}), 5e6),
+    ("packets forward", Limits(counts={FORWARD: 7500}), 10e6),
+    ("packets back", Limits(counts={REVERSE: 500}), 2e6),
+    ("a ring of sizes", Limits(file_bytes=1_000_000, files_kept=4), 4e6),
+    ("a ring of times", Limits(file_ns=60 * S, files_kept=10), 600e6),
+    ("a ring, whichever is full first", Limits(file_bytes=10**9, file_ns=60 * S, files_kept=10), 600e6),
+    ("a size of files, of which all are kept", Limits(file_bytes=1_000_000), math.inf),
+    ("whichever comes first", Limits(duration_ns=90 * S, max_bytes=10**9, counts={BOTH: 1000}), 1e6),
+]
+
+
+@pytest.mark.parametrize(("what", "limits", "need"), NEEDS, ids=[case[0] for case in NEEDS])
+def test_bytes_on_the_disk(what: str, limits: Limits, need: float) -> None:
+    assert bytes_needed(STEADY, limits) == pytest.approx(need)
+
+
+def test_silence_needs_no_disk() -> None:
+    assert bytes_needed(SILENT, Limits()) == 0
+    assert seconds_until_full(SILENT, Limits(), Disk("/data", GIB, 0)) == math.inf
+
+
+DAY_OF_IT = 86_400 * 10**6
+
+DISKS = [
+    # what, limits, free bytes, what is said (None: no warning)
+    ("room for a day", Limits(), DAY_OF_IT, None),
+    ("room for less than a day", Limits(), DAY_OF_IT - 10**6, "enough for 23h59m59s, and nothing ends the capture"),
+    ("a file of exactly what is free", Limits(max_bytes=GIB), GIB, None),
+    ("a byte more than is free", Limits(max_bytes=GIB + 1), GIB, "and the capture takes 1.0 GiB; give a lower limit"),
+    ("an hour where a minute fits", Limits(duration_ns=H), 60 * 10**6, "enough for 1m00s, and the capture takes 3.4"),
+    ("a ring that fits", Limits(file_bytes=10**6, files_kept=3), 3 * 10**6, None),
+    ("a ring that does not", Limits(file_bytes=10**6, files_kept=4), 3 * 10**6, "enough for 3.0 s, and the capture"),
+    ("a year in a ring that fits", Limits(duration_ns=8766 * H, file_ns=S, files_kept=2), 10**7, None),
+    ("files without end", Limits(file_bytes=10**6), 10**9, "enough for 16m40s, and nothing ends the capture before"),
+    ("room above what is to stay free", Limits(max_bytes=GIB, min_free=GIB), 2 * GIB, None),
+    ("less", Limits(max_bytes=GIB, min_free=GIB + 1), 2 * GIB, "has 2.0 GiB free, and 1.0 GiB are to stay free"),
+    ("less than is to stay free", Limits(max_bytes=1, min_free=GIB), GIB, "to stay free: no room for a capture"),
+    ("a full disk", Limits(max_bytes=1), 0, "/data has 0 B free: no room for a capture; write elsewhere"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "limits", "free", "said"), DISKS, ids=[case[0] for case in DISKS])
+def test_a_disk_that_is_too_small_is_warned_of(what: str, limits: Limits, free: int, said: str | None) -> None:
+    told = warnings(STEADY, limits, Disk("/data", DAY_OF_IT, free))
+    assert len(told) == (said is not None)
+    assert (said or "") in "".join(told)
+
+
+def test_what_goes_to_no_file_fills_no_disk() -> None:
+    assert warnings(STEADY, Limits(), None) == []
+
+
+def test_silence_is_warned_of_because_its_estimate_says_nothing() -> None:
+    assert ["--look" in line for line in warnings(SILENT, Limits(), Disk("/data", GIB, GIB))] == [True]
+
+
+def test_more_than_one_cpu_is_warned_of() -> None:
+    assert warnings(replace(STEADY, process_cpu=1.0), Limits(), None) == []
+    assert ["needs 140% of a CPU" in line for line in warnings(replace(STEADY, process_cpu=1.4), Limits(), None)] == [
+        True
+    ]
+
+
+OUTLOOK = Outlook(
+    loads=LOADS,
+    source="--assume",
+    asked=WHOLE,
+    limits=Limits(duration_ns=H),
+    direction=REVERSE,
+    disk=Disk("/data", 100 * GIB, GIB),
+)
+
+LINES = """\
+load      veth1: from_pod 1,000 packets/s, 97.7 KiB/s; to_pod 3,000 packets/s, 4.3 MiB/s
+          veth2: from_pod 500 packets/s, 29.3 KiB/s; to_pod 0 packets/s, 0 B/s
+source    --assume
+estimate              packets/s        file/s        file/h   process CPU    kernel CPU
+          forward         1,500     191.4 KiB     672.9 MiB          0.0%          0.0%
+          reverse         3,000       4.4 MiB      15.5 GiB          0.2%          0.0%  <- asked for
+          both            4,500       4.6 MiB      16.2 GiB          0.2%          0.0%
+disk      /data has 1.0 GiB free; the capture takes at most 15.5 GiB; room for 3m52s
+assumed   forward is what leaves the pod (without a pod's veth: this machine)
+          costs are those of bench/README.md: 64 and 1,500 byte packets, 2 vCPUs of a Xeon, Linux 6.18
+warning: /data has 1.0 GiB free: enough for 3m52s, and the capture takes 15.5 GiB; give a lower limit, or -C and -W
+"""
+
+
+def test_the_lines_of_a_person() -> None:
+    assert "\n".join(OUTLOOK.lines()) + "\n" == LINES
+
+
+def test_json_is_plain_and_holds_the_same_numbers() -> None:
+    plain = json.loads(json.dumps(OUTLOOK.as_json(), allow_nan=False))
+    assert [load["interface"] for load in plain["loads"]] == ["veth1", "veth2"]
+    assert plain["loads"][0]["to_pod"] == {"packets_per_second": 3000, "bytes_per_second": 4_500_000}
+    assert plain["direction"] == "reverse"
+    assert plain["reverse"]["file_bytes_per_second"] == 3000 * BLOCK_1500
+    assert plain["both"]["packets_per_second"] == 4500
+    assert plain["disk"]["needed_bytes"] == 3600 * 3000 * BLOCK_1500
+    assert plain["disk"]["full_after_seconds"] == pytest.approx(GIB / (3000 * BLOCK_1500))
+    assert len(plain["warnings"]) == 1
+
+
+def test_json_has_null_for_what_has_no_end_and_for_no_disk() -> None:
+    silent = replace(OUTLOOK, loads=(), limits=Limits()).as_json()["disk"]
+    assert (silent["needed_bytes"], silent["full_after_seconds"]) == (0, None)
+    assert replace(OUTLOOK, limits=Limits()).as_json()["disk"]["needed_bytes"] is None
+    assert replace(OUTLOOK, disk=None).as_json()["disk"] is None
