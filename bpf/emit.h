@@ -46,12 +46,13 @@ static __always_inline bool flush(struct __sk_buff *skb, u32 cpu, struct batch_s
         return false;
     if (rings.perf_submit(skb, batch->bytes, used)) {
         state->refused_ns = bpf_ktime_get_ns();
+        feel_pressure(state, cpu, true);
         return false;
     }
     state->submitted += padded(PERF_HEADERS + used);
     state->refused_ns = 0;
     state->used = 0;
-    feel_pressure(state, cpu);
+    feel_pressure(state, cpu, false);
     return true;
 }
 
@@ -93,14 +94,14 @@ static __always_inline int submit(struct __sk_buff *skb, u32 cpu, struct batch_s
     int refused = rings.perf_submit_skb(skb, record->captured, (void *)record, sizeof(*record));
     if (!refused)
         state->submitted += padded(PERF_HEADERS + sizeof(*record) + record->captured);
-    feel_pressure(state, cpu);
+    feel_pressure(state, cpu, refused == -ENOSPC);
     return refused;
 }
 
 /* How much of a packet a record takes, whole as far as the snaplen goes. */
 static __always_inline u32 bytes_of(struct __sk_buff *skb) {
     u32 length = skb->len, limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
-    if (skb->vlan_present)
+    if (has_tag(skb))
         limit -= VLAN_TAG; /* user space puts the tag back where the wire has it */
     return length < limit ? length : limit;
 }
@@ -109,7 +110,7 @@ static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum dir
                                  struct direction_counters *account) {
     u32 flags =
         (hook == HOOK_FROM_POD ? RECORD_OUTBOUND : RECORD_INBOUND) | (direction == REVERSE) * RECORD_REVERSE;
-    u32 tagged = skb->vlan_present;
+    u32 tagged = has_tag(skb);
     struct packet_record record = {
         .timestamp_ns = bpf_ktime_get_ns(), /* read last: what was not kept did not pay for it */
         .captured = bytes,

@@ -37,7 +37,7 @@ static __always_inline u8 *load_head(struct __sk_buff *skb, u32 *length) {
     if (!head)
         return NULL;
     *length = size;
-    if (!skb->vlan_present) {
+    if (!has_tag(skb)) {
         if (size > HEAD)
             size = HEAD;
         return copy(skb, 0, head->bytes, size, HEAD) ? head->bytes : NULL;
@@ -62,7 +62,7 @@ static __always_inline const u8 *word(struct __sk_buff *skb, const u8 *head, u32
         opaque(offset); /* so that what is checked is what is used */
     if (offset <= HEAD_END)
         return head + offset;
-    return bpf_skb_load_bytes(skb, offset - (skb->vlan_present ? VLAN_TAG : 0), buffer, size) ? NULL : buffer;
+    return bpf_skb_load_bytes(skb, offset - (has_tag(skb) ? VLAN_TAG : 0), buffer, size) ? NULL : buffer;
 }
 
 /* Read 1, 2 or 4 bytes (a constant) as a number; false beyond the packet. */

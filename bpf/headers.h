@@ -43,7 +43,7 @@ static __always_inline u32 without_payload(struct __sk_buff *skb, const struct p
     if (!HEADERS_ONLY && level < PRESSURE_CUTS_FROM)
         return whole;
     u32 headers = packet->transport + (packet->has_flow ? transport_bytes(skb, packet) : 0);
-    return headers < whole ? headers : whole;
+    return headers && headers < whole ? headers : whole; /* 0: it ends within its tags */
 }
 
 #else

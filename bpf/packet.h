@@ -86,6 +86,18 @@ static __always_inline const u8 *header_pointer(struct __sk_buff *skb, bool in_p
     return bpf_skb_load_bytes(skb, offset, buffer, size) ? NULL : buffer;
 }
 
+/*
+ * Whether a tag is beside the packet. Read by hand: where clang shares the address of a field between two
+ * places that read it, the verifier takes it for a context that was changed.
+ */
+static __always_inline u32 has_tag(struct __sk_buff *skb) {
+    u64 present;
+    asm volatile("%0 = *(u32 *)(%1 + %2)"
+                 : "=r"(present)
+                 : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, vlan_present)));
+    return present;
+}
+
 /* Fields are read whole: the verifier lets packets be read unaligned where the machine can. */
 static __always_inline u16 be16(const u8 *p) {
     return bpf_ntohs(*(const u16 *)p);

@@ -18,14 +18,14 @@ static __always_inline u32 pressure_level(void) {
     return now ? now->level : 0;
 }
 
-/* After `state` submitted something to the ring of this CPU. */
-static __always_inline void feel_pressure(const struct batch_state *state, u32 cpu) {
+/* After `state` submitted something to the ring of this CPU, or found it full. */
+static __always_inline void feel_pressure(const struct batch_state *state, u32 cpu, bool full) {
     u32 zero = 0;
     struct pressure *now = pressure.lookup(&zero);
     u64 *read = read_until.lookup(&cpu);
     if (!now || !read)
         return;
-    u64 waiting = state->submitted - *read, half = RING_BYTES / 2;
+    u64 waiting = full ? RING_BYTES : state->submitted - *read, half = RING_BYTES / 2;
     if (waiting < half)
         return;
     u64 level = 1 + (waiting - half) * (PRESSURE_LEVELS - 1) / half;
@@ -50,7 +50,7 @@ static __always_inline u32 pressure_level(void) {
     return 0;
 }
 
-static __always_inline void feel_pressure(const struct batch_state *state, u32 cpu) {
+static __always_inline void feel_pressure(const struct batch_state *state, u32 cpu, bool full) {
 }
 
 #endif

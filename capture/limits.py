@@ -30,6 +30,7 @@ class Limits:
         """Whether there is room for one more file with so many bytes that are not packets; monotonic time."""
         left = int(self.state[merge.BYTES_LEFT]) - overhead
         if left < merge.SMALLEST_BLOCK:
+            self.state[merge.REACHED] = self.state[merge.REACHED] or merge.BYTES_LEFT
             return False
         self.state[merge.BYTES_LEFT] = left
         self.state[merge.FILE_LEFT] = (self._spec.storage.file_bytes or NO_LIMIT) - overhead
@@ -39,11 +40,22 @@ class Limits:
         return True
 
     def final_in_file(self, final_ns: int) -> int:
-        """The part of what is final that belongs to this file."""
-        return min(final_ns, self._file_ends_ns)
+        """The part of what is final that belongs to this file; after a limit that is all: it is only counted."""
+        return final_ns if self.state[merge.REACHED] else min(final_ns, self._file_ends_ns)
+
+    def no_more_files(self) -> None:
+        """The output takes nothing any more: what comes is only counted, and no end of a file holds it back."""
+        self.state[merge.FILE_LEFT] = self._file_ends_ns = NO_LIMIT
+        self.state[merge.FILE_FULL] = 0
+
+    def nothing_more(self) -> None:
+        """The output must not grow: what rings still hold is over the limit."""
+        self.state[merge.REACHED] = self.state[merge.REACHED] or merge.BYTES_LEFT
 
     def file_is_over(self, written_until_ns: int) -> bool:
         """Whether the next file begins, once packets before that time are written. Empty files go on."""
+        if self.state[merge.REACHED]:
+            return False
         if self.state[merge.FILE_FULL]:
             return True
         if written_until_ns < self._file_ends_ns:

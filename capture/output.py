@@ -28,6 +28,8 @@ class Output:
         self._plan, self._sink, self._ledger, self._limits, self._counted = plan, sink, ledger, limits, counted
         self._writes = 0
         self._before: deque[tuple[int, Tallies]] = deque()
+        self._begun: deque[tuple[int, list[Account], int]] = deque()
+        """Files that are not known to be complete: number, what was counted before, wall-clock time of the begin."""
         self.failure: SinkError | None = None
         self.complete = False
 
@@ -38,7 +40,7 @@ class Output:
             raise SpecError(f"max-bytes leaves no room: a file without packets has {self._overhead(opening)} bytes")
         self._sink.write(opening)
         self._writes += 1
-        self._base, self._began_ns = [Account() for _ in self._plan.interfaces], now_ns + offset_ns
+        self._begun.append((1, [Account() for _ in self._plan.interfaces], now_ns + offset_ns))
 
     def _overhead(self, opening: bytes) -> int:
         return len(opening) + section.closing_bytes(len(self._plan.interfaces))
@@ -69,7 +71,10 @@ class Output:
         """A reason to end the capture, if there is one."""
         if self.failure is None:
             try:
-                return self._sink.check()
+                reason = self._sink.check()
+                if reason is not None:
+                    self._limits.nothing_more()
+                return reason
             except SinkError as error:
                 self._fail(error)
         return str(self.failure)
@@ -79,6 +84,7 @@ class Output:
         durable = self._sink.durable
         lost = next((before for number, before in self._before if number > durable), self._ledger.moved.copy())
         self._ledger.only_arrived(lost)
+        self._limits.no_more_files()
 
     def next_file(self, clock_state: str, offset_ns: int, now_ns: int, more: str) -> str | None:
         """Complete this file and begin the next; a reason to end if that is not possible."""
@@ -91,12 +97,20 @@ class Output:
         except SinkError as error:
             self._fail(error)
             return str(error)
-        self._base, self._began_ns = accounts, wall_ns
+        self._begun.append((self._begun[-1][0] + 1, accounts, wall_ns))
+        while self._begun[0][0] < self._at_file - 1:  # a thread may be counting one as left and as removed
+            self._begun.popleft()
         return None
 
     def _closing(self, accounts: Sequence[Account], wall_ns: int, more: str) -> bytes:
-        spans = [now - base for now, base in zip(accounts, self._base, strict=True)]
-        return section.closing(spans, self._began_ns, wall_ns, more)
+        _, before, began_ns = self._begun[-1]
+        spans = [now - then for now, then in zip(accounts, before, strict=True)]
+        return section.closing(spans, began_ns, wall_ns, more)
+
+    @property
+    def _at_file(self) -> int:
+        """The number of the file that the sink is at; later ones may wait in its queue."""
+        return max(len(self._sink.files) + self._sink.files_removed, 1)
 
     def settle(self) -> None:
         """Wait until all is written, as long as the output takes some of it."""
@@ -116,10 +130,14 @@ class Output:
     def end(self, wall_ns: int, more: str) -> None:
         """Write the statistics, also after an error of the disk: the file is complete with what it has."""
         self.settle()
-        if isinstance(self.failure, ReaderGoneError) or not self._sink.room():
+        if isinstance(self.failure, ReaderGoneError):
             return
         self._sink.finish()
+        while self.failure is not None and self._begun[-1][0] > self._at_file:
+            self._begun.pop()
         try:
+            if not self._sink.room():
+                return
             self._sink.write(self._closing(self._counted(), wall_ns, more))
             if not self._sink.settle(STALLED_SECONDS):
                 return

@@ -12,6 +12,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 
@@ -257,7 +258,7 @@ class Session:
         return self._waiting > 0 or waits_ns < merge.NEVER, words * 4 >= WRITE_BYTES
 
     def _merge(self, final_ns: int) -> int:
-        """Move one batch from the rings to the output, at most to the end of a file; 0 words if there is no more."""
+        """Move one batch from the rings to the output, at most to the end of a file; 0 if there is no more."""
         before = self._ledger.moved.copy()
         rings = self._rings
         final_in_file = self._limits.final_in_file(final_ns)
@@ -277,7 +278,7 @@ class Session:
         if words:
             self._stop_if(self._output.write(self._blocks[:words].view(np.uint8).data, before))
         self._stop_if(self._limits.reached)
-        all_written = final_in_file if words * 4 < WRITE_BYTES else 0
+        all_written = final_ns if words * 4 < WRITE_BYTES else 0
         if self._output.failure is None and self._limits.file_is_over(all_written):
             self._clock.new_file()
             now = time.monotonic_ns()
@@ -285,7 +286,7 @@ class Session:
                 self._output.next_file(self._clock_state, self._clock.offset_ns, now, self._pressure_text())
             )
             return max(words, 1)
-        return words
+        return max(words, int(final_in_file < final_ns))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         try:
@@ -296,6 +297,9 @@ class Session:
                 self._sink.close()
             except SinkError as failed:
                 self._output.failure = self._output.failure or failed
+                self._output.complete = False
+            if self.summary is not None:  # a compressed file has its last bytes only now
+                self.summary = replace(self.summary, files=self._sink.files, complete=self._output.complete)
         failure = self._output.failure
         if failure is not None and not isinstance(failure, ReaderGoneError) and error is None:
             raise failure
@@ -305,12 +309,13 @@ class Session:
         self._end_reason = trouble or self._end_reason or "stopped"
         self._attached.close()
         syscall.wait_for_programs()
-        waits_ns = 0
-        while waits_ns < merge.NEVER:  # a batch that found its ring full goes when that is drained
-            waits_ns = self._batches.settle(merge.NEVER)
+        moved, waits_ns, final_ns = True, 0, time.monotonic_ns()
+        while moved and waits_ns < merge.NEVER:  # a batch that found its ring full goes when that is drained
+            moved, waits_ns = False, self._batches.settle(merge.NEVER)
             merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
-            while self._merge(time.monotonic_ns()):
+            while self._merge(final_ns):
                 self._output.settle()
+                moved = True
         ended_ns = time.monotonic_ns()
         started, ended = (at + self._clock.offset_ns for at in (self._started_ns, ended_ns))
         self._output.end(ended, self._pressure_text())

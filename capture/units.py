@@ -61,6 +61,8 @@ def parse_wall_time(text: str, after: datetime, field: str = "time") -> int:
         else:
             found = datetime.fromisoformat(text.strip())
             found = found if found.tzinfo else found.replace(tzinfo=after.tzinfo)
+        if not 1970 < found.year < 9999:  # what every zone can tell
+            raise ValueError
     except ValueError:
         raise SpecError(f"{field} {text!r} is not understood; write it like 18:30 or 2026-11-24T18:30:00") from None
     return round(found.timestamp() * 10**9)

@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import threading
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from capture.cli.groups import ORDER, GroupedCommand, option
 from capture.cli.options import OUTPUT, capture_options
 from capture.cli.request import build_spec, positive_time
-from capture.errors import BicapError, SpecError
+from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.sessions import SessionList, read_sessions
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def capture(
     spec = build_spec(context.meta[ORDER], **asked)
     if as_json and output == "-":
         raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
-    if (look or assume) and not dry_run:
+    if (look is not None or assume is not None) and not dry_run:
         raise SpecError("--look and --assume are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
     from capture.session import Session, plan_capture
@@ -70,6 +71,8 @@ def capture(
     if ready_file:
         make_way(ready_file)
     session = Session(plan, open_sink(output, spec.storage))
+    if spec.start_at_ns and not quiet:
+        _note(f"begins at {datetime.fromtimestamp(spec.start_at_ns / 1e9):%Y-%m-%d %H:%M:%S}")
     _end_on_signals(session)
     try:
         with session:
@@ -90,20 +93,26 @@ def capture(
             signal.signal(number, signal.SIG_IGN)
         # Also when writing failed: what was caught until then is complete, and is accounted for.
         if session.summary is not None:
-            _report(session.summary, quiet, as_json)
+            _report(session.summary, quiet, as_json, failed=sys.exception() is not None)
 
 
-def _report(summary: "Summary", quiet: bool, as_json: bool) -> None:
+def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> None:
     from capture.sink.place import owner_of, summary_path, write_beside
 
+    trouble: SinkError | None = None
     if summary.files:  # nothing goes beside a pipe or a device
         text = json.dumps(summary.as_json(), indent=2) + "\n"
-        write_beside(summary_path(summary.output), text, owner_of(summary.plan.spec.storage.user))
+        try:
+            write_beside(summary_path(summary.output), text, owner_of(summary.plan.spec.storage.user))
+        except SinkError as error:
+            trouble = error
     if not quiet:
         for line in summary.lines():
             _note(line)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
+    if trouble is not None and not failed:  # where the output failed, that is the error
+        raise trouble
 
 
 def _end_on_signals(session: "Session") -> None:

@@ -37,9 +37,10 @@ def plan(
     Takes the options of `bicap capture`, and loads nothing. What passes is read from the counters of the interfaces,
     or said with --assume; what a packet costs was measured on the machine of the benchmark.
     """
+    spec = build_spec(context.meta[ORDER], **asked)
     from capture.session import plan_capture
 
-    planned = plan_capture(build_spec(context.meta[ORDER], **asked))
+    planned = plan_capture(spec)
     click.echo(plan_report(planned, look_ahead(planned, output, look, assume), as_json))
 
 
@@ -51,7 +52,7 @@ def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, ass
 
     if look is not None and assume is not None:
         raise SpecError("--look and --assume both say what passes; give one of them")
-    watched_ns = parse_duration(look or LOOK_DEFAULT, "--look")
+    watched_ns = parse_duration(LOOK_DEFAULT if look is None else look, "--look")
     if watched_ns == 0:
         raise SpecError("--look is not longer than 0")
     spec, disk = planned.spec, None if output is None else disk_of(output)

@@ -51,13 +51,13 @@ def build_spec(
     **words: tuple[str, ...],
 ) -> CaptureSpec:
     """The options as a spec; `order` has the name of each option given. Raises SpecError."""
-    file = read_rules(rule_file) if rule_file else RuleFile()
+    file = read_rules(rule_file) if rule_file is not None else RuleFile()
     start_ns, stop_ns = _times(start_at, stop_at)
     return CaptureSpec(
         interfaces=interfaces,
         netns=netns,
         rules=(*group_rules(order, {name: words[name] for name in RULE_OPTIONS}), *file.rules),
-        sessions=read_sessions(sessions) if sessions else None,
+        sessions=read_sessions(sessions) if sessions is not None else None,
         expression=parse_expression(" ".join(expression)) if expression else None,
         direction=_direction(direction, bidirectional) or file.direction or Direction.BOTH,
         inner=inner,
@@ -68,17 +68,17 @@ def build_spec(
         count=count,
         count_forward=count_forward,
         count_reverse=count_reverse,
-        max_bytes=parse_size(max_bytes, "--max-bytes") if max_bytes else None,
+        max_bytes=parse_size(max_bytes, "--max-bytes") if max_bytes is not None else None,
         duration_ns=positive_time(duration, "--duration"),
         start_at_ns=start_ns,
         stop_at_ns=stop_ns,
         storage=Storage(
-            file_bytes=parse_file_size(file_size) if file_size else None,
-            file_ns=parse_file_time(file_time) if file_time else None,
+            file_bytes=parse_file_size(file_size) if file_size is not None else None,
+            file_ns=parse_file_time(file_time) if file_time is not None else None,
             files_kept=files_kept,
             compress=compress,
             user=user,
-            min_free=parse_min_free(min_free) if min_free else None,
+            min_free=parse_min_free(min_free) if min_free is not None else None,
         ),
         buffer_bytes=parse_size(buffer, "--buffer"),
         hook=Hook(hook),
@@ -107,10 +107,10 @@ def _sampling(
 def _times(start_at: str | None, stop_at: str | None) -> tuple[int | None, int | None]:
     """Wall-clock nanoseconds; a time of day to stop at is the next one after the start."""
     begin = datetime.now().astimezone()
-    start = parse_wall_time(start_at, begin, "--start-at") if start_at else None
+    start = parse_wall_time(start_at, begin, "--start-at") if start_at is not None else None
     if start is not None:
         begin = datetime.fromtimestamp(start / 1e9).astimezone()
-    return start, parse_wall_time(stop_at, begin, "--stop-at") if stop_at else None
+    return start, parse_wall_time(stop_at, begin, "--stop-at") if stop_at is not None else None
 
 
 def positive_time(text: str | None, option: str) -> int | None:

@@ -20,6 +20,8 @@ SEED_MAX = (1 << 64) - 1
 FIRST_MAX = (1 << 16) - 1
 """A count of the kernel's has 16 bits."""
 RATE_MAX = 10**12
+BIT_RATE_MIN = 1000
+"""What a packet of any size costs then fits 64 bits."""
 
 
 class Kind(Enum):
@@ -50,6 +52,8 @@ class Sampler:
             raise SpecError(f"sample {self}: at most {FIRST_MAX} packets are counted")
         if self.amount > RATE_MAX:
             raise SpecError(f"sample {self}: the rate is above {RATE_MAX}")
+        if self.kind is Kind.BIT_RATE and self.amount < BIT_RATE_MIN:
+            raise SpecError(f"sample {self}: the rate is below {BIT_RATE_MIN}")
         if self.kind is Kind.FLOW and self.direction is not Direction.BOTH:
             raise SpecError(f"sample {self}: flow keeps both directions of a conversation or neither; leave it out")
 
@@ -60,6 +64,8 @@ class Sampler:
         prefix = "" if self.direction is Direction.BOTH else f"{self.direction.value}="
         if self.kind in (Kind.PACKET_RATE, Kind.BIT_RATE):
             return f"{prefix}rate:{self.amount}{self.kind.value}"
+        if self.amount == 1 and self.kind is not Kind.FIRST:
+            return f"{prefix}{self.kind.value}:100%"
         return f"{prefix}{self.kind.value}:{self.amount}"
 
 

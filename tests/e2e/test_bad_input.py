@@ -14,6 +14,7 @@ import capture.kernel.program
 from capture.cli.main import main
 from capture.errors import CompileError, VerifierError
 from capture.filters.program import FilterProgram
+from capture.sampling.program import SamplingProgram
 from tests.e2e.conftest import Node, run
 from tests.e2e.tool import BICAP, Finished, bicap
 from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc
@@ -67,7 +68,58 @@ REQUESTS = [
     Case("a snaplen too large", "-i lo -s 262145", WRONG_REQUEST, "snaplen 262145|262144"),
     Case("a negative snaplen", "-i lo -s -1", WRONG_REQUEST, "snaplen -1"),
     Case("no packets", "-i lo -c 0", WRONG_REQUEST, "count 0"),
-]
+    Case("no packets forward", "-i lo --count-forward 0", WRONG_REQUEST, "count-forward 0|at least 1"),
+    Case("a count of what is not captured", "-i lo --no-bidirectional --count-reverse 5", WRONG_REQUEST,
+         "count-reverse is never reached|forward"),
+    Case("a bad limit", "-i lo --max-bytes 1e6", WRONG_REQUEST, "--max-bytes '1e6'|64MiB"),
+    Case("a limit below any file", "-i lo --max-bytes 100", WRONG_REQUEST, "max-bytes 100|4096"),
+    Case("a limit that is empty", "-i lo --max-bytes ''", WRONG_REQUEST, "--max-bytes ''"),
+    Case("a bad time to start", "-i lo --start-at 25:00", WRONG_REQUEST, "--start-at '25:00'|18:30"),
+    Case("a bad time to stop", "-i lo --stop-at tomorrow", WRONG_REQUEST, "--stop-at 'tomorrow'|18:30"),
+    Case("a time beyond all zones", "-i lo --start-at 9999-12-31T23:59-12:00", WRONG_REQUEST, "--start-at '9999"),
+    Case("a stop before the start", "-i lo --start-at 2090-01-02T00:00 --stop-at 2090-01-01T00:00", WRONG_REQUEST,
+         "stop-at is not after start-at"),
+    Case("a stop in the past", "-i lo -w {here}/none/f.pcapng --stop-at 2020-01-01T00:00", WRONG_REQUEST,
+         "stop-at is in the past"),
+    Case("a bad sampler", "-i lo --sample flow", WRONG_REQUEST, "--sample 'flow'|flow:1/10, packet:1%, first:20"),
+    Case("an unknown sampler", "-i lo --sample host:1/10", WRONG_REQUEST, "--sample 'host:1/10'|flow:1/10"),
+    Case("bps", "-i lo --sample rate:10mbps", WRONG_REQUEST, "--sample 'rate:10mbps'|rate:10mbit"),
+    Case("more than all", "-i lo --sample packet:101%", WRONG_REQUEST, "packet:101/100|above 0 and at most 1"),
+    Case("nothing of it", "-i lo --sample first:0", WRONG_REQUEST, "first:0|below 1"),
+    Case("half of conversations", "-i lo --sample reverse=flow:1/2", WRONG_REQUEST, "reverse=flow:1/2|leave it out"),
+    Case("a negative seed", "-i lo --sample-seed -1", WRONG_REQUEST, "sample seed -1|from 0"),
+    Case("a bad measure", "-i lo --on-pressure drop", WRONG_REQUEST, "--on-pressure 'drop'|truncate, sample, lose"),
+    Case("a measure twice", "-i lo --on-pressure sample,sample", WRONG_REQUEST, "sample,sample|twice"),
+    Case("a measure after the last", "-i lo --on-pressure lose,sample", WRONG_REQUEST, "nothing comes after lose"),
+    Case("headers of tunnels", "-i lo --inner --headers-only", WRONG_REQUEST, "inner|headers-only"),
+    Case("tunnels cut", "-i lo --inner --on-pressure truncate", WRONG_REQUEST, "inner|on-pressure truncate"),
+    Case("a bad size of files", "-i lo -C big", WRONG_REQUEST, "-C 'big'|64MiB"),
+    Case("a size of files that is empty", "-i lo -C ''", WRONG_REQUEST, "-C ''"),
+    Case("files of nothing", "-i lo -C 0", WRONG_REQUEST, "-C|at least one byte"),
+    Case("a bad time of files", "-i lo -G 5x", WRONG_REQUEST, "-G '5x'|30s"),
+    Case("files of no time", "-i lo -G 0", WRONG_REQUEST, "-G|longer than 0"),
+    Case("a ring of one file", "-i lo -W 5", WRONG_REQUEST, "-W|-C|-G"),
+    Case("a ring of no file", "-i lo -C 1 -W 0", WRONG_REQUEST, "-W|0|at least 1"),
+    Case("more than all is free", "-i lo --min-free 150%", WRONG_REQUEST, "min-free 150%|between 0% and 100%"),
+    Case("a bad share", "-i lo --min-free 5%%", WRONG_REQUEST, "--min-free '5%%'|5% or 2GiB"),
+    Case("files on standard output", "-i lo -w - -C 1", WRONG_REQUEST, "-C, -G|-w - is a stream"),
+    Case("times on standard output", "-i lo -w - -G 1", WRONG_REQUEST, "-C, -G|-w - is a stream"),
+    Case("room on standard output", "-i lo -w - --min-free 5%", WRONG_REQUEST, "--min-free|-w - is a stream"),
+    Case("an owner of standard output", "-i lo -w - --user root", WRONG_REQUEST, "--user|-w - is a stream"),
+    Case("files in a device", "-i lo -w /dev/null --min-free 5%", WRONG_REQUEST, "--min-free|/dev/null is a stream"),
+    Case("an unknown user", "-i lo -w {here}/none/f.pcapng --user nobody-such", WRONG_REQUEST,
+         "user nobody-such does not exist|getent passwd"),
+    Case("a user without a name", "-i lo -w {here}/f.pcapng --user ''", WRONG_REQUEST, "--user"),
+    Case("a look without a plan", "-i lo -w {here}/f.pcapng --look 1s", WRONG_REQUEST, "--look|--dry-run|bicap plan"),
+    Case("a load without a plan", "-i lo --assume 1kpps,64B", WRONG_REQUEST, "--assume|--dry-run|bicap plan"),
+    Case("a look and a load", "-i lo --dry-run --look 1s --assume 1kpps,64B", WRONG_REQUEST, "--look and --assume"),
+    Case("no look at all", "-i lo --dry-run --look 0s", WRONG_REQUEST, "--look is not longer than 0"),
+    Case("an empty look", "-i lo --dry-run --look ''", WRONG_REQUEST, "--look ''"),
+    Case("a bad load", "-i lo --dry-run --assume much", WRONG_REQUEST, "--assume 'much'|100kpps,800B"),
+    Case("a file of rules that is not there", "-i lo -f {here}/none.yaml", WRONG_REQUEST, "{here}/none.yaml|No such"),
+    Case("a file with a bad sampler", "-i lo -f {here}/rules.yaml", WRONG_REQUEST,
+         "rule file {here}/rules.yaml: sample 'flow:5' is not understood"),
+]  # fmt: skip
 
 PLACES = [
     Case("an unknown interface", "-i eth77 -w {here}/f.pcapng", NO_TARGET, "eth77 does not exist|there are: lo"),
@@ -79,7 +131,11 @@ PLACES = [
     Case("a path through a file", "-i lo --netns /proc/version/ns", NO_TARGET, "/proc/version/ns|Not a directory"),
     Case("a file that is no namespace", "-i lo --netns /proc/version", NO_TARGET, "/proc/version is not a network"),
     Case("a namespace of another kind", "-i lo --netns /proc/self/ns/mnt", NO_TARGET, "mnt is not a network"),
-    Case("no directory", "-i lo -w {here}/none/f.pcapng", OUTPUT, "{here}/none/f.pcapng|directory does not exist"),
+    Case("no directory", "-i lo -w {here}/no/ne/f.pcapng", OUTPUT, "{here}/no/ne/f.pcapng|directory does not exist"),
+    Case("no directory for files", "-i lo -C 1 -w {here}/no/ne/f", OUTPUT, "{here}/no/ne/f|directory does not exist"),
+    Case("no room from the start", "-i lo -w {here}/none/f.pcapng --min-free 99.999%", OUTPUT,
+         "{here}/none/f.pcapng|must stay free (--min-free)"),
+    Case("no room for files", "-i lo -w {here}/earlier -C 1 --min-free 900TiB", OUTPUT, "{here}/earlier|900.0 TiB"),
     Case("a directory as the file", "-i lo -w {here}", OUTPUT, "{here}|it is a directory"),
     Case("a file as the directory", "-i lo -w {here}/earlier/f.pcapng", OUTPUT, "Not a directory"),
     Case("a symbolic link as the file", "-i lo -w {here}/link", OUTPUT, "{here}/link|symbolic link|not followed"),
@@ -90,13 +146,16 @@ PLACES = [
         OUTPUT,
         "{here}/none/ready|directory does not exist",
     ),
-]
+]  # fmt: skip
 
 # What click finds: a usage line, a hint, an empty line and the error.
 USAGE = [
     Case("an unknown option", "-i lo --nothing", WRONG_REQUEST, "No such option|--nothing"),
     Case("a number that is none", "-i lo -s all", WRONG_REQUEST, "--snaplen|'all' is not a valid integer"),
     Case("an unknown direction", "-i lo --direction up", WRONG_REQUEST, "--direction|'up'|'forward'"),
+    Case("an unknown compression", "-i lo --compress gzip", WRONG_REQUEST, "--compress|'gzip'|zstd"),
+    Case("a seed that is none", "-i lo --sample-seed abc", WRONG_REQUEST, "--sample-seed|'abc'"),
+    Case("a number of files that is none", "-i lo -C 1 -W 1.5", WRONG_REQUEST, "-W|'1.5'"),
 ]
 
 
@@ -123,6 +182,7 @@ def here(tmp_path: Path) -> Path:
     """A folder with an earlier capture and a symbolic link to it, where nobody may write."""
     (tmp_path / "earlier").write_bytes(EARLIER)
     (tmp_path / "link").symlink_to("earlier")
+    (tmp_path / "rules.yaml").write_text("sample: ['flow:5']")
     tmp_path.chmod(0o777)
     return tmp_path
 
@@ -204,6 +264,15 @@ def test_a_directory_of_somebody_else(here: Path) -> None:
     assert_refused(done, OUTPUT, "f.pcapng: not allowed; choose another place")
 
 
+def test_files_for_another_user_need_the_right_to_give_them_away(here: Path) -> None:
+    before = files(here)
+    for more in ([], ["-C", "1"]):
+        words = ["-i", "lo", "-w", f"{here}/none/f.pcapng", "--user", "root", *more]
+        done = bicap("capture", *words, within=nobody("bpf", "net_admin", "perfmon", "ipc_lock"))
+        assert_refused(done, OUTPUT, f"{here}/none/f.pcapng: not allowed")
+        assert files(here) == before
+
+
 @pytest.mark.parametrize(
     ("source", "says"), [(PYPI_BCC, "is PyPI's, an unrelated project"), (NO_BCC, "No module named 'bcc'")]
 )
@@ -249,8 +318,13 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def install(text: str) -> None:
         init = capture.kernel.program.Module.__init__
 
-        def spoiled(self: capture.kernel.program.Module, wanted: FilterProgram, defines: dict[str, int]) -> None:
-            init(self, replace(wanted, header=f"{wanted.header}\n{text}"), defines)
+        def spoiled(
+            self: capture.kernel.program.Module,
+            wanted: FilterProgram,
+            sampling: SamplingProgram,
+            defines: dict[str, int],
+        ) -> None:
+            init(self, replace(wanted, header=f"{wanted.header}\n{text}"), sampling, defines)
 
         monkeypatch.setattr(capture.kernel.program.Module, "__init__", spoiled)
 
@@ -289,7 +363,7 @@ def test_a_program_that_is_refused(
 def test_an_interface_that_refuses_leaves_the_earlier_file(here: Path, node: Node) -> None:
     run("tc", "-n", node.netns, "qdisc", "add", "dev", node.client.veth, "ingress")
     before = files(here)
-    for name in ("f.pcapng", "earlier"):
+    for name in ("f.pcapng", "earlier", "none/f.pcapng"):
         words = ["-i", node.client.veth, "--netns", node.netns, "--hook", "clsact", "-w", f"{here}/{name}"]
         assert_refused(bicap("capture", *words), KERNEL, f"{node.client.veth} has an ingress qdisc|--hook tcx")
     assert files(here) == before

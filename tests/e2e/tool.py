@@ -144,7 +144,14 @@ def check_with_readers(file: Path, packets: int | None = None) -> None:
 def assert_adds_up(account: dict[str, Any]) -> None:
     """The sums that every account must keep."""
     assert account["seen"] == account["unmatched"] + account["matched"]
-    assert account["matched"] == account["written"] + account["over_limit"] + account["lost"]
-    assert account["lost"] == sum(account["lost_by"].values())
-    for name in ("matched", "written", "over_limit"):
-        assert account[name] == account["forward"][name] + account["reverse"][name]
+    forward, reverse = account["forward"], account["reverse"]
+    for one in (account, forward, reverse):
+        assert one["matched"] == one["written"] + one["sampled_out"] + one["over_limit"] + one["lost"]
+        assert one["sampled_out"] == sum(one["sampled_by"].values())
+        assert one["lost"] == sum(one["lost_by"].values())
+        assert all(count >= 0 for count in [*one["sampled_by"].values(), *one["lost_by"].values(), one["over_limit"]])
+        assert one["cut"] <= one["matched"]
+    for name in set(forward) - {"sampled_by", "lost_by"}:
+        assert account[name] == forward[name] + reverse[name]
+    for by in ("sampled_by", "lost_by"):
+        assert account[by] == {name: forward[by][name] + reverse[by][name] for name in forward[by]}

@@ -1,78 +1,116 @@
-"""seen = unmatched + matched; matched = written + over_limit + lost: sums, and that a wrong one does not pass."""
+"""seen = unmatched + matched; matched = written + sampled out + over the limit + lost, and no wrong sum passes."""
 
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from capture.account import Account, DirectionAccount, Losses, check, total
+from capture.account import COUNTED, Account, DirectionAccount, check, total
 from capture.errors import BicapError
 
 FORWARD = DirectionAccount(
-    matched=100, matched_bytes=6400, written=90, written_bytes=5760, over_limit=4, lost_writing=1
+    matched=200,
+    matched_bytes=12_800,
+    sampled_by_flow=50,
+    sampled_by_packet=20,
+    sampled_by_first=15,
+    sampled_by_rate=10,
+    sampled_by_pressure=5,
+    lost_ring_full=4,
+    lost_other=2,
+    cut=30,
+    cut_bytes=900,
+    written=89,
+    written_bytes=5696,
+    over_limit=4,
+    lost_writing=1,
 )
-REVERSE = DirectionAccount(matched=50, matched_bytes=5000, written=47, written_bytes=4700, over_limit=1)
-ACCOUNT = Account(seen=170, seen_bytes=20_000, unmatched=20, forward=FORWARD, reverse=REVERSE)
-LOSSES = Losses(ring_full=5, other=2, writing=1)
+REVERSE = DirectionAccount(
+    matched=50, matched_bytes=5000, written=47, written_bytes=4700, over_limit=1, lost_ring_full=2
+)
+ACCOUNT = Account(seen=270, seen_bytes=20_000, unmatched=20, forward=FORWARD, reverse=REVERSE)
+COUNTS = [field.name for field in fields(DirectionAccount)]
+SUMMED = [name for name in COUNTS if not name.endswith("_bytes") and name != "cut"]
+"""The counts that stand in the sum of a direction; `cut` packets are written."""
 
 
-def test_lost_is_what_matched_and_is_neither_written_nor_over_the_limit() -> None:
-    assert (FORWARD.lost, REVERSE.lost, ACCOUNT.both.lost) == (6, 2, 8)
-    assert DirectionAccount().lost == 0
+def test_what_was_sampled_out_and_what_was_lost_is_told_by_reason() -> None:
+    assert (FORWARD.sampled_out, REVERSE.sampled_out, ACCOUNT.both.sampled_out) == (100, 0, 100)
+    assert FORWARD.sampled_by == {"flow": 50, "packet": 20, "first": 15, "rate": 10, "pressure": 5}
+    assert (FORWARD.lost, REVERSE.lost, ACCOUNT.both.lost) == (7, 2, 9)
+    assert ACCOUNT.both.lost_by == {"ring_full": 6, "other": 2, "writing": 1}
 
 
 def test_both_is_the_sum_of_every_field() -> None:
-    for field in fields(DirectionAccount):
-        assert getattr(ACCOUNT.both, field.name) == getattr(FORWARD, field.name) + getattr(REVERSE, field.name)
+    for name in COUNTS:
+        assert getattr(ACCOUNT.both, name) == getattr(FORWARD, name) + getattr(REVERSE, name)
 
 
 def test_several_interfaces_add_up_and_none_is_zero() -> None:
     assert total([]) == Account()
     assert total([ACCOUNT]) == ACCOUNT
     together = total([ACCOUNT, ACCOUNT, Account(seen=1, seen_bytes=60, unmatched=1)])
-    assert (together.seen, together.seen_bytes, together.unmatched) == (341, 40_060, 41)
+    assert (together.seen, together.seen_bytes, together.unmatched) == (541, 40_060, 41)
     assert (together.forward, together.reverse) == (FORWARD + FORWARD, REVERSE + REVERSE)
+
+
+def test_what_happened_since_is_the_difference_of_every_field() -> None:
+    assert Account() == ACCOUNT - ACCOUNT
+    assert (ACCOUNT + ACCOUNT) - ACCOUNT == ACCOUNT
+    assert Account(seen=5, reverse=REVERSE) - Account(seen=2) == Account(seen=3, reverse=REVERSE)
+
+
+def test_the_programs_count_all_but_what_the_loop_does() -> None:
+    assert set(COUNTS) - set(COUNTED) == {"written", "written_bytes", "over_limit", "lost_writing"}
 
 
 def test_json_has_the_counts_and_the_sums_a_reader_wants() -> None:
     plain = ACCOUNT.as_json()
-    assert (plain["seen"], plain["seen_bytes"], plain["unmatched"]) == (170, 20_000, 20)
-    assert (plain["matched"], plain["written"], plain["written_bytes"]) == (150, 137, 10_460)
-    assert (plain["over_limit"], plain["lost"]) == (5, 8)
-    assert plain["forward"]["matched_bytes"] == 6400
+    assert (plain["seen"], plain["seen_bytes"], plain["unmatched"]) == (270, 20_000, 20)
+    assert (plain["matched"], plain["written"], plain["written_bytes"]) == (250, 136, 10_396)
+    assert (plain["over_limit"], plain["sampled_out"], plain["lost"]) == (5, 100, 9)
+    assert plain["lost_by"] == {"ring_full": 6, "other": 2, "writing": 1}
+    assert plain["forward"]["matched_bytes"] == 12_800
+    assert (plain["forward"]["cut"], plain["forward"]["cut_bytes"]) == (30, 900)
+    assert plain["forward"]["sampled_by"]["first"] == 15
     assert plain["reverse"]["written"] == 47
 
 
-def test_an_account_that_adds_up_passes() -> None:
-    check(ACCOUNT, LOSSES)
-    check(Account(), Losses())
+def test_accounts_that_add_up_pass() -> None:
+    check([])
+    check([ACCOUNT, Account(), Account(seen=3, unmatched=3)])
 
 
 OFF_BY_ONE = [
-    # the number that is off, the account and the losses with it
-    ("seen", replace(ACCOUNT, seen=171), LOSSES),
-    ("unmatched", replace(ACCOUNT, unmatched=19), LOSSES),
-    ("forward matched", replace(ACCOUNT, forward=replace(FORWARD, matched=101)), LOSSES),
-    ("reverse matched, seen with it", replace(ACCOUNT, seen=171, reverse=replace(REVERSE, matched=51)), LOSSES),
-    ("forward written", replace(ACCOUNT, forward=replace(FORWARD, written=91)), LOSSES),
-    ("reverse over the limit", replace(ACCOUNT, reverse=replace(REVERSE, over_limit=0)), LOSSES),
-    ("lost, ring full", ACCOUNT, replace(LOSSES, ring_full=4)),
-    ("lost, other", ACCOUNT, replace(LOSSES, other=3)),
-    ("lost, writing", ACCOUNT, replace(LOSSES, writing=0)),
-]
+    ("seen", replace(ACCOUNT, seen=271)),
+    ("unmatched", replace(ACCOUNT, unmatched=19)),
+    *((f"forward {name}", replace(ACCOUNT, forward=replace(FORWARD, **{name: getattr(FORWARD, name) + 1})))
+      for name in SUMMED),
+    *((f"reverse {name}", replace(ACCOUNT, reverse=replace(REVERSE, **{name: getattr(REVERSE, name) - 1})))
+      for name in SUMMED),
+    ("forward matched, seen with it", replace(ACCOUNT, seen=271, forward=replace(FORWARD, matched=201))),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "account", "losses"), OFF_BY_ONE, ids=[case[0] for case in OFF_BY_ONE])
-def test_one_number_that_is_off_is_a_bug_and_said_to_be_one(what: str, account: Account, losses: Losses) -> None:
+@pytest.mark.parametrize(("what", "account"), OFF_BY_ONE, ids=[case[0] for case in OFF_BY_ONE])
+def test_one_number_that_is_off_is_a_bug_and_said_to_be_one(what: str, account: Account) -> None:
     with pytest.raises(BicapError, match=r"^bug: (seen is not unmatched|matched is not written)"):
-        check(account, losses)
+        check([ACCOUNT, account])
+
+
+def test_directions_and_interfaces_do_not_make_up_for_each_other() -> None:
+    less, more = replace(FORWARD, written=FORWARD.written - 1), replace(REVERSE, written=REVERSE.written + 1)
+    with pytest.raises(BicapError, match=r"^bug: matched is not written"):
+        check([replace(ACCOUNT, forward=less, reverse=more)])
+    with pytest.raises(BicapError, match=r"^bug: seen is not"):
+        check([replace(ACCOUNT, seen=269), replace(ACCOUNT, seen=271)])
+
+
+def test_what_is_between_the_program_and_the_file_is_on_its_way() -> None:
+    assert FORWARD.on_its_way == 0
+    assert replace(FORWARD, written=80).on_its_way == 9
 
 
 def test_accounts_are_values() -> None:
     assert replace(ACCOUNT) == ACCOUNT
     with pytest.raises(FrozenInstanceError):
         ACCOUNT.seen = 0  # type: ignore[misc]
-
-
-def test_losses_say_the_reason_and_the_remedy() -> None:
-    said = str(Losses(ring_full=12_345, writing=7, other=3))
-    assert said == "12,345 ring full (raise --buffer), 7 not written, 3 other"

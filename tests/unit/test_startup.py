@@ -23,7 +23,15 @@ def imported(code: str) -> set[str]:
     return {module if module.startswith("capture.") else module.partition(".")[0] for module in modules}
 
 
-COMMANDS = [["--help"], ["--version"], ["capture", "--help"], ["capture"], ["capture", "-i", "x", "-s", "5"]]
+COMMANDS = [
+    ["--help"],
+    ["--version"],
+    ["capture", "--help"],
+    ["capture"],
+    ["capture", "-i", "x", "-s", "5"],
+    ["plan", "--help"],
+    ["plan", "-i", "x", "-s", "5"],
+]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

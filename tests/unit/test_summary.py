@@ -5,8 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from capture.account import Account, DirectionAccount, Losses
+from capture.account import Account, DirectionAccount
 from capture.plan import Interface, make_plan
+from capture.sampling.pressure import LevelChange, Measure
+from capture.sampling.sampler import Sampling
+from capture.sampling.words import parse_sampler
+from capture.sink.protocol import FileRecord
 from capture.spec import CaptureSpec, Hook
 from capture.stream.clock import ClockStep
 from capture.summary import SCHEMA, Summary
@@ -14,29 +18,34 @@ from capture.summary import SCHEMA, Summary
 S = 10**9
 FOUND = [Interface("veth1", 7, 4026531840, bytes(6), 1500, pod_side=True), Interface("eth0", 2, 4026531840)]
 PLAN = make_plan(CaptureSpec(interfaces=("veth1", "eth0")), FOUND, Hook.TCX, [0, 1], batching=True)
-FORWARD = DirectionAccount(matched=2000, written=1500, written_bytes=3 << 20, over_limit=400)
+FORWARD = DirectionAccount(
+    matched=2000, written=1500, written_bytes=3 << 20, over_limit=400, lost_ring_full=80, lost_writing=20
+)
 REVERSE = DirectionAccount(matched=1000, written=1000, written_bytes=2048)
+STARTED = 1_700_000_000 * S
 SUMMARY = Summary(
     plan=PLAN,
     version="1.2.3",
     output="/tmp/f.pcapng",
     output_bytes=5 << 20,
+    files=[FileRecord("/tmp/f.pcapng", 5 << 20, STARTED)],
+    files_removed=0,
     complete=True,
     end_reason="ended by SIGINT",
-    started_ns=1_700_000_000 * S,
-    ended_ns=1_700_000_012 * S,
+    started_ns=STARTED,
+    ended_ns=STARTED + 12 * S,
     accounts=[
         Account(seen=3500, seen_bytes=1 << 23, unmatched=500, forward=FORWARD, reverse=REVERSE),
         Account(seen=7, seen_bytes=700, unmatched=7),
     ],
-    losses=Losses(ring_full=80, writing=20),
     inbound=DirectionAccount(written=1000, written_bytes=2048),
     outbound=DirectionAccount(written=1500, written_bytes=3 << 20),
+    pressure=[],
     clock="synchronised, error at most 5 µs",
     clock_steps=[],
     late=0,
     late_most_ns=0,
-    process_cpu_ns=250_000,
+    process_cpu_ns=300_000_000,
     kernel_ns_per_packet=None,
 )
 
@@ -45,8 +54,9 @@ REPORT = """\
   forward: 1,500 packets, 3.0 MiB
   reverse: 1,000 packets, 2.0 KiB
 3,507 seen = 507 unmatched + 3,000 matched
-3,000 matched = 2,500 written + 400 over the limit + 100 lost
-lost: 80 ring full (raise --buffer), 20 not written, 0 other
+3,000 matched = 2,500 written + 0 sampled out + 400 over the limit + 100 lost
+lost: 80 ring full (raise --buffer), 20 not written
+process cost 300 ms of CPU (2.5% of one), 120,000 ns per packet written
 """
 
 
@@ -69,10 +79,84 @@ def test_a_line_appears_only_when_there_is_something_to_say(what: str, changed: 
     assert any(said.startswith(line) for said in replace(SUMMARY, **changed).lines())  # type: ignore[arg-type]
 
 
-def test_nothing_lost_says_so_in_the_sum_alone() -> None:
-    quiet = replace(SUMMARY, accounts=[Account(), Account()], losses=Losses())
-    assert "0 matched = 0 written + 0 over the limit + 0 lost" in quiet.lines()
-    assert not any(line.startswith("lost:") for line in quiet.lines())
+def test_nothing_lost_or_left_out_says_so_in_the_sum_alone() -> None:
+    quiet = replace(SUMMARY, accounts=[Account(), Account()]).lines()
+    assert "0 matched = 0 written + 0 sampled out + 0 over the limit + 0 lost" in quiet
+    assert not any(line.startswith(("lost", "sampled out", "rings filled")) for line in quiet)
+    assert quiet[-1] == "process cost 300 ms of CPU (2.5% of one)"
+
+
+def test_what_samplers_left_out_is_told_by_sampler() -> None:
+    sampled = replace(FORWARD, matched=2111, sampled_by_flow=100, sampled_by_rate=10)
+    lines = replace(
+        SUMMARY, accounts=[Account(seen=3111, forward=sampled, reverse=replace(REVERSE, sampled_by_rate=1))]
+    ).lines()
+    assert "3,111 matched = 2,500 written + 111 sampled out + 400 over the limit + 100 lost" in lines
+    assert "sampled out: 100 by flow, 11 by rate" in lines
+
+
+def record(number: int) -> FileRecord:
+    return FileRecord(f"/tmp/f_{number:05d}.pcapng", 1 << 20, STARTED + number * S)
+
+
+WHERE = [
+    # the files that are left, removed ones, what the first line says of them
+    ([record(1)], 0, "written to /tmp/f_00001.pcapng (5.0 MiB)"),
+    ([record(1), record(2)], 0, "written to 2 files, the last /tmp/f_00002.pcapng (5.0 MiB)"),
+    ([record(1234)], 1233, "written to 1 files, 1,233 removed, the last /tmp/f_01234.pcapng (5.0 MiB)"),
+    ([], 0, "written to /tmp/f.pcapng (5.0 MiB)"),
+]
+
+
+@pytest.mark.parametrize(("files", "removed", "says"), WHERE)
+def test_where_the_packets_are(files: list[FileRecord], removed: int, says: str) -> None:
+    told = replace(SUMMARY, files=files, files_removed=removed)
+    assert says in told.lines()[0]
+    plain = json.loads(json.dumps(told.as_json()))
+    assert [(file["path"], file["bytes"], file["began_ns"]) for file in plain["files"]] == [
+        (file.path, file.bytes, file.began_ns) for file in files
+    ]
+    assert plain["files_removed"] == removed
+
+
+PRESSED = replace(
+    SUMMARY,
+    plan=make_plan(
+        CaptureSpec(
+            interfaces=("veth1",),
+            sampling=Sampling(samplers=(parse_sampler("flow:1/2"),)),
+            on_pressure=(Measure.TRUNCATE, Measure.SAMPLE),
+        ),
+        FOUND[:1], Hook.TCX, [0], batching=True,
+    ),
+    accounts=[Account(seen=3000, forward=replace(FORWARD, cut=700, cut_bytes=1 << 20), reverse=REVERSE)],
+    pressure=[LevelChange(STARTED + after * S, level) for after, level in ((2, 1), (3, 3), (5, 0))],
+)  # fmt: skip
+
+
+def test_what_was_done_while_rings_filled_is_told_with_its_time() -> None:
+    lines = PRESSED.lines()
+    at = lines.index("rings filled: 700 packets without payload (1.0 MiB left out)")
+    assert lines[at + 1 : at + 4] == [
+        "  after 2.0 s: headers only",
+        "  after 3.0 s: headers only and 0.125 of conversations",
+        "  after 5.0 s: everything again",
+    ]
+    assert [(c["at_ns"] - STARTED, c["level"], c["kept"]) for c in PRESSED.as_json()["pressure"]] == [
+        (2 * S, 1, "headers only"),
+        (3 * S, 3, "headers only and 0.125 of conversations"),
+        (5 * S, 0, "everything again"),
+    ]
+
+
+def test_many_changes_are_in_the_json_and_a_few_on_the_terminal() -> None:
+    changes = [LevelChange(STARTED + n * S, n % 2) for n in range(1, 20)]
+    many = replace(PRESSED, pressure=changes)
+    lines = many.lines()
+    at = lines.index("rings filled: 700 packets without payload (1.0 MiB left out)")
+    assert lines[at + 5].startswith("  after 5.0 s")
+    assert lines[at + 6] == "  and 14 changes more, in the JSON summary"
+    assert len(many.as_json()["pressure"]) == 19
 
 
 def test_json_is_plain_and_holds_the_same_numbers() -> None:
@@ -83,7 +167,7 @@ def test_json_is_plain_and_holds_the_same_numbers() -> None:
     assert plain["ended_ns"] - plain["started_ns"] == 12 * S
     account = plain["account"]
     assert (account["seen"], account["unmatched"], account["matched"]) == (3507, 507, 3000)
-    assert (account["written"], account["over_limit"], account["lost"]) == (2500, 400, 100)
+    assert (account["written"], account["sampled_out"], account["over_limit"], account["lost"]) == (2500, 0, 400, 100)
     assert account["lost_by"] == {"ring_full": 80, "other": 0, "writing": 20}
     assert [(i["id"], i["name"], i["account"]["seen"]) for i in plain["interfaces"]] == [
         (0, "veth1", 3500),
@@ -91,7 +175,12 @@ def test_json_is_plain_and_holds_the_same_numbers() -> None:
     ]
     assert plain["view"]["inbound"] == {"written": 1000, "written_bytes": 2048}
     assert plain["view"]["outbound"] == {"written": 1500, "written_bytes": 3 << 20}
-    assert plain["cost"] == {"kernel_ns_per_packet": None, "process_cpu_ns": 250_000, "process_ns_per_packet": 100.0}
+    assert plain["cost"] == {
+        "kernel_ns_per_packet": None,
+        "process_cpu_ns": 300_000_000,
+        "process_cpu_share": 0.025,
+        "process_ns_per_packet": 120_000.0,
+    }
 
 
 def test_json_tells_what_the_clock_did() -> None:
@@ -105,7 +194,7 @@ def test_json_tells_what_the_clock_did() -> None:
 
 
 def test_json_of_a_capture_without_packets_has_no_cost_per_packet() -> None:
-    empty = replace(SUMMARY, accounts=[Account(), Account()], losses=Losses()).as_json()
+    empty = replace(SUMMARY, accounts=[Account(), Account()]).as_json()
     assert empty["account"]["written"] == 0
     assert empty["cost"]["process_ns_per_packet"] is None
 
@@ -116,3 +205,6 @@ def test_json_repeats_what_was_asked_and_what_was_planned() -> None:
     assert plain["spec"]["direction"] == "both"
     assert [i["view"] for i in plain["plan"]["interfaces"]] == ["pod", "interface"]
     assert plain["plan"]["hook"] == "tcx"
+    asked = PRESSED.as_json()["spec"]
+    assert (asked["sample"], asked["on_pressure"]) == (["flow:1/2"], ["truncate", "sample"])
+    assert asked["storage"]["file_bytes"] is None

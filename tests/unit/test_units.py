@@ -1,11 +1,13 @@
 """Words for amounts, both ways."""
 
+from datetime import UTC, datetime, time, timedelta, timezone
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.units import format_duration, format_size, parse_duration, parse_size
+from capture.units import format_duration, format_size, parse_duration, parse_size, parse_wall_time
 
 US, MS, S = 10**3, 10**6, 10**9
 M, H = 60 * S, 3600 * S
@@ -101,6 +103,64 @@ def test_a_size(words: str, size: int) -> None:
 def test_no_size(what: str, words: str) -> None:
     with pytest.raises(SpecError, match="is not understood; write it like 4096"):
         parse_size(words)
+
+
+EAST = timezone(timedelta(hours=5, minutes=30))
+EVENING = datetime(2026, 11, 24, 18, 30, 0, 0, EAST)
+
+WALL_TIMES = [
+    # words, the time meant, after 18:30 of November 24th in a zone 5:30 east
+    ("18:31", datetime(2026, 11, 24, 18, 31, 0, 0, EAST)),
+    ("18:30:01", datetime(2026, 11, 24, 18, 30, 1, 0, EAST)),
+    (" 23:59:59 ", datetime(2026, 11, 24, 23, 59, 59, 0, EAST)),
+    ("18:30", datetime(2026, 11, 25, 18, 30, 0, 0, EAST)),
+    ("00:00", datetime(2026, 11, 25, 0, 0, 0, 0, EAST)),
+    ("2026-11-24T18:30", EVENING),
+    ("2026-11-24 18:30:00", EVENING),
+    ("2026-11-24T18:30:00.25", EVENING + timedelta(milliseconds=250)),
+    ("2026-11-24T13:00Z", EVENING),
+    ("2026-11-24T08:00-05:00", EVENING),
+    ("2026-11-24", datetime(2026, 11, 24, 0, 0, 0, 0, EAST)),
+    ("2020-02-29T00:00:00", datetime(2020, 2, 29, 0, 0, 0, 0, EAST)),
+]
+
+NO_WALL_TIMES = [
+    # what is wrong, words
+    ("nothing", ""),
+    ("a word", "tomorrow"),
+    ("one digit", "8:30"),
+    ("an hour too many", "24:00"),
+    ("a minute too many", "18:60"),
+    ("a zone of a time of day", "18:30Z"),
+    ("half a second of a time of day", "18:30:00.5"),
+    ("twelve hours", "6:30pm"),
+    ("a day that does not exist", "2026-02-30T00:00"),
+    ("day before month", "24.11.2026"),
+    ("a duration", "30s"),
+    ("digits of another script", "18:3\u0660"),
+    ("before there were computers", "0001-01-01T00:00"),
+    ("after there are zones", "9999-12-31T23:59-12:00"),
+]
+
+
+@pytest.mark.parametrize(("words", "meant"), WALL_TIMES, ids=[case[0] for case in WALL_TIMES])
+def test_a_wall_clock_time(words: str, meant: datetime) -> None:
+    microseconds = (meant - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+    assert abs(parse_wall_time(words, EVENING) - microseconds * US) < US
+
+
+@pytest.mark.parametrize(("what", "words"), NO_WALL_TIMES, ids=[case[0] for case in NO_WALL_TIMES])
+def test_no_wall_clock_time(what: str, words: str) -> None:
+    with pytest.raises(SpecError, match=r"^--start-at '.*' is not understood; write it like 18:30 or 2026-11-24T18"):
+        parse_wall_time(words, EVENING, "--start-at")
+
+
+@given(st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1)), st.times())
+def test_law_a_time_of_day_is_the_next_one(now: datetime, wanted: time) -> None:
+    after = now.replace(tzinfo=UTC)
+    found = datetime.fromtimestamp(parse_wall_time(f"{wanted:%H:%M:%S}", after) // S, UTC)
+    assert after < found <= after + timedelta(days=1)
+    assert found.time() == wanted.replace(microsecond=0)
 
 
 def test_the_error_names_the_option() -> None:

@@ -30,7 +30,33 @@ rules:
     ]  # fmt: skip
 
 
+def test_a_file_says_what_is_sampled() -> None:
+    found = parse_rules(
+        "f.yaml",
+        b"""
+sample: ["flow:1/10", "reverse=first:5"]
+sampleSeed: 7
+keepControl: false
+headersOnly: true
+""",
+    )
+    assert found.rules == ()
+    assert found.sample == ("flow:1/10", "reverse=first:5")
+    assert (found.sample_seed, found.keep_control, found.headers_only) == (7, False, True)
+
+
+def test_a_file_that_says_nothing_of_sampling_leaves_it_to_the_command_line() -> None:
+    found = parse_rules("f.yaml", b"rules: [{protocol: tcp}]")
+    assert found.sample == ()
+    assert (found.direction, found.sample_seed, found.keep_control, found.headers_only) == (None, None, None, None)
+
+
 REFUSED = [
+    (b"sample: flow:1/10\n", "rule file f.yaml: Expected `array`, got `str` - at `$.sample`"),
+    (b"sample: [1]\n", "Expected `str`, got `int` - at `$.sample[0]`"),
+    (b"sampleSeed: x\n", "Expected `int | null`, got `str` - at `$.sampleSeed`"),
+    (b"keepControl: 2\n", "Expected `bool | null`, got `int` - at `$.keepControl`"),
+    (b"sample_seed: 2\n", "Object contains unknown field `sample_seed`"),
     (b"rules:\n  - sorce: 10.0.0.1\n", "rule file f.yaml: Object contains unknown field `sorce` - at `$.rules[0]`"),
     (b"rules: 5\n", "Expected `array`, got `int` - at `$.rules`"),
     (b"direction: up\nrules: []\n", "Invalid enum value 'up' - at `$.direction`"),

@@ -26,7 +26,7 @@ class FakeRings:
         self.heads = np.zeros(self.cpus, np.int64)
         self.cursors = np.zeros((self.cpus, 2), np.int64)
         self.state = np.zeros(merge.STATE_SLOTS, np.int64)
-        self.state[merge.PACKETS_LEFT] = 1 << 62
+        self.state[[merge.LEFT, merge.LEFT_FORWARD, merge.LEFT_REVERSE, merge.BYTES_LEFT, merge.FILE_LEFT]] = 1 << 62
         self.tallies = np.zeros((8, merge.FLAG_SETS, 3), np.int64)
 
     def control(self, cpu: int, word: int) -> int:

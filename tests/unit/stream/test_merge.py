@@ -1,8 +1,10 @@
 """Records in rings -> blocks, byte for byte."""
 
 import struct
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import count, pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,10 +84,165 @@ def test_a_late_record_takes_the_time_of_the_one_before_and_is_counted() -> None
 
 def test_over_the_limit_is_counted_not_written() -> None:
     rings = FakeRings(1)
-    rings.state[merge.PACKETS_LEFT] = 2
+    rings.state[merge.LEFT] = 2
     rings.put(0, *(record(t, b"abc", flags=INBOUND | REVERSE) for t in range(5)))
     assert len(rings.take()) == 2 * len(block(0, 0, b"abc", 3, 1))
     assert rings.tallies[0, INBOUND | REVERSE].tolist() == [2, 6, 3]
+    rings.put(0, record(9, b"abc"))
+    assert rings.take() == b""
+    assert rings.tallies[0, INBOUND].tolist() == [0, 0, 1]
+    assert rings.longs[rings.control(0, 1)] == rings.longs[rings.control(0, 0)]
+
+
+FORWARD_IN, REVERSE_OUT = INBOUND, OUTBOUND | REVERSE
+BLOCK_3 = len(block(0, 0, b"abc", 3, 1))
+NOTHING = 0
+
+LIMITS = [
+    # limits of the state, of ten packets, forward and reverse in turn, so many are written; which limit it was
+    ({merge.LEFT: 1}, 1, merge.LEFT),
+    ({merge.LEFT: 7}, 7, merge.LEFT),
+    ({merge.LEFT: 10}, 10, merge.LEFT),
+    ({merge.LEFT: 11}, 10, NOTHING),
+    ({merge.LEFT_FORWARD: 3}, 5, merge.LEFT_FORWARD),
+    ({merge.LEFT_REVERSE: 3}, 6, merge.LEFT_REVERSE),
+    ({merge.LEFT_FORWARD: 3, merge.LEFT_REVERSE: 2}, 4, merge.LEFT_REVERSE),
+    ({merge.LEFT: 5, merge.LEFT_FORWARD: 3}, 5, merge.LEFT),
+    ({merge.LEFT_FORWARD: 6, merge.LEFT_REVERSE: 6}, 10, NOTHING),
+    ({merge.BYTES_LEFT: 4 * BLOCK_3}, 4, merge.BYTES_LEFT),
+    ({merge.BYTES_LEFT: 5 * BLOCK_3 - 1}, 4, merge.BYTES_LEFT),
+    ({merge.BYTES_LEFT: BLOCK_3 - 1}, 0, merge.BYTES_LEFT),
+    ({merge.BYTES_LEFT: 10 * BLOCK_3}, 10, NOTHING),
+    ({merge.BYTES_LEFT: 5 * BLOCK_3, merge.LEFT_REVERSE: 2}, 4, merge.LEFT_REVERSE),
+    ({merge.BYTES_LEFT: 3 * BLOCK_3, merge.LEFT_REVERSE: 2}, 3, merge.BYTES_LEFT),
+]
+
+
+@pytest.mark.parametrize(("limits", "written", "reached"), LIMITS)
+def test_limits_are_exact_and_the_first_one_counts(limits: dict[int, int], written: int, reached: int) -> None:
+    rings = FakeRings(2)
+    for slot, limit in limits.items():
+        rings.state[slot] = limit
+    for time in range(10):
+        rings.put(time // 5, record(time, b"abc", flags=REVERSE_OUT if time % 2 else FORWARD_IN))
+    blocks = [block(0, time, b"abc", 3, OUTBOUND if time % 2 else INBOUND) for time in range(written)]
+    assert rings.take() == b"".join(blocks)
+    assert rings.state[merge.REACHED] == reached
+    forward, reverse = (written + 1) // 2, written // 2
+    assert rings.tallies[0, FORWARD_IN].tolist() == [forward, 3 * forward, 5 - forward]
+    assert rings.tallies[0, REVERSE_OUT].tolist() == [reverse, 3 * reverse, 5 - reverse]
+
+
+def test_after_a_packet_without_room_no_smaller_one_is_written() -> None:
+    rings = FakeRings(1)
+    rings.state[merge.BYTES_LEFT] = 2 * BLOCK_3
+    rings.put(0, record(1, b"abc"), record(2, b"abcde"), record(3, b"abc"))
+    assert rings.take() == block(0, 1, b"abc", 3, 1)
+    assert rings.tallies[0, INBOUND].tolist() == [1, 3, 2]
+
+
+def test_a_file_ends_before_the_packet_that_does_not_fit_and_the_next_one_begins_with_it() -> None:
+    rings = FakeRings(1)
+    rings.state[merge.FILE_LEFT] = 2 * BLOCK_3 + 43
+    rings.put(0, *(record(time, b"abc") for time in range(5)))
+    assert rings.take() == block(0, 0, b"abc", 3, 1) + block(0, 1, b"abc", 3, 1)
+    assert (rings.state[merge.FILE_FULL], rings.state[merge.FILE_PACKETS], rings.state[merge.FILE_LEFT]) == (1, 2, 43)
+    assert rings.take() == b""
+    assert rings.tallies[0, INBOUND].tolist() == [2, 6, 0]
+    rings.state[[merge.FILE_FULL, merge.FILE_PACKETS]] = 0
+    rings.state[merge.FILE_LEFT] = 3 * BLOCK_3
+    assert rings.take() == b"".join(block(0, time, b"abc", 3, 1) for time in (2, 3, 4))
+    assert (rings.state[merge.FILE_FULL], rings.state[merge.FILE_LEFT]) == (0, 0)
+    assert rings.longs[rings.control(0, 1)] == rings.longs[rings.control(0, 0)]
+
+
+@pytest.mark.parametrize("left", [BLOCK_3, 0, -1000])
+def test_a_packet_larger_than_a_file_is_alone_in_one(left: int) -> None:
+    rings = FakeRings(1)
+    rings.state[merge.FILE_LEFT] = left
+    rings.put(0, record(1, bytes(500)), record(2, b"abc"))
+    assert rings.take() == block(0, 1, bytes(500), 500, 1)
+    assert (rings.state[merge.FILE_FULL], rings.state[merge.FILE_PACKETS]) == (1, 1)
+
+
+def test_the_tag_that_is_put_back_counts() -> None:
+    tagged = record(1, bytes(50), original=54, flags=INBOUND | VLAN, vlan=(0x8100, 1))
+    size = len(block(0, 1, bytes(54), 54, 1))
+    for room, written in ((size, 1), (size - 1, 0)):
+        rings = FakeRings(1)
+        rings.state[merge.BYTES_LEFT] = room
+        rings.put(0, tagged)
+        assert len(rings.take()) == size * written
+        assert rings.tallies[0, INBOUND].tolist() == [written, 54 * written, 1 - written]
+    rings = FakeRings(1)
+    rings.state[merge.FILE_LEFT] = 2 * size - 1
+    rings.put(0, tagged, tagged)
+    assert len(rings.take()) == size
+    assert rings.state[merge.FILE_FULL] == 1
+
+
+@dataclass
+class Written:
+    """What a capture with limits leaves, one packet at a time, as man pages say it: the oracle of the law below."""
+
+    left: dict[int, int]
+    file_bytes: int
+    files: list[bytes] = field(default_factory=lambda: [b""])
+    reached: int = NOTHING
+    over: int = 0
+
+    def packet(self, encoded: bytes, side: int) -> None:
+        if not self.reached and len(encoded) > self.left[merge.BYTES_LEFT]:
+            self.reached = merge.BYTES_LEFT
+        if self.reached:
+            self.over += 1
+            return
+        if self.files[-1] and len(self.files[-1]) + len(encoded) > self.file_bytes:
+            self.files.append(b"")
+        self.files[-1] += encoded
+        for slot, amount in ((side, 1), (merge.LEFT, 1), (merge.BYTES_LEFT, len(encoded))):
+            self.left[slot] -= amount
+            if slot != merge.BYTES_LEFT and self.left[slot] == 0:
+                self.reached = slot
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.tuples(st.binary(min_size=14, max_size=120), st.booleans(), st.booleans()), max_size=40),
+    st.tuples(*[st.integers(1, 50)] * 3),
+    st.integers(0, 5000),
+    st.integers(1, 1000),
+)
+def test_law_limits_and_files_are_those_of_one_packet_at_a_time(
+    packets: list[tuple[bytes, bool, bool]], counts: tuple[int, int, int], max_bytes: int, file_bytes: int
+) -> None:
+    limits = dict(zip((merge.LEFT, merge.LEFT_FORWARD, merge.LEFT_REVERSE), counts, strict=True))
+    limits[merge.BYTES_LEFT] = max_bytes
+    expected = Written(dict(limits), file_bytes)
+    rings = FakeRings(1)
+    for slot, limit in limits.items():
+        rings.state[slot] = limit
+    for time, (packet, reverse, tagged) in enumerate(packets):
+        flags = (REVERSE_OUT if reverse else FORWARD_IN) | (VLAN if tagged else 0)
+        rings.put(0, record(time, packet, flags=flags, vlan=(0x8100, 5)))
+        if tagged:
+            packet = packet[:12] + b"\x81\0\0\5" + packet[12:]
+        expected.packet(
+            block(0, time, packet, len(packet) - 4 * tagged, flags & 3),
+            merge.LEFT_REVERSE if reverse else merge.LEFT_FORWARD,
+        )
+    files = []
+    for number in count():
+        rings.state[merge.FILE_LEFT] = file_bytes
+        rings.state[[merge.FILE_FULL, merge.FILE_PACKETS]] = 0
+        files.append(rings.take(room=300))
+        if not rings.state[merge.FILE_FULL]:
+            break
+        assert number < len(packets), "no file got a packet"
+    assert files == expected.files
+    assert rings.state[merge.REACHED] == expected.reached
+    assert rings.tallies[..., 2].sum() == expected.over
+    assert rings.tallies[..., 0].sum() == len(packets) - expected.over
 
 
 PACKETS = st.binary(min_size=1, max_size=200)

@@ -1,0 +1,121 @@
+"""Several samplers -> what is kept of each direction; and values that cannot be."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capture.errors import SpecError
+from capture.filters.rule import Direction
+from capture.sampling.sampler import SEED_MAX, Kind, Sampler, Sampling, per_direction
+from capture.sampling.words import parse_sampler
+
+FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
+WAYS = (FORWARD, REVERSE)
+
+
+def sampling(*words: str) -> Sampling:
+    return Sampling(samplers=tuple(parse_sampler(word) for word in words))
+
+
+COMBINED = [
+    # samplers, share of conversations, then forward and reverse: share of packets, first, packets/s, bits/s
+    ("", "1", ("1", None, None, None), ("1", None, None, None)),
+    ("flow:1/10", "1/10", ("1", None, None, None), ("1", None, None, None)),
+    ("flow:1/10 flow:1/4", "1/10", ("1", None, None, None), ("1", None, None, None)),
+    ("packet:1/10 packet:1/4", "1", ("1/40", None, None, None), ("1/40", None, None, None)),
+    ("packet:1/2 reverse=packet:1/5", "1", ("1/2", None, None, None), ("1/10", None, None, None)),
+    ("first:20 first:30", "1", ("1", 20, None, None), ("1", 20, None, None)),
+    ("first:20 reverse=first:5", "1", ("1", 20, None, None), ("1", 5, None, None)),
+    ("first:5 reverse=first:20", "1", ("1", 5, None, None), ("1", 5, None, None)),
+    ("reverse=first:5", "1", ("1", None, None, None), ("1", 5, None, None)),
+    ("forward=first:5", "1", ("1", 5, None, None), ("1", None, None, None)),
+    ("rate:10pps rate:7pps rate:1mbit", "1", ("1", None, 7, 10**6), ("1", None, 7, 10**6)),
+    ("forward=rate:10pps reverse=rate:1mbit", "1", ("1", None, 10, None), ("1", None, None, 10**6)),
+    ("flow:50% packet:50% first:2 rate:9pps", "1/2", ("1/2", 2, 9, None), ("1/2", 2, 9, None)),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "flows", "forward", "reverse"), COMBINED, ids=[case[0] or "none" for case in COMBINED]
+)
+def test_samplers_of_a_direction_must_all_agree(
+    words: str, flows: str, forward: tuple[str, int, int, int], reverse: tuple[str, int, int, int]
+) -> None:
+    asked = sampling(*words.split())
+    assert asked.flow_share == Fraction(flows)
+    for way, (share, first, packets, bits) in zip(WAYS, (forward, reverse), strict=True):
+        assert asked.packet_share(way) == Fraction(share)
+        assert asked.first(way) == first
+        assert (asked.rate(Kind.PACKET_RATE, way), asked.rate(Kind.BIT_RATE, way)) == (packets, bits)
+
+
+SAMPLERS = st.sampled_from(
+    ["flow:1/2", "flow:1/3", "packet:1/5", "forward=packet:1/7", "reverse=packet:3/4", "first:9", "reverse=first:2"]
+)
+
+
+@given(st.lists(SAMPLERS, max_size=5), SAMPLERS)
+def test_one_more_sampler_keeps_no_more(words: list[str], another: str) -> None:
+    few, more = sampling(*words), sampling(*words, another)
+    assert more.flow_share <= few.flow_share
+    for way in WAYS:
+        assert more.packet_share(way) <= few.packet_share(way)
+        assert (more.first(way) or 10) <= (few.first(way) or 10)
+
+
+@given(st.permutations(["flow:1/2", "packet:1/5", "reverse=packet:3/4", "first:9", "rate:7pps", "rate:5pps"]))
+def test_their_order_does_not_matter(words: list[str]) -> None:
+    asked, sorted_ones = sampling(*words), sampling(*sorted(words))
+    assert asked.flow_share == sorted_ones.flow_share
+    for way in WAYS:
+        assert asked.packet_share(way) == sorted_ones.packet_share(way)
+        assert asked.first(way) == sorted_ones.first(way)
+        assert asked.rate(Kind.PACKET_RATE, way) == sorted_ones.rate(Kind.PACKET_RATE, way)
+
+
+def test_by_itself_everything_is_kept_and_control_packets_would_be() -> None:
+    assert (Sampling().samplers, Sampling().keep_control, Sampling().headers_only) == ((), True, False)
+
+
+@pytest.mark.parametrize("seed", [-1, SEED_MAX + 1])
+def test_a_seed_has_64_bits(seed: int) -> None:
+    Sampling(seed=SEED_MAX)
+    with pytest.raises(SpecError, match=f"sample seed {seed} is not from 0 to {SEED_MAX}"):
+        Sampling(seed=seed)
+
+
+VALUES = [
+    # a sampler that cannot be, also where no words are parsed
+    (Kind.FLOW, Fraction(0), Direction.BOTH, "a share is above 0"),
+    (Kind.PACKET, Fraction(3, 2), FORWARD, "sample forward=packet:3/2: a share is above 0 and at most 1"),
+    (Kind.FLOW, Fraction(1, 2), FORWARD, "flow keeps both directions"),
+    (Kind.FIRST, Fraction(1, 2), REVERSE, "sample reverse=first:1/2: the number is not whole"),
+    (Kind.FIRST, Fraction(65_536), Direction.BOTH, "at most 65535 packets"),
+    (Kind.PACKET_RATE, Fraction(10**12 + 1), Direction.BOTH, "the rate is above 1000000000000"),
+    (Kind.BIT_RATE, Fraction(999), Direction.BOTH, "sample rate:999bit: the rate is below 1000"),
+    (Kind.BIT_RATE, Fraction(2001, 2), Direction.BOTH, "the number is not whole"),
+]
+
+
+@pytest.mark.parametrize(("kind", "amount", "direction", "said"), VALUES)
+def test_values_that_cannot_be(kind: Kind, amount: Fraction, direction: Direction, said: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        Sampler(kind, amount, direction)
+    assert said in str(refused.value)
+
+
+def test_json_has_the_words_of_the_options() -> None:
+    samplers = tuple(parse_sampler(words) for words in ("flow:10%", "reverse=first:5", "rate:10mbit"))
+    assert Sampling(samplers=samplers, seed=7, keep_control=False, headers_only=True).as_json() == {
+        "sample": ["flow:1/10", "reverse=first:5", "rate:10000000bit"],
+        "sample_seed": 7,
+        "keep_control": False,
+        "headers_only": True,
+    }
+
+
+def test_a_number_that_depends_on_the_direction_is_a_choice_in_c() -> None:
+    assert per_direction(lambda way: 5) == "5ULL"
+    assert per_direction(lambda way: 5 if way is FORWARD else 6) == "((direction) == REVERSE ? 6ULL : 5ULL)"

@@ -1,0 +1,521 @@
+"""Blocks, rotations and failures of a sink -> files whose statistics add up to the account."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capture.account import Account, DirectionAccount, check, total
+from capture.errors import SinkError, SpecError
+from capture.ledger import Ledger
+from capture.limits import Limits
+from capture.output import Output
+from capture.plan import Interface, make_plan
+from capture.section import COMMENT_MAX, closing, closing_bytes, opening
+from capture.sink.protocol import FileRecord, ReaderGoneError
+from capture.spec import CaptureSpec, Hook
+from capture.storage import Storage
+from capture.stream import merge
+from capture.stream.layout import HOOKS, INBOUND, INTERFACE_COUNTERS, OUTBOUND, REVERSE
+
+S = 10**9
+BLOCK = b"\6\0\0\0" + struct.pack("<I", 48) + bytes(36) + struct.pack("<I", 48)
+FULL, GONE = SinkError("cannot write f: the disk is full"), ReaderGoneError("the reader of f closed it")
+
+
+@dataclass
+class FakeSink:
+    """Keeps what it gets, in files; fails, lags and stalls when told to."""
+
+    name: str = "f"
+    content: list[bytes] = field(default_factory=lambda: [b""])
+    """What has arrived, by file."""
+    queue: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    """What is accepted and has not arrived."""
+    bytes_written: int = 0
+    durable: int = 0
+    lags: bool = False
+    error: SinkError | None = None
+    """Raised at every call until finish()."""
+    reason: str | None = None
+    has_room: bool = True
+    finished: bool = False
+    took_per_settle: int = 1 << 30
+    """How much of the queue arrives while somebody waits."""
+    files_removed: int = 0
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        return tuple(FileRecord(str(n), len(data), 0) for n, data in enumerate(self.content))
+
+    def _raise(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def write(self, data: memoryview | bytes) -> None:
+        self._raise()
+        self.bytes_written += len(data)
+        self.queue.append(("write", bytes(data), b""))
+        if not self.lags:
+            self.arrive(1)
+
+    def next_file(self, wall_ns: int, last: bytes, first: bytes) -> None:
+        self._raise()
+        self.queue.append(("next", last, first))
+        if not self.lags:
+            self.arrive(1)
+
+    def arrive(self, jobs: int) -> None:
+        for kind, data, first in self.queue[:jobs]:
+            self.content[-1] += data
+            if kind == "next":
+                self.content.append(first)
+            else:
+                self.durable += 1
+        del self.queue[:jobs]
+
+    def fail(self, error: SinkError = FULL) -> None:
+        """As a thread would: what is queued does not arrive any more."""
+        self.error = error
+        self.queue.clear()
+
+    def room(self, seconds: float = 0) -> bool:
+        self._raise()
+        return self.has_room
+
+    def settle(self, seconds: float) -> bool:
+        self._raise()
+        self.arrive(self.took_per_settle)
+        return not self.queue
+
+    def check(self) -> str | None:
+        self._raise()
+        return self.reason
+
+    def finish(self) -> None:
+        self.finished, self.error = True, None
+
+    def close(self) -> None:
+        raise AssertionError("the sink belongs to the session")
+
+
+class World:
+    """A capture's output with a fake sink, and counters that a test moves: two interfaces, both directions."""
+
+    def __init__(self, sink: FakeSink | None = None, **fields: Any) -> None:
+        spec = CaptureSpec(
+            interfaces=("va", "vb"), storage=fields.pop("storage", Storage(file_bytes=10**9)), **fields
+        )
+        found = [Interface("va", 1, 2), Interface("vb", 2, 2)]
+        self.plan = make_plan(spec, found, Hook.TCX, [0], batching=True)
+        self.sink = sink or FakeSink()
+        self.ledger, self.limits = Ledger(2), Limits(spec)
+        self.rows = np.zeros(2 * HOOKS, INTERFACE_COUNTERS)
+        self.output = Output(self.plan, self.sink, self.ledger, self.limits, self.accounts)
+        self.now = 0
+
+    def accounts(self) -> list[Account]:
+        return self.ledger.accounts(self.rows)
+
+    def begin(self) -> "World":
+        self.output.begin("synchronised", 0, self.now)
+        return self
+
+    def pass_by(
+        self, packets: int, interface: int = 0, reverse: bool = False, name: str = "matched", by: str = ""
+    ) -> None:
+        """Packets of a direction that the programs saw; `by` is a count of theirs that they also fall under."""
+        row = self.rows[interface * HOOKS]
+        row["seen"] += packets
+        for count in filter(None, (name, by)):
+            row["reverse" if reverse else "forward"][count] += packets
+
+    def write(self, packets: int = 1, interface: int = 0, reverse: bool = False) -> str | None:
+        """Packets that pass, match and are written with one call."""
+        self.pass_by(packets, interface, reverse)
+        before = self.ledger.moved.copy()
+        self.ledger.moved[interface, OUTBOUND | (REVERSE if reverse else 0)] += (packets, 4 * packets, 0)
+        return self.output.write(memoryview(BLOCK * packets), before)
+
+    def next_file(self, more: str = "") -> str | None:
+        self.now += S
+        return self.output.next_file("synchronised", 0, self.now, more)
+
+    def end(self, more: str = "") -> Account:
+        """End the capture: accounts must add up."""
+        self.now += S
+        self.output.end(self.now, more)
+        check(self.accounts())
+        return total(self.accounts())
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One Interface Statistics Block, read as the draft says."""
+
+    interface: int
+    start_ns: int
+    end_ns: int
+    received: int
+    dropped: int
+    accepted: int
+    delivered: int
+    comment: str
+
+
+def parse(content: bytes) -> tuple[list[int], list[Statistics]]:
+    """The kinds of all blocks, and what the statistics say."""
+    kinds, found, at = [], [], 0
+    while at < len(content):
+        kind, size = struct.unpack_from("<II", content, at)
+        assert content[at + size - 4 : at + size] == content[at + 4 : at + 8]
+        kinds.append(kind)
+        if kind == 5:
+            options, place = {}, at + 20
+            while place < at + size - 4:
+                code, length = struct.unpack_from("<HH", content, place)
+                options[code] = content[place + 4 : place + 4 + length]
+                place += 4 + (length + 3 & ~3)
+            high, low = struct.unpack("<II", options[2])
+            end_high, end_low = struct.unpack("<II", options[3])
+            counts = [struct.unpack("<Q", options[code])[0] for code in (4, 5, 6, 8)]
+            (interface,) = struct.unpack_from("<I", content, at + 8)
+            found.append(
+                Statistics(
+                    interface, high << 32 | low, end_high << 32 | end_low, *counts, options.get(1, b"").decode()
+                )
+            )
+        at += size
+    return kinds, found
+
+
+SECTION, INTERFACE, PACKET, STATISTICS = 0x0A0D0D0A, 1, 6, 5
+
+
+def test_a_file_has_its_interfaces_its_packets_and_its_statistics() -> None:
+    world = World().begin()
+    assert world.write(3) is None
+    assert world.write(2, interface=1, reverse=True) is None
+    world.end()
+    assert world.output.complete
+    assert world.output.failure is None
+    (content,) = world.sink.content
+    kinds, found = parse(content)
+    assert kinds == [SECTION, INTERFACE, INTERFACE, *[PACKET] * 5, STATISTICS, STATISTICS]
+    assert found == [Statistics(0, 0, S, 3, 0, 3, 3, ""), Statistics(1, 0, S, 2, 0, 2, 2, "")]
+
+
+def test_every_file_is_one_and_has_the_statistics_of_its_own_span() -> None:
+    world = World().begin()
+    world.write(3)
+    assert world.next_file() is None
+    world.write(4, reverse=True)
+    world.write(5, interface=1)
+    assert world.next_file() is None
+    world.end()
+    files = [parse(content) for content in world.sink.content]
+    packets = (3, 9, 0)
+    assert [kinds for kinds, _ in files] == [
+        [SECTION, INTERFACE, INTERFACE, *[PACKET] * count, STATISTICS, STATISTICS] for count in packets
+    ]
+    assert [(s.start_ns, s.end_ns, s.delivered) for _, found in files for s in found] == [
+        (0, S, 3), (0, S, 0), (S, 2 * S, 4), (S, 2 * S, 5), (2 * S, 3 * S, 0), (2 * S, 3 * S, 0),
+    ]  # fmt: skip
+
+
+STEP = st.tuples(
+    st.sampled_from(["write", "unmatched", "sampled_by_flow", "lost_ring_full", "over", "next"]),
+    st.integers(1, 9),
+    st.integers(0, 1),
+    st.booleans(),
+)
+
+
+@given(st.lists(STEP, max_size=30), st.integers(0, 30), st.booleans())
+def test_law_the_statistics_of_all_files_add_up_to_the_account(
+    steps: list[tuple[str, int, int, bool]], fails_at: int, lags: bool
+) -> None:
+    world = World(FakeSink(lags=lags)).begin()
+    for number, (what, packets, interface, reverse) in enumerate(steps):
+        if number == fails_at:
+            world.sink.arrive(packets)  # some of what a thread had to do
+            world.sink.fail()
+        if what == "write":
+            world.write(packets, interface, reverse)
+        elif what == "next":
+            if world.output.failure is None:
+                world.next_file()
+        elif what == "unmatched":
+            world.rows[interface * HOOKS]["seen"] += packets
+            world.rows[interface * HOOKS]["unmatched"] += packets
+        elif what == "over":
+            world.pass_by(packets, interface, reverse)
+            world.ledger.moved[interface, INBOUND | (REVERSE if reverse else 0), 2] += packets
+        else:
+            world.pass_by(packets, interface, reverse, by=what)
+    world.end()
+    assert world.output.complete
+    accounts, found = world.accounts(), [parse(content) for content in world.sink.content]
+    for interface, account in enumerate(accounts):
+        of_files = [s for _, statistics in found for s in statistics if s.interface == interface]
+        assert len(of_files) == len(world.sink.content)
+        assert sum(s.received for s in of_files) == account.seen
+        assert sum(s.accepted for s in of_files) == account.both.matched
+        assert sum(s.delivered for s in of_files) == account.both.written
+        assert sum(s.dropped for s in of_files) == account.both.lost
+        for earlier, later in pairwise(of_files):
+            assert earlier.end_ns == later.start_ns
+    for kinds, statistics in found:
+        assert kinds.count(PACKET) == sum(s.delivered for s in statistics)
+
+
+def test_a_write_that_fails_is_counted_back_and_the_file_is_still_completed() -> None:
+    world = World().begin()
+    world.write(3)
+    world.sink.fail()
+    assert world.write(2) == str(FULL)
+    account = world.end()
+    assert (account.both.written, account.both.lost_by["writing"]) == (3, 2)
+    assert world.sink.finished
+    assert (world.output.failure, world.output.complete) == (FULL, True)
+    _, found = parse(world.sink.content[0])
+    assert [(s.delivered, s.dropped) for s in found] == [(3, 2), (0, 0)]
+
+
+@pytest.mark.parametrize("arrived", range(6))
+def test_what_was_accepted_and_did_not_arrive_is_counted_back_when_the_failure_comes_late(arrived: int) -> None:
+    world = World(FakeSink(lags=True)).begin()
+    for packets in (1, 10, 100, 1000):
+        assert world.write(packets) is None
+    world.sink.arrive(arrived)
+    world.sink.fail()
+    assert world.output.check() == str(FULL)
+    world.write(10_000)
+    account = world.end()
+    written = int("1111"[: max(arrived - 1, 0)][::-1] or "0")  # the first call wrote the opening blocks
+    assert (account.both.written, account.both.lost) == (written, 11_111 - written)
+    assert account.forward.written_bytes == 4 * written
+
+
+def test_after_an_error_no_end_of_a_file_holds_back_what_is_only_counted() -> None:
+    world = World(storage=Storage(file_ns=S)).begin()
+    assert world.limits.final_in_file(99 * S) == S
+    world.sink.fail()
+    world.write()
+    assert world.limits.final_in_file(99 * S) == 99 * S
+
+
+def test_what_has_arrived_is_not_counted_back_by_a_later_failure() -> None:
+    world = World(FakeSink(lags=True)).begin()
+    for _ in range(1000):
+        world.write()
+        world.sink.arrive(2)
+        assert len(world.output._before) <= 2, "what has arrived is kept"
+    world.sink.fail()
+    world.write(5)
+    assert world.end().both.written == 1000
+
+
+def test_a_next_file_that_cannot_begin_leaves_this_one_to_the_end() -> None:
+    world = World().begin()
+    world.write(3)
+    world.sink.fail()
+    assert world.next_file() == str(FULL)
+    world.write(2)
+    assert world.end().both.written == 3
+    (content,) = world.sink.content
+    _, found = parse(content)
+    assert [(s.start_ns, s.end_ns, s.received, s.delivered) for s in found] == [(0, 2 * S, 5, 3), (0, 2 * S, 0, 0)]
+
+
+def test_files_that_waited_in_a_queue_when_it_failed_leave_their_span_to_the_one_that_is_there() -> None:
+    world = World(FakeSink(lags=True)).begin()
+    world.write(1)
+    world.next_file()
+    world.write(10)
+    world.next_file()
+    world.write(100)
+    world.next_file()
+    world.sink.arrive(3)  # opening, packet, next file
+    world.sink.fail()
+    assert world.output.check() == str(FULL)
+    assert world.end().both.written == 1
+    first, second = (parse(content)[1] for content in world.sink.content)
+    assert [(s.start_ns, s.end_ns, s.received, s.delivered, s.dropped) for s in (first[0], second[0])] == [
+        (0, S, 1, 1, 0),
+        (S, 4 * S, 110, 0, 110),
+    ]
+
+
+def test_files_that_are_complete_are_forgotten() -> None:
+    world = World(FakeSink(lags=True)).begin()
+    for _ in range(100):
+        world.next_file()
+        world.sink.arrive(2)
+    assert len(world.output._begun) <= 3
+
+
+def test_a_reader_that_is_gone_gets_no_more() -> None:
+    world = World(FakeSink(name="-")).begin()
+    world.write(3)
+    world.sink.fail(GONE)
+    assert world.write(2) == str(GONE)
+    assert world.end().both.written == 3
+    assert not world.output.complete
+    assert not world.sink.finished
+    assert parse(world.sink.content[0])[1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("-", "the reader of standard output takes nothing any more"), ("/run/f", "/run/f takes nothing")],
+)
+def test_a_reader_that_takes_nothing_at_the_end_gets_no_more(name: str, said: str) -> None:
+    world = World(FakeSink(name=name, lags=True, took_per_settle=0)).begin()
+    world.write(3)
+    world.sink.arrive(2)
+    world.write(2)
+    world.sink.has_room = False
+    account = world.end()
+    assert (account.both.written, account.both.lost) == (3, 2)
+    assert str(world.output.failure).startswith(said)
+    assert not world.output.complete
+
+
+def test_a_slow_reader_gets_all() -> None:
+    world = World(FakeSink(lags=True, took_per_settle=1)).begin()
+    for _ in range(20):
+        world.write(3)
+    assert world.end().both.written == 60
+    assert world.output.failure is None
+    assert world.output.complete
+
+
+def test_a_file_without_room_for_a_packet_ends_the_capture_instead() -> None:
+    world = World(max_bytes=4096).begin()
+    world.write(3)
+    assert world.next_file() == "size reached"
+    assert world.limits.reached == "size reached"
+    assert len(world.sink.content) == 1
+    assert world.end().both.written == 3
+    assert world.output.complete
+    assert [(s.start_ns, s.end_ns) for s in parse(world.sink.content[0])[1]] == [(0, 2 * S)] * 2
+
+
+def test_what_the_limit_leaves_for_packets_is_what_the_blocks_around_them_do_not_take() -> None:
+    world = World(max_bytes=100_000).begin()
+    left = int(world.limits.state[merge.BYTES_LEFT])
+    world.limits.state[merge.BYTES_LEFT] -= left // len(BLOCK) * len(BLOCK)
+    world.write(left // len(BLOCK))
+    world.end(more="x" * 10_000)
+    assert 100_000 - len(BLOCK) < len(world.sink.content[0]) <= 100_000
+
+
+def test_a_capture_without_room_for_a_packet_writes_nothing() -> None:
+    world = World(max_bytes=4096, rules=())
+    world.limits.state[merge.BYTES_LEFT] = 500
+    with pytest.raises(SpecError, match=r"^max-bytes leaves no room: a file without packets has \d+ bytes$"):
+        world.begin()
+    assert world.sink.content == [b""]
+
+
+ERRORS: list[tuple[str, Callable[[World], object], object]] = [
+    # after an error nobody waits for the output, and the reason to end is told again and again
+    ("room", lambda world: world.output.room(5), True),
+    ("check", lambda world: world.output.check(), str(FULL)),
+    ("write", lambda world: world.write(), str(FULL)),
+]
+
+
+@pytest.mark.parametrize(("what", "call", "result"), ERRORS, ids=[case[0] for case in ERRORS])
+def test_an_error_is_found_by_whatever_comes_first(
+    what: str, call: Callable[[World], object], result: object
+) -> None:
+    world = World().begin()
+    world.sink.has_room = False
+    world.sink.fail()
+    assert call(world) == result
+    assert world.output.failure is FULL
+    assert world.output.room(5)
+    assert world.output.check() == str(FULL)
+
+
+def test_without_an_error_the_sink_says_whether_there_is_room_and_why_to_end() -> None:
+    world = World().begin()
+    assert world.output.room(0)
+    world.sink.has_room = False
+    assert not world.output.room(0)
+    assert world.output.check() is None
+    world.sink.reason = "1 GiB must stay free"
+    assert world.output.check() == "1 GiB must stay free"
+    assert world.write() == "1 GiB must stay free"
+    assert world.output.failure is None
+
+
+def test_a_disk_that_does_not_take_the_end_either_leaves_the_first_error() -> None:
+    world = World().begin()
+    world.sink.fail()
+    world.write()
+
+    def finish() -> None:
+        world.sink.error = SinkError("still full")
+
+    world.sink.finish = finish  # type: ignore[method-assign]
+    world.end()
+    assert world.output.failure is FULL
+    assert not world.output.complete
+
+
+def test_the_comment_says_what_the_block_has_no_option_for() -> None:
+    world = World().begin()
+    world.pass_by(7, by="sampled_by_flow")
+    world.pass_by(2, by="sampled_by_rate")
+    world.pass_by(3, reverse=True, by="sampled_by_first")
+    world.write(4)
+    world.rows[0]["forward"]["cut"], world.rows[0]["forward"]["cut_bytes"] = 4, 999
+    world.pass_by(5, interface=1, reverse=True)
+    world.ledger.moved[1, INBOUND | REVERSE, 2] += 5
+    world.end(more="under pressure: headers only")
+    comments = [s.comment for s in parse(world.sink.content[0])[1]]
+    assert comments == [
+        "forward: sampled out by flow 7, sampled out by rate 2, without payload 4 (999 bytes left out); "
+        "reverse: sampled out by first 3; under pressure: headers only",
+        "reverse: over the limit 5; under pressure: headers only",
+    ]
+
+
+def test_comments_are_of_a_files_own_span() -> None:
+    world = World().begin()
+    world.pass_by(7, by="sampled_by_flow")
+    world.next_file("one")
+    world.pass_by(2, by="sampled_by_flow")
+    world.end("two")
+    comments = [parse(content)[1][0].comment for content in world.sink.content]
+    assert comments == ["forward: sampled out by flow 7; one", "forward: sampled out by flow 2; two"]
+
+
+LARGE = (1 << 64) - 1
+
+
+def test_no_statistics_take_more_than_is_held_back_for_them() -> None:
+    counts = dict.fromkeys(
+        ("sampled_by_flow", "sampled_by_packet", "sampled_by_first", "sampled_by_rate"), LARGE // 8
+    )
+    direction = DirectionAccount(**counts, cut=LARGE, over_limit=LARGE // 8)
+    account = Account(seen=LARGE, forward=direction, reverse=direction)
+    blocks = closing([account] * 3, LARGE, LARGE, "x" * 5000)
+    assert len(blocks) == closing_bytes(3)
+    assert all(len(s.comment) == COMMENT_MAX for s in parse(blocks)[1])
+
+
+def test_the_opening_blocks_say_what_was_asked_for() -> None:
+    text = opening(World(max_bytes=123_456).plan, "synchronised", 5)
+    assert b'"max_bytes": 123456' in text
+    assert b'"wall_minus_monotonic_ns": 5' in text
+    assert parse(text)[0] == [SECTION, INTERFACE, INTERFACE]
