@@ -137,7 +137,7 @@ class FlowSender(XdpSender):
             padded = content + bytes(-len(content) % 8)
             syscall.map_update(module[b"contents"].map_fd, struct.pack("=I", number), padded)
         self._positions = os.dup(module[b"positions"].map_fd)
-        super().__init__(ifindex, frame, os.dup(module.load_func("transmit", bcc.BPF.XDP).fd))
+        super().__init__(ifindex, frame, os.dup(module.load_func(b"transmit", bcc.BPF.XDP).fd))
         module.cleanup()
 
     def send(self, packets: int) -> float:

@@ -124,7 +124,8 @@ class Summary:
         if len(self.files) + self.files_removed < 2:
             return self.files[-1].path if self.files else self.output
         removed = f", {self.files_removed:,} removed" if self.files_removed else ""
-        return f"{len(self.files):,} files{removed}, the last {self.files[-1].path}"
+        kept = f"{len(self.files):,} file{'' if len(self.files) == 1 else 's'}"
+        return f"{kept}{removed}, the last {self.files[-1].path}"
 
     def _kept(self, change: LevelChange) -> str:
         return self.plan.sampling.levels.words(change.level, float(self.plan.spec.sampling.flow_share))

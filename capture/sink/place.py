@@ -36,7 +36,7 @@ def cannot(what: str, path: str, error: OSError) -> SinkError:
         errno.EFBIG: "the file is as large as it may be; begin another before that with -C",
         errno.EIO: "the disk does not take it (input/output error); see dmesg",
         errno.EACCES: "not allowed; choose another place",
-        errno.EPERM: "not allowed; choose another place",
+        errno.EPERM: "not permitted; --user needs CAP_CHOWN, and an immutable directory takes nothing",
         errno.ELOOP: "it is a symbolic link, which is not followed; name the file itself",
         errno.ENOENT: "the directory does not exist",
         errno.EISDIR: "it is a directory; name a file in it",

@@ -458,6 +458,18 @@ def test_without_an_error_the_sink_says_whether_there_is_room_and_why_to_end() -
     assert world.output.failure is None
 
 
+def test_after_a_disk_that_must_not_fill_further_what_rings_hold_is_over_the_limit() -> None:
+    world = World().begin()
+    world.write(3)
+    assert world.limits.reached is None
+    world.sink.reason = "1 GiB must stay free"
+    assert world.output.check() == "1 GiB must stay free"
+    assert world.limits.state[merge.REACHED] != 0
+    assert world.limits.final_in_file(99 * S) == 99 * S
+    assert world.end().both.written == 3
+    assert world.output.complete
+
+
 def test_a_disk_that_does_not_take_the_end_either_leaves_the_first_error() -> None:
     world = World().begin()
     world.sink.fail()

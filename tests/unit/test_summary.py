@@ -103,7 +103,7 @@ WHERE = [
     # the files that are left, removed ones, what the first line says of them
     ([record(1)], 0, "written to /tmp/f_00001.pcapng (5.0 MiB)"),
     ([record(1), record(2)], 0, "written to 2 files, the last /tmp/f_00002.pcapng (5.0 MiB)"),
-    ([record(1234)], 1233, "written to 1 files, 1,233 removed, the last /tmp/f_01234.pcapng (5.0 MiB)"),
+    ([record(1234)], 1233, "written to 1 file, 1,233 removed, the last /tmp/f_01234.pcapng (5.0 MiB)"),
     ([], 0, "written to /tmp/f.pcapng (5.0 MiB)"),
 ]
 

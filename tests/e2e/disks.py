@@ -1,0 +1,163 @@
+"""Disks that are small or fail when a test wants it, and a capture to them that is watched from elsewhere."""
+
+import contextlib
+import json
+import platform
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.link import Link
+from tests.e2e.conftest import run
+from tests.e2e.tool import BICAP
+
+PATIENCE = 20
+
+
+@contextlib.contextmanager
+def tmpfs(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of that size in memory."""
+    folder.mkdir()
+    run("mount", "-t", "tmpfs", "-o", f"size={size}", "bicap-test", str(folder))
+    try:
+        yield folder
+    finally:
+        run("umount", str(folder))
+
+
+class Ext4:
+    """A file system in a file, which becomes read-only when its disk fails, as those of nodes do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._image = folder, folder.with_suffix(".ext4")
+
+    def __enter__(self) -> "Ext4":
+        self.folder.mkdir()
+        with self._image.open("wb") as image:
+            image.truncate(64 << 20)
+        run("mkfs.ext4", "-q", "-m", "0", str(self._image))
+        run("mount", "-o", "loop,errors=remount-ro", str(self._image), str(self.folder))
+        return self
+
+    def fails(self) -> None:
+        """From now on it is read-only."""
+        device = Path(run("findmnt", "-n", "-o", "SOURCE", str(self.folder)).strip()).name
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("on request of a test")
+
+    def __exit__(self, *_: object) -> None:
+        run("umount", str(self.folder))
+        self._image.unlink()
+
+
+_FILTER = struct.Struct("=HBBI")
+_LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _RETURN = 0x20, 0x15, 0x25, 0x06
+_ALLOWED, _REFUSED = 0x7FFF0000, 0x00050000
+_PWRITE64 = {"x86_64": 18, "aarch64": 68}
+_LENGTH, _OFFSET = 16 + 2 * 8, 16 + 3 * 8
+_REFUSE = """
+import ctypes, os, sys
+code = ctypes.create_string_buffer(bytes.fromhex(sys.argv[1]))
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+program = Program((len(code) - 1) // 8, ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program)):  # no new privileges; seccomp
+    raise OSError(ctypes.get_errno(), "seccomp")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def refusing(code: int, beyond: int) -> list[str]:
+    """Words before a command: no more than a page at a time is written to a file beyond so many bytes.
+
+    So a quota is met: what was held back for the end is there when it is given back. The kernels that run the tests
+    have none on a file system that `mkfs` of a plain Debian makes; the error comes from the same system call.
+    """
+    steps = [
+        (_LOAD, 0, 0, 0),
+        (_JUMP_EQUAL, 0, 5, _PWRITE64[platform.machine()]),
+        (_LOAD, 0, 0, _OFFSET),
+        (_JUMP_ABOVE, 0, 3, beyond),
+        (_LOAD, 0, 0, _LENGTH),
+        (_JUMP_ABOVE, 0, 1, 4096),
+        (_RETURN, 0, 0, _REFUSED | code),
+        (_RETURN, 0, 0, _ALLOWED),
+    ]
+    return [sys.executable, "-c", _REFUSE, b"".join(_FILTER.pack(*step) for step in steps).hex()]
+
+
+class Recording:
+    """`bicap capture` of vb in the background, ready; its log and summary are in `folder`, where no disk fails.
+
+    The end of the `with` block kills what runs still.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        folder: Path,
+        output: Path | str,
+        *words: str,
+        within: Sequence[str] = (),
+        ready: bool = True,
+    ) -> None:
+        self._said, self._log, self._ready = folder / "said", folder / "log", folder / "ready"
+        self._ready.unlink(missing_ok=True)
+        summary = [] if output == "-" else ["--json"]
+        command = [*within, BICAP, "capture", "-i", "vb", "--netns", link.netns, "-w", str(output), *summary]
+        command += ["--ready-file", str(self._ready), *words]
+        with self._log.open("w") as log, self._said.open("w") as said:
+            stdout = subprocess.PIPE if output == "-" else said
+            self.process = subprocess.Popen(command, stdout=stdout, stderr=log)
+        if ready:
+            self.await_ready()
+
+    def await_ready(self) -> None:
+        """Return when packets are being caught."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._ready.exists():
+            assert self.process.poll() is None, f"bicap ended before it was ready: {self.log}"
+            assert time.monotonic() < deadline, "bicap is not ready"
+            time.sleep(0.005)
+
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def interrupt(self) -> int:
+        """SIGINT; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE)
+
+    def ends(self) -> int:
+        """The exit code, which comes by itself."""
+        return self.process.wait(PATIENCE)
+
+    @property
+    def log(self) -> str:
+        """What it said on stderr."""
+        return self._log.read_text()
+
+    @property
+    def summary(self) -> Any:
+        """What --json said."""
+        return json.loads(self._said.read_text())
+
+
+def await_size(file: Path, size: int) -> None:
+    """Return when a file has so many bytes."""
+    deadline = time.monotonic() + PATIENCE
+    while file.stat().st_size < size:
+        assert time.monotonic() < deadline, f"{file} has {file.stat().st_size} bytes and not {size}"
+        time.sleep(0.005)
+    assert file.stat().st_size == size
