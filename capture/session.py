@@ -311,11 +311,11 @@ class Session:
         syscall.wait_for_programs()
         moved, waits_ns, final_ns = True, 0, time.monotonic_ns()
         while moved and waits_ns < merge.NEVER:  # a batch that found its ring full goes when that is drained
-            moved, waits_ns = False, self._batches.settle(merge.NEVER)
+            waits_ns, read = self._batches.settle(merge.NEVER), self._cursors.copy()
             merge.snapshot(self._rings.longs, self._rings.stride, self._heads)
             while self._merge(final_ns):
                 self._output.settle()
-                moved = True
+            moved = not np.array_equal(read, self._cursors)  # also what is over a limit makes room
         ended_ns = time.monotonic_ns()
         started, ended = (at + self._clock.offset_ns for at in (self._started_ns, ended_ns))
         self._output.end(ended, self._pressure_text())
