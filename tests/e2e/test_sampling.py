@@ -166,10 +166,10 @@ def everything_in(capture: Capture, folder: Path) -> list[Packets]:
     return found
 
 
-@pytest.mark.parametrize("round", range(2))
-def test_accounts_add_up_whatever_is_asked(link: Link, tmp_path: Path, round: int) -> None:
+@pytest.mark.parametrize("turn", range(2))
+def test_accounts_add_up_whatever_is_asked(link: Link, tmp_path: Path, turn: int) -> None:
     """seen is what the interface counted; written is what is in the files; between them nothing is missing."""
-    random = Random(f"{SEED} live {round}")
+    random = Random(f"{SEED} live {turn}")
     asked = [random_options(random) for _ in range(6)]
     with ExitStack() as stack:
         captures = [

@@ -58,7 +58,8 @@ def chosen(programs: Programs, every: int = 1) -> Yes:
     forward, reverse = (frames[::every] for frames in everybody()[1:])
     there, back = np.array(kept(programs, forward)), np.array(kept(programs, reverse, "to_pod"))
     assert not np.count_nonzero(there != back), "conversations with one direction only"
-    return there == 1
+    both: Yes = there == 1
+    return both
 
 
 def expected(share: Fraction, seed: int = 0) -> Yes:
@@ -201,7 +202,7 @@ def test_control_packets_take_nothing_from_counts_and_rates() -> None:
 
 
 def test_later_fragments_go_with_the_conversation_of_their_datagram() -> None:
-    seen = Counter()
+    seen: Counter[bool] = Counter()
     with sampled("flow:1/2") as programs:
         for number, (there, back, mine) in enumerate(some_of_each(), start=1):
             if is_tcp(there):
@@ -505,3 +506,9 @@ def test_the_level_rises_while_nobody_reads_from_half_a_ring_to_a_full_one(
         assert seen[-1] == top
         assert seen[1] == 1
         assert len(seen) >= min(top, 6)
+        programs.records()
+        press(programs, top)
+        until = int(programs.batches.states["submitted"].sum()) + half
+        while programs.batches.states["submitted"].sum() < until:
+            fill(programs, frames[:1], 10)
+        assert level(programs) == top  # only user space lowers it
