@@ -139,7 +139,7 @@ PLACES = [
     Case("a directory as the file", "-i lo -w {here}", OUTPUT, "{here}|it is a directory"),
     Case("a file as the directory", "-i lo -w {here}/earlier/f.pcapng", OUTPUT, "Not a directory"),
     Case("a symbolic link as the file", "-i lo -w {here}/link", OUTPUT, "{here}/link|symbolic link|not followed"),
-    Case("a directory that takes no files", "-i lo -w /sys/f.pcapng", OUTPUT, "/sys/f.pcapng: not permitted"),
+    Case("a directory that takes no files", "-i lo -w /sys/f.pcapng", OUTPUT, "/sys/f.pcapng: not allowed"),
     Case(
         "no directory for the ready file",
         "-i lo -w {here}/f.pcapng --ready-file {here}/none/ready",
@@ -261,7 +261,7 @@ def test_not_root(here: Path, node: Node, held: str, words: str, says: str) -> N
 def test_a_directory_of_somebody_else(here: Path) -> None:
     here.chmod(0o755)
     done = bicap("capture", "-i", "lo", "-w", f"{here}/f.pcapng", within=nobody())
-    assert_refused(done, OUTPUT, "f.pcapng: not permitted; choose another place")
+    assert_refused(done, OUTPUT, "f.pcapng: not allowed; choose another place")
 
 
 def test_files_for_another_user_need_the_right_to_give_them_away(here: Path) -> None:
