@@ -10,6 +10,9 @@
 
 #define RULES (!MATCH_EVERYTHING && !EXPRESSION)
 
+/* An ICMP error that a rule finds by itself is sampled with the conversation it is about all the same. */
+#define ERROR_FLOWS (RULES && SAMPLED && !KEEP_CONTROL && ERRORS_ASKED)
+
 enum {
     LAYERS_BELOW = ERRORS_ASKED + INNER_ASKED, /* of a tunnel's content, the packet an error in it is about */
 };
@@ -56,7 +59,14 @@ static __always_inline u32 match_parsed(struct __sk_buff *skb, struct packet *pa
         packet->flow = flow_of(&tuple);
         packet->control |= is_control(family, packet);
     }
-    return match_fragment(packet, family, tuple.swapped ? turned(source) : source);
+    u32 directions = match_fragment(packet, family, tuple.swapped ? turned(source) : source);
+#if ERROR_FLOWS
+    if (!packet->quoted && is_icmp_error(family, packet)) {
+        packet->outer = directions;
+        return 0;
+    }
+#endif
+    return directions;
 }
 
 /* Parse and match one layer; the directions. Once per family, so that IPv4 pays nothing for long addresses.
@@ -102,7 +112,8 @@ static __always_inline u32 match_layers(struct __sk_buff *skb, struct packet *pa
         packet->quoted |= below == ERROR_BELOW;
         directions = match_layer(skb, false, &layer, packet);
     }
-    return forget_the_way(skb, packet, other_way ? turned(directions) : directions);
+    directions = other_way ? turned(directions) : directions;
+    return forget_the_way(skb, packet, packet->outer ? packet->outer : directions);
 }
 
 #endif

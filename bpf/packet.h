@@ -62,6 +62,7 @@ struct packet {
     bool quoted;   /* in an ICMP error */
     bool has_flow; /* it is IP */
     bool control;  /* opens or ends a conversation, or tells an error about it */
+    u32 outer;     /* directions in which an ICMP error matched by itself (match.h) */
     u64 flow;      /* of the conversation: the same for both directions (flow.h) */
 };
 

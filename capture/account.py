@@ -18,7 +18,7 @@ _SAMPLED, _LOST = "sampled_by_", "lost_"
 
 @dataclass(frozen=True, slots=True)
 class DirectionAccount:
-    """Packets of one conversation direction; bytes where the name says so. `cut` ones are written without payload."""
+    """Packets of one conversation direction; bytes where the name says so. `cut` ones lost their payload."""
 
     matched: int = 0
     matched_bytes: int = 0

@@ -149,7 +149,9 @@ FLAGS = {0x02: True, 0x12: True, 0x11: True, 0x04: True, 0x14: True, 0x10: False
 ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
 
 
-@pytest.mark.parametrize("filters", [{}, EXPRESSION], ids=["everything", "an expression"])
+@pytest.mark.parametrize(
+    "filters", [{}, EXPRESSION, RULES], ids=["everything", "an expression", "rules that find errors too"]
+)
 @pytest.mark.parametrize("keep_control", [True, False])
 def test_control_packets_are_kept_or_go_with_their_conversation(keep_control: bool, filters: dict[str, Any]) -> None:
     left_out: Counter[str] = Counter()
