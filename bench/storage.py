@@ -88,8 +88,9 @@ def sample(process: Process, began: float, folder: Path) -> Sample:
 
 def measure(link: Link, name: str, ring: Ring, sender: FlowSender, pps: int, seconds: int, folder: Path) -> Run:
     """One contestant from start to end; its files are removed."""
-    ready = folder / "capture.pcapng.ready"
-    words = ring.command(name, str(folder / "capture.pcapng"))
+    file = folder / ("capture.pcapng.zst" if "zstd" in name else "capture.pcapng")
+    ready = Path(f"{file}.ready")
+    words = ring.command(name, str(file))
     received = link.counters("vb")[0]
     samples = []
     process = Process(link.netns, words, str(folder / "log"), lambda log: ready.exists() or "listening on" in log)

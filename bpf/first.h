@@ -23,7 +23,8 @@ struct first_bucket {
     struct first_count counts[FIRST_WAYS];
 };
 
-BPF_TABLE("array", u32, struct first_bucket, first_buckets, FIRST_BUCKETS);
+/* Mapped by nobody: only so do values begin at a page, and a bucket is one cache line and not two halves. */
+BPF_F_TABLE("array", u32, struct first_bucket, first_buckets, FIRST_BUCKETS, BPF_F_MMAPABLE);
 
 static __always_inline struct first_count *first_place(struct first_bucket *bucket, u32 who) {
     struct first_count *place = &bucket->counts[who % FIRST_WAYS]; /* whose turn it is if all are taken */

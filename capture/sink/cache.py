@@ -63,6 +63,9 @@ class CacheDropper:
                 before = None
                 os.close(window)
                 continue
+            if _removed(window[0]):  # it made way for later files: what of it is not on the disk need not get there
+                before = None
+                continue
             # This begins the writing on every file system; sync_file_range does not on overlayfs.
             self._forget(window)
             self._drop(before)
@@ -72,6 +75,8 @@ class CacheDropper:
         if window is None:
             return
         descriptor, start = window
+        if _removed(descriptor):
+            return
         if _sync_file_range(descriptor, start, WINDOW, _WAIT_BEFORE | _WRITE | _WAIT_AFTER) != 0:
             code = ctypes.get_errno()
             self.failure = OSError(code, os.strerror(code))
@@ -81,3 +86,8 @@ class CacheDropper:
         descriptor, start = window
         with contextlib.suppress(OSError):
             os.posix_fadvise(descriptor, start, WINDOW, os.POSIX_FADV_DONTNEED)
+
+
+def _removed(descriptor: int) -> bool:
+    """Whether nobody can find the file any more; closing it gives its pages back."""
+    return os.fstat(descriptor).st_nlink == 0

@@ -70,3 +70,14 @@ def test_a_disk_that_fails_afterwards_is_heard_of(tmp_path: Path, monkeypatch: p
     with pytest.raises(SinkError, match="the disk does not take it"):
         sink.check()
     sink.close()
+
+
+def test_a_file_that_made_way_is_not_waited_for(asked: list[tuple[str, int]], tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    dropper = CacheDropper()
+    with (tmp_path / "f").open("wb") as file:
+        os.unlink(tmp_path / "f")
+        dropper.wrote(file.fileno(), 3 * WINDOW)
+        dropper.close()
+    assert asked == []
+    assert len(os.listdir("/proc/self/fd")) == before
