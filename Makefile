@@ -35,5 +35,6 @@ docs: setup ## regenerate docs/cli.md from --help
 bench: setup ## measure beside tcpdump and dumpcap in the same run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.matching
+	$(BIN)/python -m bench.sampling
 
 .PHONY: help setup demo test lint format docs bench
