@@ -1,4 +1,4 @@
-"""`python -m bench.cache_line`: what it costs a program to read one line of a table that a hash of the packet chooses.
+"""`python -m bench.cache_line`: what it costs a program to read one line of a table, chosen by a hash of the packet.
 
 The floor for everything that remembers something per conversation, by the size of the table: beyond the processor's
 caches a packet waits for its line. Sizes take turns; medians.
