@@ -30,7 +30,7 @@ class Limits:
         """Whether there is room for one more file with so many bytes that are not packets; monotonic time."""
         left = int(self.state[merge.BYTES_LEFT]) - overhead
         if left < merge.SMALLEST_BLOCK:
-            self.state[merge.REACHED] = self.state[merge.REACHED] or merge.BYTES_LEFT
+            self.nothing_more()
             return False
         self.state[merge.BYTES_LEFT] = left
         self.state[merge.FILE_LEFT] = (self._spec.storage.file_bytes or NO_LIMIT) - overhead

@@ -47,6 +47,11 @@ class Summary:
         """All interfaces together."""
         return total(self.accounts)
 
+    @property
+    def process_cpu_share(self) -> float:
+        """CPU time of this process while it ran, of one CPU."""
+        return self.process_cpu_ns / max(self.ended_ns - self.started_ns, 1)
+
     def as_json(self) -> dict[str, Any]:
         """Plain values; `account` is all interfaces, `interfaces` each one."""
         written = self.total.both.written
@@ -79,7 +84,7 @@ class Summary:
             "cost": {
                 "kernel_ns_per_packet": self.kernel_ns_per_packet,
                 "process_cpu_ns": self.process_cpu_ns,
-                "process_cpu_share": self.process_cpu_ns / max(self.ended_ns - self.started_ns, 1),
+                "process_cpu_share": self.process_cpu_share,
                 "process_ns_per_packet": self.process_cpu_ns / written if written else None,
             },
         }
@@ -113,9 +118,10 @@ class Summary:
             lines.append(f"the wall clock was set by {format_duration(step.step_ns)}; followed: {step.followed}")
         if self.kernel_ns_per_packet is not None:
             lines.append(f"kernel cost {self.kernel_ns_per_packet:.0f} ns per packet seen (while it was timed)")
-        share = self.process_cpu_ns / max(self.ended_ns - self.started_ns, 1)
         each = f", {self.process_cpu_ns / both.written:,.0f} ns per packet written" if both.written else ""
-        lines.append(f"process cost {format_duration(self.process_cpu_ns)} of CPU ({share:.1%} of one){each}")
+        lines.append(
+            f"process cost {format_duration(self.process_cpu_ns)} of CPU ({self.process_cpu_share:.1%} of one){each}"
+        )
         return lines
 
     def _where(self) -> str:

@@ -16,6 +16,8 @@ _DURATIONS = {
     "h": 3600 * 10**9,
     "d": 86400 * 10**9,
 }
+DECIMAL_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+"""Of rates, in lower case."""
 _SIZES: dict[str, int] = {"": 1, "b": 1} | {
     prefix + suffix: base**power
     for power, prefix in enumerate("kmgt", start=1)

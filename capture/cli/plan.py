@@ -13,11 +13,8 @@ from capture.errors import SpecError
 from capture.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from capture.estimate.cost import Asked
     from capture.estimate.outlook import Outlook
-    from capture.estimate.room import Disk, Limits
     from capture.plan import CapturePlan
-    from capture.spec import CaptureSpec
 
 
 @click.command(cls=GroupedCommand, short_help="Estimate what a capture would write and cost.")
@@ -48,6 +45,7 @@ def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, ass
     """What is to be expected of a plan, from the words of -w, --look and --assume. Raises BicapError."""
     from capture.estimate.load import parse_assumed
     from capture.estimate.outlook import Outlook
+    from capture.estimate.request import asked_of, limits_of
     from capture.kernel.look import counted, disk_of
 
     if look is not None and assume is not None:
@@ -63,55 +61,10 @@ def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, ass
         source=f"--assume {assume}"
         if assume is not None
         else f"counters of the interfaces, {format_duration(watched_ns)}",
-        asked=_asked(spec),
-        limits=_limits(spec, disk),
+        asked=asked_of(spec),
+        limits=limits_of(spec, disk, time.time_ns()),
         direction=spec.direction,
         disk=disk,
-    )
-
-
-def _asked(spec: "CaptureSpec") -> "Asked":
-    from capture.estimate.cost import Asked, Cap
-    from capture.filters.rule import Direction
-    from capture.sampling.sampler import Kind
-
-    sampling, ways = spec.sampling, (Direction.FORWARD, Direction.REVERSE)
-    caps = {Kind.PACKET_RATE: "packets", Kind.BIT_RATE: "bits"}
-    return Asked(
-        snaplen=spec.snaplen,
-        headers_only=sampling.headers_only,
-        shares={way: float(sampling.flow_share * sampling.packet_share(way)) for way in ways},
-        caps=[
-            Cap(direction=s.direction, **{caps[s.kind]: float(s.amount)}) for s in sampling.samplers if s.kind in caps
-        ],
-        filtered=bool(spec.rules or spec.sessions or spec.expression),
-        first=any(sampling.first(way) for way in ways),
-        keeps_control=bool(sampling.samplers) and sampling.keep_control,
-        compressed=spec.storage.compress is not None,
-    )
-
-
-def _limits(spec: "CaptureSpec", disk: "Disk | None") -> "Limits":
-    from capture.estimate.room import Limits
-    from capture.filters.rule import Direction
-
-    counts = {
-        Direction.BOTH: spec.count,
-        Direction.FORWARD: spec.count_forward,
-        Direction.REVERSE: spec.count_reverse,
-    }
-    times = [spec.duration_ns]
-    if spec.stop_at_ns is not None:
-        times.append(max(spec.stop_at_ns - max(time.time_ns(), spec.start_at_ns or 0), 0))
-    storage = spec.storage
-    return Limits(
-        counts={way: count for way, count in counts.items() if count},
-        max_bytes=spec.max_bytes,
-        duration_ns=min((limit for limit in times if limit is not None), default=None),
-        file_bytes=storage.file_bytes,
-        file_ns=storage.file_ns,
-        files_kept=storage.files_kept,
-        min_free=storage.min_free.of(disk.size) if storage.min_free and disk else 0,
     )
 
 

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 
 from capture.errors import SpecError
+from capture.units import DECIMAL_PREFIXES
 
 PACKET_LEAST, PACKET_MOST = 14, 65_535
 """An Ethernet header; what the kernel mostly passes on as one packet."""
 _AMOUNT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmg]?)(pps|bit|b)\s*", re.IGNORECASE)
-_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def parse_assumed(text: str, option: str = "--assume") -> InterfaceLoad:
         if match is None or match[3].lower() in given:
             given.clear()
             break
-        given[match[3].lower()] = float(match[1]) * _PREFIXES[match[2].lower()]
+        given[match[3].lower()] = float(match[1]) * DECIMAL_PREFIXES[match[2].lower()]
     if len(given) != 2:
         raise SpecError(
             f"{option} {text!r} is not understood; write two of packets, packet size and bits per second, "

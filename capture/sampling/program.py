@@ -3,13 +3,13 @@
 What is not asked for costs no instruction and no map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from capture.filters.rule import Direction
 from capture.sampling.pressure import HALVES, Measure, PressureLevels, pressure_levels
-from capture.sampling.sampler import Kind, Sampler, Sampling, per_direction
+from capture.sampling.sampler import Kind, Sampler, Sampling
 
 _WAYS = (Direction.FORWARD, Direction.REVERSE)
 _SECOND_NS = 10**9
@@ -69,6 +69,12 @@ def sampling_program(sampling: Sampling, measures: Sequence[Measure] = ()) -> Sa
         asks_headers=asks_headers,
         levels=levels,
     )
+
+
+def per_direction(value: Callable[[Direction], int]) -> str:
+    """A C expression for a number that depends on `direction`."""
+    forward, reverse = value(Direction.FORWARD), value(Direction.REVERSE)
+    return f"{forward}ULL" if forward == reverse else f"((direction) == REVERSE ? {reverse}ULL : {forward}ULL)"
 
 
 def _of_32_bits(share: Fraction) -> int:

@@ -8,7 +8,6 @@
 Each may be for one direction only. All must agree to keep a packet. Equality means the same request.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -105,10 +104,6 @@ class Sampling:
         """So many packets of each conversation are kept; None is all."""
         return min((int(amount) for amount in self.of(Kind.FIRST, direction)), default=None)
 
-    def rate(self, kind: Kind, direction: Direction) -> int | None:
-        """The lowest rate (per second) that applies to a direction; None is no limit."""
-        return min((int(amount) for amount in self.of(kind, direction)), default=None)
-
     def as_json(self) -> dict[str, object]:
         return {
             "sample": [str(sampler) for sampler in self.samplers],
@@ -116,9 +111,3 @@ class Sampling:
             "keep_control": self.keep_control,
             "headers_only": self.headers_only,
         }
-
-
-def per_direction(value: Callable[[Direction], int]) -> str:
-    """A C expression for a number that depends on `direction`."""
-    forward, reverse = value(Direction.FORWARD), value(Direction.REVERSE)
-    return f"{forward}ULL" if forward == reverse else f"((direction) == REVERSE ? {reverse}ULL : {forward}ULL)"

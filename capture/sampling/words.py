@@ -8,13 +8,13 @@ from capture.errors import SpecError
 from capture.filters.rule import Direction
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Kind, Sampler
+from capture.units import DECIMAL_PREFIXES
 
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _EXAMPLES = "write it like flow:1/10, packet:1%, first:20, rate:1000pps, rate:10mbit or reverse=first:5"
 _SAMPLER = re.compile(r"(?:(?P<direction>[a-z]+)=)?(?P<kind>[a-z]+):(?P<amount>\S+)")
 _SHARE = re.compile(r"([0-9]{1,12})/([0-9]{1,12})|([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
 _RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([kmg]?)(pps|bit(?:/s|ps)?)", re.IGNORECASE | re.ASCII)
-_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def parse_sampler(text: str, field: str = "--sample") -> Sampler:
@@ -46,7 +46,7 @@ def _rate(text: str) -> tuple[Kind, Fraction | None]:
     found = _RATE.fullmatch(text)
     if found is None:
         return Kind.PACKET_RATE, None
-    return Kind(found[3][:3].lower()), Fraction(found[1]) * _PREFIXES[found[2].lower()]
+    return Kind(found[3][:3].lower()), Fraction(found[1]) * DECIMAL_PREFIXES[found[2].lower()]
 
 
 def parse_measures(texts: Iterable[str], field: str = "--on-pressure") -> tuple[Measure, ...]:
