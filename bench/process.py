@@ -50,8 +50,15 @@ class Process:
 
     def rss_bytes(self) -> int:
         """Resident memory now, ring memory included where the tool maps it."""
+        return self._memory("VmRSS")
+
+    def peak_rss_bytes(self) -> int:
+        """The most of it so far."""
+        return self._memory("VmHWM")
+
+    def _memory(self, field: str) -> int:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+)", status)
+        found = re.search(rf"{field}:\s+(\d+)", status)
         assert found, "the tool has ended"
         return int(found[1]) << 10
 

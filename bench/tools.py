@@ -6,12 +6,13 @@ Same interface, snaplen and ring memory for all (64 MiB); output on tmpfs; the t
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.process import Process
 
 RING_MIB = 64
 TOOL_CPU, SENDER_CPU = 0, 1
@@ -43,44 +44,24 @@ class Tool:
             word.format(file=file, ready=f"{file}.ready", interface=interface, snaplen=snaplen)
             for word in self.command
         ]
-        return Running(self, ["ip", "netns", "exec", netns, *words], file)
+        return Running(self, netns, words, file)
 
 
 class Running:
     """A tool that captures."""
 
-    def __init__(self, tool: Tool, words: Sequence[str], file: str) -> None:
+    def __init__(self, tool: Tool, netns: str, words: Sequence[str], file: str) -> None:
         self._file = file
-        self._log = open(f"{file}.log", "w+")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            words,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            preexec_fn=lambda: os.sched_setaffinity(0, {TOOL_CPU}),
-        )
-        deadline = time.monotonic() + 20
-        while not tool.ready(file):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self._process.kill()
-                raise RuntimeError(f"{tool.name} did not become ready: {Path(self._log.name).read_text()}")
-            time.sleep(0.02)
+        self._process = Process(netns, words, f"{file}.log", lambda _: tool.ready(file), cpu=TOOL_CPU)
+        self._process.__enter__()
         time.sleep(0.2)
-        self._before = self._cpu()
-
-    def _cpu(self) -> float:
-        """User and system seconds so far, of the tool and its threads."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        self._before = self._process.cpu_seconds()
 
     def stop(self) -> Result:
         """Let it finish what it has; its cost from ready to stopped."""
         time.sleep(0.5)
-        used = self._cpu() - self._before
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(60)
-        self._log.close()
+        used, peak = self._process.cpu_seconds() - self._before, self._process.peak_rss_bytes() / (1 << 20)
+        self._process.__exit__(None, None, None)
         counted = subprocess.run(["capinfos", "-Mrc", "-T", self._file], capture_output=True, text=True, check=False)
         written = int(counted.stdout.split()[1])
         return Result(written, os.path.getsize(self._file), used, peak)
