@@ -13,6 +13,7 @@ from capture.filters.rule import Direction, Rule
 from capture.filters.sessions import SessionList
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
+from capture.selection.selection import Selection
 from capture.storage import Storage
 
 SNAPLEN_MAX = 262_144
@@ -35,13 +36,14 @@ class Hook(Enum):
 class CaptureSpec:
     """A capture as asked for. Sizes are bytes, times nanoseconds (since 1970 for `_at`); None is no limit.
 
-    What is kept: packets that fit any of `rules` or `sessions`, or those that fit `expression`; with none of the
+    Where: on `interfaces` of `netns`, and on those of `pods`, whose node is `netns`. What is kept: packets that fit any of `rules` or `sessions`, or those that fit `expression`; with none of the
     three, every packet. `inner` also matches what tunnels carry, `icmp_errors` also errors about a conversation.
     Of these, `sampling` keeps some; the limit that is reached first ends the capture. `max_bytes` is of all files,
     before compression. `on_pressure` is done while rings fill, in its order.
     """
 
-    interfaces: tuple[str, ...]
+    interfaces: tuple[str, ...] = ()
+    pods: Selection | None = None
     netns: str | None = None
     rules: tuple[Rule, ...] = ()
     sessions: SessionList | None = None
@@ -64,8 +66,11 @@ class CaptureSpec:
     hook: Hook = Hook.AUTO
 
     def __post_init__(self) -> None:
-        if not self.interfaces:
-            raise SpecError("no interface given; name one with -i (`ip -br link` lists them)")
+        if not self.interfaces and self.pods is None:
+            raise SpecError(
+                "no interface given; name one with -i (`ip -br link` lists them), or pods with --pod, --selector, "
+                "--all-pods (`bicap pods` lists them)"
+            )
         twice = {name for name in self.interfaces if self.interfaces.count(name) > 1}
         if twice:
             raise SpecError(f"interface {twice.pop()} is given twice")
@@ -73,6 +78,7 @@ class CaptureSpec:
             raise SpecError(f"snaplen {self.snaplen} is not from {SNAPLEN_MIN} to {SNAPLEN_MAX}")
         self._check_limits()
         self._check_matching()
+        self._check_pods()
 
     def _check_limits(self) -> None:
         for name in ("count", "count_forward", "count_reverse"):
@@ -110,10 +116,19 @@ class CaptureSpec:
                         "leave one of them out"
                     )
 
+    def _check_pods(self) -> None:
+        point = self.pods.point if self.pods else None
+        for side in ("source", "destination"):
+            named = any(getattr(rule, side).pod for rule in self.rules)
+            if point and point.value in (side, "both") and not named:
+                raise SpecError(f"point {point.value} needs a rule whose {side} is a pod, like shop/web-0")
+
     def as_json(self) -> dict[str, Any]:
         """The spec as plain values, for the file and the summary."""
-        long = ("rules", "sessions", "expression", "sampling", "storage", "on_pressure")
+        long = ("pods", "rules", "sessions", "expression", "sampling", "storage", "on_pressure")
         plain = {name: getattr(self, name) for name in self.__slots__ if name not in long}
+        if self.pods:
+            plain["pods"] = self.pods.as_json()
         plain["rules"] = [str(rule) for rule in self.rules]
         if self.sessions:
             plain["sessions"] = {"from": self.sessions.name, "conversations": len(self.sessions.conversations)}

@@ -18,6 +18,7 @@ from capture.filters.names import (
     TCP_FLAGS,
     WITH_PORTS,
 )
+from capture.filters.podname import PodName
 
 Network = IPv4Network | IPv6Network
 PORT_MAX = 65535
@@ -44,10 +45,11 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One side of a rule: an address or network (None is any) and ports (none is any)."""
+    """One side of a rule: an address or network, or the addresses a pod has (None is any), and ports (none is any)."""
 
     network: Network | None = None
     ports: tuple[Ports, ...] = ()
+    pod: PodName | None = None
 
     @property
     def host(self) -> bool:
@@ -61,6 +63,8 @@ class Endpoint:
 
     def __str__(self) -> str:
         ports = ",".join(str(span) for span in self.ports)
+        if self.pod is not None:
+            return f"{self.pod}:{ports}" if ports else str(self.pod)
         if self.network is None:
             return f":{ports}" if ports else "any"
         host = str(self.network.network_address) if self.host else str(self.network)

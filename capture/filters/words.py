@@ -3,15 +3,19 @@
 Raises SpecError that names the field, the text and what is understood.
 """
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from capture.errors import SpecError
 from capture.filters.names import ICMP_CODES, ICMP_TYPES, PROTOCOLS, TCP_FLAGS
+from capture.filters.podname import parse_pod_name
 from capture.filters.rule import PORT_MAX, Endpoint, IcmpType, Network, Ports, TcpFlags, protocol_name
 
 
 def parse_endpoint(text: str, field: str) -> Endpoint:
-    """Turn `IP`, `IP/len`, `IP:ports`, `[IPv6]:ports` or `:ports` into an Endpoint; "any" is any."""
+    """Turn `IP`, `IP/len`, `NAMESPACE/POD`, each with `:ports`, `[IPv6]:ports` or `:ports` into an Endpoint.
+
+    "any" is any.
+    """
     if text.strip().lower() in ("any", "*"):
         return Endpoint()
     host, ports = text, ""
@@ -26,7 +30,18 @@ def parse_endpoint(text: str, field: str) -> Endpoint:
         raise SpecError(f"{field} {text!r}: the port is missing after ':'")
     if not host and not ports:
         raise SpecError(f"{field} is empty; give an address, a network, or :port")
-    return Endpoint(_network(host, text, field) if host else None, parse_ports(ports, f"{field} {text!r}"))
+    found = parse_ports(ports, f"{field} {text!r}")
+    if "/" in host and not _is_address(host.partition("/")[0]):
+        return Endpoint(ports=found, pod=parse_pod_name(host, field))
+    return Endpoint(_network(host, text, field) if host else None, found)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _network(host: str, text: str, field: str) -> Network:
@@ -35,7 +50,7 @@ def _network(host: str, text: str, field: str) -> Network:
     except ValueError:
         raise SpecError(
             f"{field} {text!r}: {host!r} is no IP address or network; write 10.0.0.1, 10.0.0.0/8, 10.0.0.1:80, "
-            "[2001:db8::1]:443 or :80"
+            "[2001:db8::1]:443, :80, or a pod as shop/web-0:80"
         ) from None
 
 

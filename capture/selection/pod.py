@@ -1,0 +1,63 @@
+"""A pod as its container runtime knows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from capture.filters.podname import PodName
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a pod."""
+
+    name: str
+    id: str
+    running: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One sandbox: a pod that is deleted and made again under its name is another one, with another `uid`.
+
+    `labels` are those the runtime was given when the pod was made. `netns` is a path; None where the pod has no
+    network namespace of its own (`host_network`), or is not ready.
+    """
+
+    name: PodName
+    uid: str
+    sandbox: str
+    ready: bool
+    created_ns: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[Address, ...] = ()
+    host_network: bool = False
+    netns: str | None = None
+    pid: int | None = None
+    containers: tuple[Container, ...] = ()
+    socket: str = ""
+    """The runtime's socket that told of it."""
+
+    @property
+    def state(self) -> str:
+        """CRI's word for it."""
+        return "Ready" if self.ready else "NotReady"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, with Kubernetes' names."""
+        return {
+            "namespace": self.name.namespace,
+            "name": self.name.name,
+            "uid": self.uid,
+            "state": self.state,
+            "labels": dict(self.labels),
+            "ips": [str(address) for address in self.addresses],
+            "hostNetwork": self.host_network,
+            "sandboxID": self.sandbox,
+            "netns": self.netns,
+            "pid": self.pid,
+            "containers": [{"name": c.name, "id": c.id, "running": c.running} for c in self.containers],
+        }

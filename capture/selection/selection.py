@@ -1,0 +1,107 @@
+"""What the user says of pods -> whether a pod is meant. Everything wrong is a SpecError."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from capture.errors import SpecError
+from capture.filters.podname import PodName
+from capture.selection.labels import LabelSelector
+from capture.selection.pod import Pod
+
+CONTAINER_ID_MIN = 8
+"""So many digits of a container's ID are enough to name it."""
+
+
+class Point(Enum):
+    """At whose interface a conversation between two pods is caught."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which pods' interfaces to capture on: those named, or those of namespaces and labels, or all.
+
+    `processes` are pids in whose network namespace to capture, `own` is the namespace we are in ourselves; `point`
+    takes the pods that the rules name as source or destination. With `wait`, a capture waits for the first pod.
+    """
+
+    pods: tuple[PodName, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    labels: LabelSelector | None = None
+    containers: tuple[str, ...] = ()
+    processes: tuple[int, ...] = ()
+    everything: bool = False
+    own: bool = False
+    point: Point | None = None
+    wait: bool = False
+    sockets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        named = {"pod": self.pods, "container": self.containers, "pid": self.processes}
+        given = [name for name, values in named.items() if values]
+        general = ["selector"] if self.labels else []
+        general += ["all-pods"] if self.everything else []
+        if given and general:
+            raise SpecError(f"{given[0]} and {general[0]} do not combine; name pods, or select them by their labels")
+        if self.everything and self.namespaces:
+            raise SpecError("all-pods means those of all namespaces; leave it out, or namespace")
+        if self.own and (given or general or self.namespaces or self.point or self.wait):
+            raise SpecError("self is the namespace that bicap runs in; it does not combine with a choice of pods")
+        wrong = next((pid for pid in self.processes if pid < 1), None)
+        if wrong is not None:
+            raise SpecError(f"pid {wrong} is no process")
+
+    @property
+    def asks_runtime(self) -> bool:
+        """Whether only the container runtime knows which pods are meant."""
+        return bool(self.pods or self.containers or self.point or self.is_general)
+
+    @property
+    def is_general(self) -> bool:
+        """Whether any pod of the node may be meant."""
+        return bool(self.everything or self.labels or self.namespaces) and not (self.pods or self.containers)
+
+    def selects(self, pod: Pod) -> bool:
+        """Whether a pod is meant, its state aside; `point` and `processes` are not looked at."""
+        if self.is_general:
+            in_namespace = not self.namespaces or pod.name.namespace in self.namespaces
+            return in_namespace and (self.labels is None or self.labels.holds(pod.labels))
+        return pod.name in self.pods or any(self._names(word, pod) for word in self.containers)
+
+    def _names(self, word: str, pod: Pod) -> bool:
+        if self.namespaces and pod.name.namespace not in self.namespaces:
+            return False
+        by_id = len(word) >= CONTAINER_ID_MIN
+        return any(c.name == word or (by_id and c.id.startswith(word)) for c in pod.containers)
+
+    def __str__(self) -> str:
+        if self.own:
+            return "the namespace of bicap itself"
+        said = [f"pod {pod}" for pod in self.pods] + [f"container {word}" for word in self.containers]
+        said += [f"process {pid}" for pid in self.processes]
+        if self.is_general:
+            said.append("every pod" if self.everything else "pods")
+            said += [f"labelled {self.labels}"] if self.labels else []
+            said += [f"in namespace {' or '.join(self.namespaces)}"] if self.namespaces else []
+            return " ".join(said)
+        if self.point:
+            said.append({"both": "source and destination of the rules"}.get(self.point.value, self.point.value))
+        return ", ".join(said)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "pods": [str(pod) for pod in self.pods],
+            "namespaces": list(self.namespaces),
+            "selector": str(self.labels) if self.labels else None,
+            "containers": list(self.containers),
+            "pids": list(self.processes),
+            "all": self.everything,
+            "self": self.own,
+            "point": self.point.value if self.point else None,
+            "wait": self.wait,
+        }
