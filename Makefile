@@ -32,9 +32,12 @@ format: setup ## rewrite Python and C in the project's format
 docs: setup ## regenerate docs/cli.md from --help
 	$(BIN)/python scripts/gen_cli_docs.py
 
+proto: setup ## compile capture/pods/*.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. capture/pods/*.proto
+
 bench: setup ## measure beside tcpdump and dumpcap in the same run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.matching
 	$(BIN)/python -m bench.sampling
 
-.PHONY: help setup demo test lint format docs bench
+.PHONY: help setup demo test lint format docs proto bench

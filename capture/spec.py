@@ -36,10 +36,11 @@ class Hook(Enum):
 class CaptureSpec:
     """A capture as asked for. Sizes are bytes, times nanoseconds (since 1970 for `_at`); None is no limit.
 
-    Where: on `interfaces` of `netns`, and on those of `pods`, whose node is `netns`. What is kept: packets that fit any of `rules` or `sessions`, or those that fit `expression`; with none of the
-    three, every packet. `inner` also matches what tunnels carry, `icmp_errors` also errors about a conversation.
-    Of these, `sampling` keeps some; the limit that is reached first ends the capture. `max_bytes` is of all files,
-    before compression. `on_pressure` is done while rings fill, in its order.
+    Where: on `interfaces` of `netns`, and on those of `pods`, whose node has its interfaces there. What is kept:
+    packets that fit any of `rules` or `sessions`, or those that fit `expression`; with none of the three, every
+    packet. `inner` also matches what tunnels carry, `icmp_errors` also errors about a conversation. Of these,
+    `sampling` keeps some; the limit that is reached first ends the capture. `max_bytes` is of all files, before
+    compression. `on_pressure` is done while rings fill, in its order.
     """
 
     interfaces: tuple[str, ...] = ()

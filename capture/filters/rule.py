@@ -45,7 +45,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One side of a rule: an address or network, or the addresses a pod has (None is any), and ports (none is any)."""
+    """One side of a rule: an address, a network or a pod's addresses (None is any), and ports (none is any)."""
 
     network: Network | None = None
     ports: tuple[Ports, ...] = ()

@@ -1,1 +1,1 @@
-"""Pod names, namespaces and labels -> network namespaces and interfaces, from the CRI."""
+"""The container runtime's socket -> the pods of this node, and word of every change."""

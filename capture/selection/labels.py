@@ -80,7 +80,9 @@ def parse_selector(text: str, field: str = "selector") -> LabelSelector:
     """Turn kubectl's `-l` into a LabelSelector. Raises SpecError with the part that is wrong."""
     if not text.strip():
         raise SpecError(f"{field} is empty; write app=web, or app in (web,api), or app")
-    return LabelSelector(tuple(_requirement(part.strip(), f"{field} {text!r}") for part in _COMMA_OUTSIDE.split(text)))
+    return LabelSelector(
+        tuple(_requirement(part.strip(), f"{field} {text!r}") for part in _COMMA_OUTSIDE.split(text))
+    )
 
 
 def _requirement(part: str, field: str) -> Requirement:

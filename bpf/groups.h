@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * An address -> the groups it belongs to: the pods that rules name, and the node. User space keeps the map equal
+ * to the addresses that they have, while programs run.
+ */
+#if GROUPS
+
+/* IPv4 as ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2). */
+struct group_key {
+    u64 high, low;
+};
+
+BPF_HASH(groups, struct group_key, u64, GROUPS);
+
+/* A set of bits; GROUP_NODE, and one for each pod. */
+static __always_inline u64 groups_of(u8 family, const struct endpoint *endpoint) {
+    struct group_key key = {endpoint->high, endpoint->low | (family == 4 ? 0xffff00000000ULL : 0)};
+    u64 *found = groups.lookup(&key);
+    return found ? *found : 0;
+}
+
+#define IN_GROUP(groups, number)                                                                             \
+    ({                                                                                                       \
+        u64 rest = (groups) >> (number);                                                                     \
+        opaque(rest);                                                                                        \
+        rest & 1;                                                                                            \
+    })
+
+#endif
+
+/*
+ * Whether this is an interface that pods share with their node: then only packets from or to an address of the
+ * node are theirs. A constant, as the row is, so that programs of other interfaces hold nothing of this.
+ */
+static __always_inline bool is_shared(void) {
+#if SHARED
+    u64 shared;
+    asm volatile("%0 = 0x5107a51075107a52 ll" : "=r"(shared));
+    return shared;
+#else
+    return false;
+#endif
+}
+
+static __always_inline bool of_node(const struct tuple *tuple) {
+#if SHARED
+    return (groups_of(tuple->family, &tuple->low) | groups_of(tuple->family, &tuple->high)) & 1 << GROUP_NODE;
+#else
+    return true;
+#endif
+}

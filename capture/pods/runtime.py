@@ -1,0 +1,206 @@
+"""A container runtime's CRI socket -> the pods it runs.
+
+    runtime = Runtime("/run/containerd/containerd.sock")
+    for pod in runtime.look().pods: ...
+
+Only the runtime is asked, no API server: what it knows of a pod is what it was given when the pod was made. A pod
+that the runtime says nothing sensible about is left out and told as a trouble; the others are not held up by it.
+"""
+
+import json
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any
+
+import grpc
+
+from capture.errors import BicapError, PrivilegeError, TargetError
+from capture.filters.podname import PodName
+from capture.pods import containerd_events_pb2 as containerd
+from capture.pods import cri_pb2 as cri
+from capture.selection.pod import Address, Container, Pod
+
+DEADLINE_SECONDS = 5.0
+"""A runtime that takes longer for an answer is said to hang; a busy one lists hundreds of pods in a fraction."""
+_SERVICE = "/runtime.v1.RuntimeService/"
+_EVENTS = "/containerd.services.events.v1.Events/Subscribe"
+_OWN_LABELS = "io.kubernetes."
+"""Labels that the kubelet adds for itself, as io.kubernetes.pod.name."""
+_OPTIONS = [("grpc.default_authority", "localhost"), ("grpc.max_receive_message_length", 64 << 20)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a runtime says at one moment, and what was wrong with it, a line each."""
+
+    pods: tuple[Pod, ...] = ()
+    troubles: tuple[str, ...] = ()
+
+
+class Runtime:
+    """A connection to a runtime. TargetError: it does not answer; PrivilegeError: we may not ask it."""
+
+    def __init__(self, path: str, deadline: float = DEADLINE_SECONDS) -> None:
+        self.path, self._deadline = path, deadline
+        self._known: dict[tuple[str, bool], Pod] = {}
+        self._channel = grpc.insecure_channel(f"unix://{path}", options=_OPTIONS)
+
+    def close(self) -> None:
+        """Hang up; whoever waits for `changes` gets an error."""
+        self._channel.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The process at the other end; None where it is not in our namespace of pids."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.settimeout(self._deadline)
+                probe.connect(self.path)
+            except OSError as error:
+                raise _unreachable(self.path, error) from None
+            pid, _, _ = struct.unpack("=3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid) or None
+
+    def look(self) -> Listing:
+        """All pods of the node, also those that are stopped and not yet removed, in the order of their names."""
+        containers: dict[str, list[Container]] = {}
+        for one in self._ask("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse).containers:
+            found = Container(one.metadata.name, one.id, one.state == cri.CONTAINER_RUNNING)
+            containers.setdefault(one.pod_sandbox_id, []).append(found)
+        sandboxes = self._ask("ListPodSandbox", cri.ListPodSandboxRequest(), cri.ListPodSandboxResponse).items
+        pods, troubles = self._detailed([_pod_of(sandbox, self.path) for sandbox in sandboxes])
+        pods = [
+            replace(pod, containers=tuple(sorted(containers.get(pod.sandbox, []), key=lambda c: c.name)))
+            for pod in pods
+        ]
+        return Listing(tuple(sorted(pods, key=lambda pod: (pod.name, pod.created_ns))), tuple(troubles))
+
+    def _detailed(self, pods: list[Pod]) -> tuple[list[Pod], list[str]]:
+        """With what only each pod's status tells, all asked for at once; it does not change while a state lasts."""
+        waiting = {
+            pod.sandbox: self._call("PodSandboxStatus", cri.PodSandboxStatusResponse).future(
+                cri.PodSandboxStatusRequest(pod_sandbox_id=pod.sandbox, verbose=True), timeout=self._deadline
+            )
+            for pod in pods
+            if (pod.sandbox, pod.ready) not in self._known
+        }
+        known, found, troubles = {}, [], []
+        for pod in pods:
+            key = pod.sandbox, pod.ready
+            try:
+                detailed = self._known.get(key) or _with_status(pod, waiting[pod.sandbox].result())
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.NOT_FOUND:  # removed since it was listed
+                    troubles.append(f"pod {pod.name}: {_refused(self.path, error)}")
+                continue
+            except ValueError as error:
+                troubles.append(f"pod {pod.name}: {self.path} tells nonsense about it ({error})")
+                continue
+            known[key] = detailed
+            found.append(detailed)
+        self._known = known
+        return found, troubles
+
+    def changes(self) -> Iterator[None]:
+        """Yields at once, and then whenever something happened to any pod; ends with an error as `look` does.
+
+        CRI's own events first; containerd before 1.7 has only its own. Raises NotImplementedError where there
+        are neither.
+        """
+        ways = (
+            (_SERVICE + "GetContainerEvents", cri.GetEventsRequest(), cri.ContainerEventResponse),
+            (_EVENTS, containerd.SubscribeRequest(filters=["namespace==k8s.io"]), containerd.Envelope),
+        )
+        for method, request, answer in ways:
+            stream = self._channel.unary_stream(
+                method, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
+            )
+            try:
+                events = stream(request)
+                yield
+                for _ in events:
+                    yield
+                raise TargetError(f"the container runtime at {self.path} ended its events")
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                    raise _refused(self.path, error) from None
+        raise NotImplementedError
+
+    def _call(self, method: str, answer: Any) -> Any:
+        return self._channel.unary_unary(
+            _SERVICE + method,
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=answer.FromString,
+        )
+
+    def _ask(self, method: str, request: Any, answer: Any) -> Any:
+        try:
+            return self._call(method, answer)(request, timeout=self._deadline)
+        except grpc.RpcError as error:
+            raise _refused(self.path, error) from None
+
+
+def _refused(path: str, error: Any) -> BicapError:
+    """A call's failure, as one line for the user."""
+    runtime = f"the container runtime at {path}"
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE:
+            return TargetError(f"{runtime} does not answer (no connection); is it running?")
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return TargetError(f"{runtime} hangs: it took the question and gave no answer in time")
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return TargetError(f"{runtime} does not speak CRI v1; containerd 1.6, CRI-O 1.23 and later do")
+        case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
+            return PrivilegeError(f"{runtime} does not let us ask; run as root")
+        case code:
+            return TargetError(f"{runtime} answers with an error: {error.details()} ({code.name})")
+
+
+def _unreachable(path: str, error: OSError) -> BicapError:
+    if isinstance(error, PermissionError):
+        return PrivilegeError(f"the container runtime's socket {path} may not be used; run as root")
+    return TargetError(f"the container runtime at {path} does not answer ({error.strerror or error}); is it running?")
+
+
+def _pod_of(sandbox: Any, path: str) -> Pod:
+    return Pod(
+        name=PodName(sandbox.metadata.namespace, sandbox.metadata.name),
+        uid=sandbox.metadata.uid,
+        sandbox=sandbox.id,
+        ready=sandbox.state == cri.SANDBOX_READY,
+        created_ns=sandbox.created_at,
+        labels={k: v for k, v in sorted(sandbox.labels.items()) if not k.startswith(_OWN_LABELS)},
+        socket=path,
+    )
+
+
+def _with_status(pod: Pod, answer: Any) -> Pod:
+    """Raises ValueError where the answer makes no sense."""
+    network = answer.status.network
+    host_network = answer.status.linux.namespaces.options.network == cri.NODE
+    pid, netns = _process(answer.info.get("info", "{}"))
+    return replace(
+        pod,
+        addresses=tuple(_address(text) for text in (network.ip, *(one.ip for one in network.additional_ips)) if text),
+        host_network=host_network,
+        pid=pid,
+        netns=None if host_network or not pod.ready else netns or (f"/proc/{pid}/ns/net" if pid else None),
+    )
+
+
+def _address(text: str) -> Address:
+    return ip_address(text.partition("/")[0])
+
+
+def _process(info: str) -> tuple[int | None, str | None]:
+    """Pid and path of the network namespace, from what containerd and CRI-O tell alike when asked for more."""
+    try:
+        told = json.loads(info)
+        namespaces = told.get("runtimeSpec", {}).get("linux", {}).get("namespaces", [])
+        netns = next((one.get("path") for one in namespaces if one.get("type") == "network"), None)
+        return int(told["pid"]) if told.get("pid") else None, str(netns) if netns else None
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError("its verbose status is not what CRI runtimes tell") from None
