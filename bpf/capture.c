@@ -12,6 +12,7 @@
 #include "maps.h"
 #include "packet.h"
 #include "tuple.h"
+#include "groups.h"
 #include "expression.h"
 #include "mirror.h"
 #include "filter.h"

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * An address -> the groups it belongs to: the pods that rules name, and the node. User space keeps the map equal
- * to the addresses that they have, while programs run.
+ * An address -> the groups it belongs to: the pods that rules name, and the node. User space keeps the map
+ * equal to the addresses that they have, while programs run.
  */
 #if GROUPS
-
-/* IPv4 as ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2). */
-struct group_key {
-    u64 high, low;
-};
 
 BPF_HASH(groups, struct group_key, u64, GROUPS);
 
@@ -29,8 +24,8 @@ static __always_inline u64 groups_of(u8 family, const struct endpoint *endpoint)
 #endif
 
 /*
- * Whether this is an interface that pods share with their node: then only packets from or to an address of the
- * node are theirs. A constant, as the row is, so that programs of other interfaces hold nothing of this.
+ * Whether this is an interface that pods share with their node: then only packets from or to an address of
+ * the node are theirs. A constant, as the row is, so that programs of other interfaces hold nothing of this.
  */
 static __always_inline bool is_shared(void) {
 #if SHARED
@@ -42,10 +37,11 @@ static __always_inline bool is_shared(void) {
 #endif
 }
 
-static __always_inline bool of_node(const struct tuple *tuple) {
+static __always_inline bool is_ours(const struct tuple *tuple) {
 #if SHARED
-    return (groups_of(tuple->family, &tuple->low) | groups_of(tuple->family, &tuple->high)) & 1 << GROUP_NODE;
-#else
-    return true;
+    if (is_shared())
+        return (groups_of(tuple->family, &tuple->low) | groups_of(tuple->family, &tuple->high)) &
+               1 << GROUP_NODE;
 #endif
+    return true;
 }

@@ -5,10 +5,12 @@
  *
  * filter.h says what is asked: MATCH_EVERYTHING, or an EXPRESSION (expression.h), or rules. match_rules()
  * says of a canonical tuple whether its low endpoint, its high one, or either can be the source that a rule
- * means. PARSED says that the layers of a packet are looked at.
+ * means. PARSED says that the layers of a packet are looked at, SHARED that they are where pods share an
+ * interface with their node.
  */
 
 #define RULES (!MATCH_EVERYTHING && !EXPRESSION)
+#define LAYERS (PARSED || SHARED)
 
 /* An ICMP error that a rule finds by itself is sampled with the conversation it is about all the same. */
 #define ERROR_FLOWS (RULES && SAMPLED && !KEEP_CONTROL && ERRORS_ASKED)
@@ -25,7 +27,7 @@ static __always_inline enum direction only_wanted(u32 directions, enum hook hook
     return directions;
 }
 
-#if PARSED
+#if LAYERS
 
 /* RFC 9293, section 3.1 */
 enum {
@@ -43,6 +45,8 @@ static __always_inline bool is_control(u8 family, const struct packet *packet) {
 /* The enum source_side of a layer that was asked for, or 0. */
 static __always_inline u32 match_tuple(struct __sk_buff *skb, const struct packet *packet,
                                        const struct tuple *tuple) {
+    if (!is_ours(tuple))
+        return 0;
 #if RULES
     return match_rules(skb, tuple, packet->detail) | match_sessions(tuple);
 #else
@@ -138,9 +142,12 @@ static __always_inline enum direction match(struct __sk_buff *skb, enum hook hoo
     u32 directions = match_layers(skb, packet);
 #endif
     enum direction direction = only_wanted(directions, hook);
-#if PARSED && !RULES
-    if (direction != NEITHER)
-        match_layers(skb, packet);
+#if LAYERS && !RULES
+    if (direction != NEITHER && (PARSED || is_shared())) {
+        u32 found = match_layers(skb, packet);
+        if (is_shared() && !found)
+            return NEITHER;
+    }
 #endif
     return direction;
 }

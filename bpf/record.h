@@ -98,6 +98,18 @@ struct session_key {
     u16 zero;
 };
 
+/* Bits of an address's groups: the node itself, then each pod that a rule names. */
+enum group {
+    GROUP_NODE = 0,
+    GROUP_PODS = 1,
+};
+
+/* An address as the key of the groups map: IPv4 is ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2). */
+struct group_key {
+    u64 high;
+    u64 low;
+};
+
 /* Programs on one interface; a counters row is slot * HOOKS + hook. */
 enum hook {
     HOOK_FROM_POD = 0,

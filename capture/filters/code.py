@@ -8,6 +8,7 @@ that a packet pays only for the rules of its family.
 from collections import defaultdict
 from collections.abc import Sequence
 
+from capture.filters.podname import PodName
 from capture.filters.rule import Endpoint, Network, Rule
 
 MANY = 4
@@ -22,17 +23,18 @@ _ENDS = {
 }
 
 
-def match_rules(rules: Sequence[Rule]) -> str:
-    """The function's text."""
+def match_rules(rules: Sequence[Rule], pods: Sequence[PodName] = ()) -> str:
+    """The function's text; `pods` are those that rules name, in the order of their groups."""
     keyed: dict[tuple[str, str], list[Rule]] = defaultdict(list)
     for rule in rules:
         keyed[_key(rule)].append(rule)
     searched = {key: some for key, some in keyed.items() if key != _NO_KEY and len(some) > MANY}
-    tests = "".join(_test(rule, side) for rule in rules if _key(rule) not in searched for side in _ENDS)
-    tests += "".join(_search(key, some, side) for key, some in searched.items() for side in _ENDS)
+    tests = "".join(_test(rule, side, pods) for rule in rules if _key(rule) not in searched for side in _ENDS)
+    tests += "".join(_search(key, some, side, pods) for key, some in searched.items() for side in _ENDS)
+    groups = "".join(f"    u64 {end}_groups = groups_of(tuple->family, &tuple->{end});\n" for end in ("low", "high"))
     return (
         "static __always_inline u32 match_rules(struct __sk_buff *skb, const struct tuple *tuple, u32 detail) {\n"
-        f"    u32 source = 0;\n{tests}    return source;\n}}\n"
+        f"    u32 source = 0;\n{groups if pods else ''}{tests}    return source;\n}}\n"
     )
 
 
@@ -51,7 +53,7 @@ def _key(rule: Rule) -> tuple[str, str]:
     return _NO_KEY
 
 
-def _search(key: tuple[str, str], rules: Sequence[Rule], side: str) -> str:
+def _search(key: tuple[str, str], rules: Sequence[Rule], side: str, pods: Sequence[PodName]) -> str:
     """A switch, which clang makes a search tree of; in the case that is left, the whole rule is compared.
 
     The verifier must not know the key to be the tuple's own field, or it would follow each value to the end.
@@ -64,7 +66,7 @@ def _search(key: tuple[str, str], rules: Sequence[Rule], side: str) -> str:
         for value in values:
             cases[value].append(rule)
     body = "".join(
-        f"    case {value:#x}ULL:\n{''.join(_test(rule, side) for rule in some)}        break;\n"
+        f"    case {value:#x}ULL:\n{''.join(_test(rule, side, pods) for rule in some)}        break;\n"
         for value, some in sorted(cases.items())
     )
     return f"    switch (tuple->{_ENDS[side][end]}.{field} ^ unknown_zero(skb)) {{\n{body}    }}\n"
@@ -75,7 +77,7 @@ def _low_word(side: Endpoint) -> int:
     return int(side.network.network_address) & (1 << 64) - 1
 
 
-def _test(rule: Rule, side: str) -> str:
+def _test(rule: Rule, side: str, pods: Sequence[PodName]) -> str:
     """One rule, with one end of the tuple as its source."""
     if rule.exact and rule.source != rule.destination:
         in_order = _order(rule.source) < _order(rule.destination)
@@ -85,7 +87,7 @@ def _test(rule: Rule, side: str) -> str:
     if rule.protocol is not None:
         tests.append(f"tuple->protocol == {rule.protocol}")
     ends = _ENDS[side]
-    tests += _side(ends["source"], rule.source) + _side(ends["destination"], rule.destination)
+    tests += _side(ends["source"], rule.source, pods) + _side(ends["destination"], rule.destination, pods)
     tests += _details(rule, side == "LOW_IS_SOURCE")
     return f"    /* {rule} */\n    if ({' && '.join(tests) or '1'})\n        ADD({side});\n"
 
@@ -116,8 +118,10 @@ def _detail(rule: Rule) -> str:
     return f"({' || '.join(kinds)})" if kinds else ""
 
 
-def _side(name: str, side: Endpoint) -> list[str]:
+def _side(name: str, side: Endpoint, pods: Sequence[PodName]) -> list[str]:
     tests = _network(f"tuple->{name}", side.network) if side.network else []
+    if side.pod is not None:
+        tests.append(f"IN_GROUP({name}_groups, GROUP_PODS + {pods.index(side.pod)})")
     if side.ports:
         port = f"tuple->{name}.port"
         spans = [

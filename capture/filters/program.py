@@ -6,8 +6,10 @@ Every switch of bpf/ that concerns matching is set here, so that an unused abili
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from capture.errors import SpecError
 from capture.filters import code, text
 from capture.filters.expression import Expression
+from capture.filters.podname import PodName
 from capture.filters.rule import Direction, Rule
 from capture.filters.sessions import SESSIONS_MAX, Conversation, SessionList, conversation_of
 
@@ -15,21 +17,27 @@ EXACT_AS_CODE = 4
 """So many exact rules are compared one by one; more of them are found by one look-up instead."""
 TEXT_MAX = 64
 """So many conversations are spelled out in a tcpdump expression."""
+PODS_MAX = 63
+"""So many pods can be endpoints of rules: the bits of a group, less the node's (enum group in bpf/record.h)."""
+ADDRESSES_MAX = 4096
+"""Addresses that pods named in rules, and the node, can have together."""
 
 _WANTED = {Direction.BOTH: "FORWARD | REVERSE", Direction.FORWARD: "FORWARD", Direction.REVERSE: "REVERSE"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterProgram:
-    """What the loader needs: filter.h, -D switches, and what goes into the sessions map.
+    """What the loader needs: filter.h, -D switches, and what goes into the sessions and the groups map.
 
     `listed` conversations are those of a list, which may change while the capture runs; `exact` come from rules.
+    `pods` are those that rules name, in the order of their bits.
     """
 
     header: str
     switches: tuple[tuple[str, int], ...]
     listed: tuple[Conversation, ...] = ()
     exact: tuple[Conversation, ...] = ()
+    pods: tuple[PodName, ...] = ()
 
 
 def filter_program(
@@ -43,11 +51,16 @@ def filter_program(
     asks_flow: bool = False,
     asks_control: bool = False,
     asks_headers: bool = False,
+    shared: bool = False,
 ) -> FilterProgram:
     """The program for rules and sessions, or for an expression; for neither it matches every packet.
 
     `asks_flow`, `asks_control` and `asks_headers`: what else must be found out about a packet that matches.
+    `shared`: it must also do for interfaces that pods share with their node. Raises SpecError.
     """
+    pods = pods_of(rules)
+    if len(pods) > PODS_MAX:
+        raise SpecError(f"rules name {len(pods)} pods; at most {PODS_MAX} are possible")
     everything = not (rules or sessions or expression)
     exact: tuple[Conversation, ...] = ()
     if sessions or sum(rule.exact for rule in rules) > EXACT_AS_CODE:
@@ -58,7 +71,7 @@ def filter_program(
     if expression:
         header += expression.code(direction)
     elif not everything:
-        header += code.match_rules(rules)
+        header += code.match_rules(rules, pods)
     asks_transport = bool(exact or sessions) or any(rule.asks_transport for rule in rules)
     switches = {
         "MATCH_EVERYTHING": everything,
@@ -69,13 +82,22 @@ def filter_program(
         "FRAGMENTS_ASKED": asks_flow or (by_rules and asks_transport),
         "ERRORS_ASKED": not by_rules or icmp_errors,
         "INNER_ASKED": by_rules and inner,
+        "SHARED": shared,
+        "GROUPS": ADDRESSES_MAX if pods or shared else 0,
     }
     return FilterProgram(
         header=header,
         switches=tuple((name, int(value)) for name, value in switches.items()),
         listed=sessions.conversations if sessions else (),
         exact=exact,
+        pods=pods,
     )
+
+
+def pods_of(rules: Sequence[Rule]) -> tuple[PodName, ...]:
+    """The pods that rules name, each once."""
+    named = [side.pod for rule in rules for side in (rule.source, rule.destination) if side.pod is not None]
+    return tuple(dict.fromkeys(named))
 
 
 def filter_text(

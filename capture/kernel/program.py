@@ -23,8 +23,8 @@ from capture.plan import CapturePlan
 from capture.sampling.program import SamplingProgram
 from capture.stream.layout import BPF_FOLDER, HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 
-ROW_PLACEHOLDER = 0x5107A51075107A51
-"""The constant in bpf/maps.h that the loader replaces."""
+ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
+"""The constants in bpf/maps.h and bpf/groups.h that the loader replaces."""
 HOOK_OF = {"from_pod": HOOK_FROM_POD, "to_pod": HOOK_TO_POD}
 """The programs of an interface, and their hooks."""
 _PASSES = "packet_passes"
@@ -126,13 +126,16 @@ class Module:
         start = self._library.bpf_function_start(self._bpf.module, function.encode())
         return ctypes.string_at(start, self._library.bpf_function_size(self._bpf.module, function.encode()))
 
-    def load(self, entry: str, slot: int = 0) -> int:
+    def load(self, entry: str, slot: int = 0, shared: bool = False) -> int:
         """Load from_pod or to_pod for the interface of a slot, or flush_waiting; the descriptor.
 
-        Raises VerifierError, PrivilegeError.
+        `shared`: pods share the interface with their node. Raises VerifierError, PrivilegeError.
         """
         if entry in HOOK_OF:
-            code = with_row(self.instructions(_PASSES), slot * HOOKS + HOOK_OF[entry])
+            code = with_constant(
+                self.instructions(_PASSES), ROW_PLACEHOLDER, slot * HOOKS + HOOK_OF[entry], needed=True
+            )
+            code = with_constant(code, SHARED_PLACEHOLDER, int(shared), needed=shared)
         else:
             code = self.instructions(entry)
         try:
@@ -171,21 +174,21 @@ def module_of(plan: CapturePlan) -> Module:
     )
 
 
-def with_row(instructions: bytes, row: int) -> bytes:
-    """Put the row in place of ROW_PLACEHOLDER, in every 64-bit load of it."""
+def with_constant(instructions: bytes, placeholder: int, value: int, needed: bool) -> bytes:
+    """Put a 32-bit value in place of a placeholder, in every 64-bit load of it."""
     code = bytearray(instructions)
-    low, high = ROW_PLACEHOLDER & 0xFFFFFFFF, ROW_PLACEHOLDER >> 32
+    low, high = placeholder & 0xFFFFFFFF, placeholder >> 32
     found = 0
     for at in range(0, len(code) - 8, 8):
         if code[at] != _LD_IMM64:
             continue
         words = [int.from_bytes(code[at + i : at + i + 4], sys.byteorder) for i in (4, 12)]
         if words == [low, high]:
-            code[at + 4 : at + 8] = row.to_bytes(4, sys.byteorder)
+            code[at + 4 : at + 8] = value.to_bytes(4, sys.byteorder)
             code[at + 12 : at + 16] = bytes(4)
             found += 1
-    if not found:
-        raise CompileError("bug: the compiled program has no place for its row of accounts")
+    if needed and not found:
+        raise CompileError(f"bug: the compiled program does not load {placeholder:#x}")
     return bytes(code)
 
 

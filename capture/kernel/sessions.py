@@ -1,13 +1,12 @@
 """Exact conversations -> the entries of the sessions map, kept equal to a list while the capture runs."""
 
-import threading
 from collections.abc import Sequence
 
 import numpy as np
 
 from capture.errors import SpecError
 from capture.filters.sessions import Conversation
-from capture.kernel import syscall
+from capture.kernel.entries import Entries
 from capture.stream.layout import HIGH_IS_SOURCE, LOW_IS_SOURCE, SESSION_KEY
 
 
@@ -41,24 +40,11 @@ class SessionsMap:
     """The map of a running capture; packets are matched against it all the while. `always` stay in it."""
 
     def __init__(self, map_fd: int, room: int, always: Sequence[Conversation] = ()) -> None:
-        self._map_fd, self._room, self._always = map_fd, room, always
-        self._entries: dict[bytes, bytes] = {}
-        self._changing = threading.Lock()
+        self._entries, self._room, self._always = Entries(map_fd), room, always
 
     def replace(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
-        """Make the map hold just these; how many were added and taken away. What stays is not touched."""
+        """Make the map hold just these; how many were added and taken away. Any thread may call it."""
         wanted = entries([*self._always, *conversations])
-        with self._changing:
-            return self._change(wanted)
-
-    def _change(self, wanted: dict[bytes, bytes]) -> tuple[int, int]:
         if len(wanted) > self._room:
             raise SpecError(f"{len(wanted):,} conversations are asked for; at most {self._room:,} are possible")
-        gone = [key for key in self._entries if key not in wanted]
-        come = [key for key, value in wanted.items() if self._entries.get(key) != value]
-        for key in gone:
-            syscall.map_delete(self._map_fd, key)
-        for key in come:
-            syscall.map_update(self._map_fd, key, wanted[key])
-        self._entries = wanted
-        return len(come), len(gone)
+        return self._entries.replace(wanted)

@@ -50,12 +50,17 @@ PRESSURE = _structs["pressure"]
 SESSION_KEY = _structs["session_key"]
 """The canonical tuple of an exact conversation."""
 
+GROUP_KEY = _structs["group_key"]
+"""An address, as the groups map has it."""
+
 INBOUND = _enums["record_flag"]["RECORD_INBOUND"]
 OUTBOUND = _enums["record_flag"]["RECORD_OUTBOUND"]
 REVERSE = _enums["record_flag"]["RECORD_REVERSE"]
 VLAN = _enums["record_flag"]["RECORD_VLAN"]
 LOW_IS_SOURCE = _enums["source_side"]["LOW_IS_SOURCE"]
 HIGH_IS_SOURCE = _enums["source_side"]["HIGH_IS_SOURCE"]
+GROUP_NODE = _enums["group"]["GROUP_NODE"]
+GROUP_PODS = _enums["group"]["GROUP_PODS"]
 HOOKS = _enums["hook"]["HOOKS"]
 HOOK_FROM_POD = _enums["hook"]["HOOK_FROM_POD"]
 HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from capture.filters.program import FilterProgram
+from capture.filters.program import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
+from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
 from capture.kernel.sessions import SessionsMap
@@ -50,6 +51,7 @@ class Programs:
         snaplen: int = SNAPLEN_MAX,
         slot: int = 0,
         sampling: SamplingProgram = EVERYTHING,
+        shared: bool = False,
         **defines: int,
     ) -> None:
         rows = (slot + 1) * HOOKS
@@ -64,9 +66,11 @@ class Programs:
         if room:
             self.sessions = SessionsMap(self.module.map_fd("sessions"), room, wanted.exact)
             self.sessions.replace(wanted.listed)
+        if dict(wanted.switches)["GROUPS"]:
+            self.groups = GroupsMap(self.module.map_fd("groups"), ADDRESSES_MAX)
         self._counters = Counters(self.module.map_fd("accounts"), rows, possible_cpus())
         self._slot = slot
-        self.descriptors = {entry: self.module.load(entry, slot) for entry in ENTRIES}
+        self.descriptors = {entry: self.module.load(entry, slot, shared) for entry in ENTRIES}
         self.descriptors["flush_waiting"] = flush = self.module.load("flush_waiting")
         self.batches = Batches(self.module.map_fd("batch_states"), flush, possible_cpus(), cpus)
 
