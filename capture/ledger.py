@@ -23,6 +23,10 @@ class Ledger:
         self.moved: Tallies = np.zeros((interfaces, FLAG_SETS, 3), np.int64)
         self._arrived: Tallies | None = None
 
+    def grow(self, interfaces: int) -> None:
+        """Have room for so many interfaces; those that were there keep their rows."""
+        self.moved = _padded(self.moved, interfaces)
+
     def only_arrived(self, until: Tallies) -> None:
         """What was moved after `until` (an earlier copy of `moved`), and what will be, does not reach the output."""
         self._arrived = until
@@ -57,10 +61,14 @@ class Ledger:
 
     @property
     def _written(self) -> Tallies:
-        return self.moved if self._arrived is None else self._arrived
+        return self.moved if self._arrived is None else _padded(self._arrived, len(self.moved))
 
     def view(self, side: int) -> DirectionAccount:
         """What was written of all interfaces' inbound or outbound packets."""
         flags = [side, side | REVERSE]
         count, size, _ = (int(n) for n in self._written[:, flags].sum(axis=(0, 1)))
         return DirectionAccount(written=count, written_bytes=size)
+
+
+def _padded(tallies: Tallies, interfaces: int) -> Tallies:
+    return np.pad(tallies, ((0, interfaces - len(tallies)), (0, 0), (0, 0)))

@@ -39,6 +39,15 @@ class Limits:
             self._file_ends_ns = now_ns + self._spec.storage.file_ns
         return True
 
+    def interfaces_come(self, overhead: int) -> bool:
+        """Whether there is room for so many bytes more that are not packets, in this file and of all."""
+        if int(self.state[merge.BYTES_LEFT]) - overhead < merge.SMALLEST_BLOCK:
+            self.nothing_more()
+            return False
+        self.state[merge.BYTES_LEFT] -= overhead
+        self.state[merge.FILE_LEFT] -= overhead
+        return True
+
     def final_in_file(self, final_ns: int) -> int:
         """The part of what is final that belongs to this file; after a limit that is all: it is only counted."""
         return final_ns if self.state[merge.REACHED] else min(final_ns, self._file_ends_ns)

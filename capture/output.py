@@ -6,13 +6,16 @@ the account of the capture. What did not arrive, for whatever reason, is told to
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from capture import section
 from capture.account import Account
 from capture.errors import SinkError, SpecError
+from capture.filters.rule import Address
 from capture.ledger import Ledger, Tallies
 from capture.limits import Limits
-from capture.plan import CapturePlan
+from capture.plan import CapturePlan, PlannedInterface
+from capture.roster import Roster
 from capture.sink.protocol import ReaderGoneError, Sink
 
 STALLED_SECONDS = 3.0
@@ -23,27 +26,56 @@ class Output:
     """The sink of a capture. After the first error nothing more is written but, if possible, the end of the file."""
 
     def __init__(
-        self, plan: CapturePlan, sink: Sink, ledger: Ledger, limits: Limits, counted: Callable[[], list[Account]]
+        self,
+        plan: CapturePlan,
+        roster: Roster,
+        sink: Sink,
+        ledger: Ledger,
+        limits: Limits,
+        counted: Callable[[], list[Account]],
     ) -> None:
-        self._plan, self._sink, self._ledger, self._limits, self._counted = plan, sink, ledger, limits, counted
+        self._plan, self._roster = plan, roster
+        self._sink, self._ledger, self._limits, self._counted = sink, ledger, limits, counted
+        self.names: dict[Address, str] = {}
+        """Of addresses that are known now, for the next file."""
+        self._named: set[Address] = set()
         self._writes = 0
         self._before: deque[tuple[int, Tallies]] = deque()
-        self._begun: deque[tuple[int, list[Account], int]] = deque()
-        """Files that are not known to be complete: number, what was counted before, wall-clock time of the begin."""
+        self._begun: deque[tuple[int, list[Account], int, int]] = deque()
+        """Files that are not known to be complete: number, what was counted before, when it began on which clock."""
         self.failure: SinkError | None = None
         self.complete = False
 
     def begin(self, clock_state: str, offset_ns: int, now_ns: int) -> None:
         """Write the opening blocks. Raises SinkError, SpecError if the limits leave no room for a packet."""
-        opening = section.opening(self._plan, clock_state, offset_ns)
+        opening = self._opening(clock_state, offset_ns)
         if not self._limits.file_begins(self._overhead(opening), now_ns):
             raise SpecError(f"max-bytes leaves no room: a file without packets has {self._overhead(opening)} bytes")
         self._sink.write(opening)
         self._writes += 1
-        self._begun.append((1, [Account() for _ in self._plan.interfaces], now_ns + offset_ns))
+        self._begun.append((1, [], now_ns, offset_ns))
+
+    def _opening(self, clock_state: str, offset_ns: int) -> bytes:
+        self._named = set(self.names)
+        return section.opening(self._plan, self._roster.interfaces, self.names, clock_state, offset_ns)
 
     def _overhead(self, opening: bytes) -> int:
-        return len(opening) + section.closing_bytes(len(self._plan.interfaces))
+        return len(opening) + section.closing_bytes(len(self._roster.members))
+
+    def interfaces_come(self, come: Sequence[PlannedInterface], before: Tallies) -> str | None:
+        """Introduce interfaces, and addresses that have no name in this file, before their first packet.
+
+        One name per address: where another pod has got an address, this file keeps the first. A reason to end the
+        capture, if there is one.
+        """
+        names = {address: name for address, name in self.names.items() if address not in self._named}
+        blocks = section.introduction(self._plan, come, names)
+        if self.failure is not None or not blocks:
+            return None
+        if not self._limits.interfaces_come(len(blocks) + section.closing_bytes(len(come))):
+            return "size reached"
+        self._named |= set(names)
+        return self.write(memoryview(blocks), before)
 
     def room(self, seconds: float) -> bool:
         """Whether `write` would not wait."""
@@ -88,24 +120,31 @@ class Output:
 
     def next_file(self, clock_state: str, offset_ns: int, now_ns: int, more: str) -> str | None:
         """Complete this file and begin the next; a reason to end if that is not possible."""
-        opening = section.opening(self._plan, clock_state, offset_ns)
+        opening = self._opening(clock_state, offset_ns)
         if not self._limits.file_begins(self._overhead(opening), now_ns):
             return "size reached"
-        accounts, wall_ns = self._counted(), now_ns + offset_ns
+        accounts = self._counted()
         try:
-            self._sink.next_file(wall_ns, self._closing(accounts, wall_ns, more), opening)
+            self._sink.next_file(now_ns + offset_ns, self._closing(accounts, now_ns, offset_ns, more), opening)
         except SinkError as error:
             self._fail(error)
             return str(error)
-        self._begun.append((self._begun[-1][0] + 1, accounts, wall_ns))
+        self._begun.append((self._begun[-1][0] + 1, accounts, now_ns, offset_ns))
         while self._begun[0][0] < self._at_file - 1:  # a thread may be counting one as left and as removed
             self._begun.popleft()
         return None
 
-    def _closing(self, accounts: Sequence[Account], wall_ns: int, more: str) -> bytes:
-        _, before, began_ns = self._begun[-1]
-        spans = [now - then for now, then in zip(accounts, before, strict=True)]
-        return section.closing(spans, began_ns, wall_ns, more)
+    def _closing(self, accounts: Sequence[Account], now_ns: int, offset_ns: int, more: str) -> bytes:
+        _, before, began_ns, began_offset_ns = self._begun[-1]
+        spans = []
+        for member, (account, earlier) in zip(
+            self._roster.members, zip_longest(accounts, before, fillvalue=Account()), strict=True
+        ):
+            ended_ns = min(member.ended_ns or now_ns, now_ns)
+            if ended_ns >= began_ns or account != earlier:
+                start_ns = max(began_ns, min(member.began_ns, ended_ns)) + began_offset_ns
+                spans.append(section.Span(member.planned.slot, account - earlier, start_ns, ended_ns + offset_ns))
+        return section.closing(spans, more)
 
     @property
     def _at_file(self) -> int:
@@ -127,7 +166,7 @@ class Output:
     def _reader(self) -> str:
         return "the reader of standard output" if self._sink.name == "-" else self._sink.name
 
-    def end(self, wall_ns: int, more: str) -> None:
+    def end(self, now_ns: int, offset_ns: int, more: str) -> None:
         """Write the statistics, also after an error of the disk: the file is complete with what it has."""
         self.settle()
         if isinstance(self.failure, ReaderGoneError):
@@ -138,7 +177,7 @@ class Output:
         try:
             if not self._sink.room():
                 return
-            self._sink.write(self._closing(self._counted(), wall_ns, more))
+            self._sink.write(self._closing(self._counted(), now_ns, offset_ns, more))
             if not self._sink.settle(STALLED_SECONDS):
                 return
         except SinkError as error:

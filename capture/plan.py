@@ -3,14 +3,17 @@
 Deterministic: the machine enters only as arguments. `describe` is what --dry-run prints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from capture.errors import SpecError
+from capture.filters.podname import PodName
 from capture.filters.program import FilterProgram, filter_program, filter_text
-from capture.filters.rule import Direction
+from capture.filters.rule import Address, Direction, Rule
+from capture.filters.text import spelled_out
 from capture.sampling.program import SamplingProgram, sampling_program
+from capture.selection.pod import Pod
 from capture.spec import CaptureSpec, Hook
 from capture.stream.layout import HOOKS, PACKET_RECORD
 from capture.units import format_size
@@ -20,11 +23,18 @@ RING_MIN = 128 << 10
 """A ring must hold the largest record (65,528 bytes) while the one before it is being read."""
 RING_MAX = 1 << 30
 WATERMARK_MAX = 1 << 20
+NOTHING = "less 0"
+"""The tcpdump expression of rules whose pods are not there yet."""
+SLOTS_FOLLOWED = 1024
+"""Interfaces that a capture of pods can have in its life; each costs 0.4 KiB of counters per CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface as found. An ifindex is unique only within its namespace: `netns` is the namespace's inode."""
+    """An interface as found. An ifindex is unique only within its namespace: `netns` is the namespace's inode.
+
+    `netns_path` is where to open the namespace, None if it is the one of the spec.
+    """
 
     name: str
     index: int
@@ -33,10 +43,32 @@ class Interface:
     mtu: int = 0
     pod_side: bool = False
     """The host's side of a pod's veth: its peer is in another namespace, so ingress is what leaves the pod."""
+    inside: bool = False
+    """The pod's own end."""
+    netns_path: str | None = None
 
     @property
     def key(self) -> tuple[int, int]:
         return self.netns, self.index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An interface to capture on, and what the file says of it.
+
+    `shared`: the pods there share it with their node, and only packets from or to the node's addresses are theirs.
+    """
+
+    interface: Interface
+    name: str
+    description: str
+    pod: Pod | None = None
+    shared: bool = False
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Whose interface this is: a pod that is made again may get the number of an earlier one."""
+        return self.pod.sandbox if self.pod and not self.shared else "", *self.interface.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +76,16 @@ class PlannedInterface:
     """An interface of the capture; `slot` is its row in the counters and its id in the file."""
 
     slot: int
-    interface: Interface
     name: str
-    description: str
+    place: Place
+
+    @property
+    def interface(self) -> Interface:
+        return self.place.interface
+
+    @property
+    def description(self) -> str:
+        return self.place.description
 
     @property
     def from_pod_is_ingress(self) -> bool:
@@ -54,7 +93,24 @@ class PlannedInterface:
 
     @property
     def view(self) -> str:
-        return "pod" if self.interface.pod_side else "interface"
+        return "pod" if self.interface.pod_side or self.interface.inside else "interface"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: where the programs sit, and whose interface it is."""
+        ingress, egress = ("from_pod", "to_pod") if self.from_pod_is_ingress else ("to_pod", "from_pod")
+        return {
+            "id": self.slot,
+            "name": self.name,
+            "description": self.description,
+            "interface": self.interface.name,
+            "ifindex": self.interface.index,
+            "netns": self.interface.netns,
+            "view": self.view,
+            ingress: "ingress",
+            egress: "egress",
+            "shared": self.place.shared,
+            "pod": self.place.pod.as_json() if self.place.pod else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +121,8 @@ class CapturePlan:
     interfaces: tuple[PlannedInterface, ...]
     hook: Hook
     filter: FilterProgram
+    rules: tuple[Rule, ...]
+    """The rules, with the addresses that pods had when it was planned."""
     sampling: SamplingProgram
     filter_text: str
     """What is matched, as a tcpdump expression; "" where every packet is."""
@@ -72,6 +130,8 @@ class CapturePlan:
     ring_bytes: int
     batching: bool
     """Whether small records wait on their CPU to be submitted together."""
+    slots: int
+    """How many interfaces the capture can have, those included that come while it runs."""
 
     @property
     def watermark(self) -> int:
@@ -81,28 +141,33 @@ class CapturePlan:
     @property
     def rows(self) -> int:
         """Rows of the counters map."""
-        return len(self.interfaces) * HOOKS
+        return self.slots * HOOKS
 
     def text_of(self, direction: Direction) -> str:
         """What one direction matches, as a tcpdump expression."""
-        return filter_text(self.spec.rules, direction, self.spec.sessions, self.spec.expression)
+        return _filter_text(self.spec, self.rules, direction)
 
 
 def make_plan(
-    spec: CaptureSpec, found: Sequence[Interface], hook: Hook, cpus: Sequence[int], batching: bool
+    spec: CaptureSpec,
+    found: Sequence[Place],
+    hook: Hook,
+    cpus: Sequence[int],
+    batching: bool,
+    addresses: Mapping[PodName, Sequence[Address]] | None = None,
 ) -> CapturePlan:
-    """Plan a capture on interfaces that were looked up, with a hook the kernel has, on the online CPUs.
+    """Plan a capture in places that were looked up, with a hook the kernel has, on the online CPUs.
 
-    `batching` needs a reader that may visit every CPU.
+    `batching` needs a reader that may visit every CPU; `addresses` are those that pods named in rules have now.
     """
-    planned = tuple(
-        PlannedInterface(slot, interface, name, _describe(interface))
-        for slot, (interface, name) in enumerate(zip(found, _unique_names(found), strict=True))
-    )
+    planned: list[PlannedInterface] = []
+    for place in found:
+        planned.append(next_interface(planned, place))
+    rules = spelled_out(spec.rules, addresses or {})
     sampling = sampling_program(spec.sampling, spec.on_pressure)
     return CapturePlan(
         spec=spec,
-        interfaces=planned,
+        interfaces=tuple(planned),
         hook=hook,
         filter=filter_program(
             spec.rules,
@@ -114,13 +179,36 @@ def make_plan(
             asks_flow=sampling.asks_flow,
             asks_control=sampling.asks_control,
             asks_headers=sampling.asks_headers,
+            shared=spec.follows,
         ),
+        rules=rules,
         sampling=sampling,
-        filter_text=filter_text(spec.rules, spec.direction, spec.sessions, spec.expression),
+        filter_text=_filter_text(spec, rules, spec.direction),
         cpus=tuple(cpus),
         ring_bytes=ring_bytes(spec.buffer_bytes, len(cpus)),
         batching=batching,
+        slots=max(SLOTS_FOLLOWED, len(planned)) if spec.follows else len(planned),
     )
+
+
+def _filter_text(spec: CaptureSpec, rules: Sequence[Rule], direction: Direction) -> str:
+    if spec.rules and not (rules or spec.sessions):
+        return NOTHING
+    return filter_text(rules, direction, spec.sessions, spec.expression)
+
+
+def next_interface(before: Sequence[PlannedInterface], place: Place) -> PlannedInterface:
+    """A place after those that the capture has: the names in a file are unique, and its ids are never used again."""
+    same = sum(planned.place.name == place.name for planned in before)
+    return PlannedInterface(len(before), f"{place.name}#{same + 1}" if same else place.name, place)
+
+
+def place_of(interface: Interface) -> Place:
+    """An interface that was asked for by its name."""
+    what = f"ifindex {interface.index}; inbound is to this machine"
+    if interface.pod_side:
+        what = f"host side of a pod's veth, ifindex {interface.index}; inbound is to the pod"
+    return Place(interface=interface, name=interface.name, description=what)
 
 
 def ring_bytes(buffer_bytes: int, cpus: int) -> int:
@@ -129,17 +217,6 @@ def ring_bytes(buffer_bytes: int, cpus: int) -> int:
         least = format_size(RING_MIN * cpus)
         raise SpecError(f"buffer {format_size(buffer_bytes)} is too small for {cpus} CPUs; give at least {least}")
     return min(RING_MAX, 1 << (buffer_bytes // cpus).bit_length() - 1)
-
-
-def _unique_names(found: Sequence[Interface]) -> list[str]:
-    names = [interface.name for interface in found]
-    return [f"{i.name}@{i.netns}" if names.count(i.name) > 1 else i.name for i in found]
-
-
-def _describe(interface: Interface) -> str:
-    if interface.pod_side:
-        return f"host side of a pod's veth, ifindex {interface.index}; inbound is to the pod"
-    return f"ifindex {interface.index}; inbound is to this machine"
 
 
 def _beyond_text(plan: CapturePlan) -> list[str]:
@@ -166,18 +243,7 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         if plan.spec.direction in (Direction.BOTH, direction)
     }
     return {
-        "interfaces": [
-            {
-                "id": i.slot,
-                "name": i.name,
-                "ifindex": i.interface.index,
-                "netns": i.interface.netns,
-                "view": i.view,
-                "from_pod": "ingress" if i.from_pod_is_ingress else "egress",
-                "to_pod": "egress" if i.from_pod_is_ingress else "ingress",
-            }
-            for i in plan.interfaces
-        ],
+        "interfaces": [interface.as_json() for interface in plan.interfaces],
         "hook": plan.hook.value,
         "matches": directions,
         "filter": plan.filter_text or everything,

@@ -2,21 +2,29 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from capture.account import Account
+from capture.filters.rule import Address
 from capture.pcapng import blocks
-from capture.plan import CapturePlan
+from capture.plan import CapturePlan, PlannedInterface
 
 COMMENT_MAX = 1000
 """Bytes of a statistics block's comment; the JSON summary has all of it."""
 _ELSEWHERE = "see the JSON summary"
+_SYSTEM = f"{platform.system()} {platform.release()}"
 
 
-def opening(plan: CapturePlan, clock_state: str, wall_offset_ns: int) -> bytes:
-    """Section and interface blocks; the comment has the spec, the version and the state of the clock."""
-    system = f"{platform.system()} {platform.release()}"
+def opening(
+    plan: CapturePlan,
+    interfaces: Sequence[PlannedInterface],
+    names: Mapping[Address, str],
+    clock_state: str,
+    wall_offset_ns: int,
+) -> bytes:
+    """Section, interfaces and names; the comment has the spec, the version and the state of the clock."""
     comment = {
         "bicap": version("bicap"),
         "spec": plan.spec.as_json(),
@@ -24,33 +32,48 @@ def opening(plan: CapturePlan, clock_state: str, wall_offset_ns: int) -> bytes:
     }
     header = blocks.section_header(
         hardware=platform.machine(),
-        os=system,
+        os=_SYSTEM,
         application=f"bicap {version('bicap')}",
         comment=_brief(json.dumps(comment), json.dumps(comment | {"spec": _ELSEWHERE})),
     )
+    return header + introduction(plan, interfaces, names)
+
+
+def introduction(plan: CapturePlan, interfaces: Sequence[PlannedInterface], names: Mapping[Address, str]) -> bytes:
+    """Interface blocks in the order of their slots, and names that were not said before."""
     filter_text = _brief(plan.filter_text, f"too long for an option; {_ELSEWHERE}")
-    return header + blocks.interfaces(
-        [blocks.InterfaceBlock(i.name, i.description, filter_text, system, i.interface.mac) for i in plan.interfaces]
-    )
+    return blocks.interfaces(
+        [blocks.InterfaceBlock(i.name, i.description, filter_text, _SYSTEM, i.interface.mac) for i in interfaces]
+    ) + blocks.names(names)
 
 
-def closing(spans: Sequence[Account], start_ns: int, end_ns: int, more: str = "") -> bytes:
-    """A statistics block per interface, of a file's own span; times are wall-clock nanoseconds.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one interface did within a file; times are wall-clock nanoseconds."""
+
+    slot: int
+    account: Account
+    start_ns: int
+    end_ns: int
+
+
+def closing(spans: Sequence[Span], more: str = "") -> bytes:
+    """A statistics block per interface, of a file's own span.
 
     What the block has no option for is in its comment: what was sampled out and by what, and `more`.
     """
     return b"".join(
         blocks.InterfaceStatistics(
-            interface=slot,
-            start_ns=start_ns,
-            end_ns=end_ns,
-            received=span.seen,
-            accepted=span.both.matched,
-            dropped=span.both.lost,
-            delivered=span.both.written,
-            comment=_left_out(span, more)[:COMMENT_MAX],
+            interface=span.slot,
+            start_ns=span.start_ns,
+            end_ns=span.end_ns,
+            received=span.account.seen,
+            accepted=span.account.both.matched,
+            dropped=span.account.both.lost,
+            delivered=span.account.both.written,
+            comment=_left_out(span.account, more)[:COMMENT_MAX],
         ).encode()
-        for slot, span in enumerate(spans)
+        for span in spans
     )
 
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -19,32 +19,33 @@ from importlib.metadata import version
 import numpy as np
 
 from capture.account import Account, check
-from capture.errors import SinkError, SpecError
+from capture.errors import SinkError, SpecError, TargetError
 from capture.filters.sessions import Conversation
 from capture.kernel import syscall
-from capture.kernel.attach import EGRESS, INGRESS, attach
 from capture.kernel.batches import Batches, can_visit
 from capture.kernel.cost import KernelCost
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import choose_hook
-from capture.kernel.links import LinkWatch, find_interfaces
 from capture.kernel.netns import Namespace
 from capture.kernel.pressure import PressureGauge
-from capture.kernel.program import Module, module_of
+from capture.kernel.program import module_of
 from capture.kernel.rings import Rings
 from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.ledger import Ledger
 from capture.limits import Limits
+from capture.lineup import Lineup
 from capture.output import Output
-from capture.plan import CapturePlan, PlannedInterface, make_plan
+from capture.plan import CapturePlan, make_plan
+from capture.roster import Roster
 from capture.sampling.pressure import LevelChange
 from capture.sink.protocol import ReaderGoneError, Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
 from capture.stream.clock import Rounds, WallClock, wall_offset
-from capture.stream.layout import INBOUND, OUTBOUND
+from capture.stream.layout import HOOKS, INBOUND, OUTBOUND
 from capture.summary import Summary
+from capture.targets.finder import Finder
 
 WRITE_BYTES = 1 << 18
 IDLE_SECONDS = 0.2
@@ -63,41 +64,49 @@ ROOM_SECONDS = 0.01
 
 def plan_capture(spec: CaptureSpec) -> CapturePlan:
     """Look up what the spec names and plan its capture. Raises TargetError, SpecError, PrivilegeError."""
-    namespace = Namespace(spec.netns)
+    finder = Finder(spec)
     try:
-        found = find_interfaces(spec.interfaces, namespace)
+        found = finder.look()
     finally:
-        namespace.close()
+        finder.close()
+    if not found.places and not (spec.pods and spec.pods.wait):
+        why = f" ({'; '.join(found.troubles)})" if found.troubles else ""
+        raise TargetError(
+            f"nothing to capture on: {spec.pods} is not on this node{why}; `bicap pods` lists what is, "
+            "--wait waits for it"
+        )
     cpus = online_cpus()
-    return make_plan(spec, found, choose_hook(spec.hook), cpus, batching=can_visit(cpus))
+    batching = can_visit(cpus)
+    return make_plan(spec, found.places, choose_hook(spec.hook), cpus, batching, found.addresses)
 
 
 class Session:
     """A capture, running between `__enter__` and `__exit__`.
 
     `summary` is there afterwards, also if the output could not be written to the end, which `__exit__` raises.
+    `on_event` is told a line when pods come or go, or when something about them is wrong.
     """
 
-    def __init__(self, plan: CapturePlan, sink: Sink) -> None:
+    def __init__(self, plan: CapturePlan, sink: Sink, on_event: Callable[[str], None] = lambda _: None) -> None:
         self.plan, self._sink = plan, sink
         self.summary: Summary | None = None
         self._stack = contextlib.ExitStack()
-        self._attached = contextlib.ExitStack()
         self._end_reason: str | None = None
         self._rounds = Rounds()
         self._waiting = 0
-        self._ledger = Ledger(len(plan.interfaces))
+        self._ledger = Ledger(0)
         self._limits = Limits(plan.spec)
-        self._output = Output(plan, sink, self._ledger, self._limits, self.accounts)
         self._blocks = np.empty(WRITE_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stack.callback(os.close, self._wake)
+        self._lineup = Lineup(plan, self._wake, on_event)
+        self._output = Output(plan, self._lineup.roster, sink, self._ledger, self._limits, self.accounts)
 
     def __enter__(self) -> "Session":
         try:
             self._start()
         except BaseException:
-            self._attached.close()
+            self._lineup.detach()
             self._stack.close()
             with contextlib.suppress(SinkError):
                 self._sink.close()
@@ -124,28 +133,31 @@ class Session:
         if plan.sampling.levels.top:
             self._gauge = PressureGauge(module, self._batches, plan.cpus, cpus, plan.ring_bytes)
             stack.callback(self._gauge.close)
-        self._counters = Counters(module.map_fd("accounts"), plan.rows, cpus)
+        self._counters = Counters(module.map_fd("accounts"), cpus)
         room = dict(plan.filter.switches)["SESSIONS"]
         self._sessions = SessionsMap(module.map_fd("sessions"), room, plan.filter.exact) if room else None
         self.replace_conversations(plan.filter.listed)
-        self._links = LinkWatch(self._namespace)
-        stack.callback(self._links.close)
-        self._rings.watch(self._links.fileno())
         self._rings.watch(self._wake)
+        stack.callback(self._lineup.close)
+        self._output.names |= self._lineup.prepare(module, self._rings.watch)
 
         self._await_start()
+        self._lineup.attach()
+        self._output.names |= self._lineup.await_first(lambda: self._end_reason is not None)
+        self._ledger.grow(len(self.roster.members))
         self._clock = WallClock(wall_offset(offset_samples()))
         self._clock_state = clock_state()
         self._started_ns = time.monotonic_ns()
         self._cpu_ns = time.process_time_ns()
-        self._programs: list[int] = []
-        for interface in plan.interfaces:
-            self._attach(module, interface)
         # Only here: a capture that cannot start leaves an earlier file as it was.
         self._output.begin(self._clock_state, self._clock.offset_ns, time.monotonic_ns())
-        self._cost = KernelCost(self._programs)
+        self._cost = KernelCost(self._lineup.programs)
         stack.callback(self._cost.stop)
-        self._present = {interface.interface.key for interface in plan.interfaces}
+
+    @property
+    def roster(self) -> Roster:
+        """The interfaces that the capture has, and had."""
+        return self._lineup.roster
 
     def _await_start(self) -> None:
         """Everything is ready; nothing is attached, and costs a packet, before its time."""
@@ -157,15 +169,6 @@ class Session:
             if seconds <= 0:
                 break
             select.select([self._wake], [], [], min(seconds, CLOCK_SECONDS))  # the clock may be set meanwhile
-
-    def _attach(self, module: Module, planned: PlannedInterface) -> None:
-        from_pod, to_pod = (INGRESS, EGRESS) if planned.from_pod_is_ingress else (EGRESS, INGRESS)
-        for entry, side in (("from_pod", from_pod), ("to_pod", to_pod)):
-            program = module.load(entry, planned.slot)
-            self._stack.callback(os.close, program)
-            self._programs.append(program)
-            place = attach(self.plan.hook, program, planned.interface, side, self._namespace)
-            self._attached.callback(place.close)
 
     def stop(self, reason: str) -> None:
         """End the capture; may be called from a signal handler or another thread."""
@@ -195,8 +198,10 @@ class Session:
                 pause = UNSETTLED_SECONDS if waiting else IDLE_SECONDS
                 if self._cost.measuring:
                     pause = MEASURING_SECONDS
-                if self._links.fileno() in self._rings.wait(min(pause, left)):
-                    self._forget_deleted()
+                ready = self._rings.wait(min(pause, left))
+                if self._wake in ready:
+                    os.eventfd_read(self._wake)
+                self._forget_deleted(ready)
             waiting, more = self._round()
             now = time.monotonic_ns()
             self._cost.tick(now)
@@ -231,12 +236,19 @@ class Session:
         if reason is not None:
             self.stop(reason)
 
-    def _forget_deleted(self) -> None:
-        for index in self._links.deleted():
-            self._present.discard((self._links.netns, index))
-        if not self._present:
-            names = ", ".join(interface.name for interface in self.plan.interfaces)
+    def _forget_deleted(self, ready: Collection[int] | None = None) -> None:
+        self._lineup.forget_deleted(ready)
+        if not self.roster.present and not self.plan.spec.follows:
+            names = ", ".join(interface.name for interface in self.roster.interfaces)
             self.stop(f"interface {names} was deleted")
+
+    def _follow_pods(self) -> None:
+        come, names = self._lineup.take()
+        if come or names:
+            before = self._ledger.moved.copy()
+            self._ledger.grow(len(self.roster.members))
+            self._output.names |= names
+            self._stop_if(self._output.interfaces_come(come, before))
 
     def _round(self) -> tuple[bool, bool]:
         """Write what is final, at most one buffer of it: whether anything waits, and whether the buffer is full.
@@ -246,6 +258,7 @@ class Session:
         """
         if not self._output.room(ROOM_SECONDS):
             return True, True
+        self._follow_pods()
         hurry = self._waiting > self.plan.ring_bytes // 8
         patience = HURRIED_PATIENCE_NS if hurry else PATIENCE_NS
         # First the batches, then the heads: what leaves a batch in between is in its ring when the heads are read.
@@ -307,7 +320,7 @@ class Session:
     def _finish(self, trouble: str | None) -> None:
         """Detach, wait for programs that still run, drain, and complete the file."""
         self._end_reason = trouble or self._end_reason or "stopped"
-        self._attached.close()
+        self._lineup.detach()
         syscall.wait_for_programs()
         moved, waits_ns, final_ns = True, 0, time.monotonic_ns()
         while moved and waits_ns < merge.NEVER:  # a batch that found its ring full goes when that is drained
@@ -318,7 +331,7 @@ class Session:
             moved = not np.array_equal(read, self._cursors)  # also what is over a limit makes room
         ended_ns = time.monotonic_ns()
         started, ended = (at + self._clock.offset_ns for at in (self._started_ns, ended_ns))
-        self._output.end(ended, self._pressure_text())
+        self._output.end(ended_ns, self._clock.offset_ns, self._pressure_text())
         accounts = self.accounts()
         self.summary = Summary(
             plan=self.plan,
@@ -331,11 +344,14 @@ class Session:
             end_reason=self._end_reason,
             started_ns=started,
             ended_ns=ended,
+            members=self.roster.members,
             accounts=accounts,
             inbound=self._ledger.view(INBOUND),
             outbound=self._ledger.view(OUTBOUND),
             pressure=[LevelChange(c.at_ns + self._clock.offset_ns, c.level) for c in self._pressure_changes()],
+            events=self._lineup.events,
             clock=self._clock_state,
+            clock_offset_ns=self._clock.offset_ns,
             clock_steps=self._clock.steps,
             late=int(self._limits.state[merge.LATE]),
             late_most_ns=int(self._limits.state[merge.LATE_MOST_NS]),
@@ -358,4 +374,4 @@ class Session:
 
     def accounts(self) -> list[Account]:
         """A snapshot per interface. While packets flow, some are on their way to the file."""
-        return self._ledger.accounts(self._counters.read())
+        return self._ledger.accounts(self._counters.read(len(self.roster.members) * HOOKS))

@@ -117,6 +117,11 @@ class CaptureSpec:
                         "leave one of them out"
                     )
 
+    @property
+    def follows(self) -> bool:
+        """Whether interfaces may come and go while the capture runs, and the addresses of pods change."""
+        return bool((self.pods and self.pods.asks_runtime) or any(rule.names_pods for rule in self.rules))
+
     def _check_pods(self) -> None:
         point = self.pods.point if self.pods else None
         for side in ("source", "destination"):

@@ -6,12 +6,13 @@ from typing import Any
 
 from capture.account import Account, DirectionAccount, total
 from capture.plan import CapturePlan, describe
+from capture.roster import Event, Member
 from capture.sampling.pressure import LevelChange
 from capture.sink.protocol import FileRecord
 from capture.stream.clock import ClockStep
 from capture.units import format_duration, format_size
 
-SCHEMA = 2
+SCHEMA = 3
 PRESSURE_LINES = 5
 LOSSES = {"ring_full": "ring full (raise --buffer)", "other": "other", "writing": "not written"}
 
@@ -31,11 +32,16 @@ class Summary:
     end_reason: str
     started_ns: int
     ended_ns: int
+    members: Sequence[Member]
     accounts: Sequence[Account]
+    """One for each of `members`."""
     inbound: DirectionAccount
     outbound: DirectionAccount
+    events: Sequence[Event]
     pressure: Sequence[LevelChange]
     clock: str
+    clock_offset_ns: int
+    """Wall clock less CLOCK_MONOTONIC, at the end."""
     clock_steps: Sequence[ClockStep]
     late: int
     late_most_ns: int
@@ -71,9 +77,15 @@ class Summary:
             "account": self.total.as_json(),
             "view": {way: _written(account) for way, account in self._views()},
             "interfaces": [
-                {"id": i.slot, "name": i.name, "description": i.description, "account": account.as_json()}
-                for i, account in zip(self.plan.interfaces, self.accounts, strict=True)
+                {
+                    **member.planned.as_json(),
+                    "began_ns": member.began_ns + self.clock_offset_ns,
+                    "ended_ns": None if member.ended_ns is None else member.ended_ns + self.clock_offset_ns,
+                    "account": account.as_json(),
+                }
+                for member, account in zip(self.members, self.accounts, strict=True)
             ],
+            "events": [{"at_ns": event.at_ns, "event": event.text} for event in self.events],
             "pressure": [{"at_ns": c.at_ns, "level": c.level, "kept": self._kept(c)} for c in self.pressure],
             "clock": {
                 "state": self.clock,

@@ -82,7 +82,7 @@ class LiveCounters:
             )
             self._stream.flush()
             return
-        names = [interface.name for interface in session.plan.interfaces]
+        names = [interface.name for interface in session.roster.interfaces]
         lost = f"{everything.both.lost:,} lost" if everything.both.lost else "nothing lost"
         self._live.update(_table(names, accounts, f"{rate:,.0f} packets/s; {lost}"), refresh=True)
 

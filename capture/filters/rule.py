@@ -5,7 +5,7 @@ Equality means the same request. Everything wrong is a SpecError naming the fiel
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from capture.errors import SpecError
 from capture.filters.names import (
@@ -20,6 +20,7 @@ from capture.filters.names import (
 )
 from capture.filters.podname import PodName
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 PORT_MAX = 65535
 
@@ -172,6 +173,11 @@ class Rule:
         bare = not (self.tcp_flags or self.answer_flags or self.icmp or self.answer_icmp)
         named = bool(self.source.ports) and bool(self.destination.ports) if self.protocol in WITH_PORTS else True
         return bare and named and self.protocol is not None and self.source.exact and self.destination.exact
+
+    @property
+    def names_pods(self) -> bool:
+        """Whether its addresses are those of a pod."""
+        return self.source.pod is not None or self.destination.pod is not None
 
     @property
     def asks_transport(self) -> bool:

@@ -4,10 +4,16 @@ Beyond what these expressions say, rules see through VLAN tags and IPv6 extensio
 fragments and ICMP errors: libpcap has no words for that.
 """
 
-from collections.abc import Sequence
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_network
 
+from capture.errors import SpecError
 from capture.filters.names import ICMP, ICMPV6, SCTP, TCP, UDP
-from capture.filters.rule import Direction, Endpoint, Ports, Rule
+from capture.filters.podname import PodName
+from capture.filters.rule import Address, Direction, Endpoint, Ports, Rule
 
 _NAMED = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ICMPV6: "icmp6", SCTP: "sctp"}
 _FAMILIES = {4: "ip", 6: "ip6"}
@@ -22,6 +28,23 @@ def rules_text(rules: Sequence[Rule], direction: Direction) -> str:
     if direction is not Direction.FORWARD:
         ways.append([rule.mirror for rule in rules])
     return any_of([rule_text(rule) for way in ways for rule in way])
+
+
+def spelled_out(rules: Sequence[Rule], addresses: Mapping[PodName, Sequence[Address]]) -> tuple[Rule, ...]:
+    """Rules with the addresses of pods in place of their names; a rule about a pod without any matches nothing."""
+    return tuple(found for rule in rules for found in _spelled_out(rule, addresses))
+
+
+def _spelled_out(rule: Rule, addresses: Mapping[PodName, Sequence[Address]]) -> Iterator[Rule]:
+    sides = [
+        [side]
+        if side.pod is None
+        else [Endpoint(ip_network(address), side.ports) for address in addresses.get(side.pod, ())]
+        for side in (rule.source, rule.destination)
+    ]
+    for source, destination in itertools.product(*sides):
+        with contextlib.suppress(SpecError):  # the address of one side is of another IP family
+            yield replace(rule, source=source, destination=destination)
 
 
 def any_of(parts: Sequence[str]) -> str:

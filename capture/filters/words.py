@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from capture.errors import SpecError
 from capture.filters.names import ICMP_CODES, ICMP_TYPES, PROTOCOLS, TCP_FLAGS
 from capture.filters.podname import parse_pod_name
-from capture.filters.rule import PORT_MAX, Endpoint, IcmpType, Network, Ports, TcpFlags, protocol_name
+from capture.filters.rule import PORT_MAX, Direction, Endpoint, IcmpType, Network, Ports, TcpFlags, protocol_name
 
 
 def parse_endpoint(text: str, field: str) -> Endpoint:
@@ -52,6 +52,15 @@ def _network(host: str, text: str, field: str) -> Network:
             f"{field} {text!r}: {host!r} is no IP address or network; write 10.0.0.1, 10.0.0.0/8, 10.0.0.1:80, "
             "[2001:db8::1]:443, :80, or a pod as shop/web-0:80"
         ) from None
+
+
+def agreed_direction(direction: Direction | None, bidirectional: bool | None, said: str) -> Direction | None:
+    """What both say, None where neither is given. Raises SpecError that begins with `said` if they contradict."""
+    if direction is None:
+        return None if bidirectional is None else Direction.BOTH if bidirectional else Direction.FORWARD
+    if bidirectional is not None and bidirectional != (direction is Direction.BOTH):
+        raise SpecError(f"{said} contradict each other; give one of them")
+    return direction
 
 
 def parse_ports(text: str, field: str) -> tuple[Ports, ...]:

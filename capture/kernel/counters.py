@@ -26,15 +26,15 @@ def online_cpus() -> tuple[int, ...]:
 class Counters:
     """Reads the accounts of a running capture."""
 
-    def __init__(self, map_fd: int, rows: int, cpus: int) -> None:
-        self._map_fd, self._rows, self._cpus = map_fd, rows, cpus
+    def __init__(self, map_fd: int, cpus: int) -> None:
+        self._map_fd, self._cpus = map_fd, cpus
         self._buffer = ctypes.create_string_buffer(INTERFACE_COUNTERS.itemsize * self._cpus)
 
-    def read(self) -> npt.NDArray[Any]:
-        """Array [rows] of INTERFACE_COUNTERS: the sums over all CPUs."""
+    def read(self, rows: int) -> npt.NDArray[Any]:
+        """Array [rows] of INTERFACE_COUNTERS, the first of the map: the sums over all CPUs."""
         words = INTERFACE_COUNTERS.itemsize // 8
-        sums = np.zeros((self._rows, words), np.uint64)
-        for row in range(self._rows):
+        sums = np.zeros((rows, words), np.uint64)
+        for row in range(rows):
             syscall.map_lookup(self._map_fd, row, self._buffer)
             sums[row] = np.frombuffer(self._buffer.raw, np.uint64).reshape(self._cpus, words).sum(axis=0)
-        return sums.view(INTERFACE_COUNTERS).reshape(self._rows)
+        return sums.view(INTERFACE_COUNTERS).reshape(rows)

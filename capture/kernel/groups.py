@@ -1,15 +1,14 @@
 """Which groups an address belongs to -> the entries of the groups map, kept equal while programs run."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address
 
 import numpy as np
 
 from capture.errors import SpecError
+from capture.filters.rule import Address
 from capture.kernel.entries import Entries
 from capture.stream.layout import GROUP_KEY
 
-Address = IPv4Address | IPv6Address
 _IPV4_MAPPED = 0xFFFF << 32
 
 

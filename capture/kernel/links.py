@@ -1,24 +1,43 @@
-"""Interface names -> what the kernel knows of them, and a watch for their end."""
+"""Interface names, and network namespaces -> what the kernel knows of the interfaces in them; a watch for changes."""
 
 import re
 import socket
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from capture.errors import SpecError, TargetError
+from capture.filters.rule import Address
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
 
 ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
+_IFF_UP = 1
 _SHOWN = 20
 """So many interfaces are named where one was not found; a node may have hundreds."""
 _POD_END = re.compile(r"(eth|net)\d+")
 """How CNI calls the interface inside a pod; its host's side has another name (veth..., cali..., lxc...)."""
-_RTMGRP_LINK, _RTM_DELLINK = 1, 17
+_RTMGRP_LINK, _RTM_NEWLINK, _RTM_DELLINK = 1, 16, 17
 _LINK_ITSELF = 0
 """The family of messages about an interface; AF_BRIDGE tells that it left its bridge, with the same type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface and what it hangs on: `peer` is an ifindex in the namespace `peer_nsid` (None is its own)."""
+
+    interface: Interface
+    kind: str | None
+    ethernet: bool
+    up: bool
+    peer: int | None
+    peer_nsid: int | None
+    addresses: tuple[Address, ...] = ()
 
 
 def find_interfaces(names: tuple[str, ...], namespace: Namespace) -> list[Interface]:
@@ -31,29 +50,69 @@ def find_interfaces(names: tuple[str, ...], namespace: Namespace) -> list[Interf
     return namespace.run(look)
 
 
+def links_in(namespace: Namespace) -> list[Link]:
+    """All interfaces of a namespace, with their addresses. Raises TargetError, PrivilegeError."""
+
+    def look() -> list[Link]:
+        with IPRoute() as netlink:
+            addresses: dict[int, list[Address]] = {}
+            for message in netlink.get_addr():
+                text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+                if text:
+                    addresses.setdefault(message["index"], []).append(ip_address(text))
+            return [_link(message, namespace, addresses) for message in netlink.get_links()]
+
+    return namespace.run(look)
+
+
+def nsid_of(other: Namespace, namespace: Namespace) -> int | None:
+    """By which number interfaces of `namespace` call the namespace of their peers, if that is `other`."""
+
+    def look() -> int | None:
+        with IPRoute() as netlink:
+            found: Mapping[str, int] | None = netlink.get_netnsid(fd=other.descriptor)
+        return found["nsid"] if found and found["nsid"] >= 0 else None
+
+    return namespace.run(look)
+
+
+def _link(message: Any, namespace: Namespace, addresses: Mapping[int, list[Address]]) -> Link:
+    info = message.get_attr("IFLA_LINKINFO")
+    kind = info.get_attr("IFLA_INFO_KIND") if info else None
+    mac = message.get_attr("IFLA_ADDRESS")
+    name, nsid = message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_LINK_NETNSID")
+    return Link(
+        interface=Interface(
+            name=name,
+            index=message["index"],
+            netns=namespace.inode,
+            mac=bytes.fromhex(mac.replace(":", "")) if mac else b"",
+            mtu=message.get_attr("IFLA_MTU") or 0,
+            pod_side=kind == "veth" and nsid is not None and not _POD_END.fullmatch(name),
+        ),
+        kind=kind,
+        ethernet=message["ifi_type"] in (ARPHRD_ETHER, ARPHRD_LOOPBACK),
+        up=bool(message["flags"] & _IFF_UP),
+        peer=message.get_attr("IFLA_LINK"),
+        peer_nsid=nsid,
+        addresses=tuple(addresses.get(message["index"], ())),
+    )
+
+
 def _find(netlink: IPRoute, name: str, namespace: Namespace) -> Interface:
     where = f" in network namespace {namespace.name}" if namespace.name else ""
     try:
-        link = next(iter(netlink.link("get", ifname=name)))
+        message = next(iter(netlink.link("get", ifname=name)))
     except NetlinkError:
         known = [link.get_attr("IFLA_IFNAME") for link in netlink.get_links()]
         more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
         raise TargetError(
             f"interface {name} does not exist{where}; there are: {', '.join(known[:_SHOWN])}{more}"
         ) from None
-    if link["ifi_type"] not in (ARPHRD_ETHER, ARPHRD_LOOPBACK):
-        raise SpecError(f"interface {name}{where} has no Ethernet header (type {link['ifi_type']}); not supported")
-    info = link.get_attr("IFLA_LINKINFO")
-    kind = info.get_attr("IFLA_INFO_KIND") if info else None
-    mac = link.get_attr("IFLA_ADDRESS")
-    return Interface(
-        name=link.get_attr("IFLA_IFNAME"),
-        index=link["index"],
-        netns=namespace.inode,
-        mac=bytes.fromhex(mac.replace(":", "")) if mac else b"",
-        mtu=link.get_attr("IFLA_MTU") or 0,
-        pod_side=kind == "veth" and link.get_attr("IFLA_LINK_NETNSID") is not None and not _POD_END.fullmatch(name),
-    )
+    link = _link(message, namespace, {})
+    if not link.ethernet:
+        raise SpecError(f"interface {name}{where} has no Ethernet header (type {message['ifi_type']}); not supported")
+    return link.interface
 
 
 def _indexes() -> set[int]:

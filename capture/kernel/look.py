@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -21,13 +22,9 @@ from capture.plan import PlannedInterface
 
 def counted(interfaces: Sequence[PlannedInterface], netns: str | None, seconds: float) -> list[InterfaceLoad]:
     """Watch the counters of interfaces for so long. Raises TargetError if an interface goes meanwhile."""
-    namespace = Namespace(netns)
-    try:
-        started, before = time.monotonic(), namespace.run(lambda: _counters(interfaces))
-        time.sleep(seconds)
-        ended, after = time.monotonic(), namespace.run(lambda: _counters(interfaces))
-    finally:
-        namespace.close()
+    started, before = time.monotonic(), _counters(interfaces, netns)
+    time.sleep(seconds)
+    ended, after = time.monotonic(), _counters(interfaces, netns)
     loads = []
     for planned, old, new in zip(interfaces, before, after, strict=True):
         received, sent = (
@@ -41,15 +38,27 @@ def counted(interfaces: Sequence[PlannedInterface], netns: str | None, seconds: 
     return loads
 
 
-def _counters(interfaces: Sequence[PlannedInterface]) -> list[dict[str, int]]:
-    counters = []
+def _counters(interfaces: Sequence[PlannedInterface], netns: str | None) -> list[dict[str, int]]:
+    counters: dict[int, dict[str, int]] = {}
+    for path in {planned.interface.netns_path or netns for planned in interfaces}:
+        namespace = Namespace(path)
+        try:
+            inside = [i for i in interfaces if (i.interface.netns_path or netns) == path]
+            counters |= namespace.run(partial(_counters_here, inside))
+        finally:
+            namespace.close()
+    return [counters[planned.slot] for planned in interfaces]
+
+
+def _counters_here(interfaces: Sequence[PlannedInterface]) -> dict[int, dict[str, int]]:
+    counters = {}
     with IPRoute() as netlink:
         for planned in interfaces:
             try:
                 link = next(iter(netlink.get_links(planned.interface.index)))
             except NetlinkError:
                 raise TargetError(f"interface {planned.name} was deleted while its counters were read") from None
-            counters.append(link.get_attr("IFLA_STATS64"))
+            counters[planned.slot] = link.get_attr("IFLA_STATS64")
     return counters
 
 

@@ -19,7 +19,7 @@ from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, import_bcc, module_of, not_permitted
 from capture.kernel.rings import refused
 from capture.kernel.wallclock import clock_state
-from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, ring_bytes
+from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, place_of, ring_bytes
 from capture.spec import BUFFER_DEFAULT, CaptureSpec, Hook
 from capture.units import format_duration, format_size
 
@@ -78,7 +78,11 @@ def _bcc() -> Finding:
 
 def _program() -> Finding:
     plan = make_plan(
-        CaptureSpec(interfaces=(_LOOPBACK.name,)), [_LOOPBACK], choose_hook(Hook.AUTO), online_cpus(), batching=True
+        CaptureSpec(interfaces=(_LOOPBACK.name,)),
+        [place_of(_LOOPBACK)],
+        choose_hook(Hook.AUTO),
+        online_cpus(),
+        batching=True,
     )
     began = time.monotonic_ns()
     try:

@@ -19,9 +19,10 @@ import grpc
 
 from capture.errors import BicapError, PrivilegeError, TargetError
 from capture.filters.podname import PodName
+from capture.filters.rule import Address
 from capture.pods import containerd_events_pb2 as containerd
 from capture.pods import cri_pb2 as cri
-from capture.selection.pod import Address, Container, Pod
+from capture.selection.pod import Container, Pod
 
 DEADLINE_SECONDS = 5.0
 """A runtime that takes longer for an answer is said to hang; a busy one lists hundreds of pods in a fraction."""

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from capture.filters.podname import PodName
-
-Address = IPv4Address | IPv6Address
+from capture.filters.rule import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,8 @@ class Programs:
             self.sessions.replace(wanted.listed)
         if dict(wanted.switches)["GROUPS"]:
             self.groups = GroupsMap(self.module.map_fd("groups"), ADDRESSES_MAX)
-        self._counters = Counters(self.module.map_fd("accounts"), rows, possible_cpus())
-        self._slot = slot
+        self._counters = Counters(self.module.map_fd("accounts"), possible_cpus())
+        self._slot, self._rows = slot, rows
         self.descriptors = {entry: self.module.load(entry, slot, shared) for entry in ENTRIES}
         self.descriptors["flush_waiting"] = flush = self.module.load("flush_waiting")
         self.batches = Batches(self.module.map_fd("batch_states"), flush, possible_cpus(), cpus)
@@ -121,4 +121,4 @@ class Programs:
 
     def counters(self, entry: str = "from_pod") -> Any:
         """The program's row of accounts."""
-        return self._counters.read()[self._slot * HOOKS + ENTRIES.index(entry)]
+        return self._counters.read(self._rows)[self._slot * HOOKS + ENTRIES.index(entry)]

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any
 
@@ -16,10 +17,11 @@ from capture.errors import SinkError, SpecError
 from capture.ledger import Ledger
 from capture.limits import Limits
 from capture.output import Output
-from capture.plan import Interface, make_plan
-from capture.section import COMMENT_MAX, closing, closing_bytes, opening
+from capture.plan import Interface, Place, make_plan, next_interface, place_of
+from capture.roster import Roster
+from capture.section import COMMENT_MAX, Span, closing, closing_bytes, opening
 from capture.sink.protocol import FileRecord, ReaderGoneError
-from capture.spec import CaptureSpec, Hook
+from capture.spec import MAX_BYTES_MIN, CaptureSpec, Hook
 from capture.storage import Storage
 from capture.stream import merge
 from capture.stream.layout import HOOKS, INBOUND, INTERFACE_COUNTERS, OUTBOUND, REVERSE
@@ -112,13 +114,16 @@ class World:
         spec = CaptureSpec(
             interfaces=("va", "vb"), storage=fields.pop("storage", Storage(file_bytes=10**9)), **fields
         )
-        found = [Interface("va", 1, 2), Interface("vb", 2, 2)]
+        found = [place_of(Interface("va", 1, 2)), place_of(Interface("vb", 2, 2))]
         self.plan = make_plan(spec, found, Hook.TCX, [0], batching=True)
         self.sink = sink or FakeSink()
         self.ledger, self.limits = Ledger(2), Limits(spec)
         self.rows = np.zeros(2 * HOOKS, INTERFACE_COUNTERS)
-        self.output = Output(self.plan, self.sink, self.ledger, self.limits, self.accounts)
         self.now = 0
+        self.roster = Roster()
+        for planned in self.plan.interfaces:
+            self.roster.add(planned, self.now)
+        self.output = Output(self.plan, self.roster, self.sink, self.ledger, self.limits, self.accounts)
 
     def accounts(self) -> list[Account]:
         return self.ledger.accounts(self.rows)
@@ -126,6 +131,18 @@ class World:
     def begin(self) -> "World":
         self.output.begin("synchronised", 0, self.now)
         return self
+
+    def come(self, name: str, **names: str) -> str | None:
+        """An interface that begins now, and names of addresses (10_0_0_1="web")."""
+        planned = next_interface(
+            self.roster.interfaces, Place(interface=Interface(name, 9, 2), name=name, description="")
+        )
+        before = self.ledger.moved.copy()
+        self.roster.add(planned, self.now)
+        self.ledger.grow(len(self.roster.members))
+        self.rows = np.append(self.rows, np.zeros(HOOKS, INTERFACE_COUNTERS))
+        self.output.names |= {ip_address(a.strip("_").replace("_", ".")): n for a, n in names.items()}
+        return self.output.interfaces_come([planned], before)
 
     def pass_by(
         self, packets: int, interface: int = 0, reverse: bool = False, name: str = "matched", by: str = ""
@@ -150,7 +167,7 @@ class World:
     def end(self, more: str = "") -> Account:
         """End the capture: accounts must add up."""
         self.now += S
-        self.output.end(self.now, more)
+        self.output.end(self.now, 0, more)
         check(self.accounts())
         return total(self.accounts())
 
@@ -195,7 +212,7 @@ def parse(content: bytes) -> tuple[list[int], list[Statistics]]:
     return kinds, found
 
 
-SECTION, INTERFACE, PACKET, STATISTICS = 0x0A0D0D0A, 1, 6, 5
+SECTION, INTERFACE, NAMES, PACKET, STATISTICS = 0x0A0D0D0A, 1, 4, 6, 5
 
 
 def test_a_file_has_its_interfaces_its_packets_and_its_statistics() -> None:
@@ -521,13 +538,68 @@ def test_no_statistics_take_more_than_is_held_back_for_them() -> None:
     )
     direction = DirectionAccount(**counts, cut=LARGE, over_limit=LARGE // 8)
     account = Account(seen=LARGE, forward=direction, reverse=direction)
-    blocks = closing([account] * 3, LARGE, LARGE, "x" * 5000)
+    blocks = closing([Span(slot, account, LARGE, LARGE) for slot in range(3)], "x" * 5000)
     assert len(blocks) == closing_bytes(3)
     assert all(len(s.comment) == COMMENT_MAX for s in parse(blocks)[1])
 
 
 def test_the_opening_blocks_say_what_was_asked_for() -> None:
-    text = opening(World(max_bytes=123_456).plan, "synchronised", 5)
+    text = opening(World(max_bytes=123_456).plan, World().plan.interfaces, {}, "synchronised", 5)
     assert b'"max_bytes": 123456' in text
     assert b'"wall_minus_monotonic_ns": 5' in text
     assert parse(text)[0] == [SECTION, INTERFACE, INTERFACE]
+
+
+def test_an_interface_that_comes_is_introduced_before_its_packets_and_in_every_later_file() -> None:
+    world = World().begin()
+    world.write(1)
+    world.now = 5 * S
+    assert world.come("va", _10_0_0_1="shop/web-0") is None
+    world.write(2, interface=2)
+    world.next_file()
+    world.write(3, interface=2)
+    world.end()
+    one, two = world.sink.content
+    kinds, statistics = parse(one)
+    assert kinds == [SECTION, INTERFACE, INTERFACE, PACKET, INTERFACE, NAMES, PACKET, PACKET, *[STATISTICS] * 3]
+    assert (statistics[2].start_ns, statistics[2].received) == (5 * S, 2)
+    kinds, statistics = parse(two)
+    assert kinds == [SECTION, *[INTERFACE] * 3, NAMES, *[PACKET] * 3, *[STATISTICS] * 3]
+    assert statistics[2].received == 3
+    assert b"va#2" in one
+
+
+def test_an_address_has_one_name_in_a_file_and_its_new_one_in_the_next() -> None:
+    world = World().begin()
+    world.come("vc", _10_0_0_1="shop/web-0", _10_0_0_2="bank/api-0")
+    world.come("vd", _10_0_0_1="shop/web-1", _10_0_0_3="shop/web-2")
+    world.write(1)
+    world.next_file()
+    world.end()
+    one, two = world.sink.content
+    assert [one.count(name) for name in (b"shop/web-0", b"shop/web-1", b"shop/web-2", b"bank/api-0")] == [1, 0, 1, 1]
+    assert [two.count(name) for name in (b"shop/web-0", b"shop/web-1", b"shop/web-2", b"bank/api-0")] == [0, 1, 1, 1]
+
+
+def test_an_interface_that_went_has_its_statistics_where_it_was_and_not_in_later_files() -> None:
+    world = World().begin()
+    world.write(2, interface=1)
+    world.now = 3 * S
+    world.roster.end(1, world.now)
+    world.now = 4 * S
+    world.next_file()
+    world.now = 9 * S
+    world.write(1)
+    world.end()
+    one, two = (parse(content)[1] for content in world.sink.content)
+    assert [(s.interface, s.end_ns - s.start_ns) for s in one] == [(0, 5 * S), (1, 3 * S)]
+    assert [s.interface for s in two] == [0]
+
+
+def test_an_interface_for_which_a_limit_leaves_no_room_ends_the_capture() -> None:
+    world = World(max_bytes=2 * MAX_BYTES_MIN).begin()
+    reasons = [world.come(f"v{number}") for number in range(5)]
+    assert reasons[0] is None
+    assert reasons[-1] == "size reached"
+    world.end()
+    assert len(world.sink.content[0]) <= 2 * MAX_BYTES_MIN

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from capture.account import Account, DirectionAccount
-from capture.plan import Interface, make_plan
+from capture.plan import Interface, make_plan, place_of
+from capture.roster import Event, Member
 from capture.sampling.pressure import LevelChange, Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
@@ -16,7 +17,10 @@ from capture.stream.clock import ClockStep
 from capture.summary import SCHEMA, Summary
 
 S = 10**9
-FOUND = [Interface("veth1", 7, 4026531840, bytes(6), 1500, pod_side=True), Interface("eth0", 2, 4026531840)]
+FOUND = [
+    place_of(Interface("veth1", 7, 4026531840, bytes(6), 1500, pod_side=True)),
+    place_of(Interface("eth0", 2, 4026531840)),
+]
 PLAN = make_plan(CaptureSpec(interfaces=("veth1", "eth0")), FOUND, Hook.TCX, [0, 1], batching=True)
 FORWARD = DirectionAccount(
     matched=2000, written=1500, written_bytes=3 << 20, over_limit=400, lost_ring_full=80, lost_writing=20
@@ -34,13 +38,16 @@ SUMMARY = Summary(
     end_reason="ended by SIGINT",
     started_ns=STARTED,
     ended_ns=STARTED + 12 * S,
+    members=[Member(PLAN.interfaces[0], 1 * S), Member(PLAN.interfaces[1], 2 * S, 3 * S)],
     accounts=[
         Account(seen=3500, seen_bytes=1 << 23, unmatched=500, forward=FORWARD, reverse=REVERSE),
         Account(seen=7, seen_bytes=700, unmatched=7),
     ],
     inbound=DirectionAccount(written=1000, written_bytes=2048),
     outbound=DirectionAccount(written=1500, written_bytes=3 << 20),
+    events=[Event(STARTED + S, "eth0 was deleted")],
     pressure=[],
+    clock_offset_ns=STARTED,
     clock="synchronised, error at most 5 µs",
     clock_steps=[],
     late=0,
@@ -129,6 +136,7 @@ PRESSED = replace(
         ),
         FOUND[:1], Hook.TCX, [0], batching=True,
     ),
+    members=SUMMARY.members[:1],
     accounts=[Account(seen=3000, forward=replace(FORWARD, cut=700, cut_bytes=1 << 20), reverse=REVERSE)],
     pressure=[LevelChange(STARTED + after * S, level) for after, level in ((2, 1), (3, 3), (5, 0))],
 )  # fmt: skip

@@ -1,0 +1,135 @@
+"""Planned interfaces, and pods that come and go -> programs in place, a roster of whom they serve, events to tell.
+
+The session asks for what is new between two rounds of its loop; what takes long happens in the follower's threads.
+"""
+
+import os
+import select
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from capture.errors import TargetError
+from capture.filters.rule import Address
+from capture.kernel.attachments import Attachments, Loaded, load
+from capture.kernel.groups import GroupsMap
+from capture.kernel.program import Module
+from capture.plan import CapturePlan, PlannedInterface
+from capture.roster import Event, Roster
+from capture.targets.finder import Finder
+from capture.targets.follower import Follower
+
+PATIENCE_SECONDS = 1.0
+"""Between looks at whether a capture that waits for its first pod should end."""
+
+
+class Lineup:
+    """The interfaces of a running capture. `wake` is an eventfd that is written when pods changed."""
+
+    def __init__(self, plan: CapturePlan, wake: int, on_event: Callable[[str], None]) -> None:
+        self._plan, self._wake, self._on_event = plan, wake, on_event
+        self.roster = Roster()
+        self.programs: list[int] = []
+        """All that were attached, also where nothing is any more: their costs count."""
+        self.events: list[Event] = []
+        self._follower: Follower | None = None
+        self._loaded: list[Loaded] = []
+        self._attachments: Attachments | None = None
+
+    def prepare(self, module: Module, watch: Callable[[int], None]) -> Mapping[Address, str]:
+        """Load what was planned, and begin to follow pods; the names of their addresses. Nothing is attached.
+
+        `watch` is given descriptors that become readable when interfaces go. Raises BicapError.
+        """
+        plan = self._plan
+        self._attachments = Attachments(plan.hook, plan.spec.netns, watch)
+        for interface in plan.interfaces:
+            self._loaded.append(load(module, interface))
+        if not plan.spec.follows:
+            return {}
+        finder = Finder(plan.spec)
+        groups = GroupsMap(module.map_fd("groups"), dict(plan.filter.switches)["GROUPS"])
+        self._follower = Follower(
+            finder,
+            plan,
+            lambda interface: load(module, interface),
+            groups.replace,
+            lambda: os.eventfd_write(self._wake, 1),
+        )
+        found = finder.look()
+        groups.replace(found.groups)
+        self._follower.start()
+        return found.names
+
+    def attach(self) -> None:
+        """Put what is prepared in place. Raises BicapError."""
+        for loaded in self._loaded:
+            self._attach(loaded)
+
+    def _attach(self, loaded: Loaded) -> None:
+        assert self._attachments is not None
+        planned = loaded.planned
+        self.roster.add(planned, time.monotonic_ns())
+        self.programs += loaded.programs
+        try:
+            self._attachments.add(loaded)
+        except TargetError as error:
+            if not self._plan.spec.follows:
+                raise
+            self._end(planned.slot, f"went before it was captured: {error}")
+
+    def await_first(self, ended: Callable[[], bool]) -> Mapping[Address, str]:
+        """Return when there is an interface, or `ended` says that nobody waits for it; names that became known."""
+        names: dict[Address, str] = {}
+        if not self.roster.present:
+            self._tell(f"waiting for {self._plan.spec.pods}")
+        while not self.roster.present and not ended():
+            select.select([self._wake], [], [], PATIENCE_SECONDS)
+            names |= self.take()[1]
+        return names
+
+    def take(self) -> tuple[Sequence[PlannedInterface], Mapping[Address, str]]:
+        """Follow the pods: the interfaces that came, where packets are caught from now on, and names."""
+        come: list[PlannedInterface] = []
+        names: dict[Address, str] = {}
+        for update in self._follower.take() if self._follower else ():
+            names |= update.names
+            for slot in update.gone:
+                self._end(slot, "went")
+            for loaded in update.come:
+                self._loaded.append(loaded)
+                self._attach(loaded)
+                come.append(loaded.planned)
+                self._tell(f"{loaded.planned.name} came, on {loaded.planned.interface.name}")
+            for trouble in update.troubles:
+                self._tell(trouble)
+        return come, names
+
+    def forget_deleted(self, ready: Collection[int] | None = None) -> None:
+        """End interfaces that the kernel deleted, where the watched descriptor is `ready` (None: everywhere)."""
+        for slot in self._attachments.gone(ready) if self._attachments else ():
+            self._end(slot, "was deleted")
+
+    def _end(self, slot: int, why: str) -> None:
+        """Nothing more comes from an interface; what it had is in the rings, and is written."""
+        if self._attachments:
+            self._attachments.remove(slot)
+        if self.roster.end(slot, time.monotonic_ns()):
+            self._tell(f"{self.roster.members[slot].planned.name} {why}")
+
+    def _tell(self, text: str) -> None:
+        self.events.append(Event(time.time_ns(), text))
+        self._on_event(text)
+
+    def detach(self) -> None:
+        """Take all programs away from their places."""
+        if self._follower:
+            self._follower.close()
+            self._follower = None
+        if self._attachments:
+            self._attachments.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.detach()
+        for loaded in self._loaded:
+            loaded.close()

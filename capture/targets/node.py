@@ -1,0 +1,87 @@
+"""A container runtime's socket -> its pods, and the network namespace that holds their host sides: a node."""
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from capture.errors import BicapError
+from capture.kernel.links import Link, links_in, nsid_of
+from capture.kernel.netns import Namespace
+from capture.plan import Interface
+from capture.pods.runtime import Runtime
+
+NODE_NAME = "NODE_NAME"
+"""The variable in which a pod that captures finds the name of its node (downward API, spec.nodeName)."""
+_VETH = "veth"
+_LOOPBACK = "lo"
+
+
+def node_name() -> str:
+    """How Kubernetes calls this machine, as far as we know."""
+    return os.environ.get(NODE_NAME) or os.uname().nodename
+
+
+class Node:
+    """A runtime, and the namespace in which it runs itself unless another is asked for."""
+
+    def __init__(self, path: str, netns: str | None) -> None:
+        self.runtime = Runtime(path)
+        self._asked = netns
+
+    @cached_property
+    def namespace(self) -> Namespace:
+        """The node's network namespace. Raises BicapError."""
+        own = Namespace(self._asked)
+        pid = None if self._asked is not None else self.runtime.pid
+        if pid is None:
+            return own
+        try:
+            found = Namespace(f"/proc/{pid}/ns/net")
+        except BicapError:  # not ours to look at: it is where we are, as for a DaemonSet with hostNetwork
+            return own
+        if found.inode == own.inode:
+            found.close()
+            return own
+        own.close()
+        return found
+
+    def close(self) -> None:
+        """Hang up."""
+        self.runtime.close()
+        if "namespace" in self.__dict__:
+            self.namespace.close()
+
+
+@dataclass(frozen=True)
+class HostSide:
+    """The interfaces of a node, read once."""
+
+    namespace: Namespace
+    links: dict[int, Link] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, namespace: Namespace) -> "HostSide":
+        """Read them."""
+        return cls(namespace, {link.interface.index: link for link in links_in(namespace)})
+
+    def peer_of(self, link: Link, inside: Namespace) -> Interface | None:
+        """The host's end of a pod's veth; None if the pod's interface has none here (macvlan, SR-IOV, ...).
+
+        The number of a peer counts only in its own namespace, so that is compared before the number is.
+        """
+        if link.kind != _VETH or link.peer is None or link.peer_nsid is None:
+            return None
+        if link.peer_nsid != nsid_of(self.namespace, inside):
+            return None
+        peer = self.links.get(link.peer)
+        return peer.interface if peer and peer.kind == _VETH and peer.peer == link.interface.index else None
+
+    @property
+    def own(self) -> list[Link]:
+        """Interfaces that carry the node's own addresses: those of pods with hostNetwork, too."""
+        return [link for link in self.links.values() if link.addresses and is_useful(link) and not link.peer_nsid]
+
+
+def is_useful(link: Link) -> bool:
+    """Whether packets with an Ethernet header pass there, from or to somewhere else."""
+    return link.ethernet and link.up and link.interface.name != _LOOPBACK
