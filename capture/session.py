@@ -70,9 +70,10 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
     finally:
         finder.close()
     if not found.places and not (spec.pods and spec.pods.wait):
-        why = f" ({'; '.join(found.troubles)})" if found.troubles else ""
         raise TargetError(
-            f"nothing to capture on: {spec.pods} is not on this node{why}; `bicap pods` lists what is, "
+            f"nothing to capture on: {'; '.join(found.troubles)}"
+            if found.troubles
+            else f"nothing to capture on: there is no {spec.pods} on this node; `bicap pods` lists what is, "
             "--wait waits for it"
         )
     cpus = online_cpus()
@@ -84,11 +85,18 @@ class Session:
     """A capture, running between `__enter__` and `__exit__`.
 
     `summary` is there afterwards, also if the output could not be written to the end, which `__exit__` raises.
-    `on_event` is told a line when pods come or go, or when something about them is wrong.
+    `on_event` is told a line when pods come or go, or when something about them is wrong. `on_attached` is called
+    once, when programs are in place and before the output is opened: privileges may be given up there.
     """
 
-    def __init__(self, plan: CapturePlan, sink: Sink, on_event: Callable[[str], None] = lambda _: None) -> None:
-        self.plan, self._sink = plan, sink
+    def __init__(
+        self,
+        plan: CapturePlan,
+        sink: Sink,
+        on_event: Callable[[str], None] = lambda _: None,
+        on_attached: Callable[["Session"], None] = lambda _: None,
+    ) -> None:
+        self.plan, self._sink, self._on_attached = plan, sink, on_attached
         self.summary: Summary | None = None
         self._stack = contextlib.ExitStack()
         self._end_reason: str | None = None
@@ -149,10 +157,11 @@ class Session:
         self._clock_state = clock_state()
         self._started_ns = time.monotonic_ns()
         self._cpu_ns = time.process_time_ns()
-        # Only here: a capture that cannot start leaves an earlier file as it was.
-        self._output.begin(self._clock_state, self._clock.offset_ns, time.monotonic_ns())
         self._cost = KernelCost(self._lineup.programs)
         stack.callback(self._cost.stop)
+        self._on_attached(self)
+        # Only here: a capture that cannot start leaves an earlier file as it was.
+        self._output.begin(self._clock_state, self._clock.offset_ns, time.monotonic_ns())
 
     @property
     def roster(self) -> Roster:

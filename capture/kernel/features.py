@@ -6,10 +6,22 @@ import re
 from capture.spec import Hook
 
 BTF = "/sys/kernel/btf/vmlinux"
-_STATUS, _LAST_CAPABILITY = "/proc/self/status", "/proc/sys/kernel/cap_last_cap"
+_STATUS, _LAST_CAPABILITY = "/proc/thread-self/status", "/proc/sys/kernel/cap_last_cap"
 
 # include/uapi/linux/capability.h
-CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_IPC_LOCK": 14, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_DAC_READ_SEARCH": 2,
+    "CAP_FOWNER": 3,
+    "CAP_NET_ADMIN": 12,
+    "CAP_IPC_LOCK": 14,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_PERFMON": 38,
+    "CAP_BPF": 39,
+}
+"""Those that a capture can have a use for."""
 NEEDED = ("CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON")
 """To load a tc program that computes with pointers, to attach it, and to open perf events."""
 
@@ -31,21 +43,27 @@ def choose_hook(asked: Hook) -> Hook:
     return Hook.TCX if has_tcx() else Hook.CLSACT
 
 
-def effective_capabilities(status: str) -> frozenset[str]:
-    """Of CAPABILITIES, those that a /proc/PID/status shows as effective.
-
-    CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, which were split from it (Linux 5.8).
-    """
+def capabilities_in(status: str) -> frozenset[str]:
+    """Of CAPABILITIES, those that a /proc/PID/status shows as effective."""
     line = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     mask = int(line[1], 16) if line else 0
-    held = {name for name, bit in CAPABILITIES.items() if mask >> bit & 1}
-    return frozenset(held | {"CAP_BPF", "CAP_PERFMON"} if "CAP_SYS_ADMIN" in held else held)
+    return frozenset(name for name, bit in CAPABILITIES.items() if mask >> bit & 1)
+
+
+def held_capabilities() -> frozenset[str]:
+    """Those that this thread has."""
+    with open(_STATUS) as status:
+        return capabilities_in(status.read())
+
+
+def effective_capabilities(held: frozenset[str]) -> frozenset[str]:
+    """With those that they include: CAP_BPF and CAP_PERFMON were split from CAP_SYS_ADMIN (Linux 5.8)."""
+    return held | {"CAP_BPF", "CAP_PERFMON"} if "CAP_SYS_ADMIN" in held else held
 
 
 def missing_capabilities(needed: tuple[str, ...] = NEEDED) -> list[str]:
     """Those of the needed capabilities that we lack, by the names this kernel has for them."""
-    with open(_STATUS) as status:
-        held = effective_capabilities(status.read())
+    held = effective_capabilities(held_capabilities())
     with open(_LAST_CAPABILITY) as last:
         known = int(last.read())
     lacking = [name for name in needed if name not in held]

@@ -11,8 +11,9 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from capture.errors import SpecError, TargetError
+from capture.errors import PrivilegeError, SpecError, TargetError
 from capture.filters.rule import Address
+from capture.kernel.dump import dump_addresses, dump_links
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
 
@@ -23,6 +24,8 @@ _SHOWN = 20
 _POD_END = re.compile(r"(eth|net)\d+")
 """How CNI calls the interface inside a pod; its host's side has another name (veth..., cali..., lxc...)."""
 _RTMGRP_LINK, _RTM_NEWLINK, _RTM_DELLINK = 1, 16, 17
+_NO_NSID = 1 << 31
+"""NETNSA_NSID_NOT_ASSIGNED is -1, and pyroute2 reads it unsigned."""
 _LINK_ITSELF = 0
 """The family of messages about an interface; AF_BRIDGE tells that it left its bridge, with the same type."""
 
@@ -52,26 +55,38 @@ def find_interfaces(names: tuple[str, ...], namespace: Namespace) -> list[Interf
 
 def links_in(namespace: Namespace) -> list[Link]:
     """All interfaces of a namespace, with their addresses. Raises TargetError, PrivilegeError."""
+    return namespace.run(lambda: _links(namespace, None))
 
-    def look() -> list[Link]:
-        with IPRoute() as netlink:
-            addresses: dict[int, list[Address]] = {}
-            for message in netlink.get_addr():
-                text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-                if text:
-                    addresses.setdefault(message["index"], []).append(ip_address(text))
-            return [_link(message, namespace, addresses) for message in netlink.get_links()]
 
-    return namespace.run(look)
+def links_seen_from(namespace: Namespace, other: Namespace) -> list[Link]:
+    """Those of another namespace, which is only entered if ours has no number for it. Raises as `links_in` does."""
+    nsid = nsid_of(other, namespace)
+    if nsid is None:
+        return links_in(other)
+    return namespace.run(lambda: _links(other, nsid))
+
+
+def _links(namespace: Namespace, nsid: int | None) -> list[Link]:
+    try:
+        addresses: dict[int, list[Address]] = {}
+        for message in dump_addresses(nsid):
+            text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            if text:
+                addresses.setdefault(message["index"], []).append(ip_address(text))
+        return [_link(message, namespace, addresses) for message in dump_links(nsid)]
+    except PermissionError:
+        raise PrivilegeError("looking into network namespaces needs CAP_NET_ADMIN; run as root") from None
+    except OSError as error:
+        raise TargetError(f"network namespace {namespace.name} cannot be looked into: {error.strerror}") from None
 
 
 def nsid_of(other: Namespace, namespace: Namespace) -> int | None:
-    """By which number interfaces of `namespace` call the namespace of their peers, if that is `other`."""
+    """By which number interfaces of `namespace` call another, where they have their peers; None if by none."""
 
     def look() -> int | None:
         with IPRoute() as netlink:
             found: Mapping[str, int] | None = netlink.get_netnsid(fd=other.descriptor)
-        return found["nsid"] if found and found["nsid"] >= 0 else None
+        return found["nsid"] if found and found["nsid"] < _NO_NSID else None
 
     return namespace.run(look)
 

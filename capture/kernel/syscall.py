@@ -1,4 +1,5 @@
-"""The system calls Python has no door for: bpf(2), perf_event_open(2), membarrier(2), setns(2), unshare(2), mmap(2).
+"""The system calls Python has no door for: bpf(2), perf_event_open(2), membarrier(2), setns(2), unshare(2),
+mmap(2), capset(2), prctl(2).
 
 Each function takes plain values and raises OSError with the kernel's errno. Numbers: the kernel's
 include/uapi/linux/bpf.h and perf_event.h, in their order and by their names.
@@ -183,3 +184,20 @@ def mmap(address: int, length: int, protection: int, flags: int, descriptor: int
 def munmap(address: int, length: int) -> None:
     """Give the mapping back."""
     _checked(_libc.munmap(address, length))
+
+
+_CAPABILITY_VERSION_3 = 0x20080522
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+
+
+def set_capabilities(effective: int, permitted: int) -> None:
+    """Set the calling thread's capabilities, as masks; none are inheritable any more."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    words = [(mask & 0xFFFFFFFF, mask >> 32) for mask in (effective, permitted, 0)]
+    data = b"".join(struct.pack("=III", *(word[half] for word in words)) for half in (0, 1))
+    _checked(_libc.capset(header, data))
+
+
+def clear_ambient_capabilities() -> None:
+    """What a program that we start would have without asking."""
+    _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))

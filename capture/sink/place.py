@@ -91,6 +91,14 @@ def summary_path(output: str) -> str:
     return f"{output}.json"
 
 
+def is_in_own_directory(path: str) -> bool:
+    """Whether the directory of a file is ours, so that writing there takes no capability."""
+    directory = os.path.dirname(os.path.abspath(path))
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    return os.stat(directory).st_uid == os.geteuid()
+
+
 def make_way(path: str) -> None:
     """See that `write_beside` can write there, and take away what an earlier run left. Raises SinkError."""
     temporary = _temporary(path)

@@ -71,8 +71,8 @@ class ZstdSink:
         self._failure: Exception | None = None
         self._reason: str | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="zstd", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        """Begun with the first block: what the capture gave up until then, it does not have."""
 
     @property
     def durable(self) -> int:
@@ -93,6 +93,9 @@ class ZstdSink:
         self._put(_NextFile(wall_ns, last, first), len(last) + len(first))
 
     def _put(self, job: bytes | _NextFile, size: int) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="zstd", daemon=True)
+            self._thread.start()
         with self._changed:
             self._raise_failure()
             self._jobs.append(job)
@@ -131,7 +134,8 @@ class ZstdSink:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         try:
             if self._frame.begun:
                 self._complete()

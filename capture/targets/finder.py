@@ -185,10 +185,7 @@ def _namespace_of(pid: int) -> Namespace:
 
 def _ends_of(inside: Namespace, host: HostSide, name: str, what: str, pod: Pod | None) -> Iterator[Place]:
     """Each interface of a namespace by its end on the node, out of the pod's reach; else inside."""
-    for link in links_in(inside):
-        if not is_useful(link):
-            continue
-        peer = host.peer_of(link, inside)
+    for link, peer in host.ends_of(inside):
         if peer is None:
             yield _inside(link, name, what, pod, inside.name)
             continue

@@ -1,11 +1,12 @@
 """A container runtime's socket -> its pods, and the network namespace that holds their host sides: a node."""
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 from capture.errors import BicapError
-from capture.kernel.links import Link, links_in, nsid_of
+from capture.kernel.links import Link, links_in, links_seen_from, nsid_of
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
 from capture.pods.runtime import Runtime
@@ -57,29 +58,29 @@ class HostSide:
     """The interfaces of a node, read once."""
 
     namespace: Namespace
-    links: dict[int, Link] = field(default_factory=dict)
+    links: tuple[Link, ...]
 
     @classmethod
     def of(cls, namespace: Namespace) -> "HostSide":
-        """Read them."""
-        return cls(namespace, {link.interface.index: link for link in links_in(namespace)})
+        """Read them; this also has the kernel number the namespaces of their peers."""
+        return cls(namespace, tuple(links_in(namespace)))
 
-    def peer_of(self, link: Link, inside: Namespace) -> Interface | None:
-        """The host's end of a pod's veth; None if the pod's interface has none here (macvlan, SR-IOV, ...).
+    def ends_of(self, inside: Namespace) -> Iterator[tuple[Link, Interface | None]]:
+        """Each useful interface of a pod's namespace, and its end on the node; None if it has none here (macvlan).
 
-        The number of a peer counts only in its own namespace, so that is compared before the number is.
+        The number of a peer counts only in its own namespace, so that is compared, too. Raises BicapError.
         """
-        if link.kind != _VETH or link.peer is None or link.peer_nsid is None:
-            return None
-        if link.peer_nsid != nsid_of(self.namespace, inside):
-            return None
-        peer = self.links.get(link.peer)
-        return peer.interface if peer and peer.kind == _VETH and peer.peer == link.interface.index else None
+        nsid = nsid_of(inside, self.namespace)
+        peers = {link.peer: link.interface for link in self.links if link.kind == _VETH and link.peer_nsid == nsid}
+        for link in links_seen_from(self.namespace, inside):
+            if is_useful(link):
+                has_peer = nsid is not None and link.kind == _VETH
+                yield link, peers.get(link.interface.index) if has_peer else None
 
     @property
     def own(self) -> list[Link]:
         """Interfaces that carry the node's own addresses: those of pods with hostNetwork, too."""
-        return [link for link in self.links.values() if link.addresses and is_useful(link) and not link.peer_nsid]
+        return [link for link in self.links if link.addresses and is_useful(link) and link.peer_nsid is None]
 
 
 def is_useful(link: Link) -> bool:
