@@ -15,6 +15,7 @@ demo: setup ## capture real traffic between two "pods" into demo.pcapng
 	@scripts/demo.sh
 
 test: lint ## lint, then every tier of tests
+	@scripts/setup.sh tests
 	$(BIN)/pytest tests
 
 lint: setup ## style, types, import contract, C format
@@ -29,8 +30,9 @@ format: setup ## rewrite Python and C in the project's format
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/clang-format -i $(C_CODE)
 
-docs: setup ## regenerate docs/cli.md from --help
+docs: setup ## regenerate docs/cli.md, the fields in docs/packetcapture.md, and the CRD
 	$(BIN)/python scripts/gen_cli_docs.py
+	$(BIN)/python scripts/gen_crd.py
 
 proto: setup ## compile capture/pods/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. capture/pods/*.proto

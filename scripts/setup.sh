@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 # tshark brings capinfos, reordercap and dumpcap (wireshark-common); ip and tc are iproute2's, sysctl is procps'.
 # unshare, nsenter and setpriv are in every Debian (util-linux). Tests fill and break small file systems (e2fsprogs).
 packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e2fsprogs mount)
+# What tests of real pods stand on: `make test` asks for it, `make demo` does without.
+[ "${1:-}" != tests ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables)
 # Debian's python3 cannot make a venv without this package; others can.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)

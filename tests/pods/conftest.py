@@ -1,0 +1,59 @@
+"""One node for all tests of the tier; each test removes the pods that it made."""
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pods.node import Node, RealPod
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node with a bridge."""
+    with Node(f"n{uuid.uuid4().hex[:6]}", tmp_path_factory.mktemp("node") / "cri") as found:
+        yield found
+
+
+class Pods:
+    """Makes pods of a node, and removes those that are left."""
+
+    def __init__(self, node: Node) -> None:
+        self.node, self._made = node, []
+
+    def __call__(self, namespace: str, name: str, host_network: bool = False, **labels: str) -> RealPod:
+        pod = self.node.run(namespace, name, labels, host_network=host_network)
+        self._made.append(pod)
+        return pod
+
+    def remove(self, pod: RealPod) -> None:
+        self.node.remove(pod)
+        self._made.remove(pod)
+
+    def close(self) -> None:
+        for pod in list(self._made):
+            self.remove(pod)
+
+
+@pytest.fixture
+def pods(node: Node) -> Iterator[Pods]:
+    """Makes pods on the shared node."""
+    with contextlib.closing(Pods(node)) as made:
+        yield made
+
+
+@pytest.fixture
+def make_node(tmp_path: Path, unique: str) -> Iterator[Callable[..., Node]]:
+    """Makes further nodes, each with its own subnet."""
+    with contextlib.ExitStack() as stack:
+
+        def make(second: str | None = None) -> Node:
+            number = len(made) + 1
+            made.append(number)
+            folder = tmp_path / f"node{number}"
+            return stack.enter_context(Node(f"m{number}{unique}", folder, f"10.21{number}.0", second))
+
+        made: list[int] = []
+        yield make
