@@ -152,6 +152,8 @@ class Session:
         self._await_start()
         self._lineup.attach()
         self._output.names |= self._lineup.await_first(lambda: self._end_reason is not None)
+        if not self.roster.members:
+            raise TargetError(f"nothing was captured: {self._end_reason} while waiting for {self.plan.spec.pods}")
         self._ledger.grow(len(self.roster.members))
         self._clock = WallClock(wall_offset(offset_samples()))
         self._clock_state = clock_state()

@@ -11,7 +11,7 @@ import click
 
 from capture.cli.groups import ORDER, GroupedCommand, option
 from capture.cli.options import OUTPUT, capture_options
-from capture.cli.request import build_spec, positive_time
+from capture.cli.request import positive_time, read_request
 from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.sessions import SessionList, read_sessions
 
@@ -32,7 +32,6 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 def capture(
     context: click.Context,
     /,
-    output: str | None,
     dry_run: bool,
     stats_interval: str | None,
     as_json: bool,
@@ -49,16 +48,20 @@ def capture(
 
     Ctrl-C ends the capture; the file is then complete and FILE.json beside it holds the accounts.
     """
-    spec = build_spec(context.meta[ORDER], **asked)
+    request = read_request(context.meta[ORDER], **asked)
+    spec, output = request.spec(), request.output
     if as_json and output == "-":
         raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
     if (look is not None or assume is not None) and not dry_run:
         raise SpecError("--look and --assume are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
+    from capture.kernel.features import CAPABILITIES
+    from capture.kernel.privileges import drop
     from capture.session import Session, plan_capture
     from capture.sink.open import open_sink
     from capture.sink.place import make_way, write_beside
 
+    drop(frozenset(CAPABILITIES))
     plan = plan_capture(spec)
     if dry_run:
         from capture.cli.plan import look_ahead, plan_report
@@ -70,7 +73,12 @@ def capture(
 
     if ready_file:
         make_way(ready_file)
-    session = Session(plan, open_sink(output, spec.storage))
+    session = Session(
+        plan,
+        open_sink(output, spec.storage),
+        on_event=(lambda _: None) if quiet else _note,
+        on_attached=lambda attached: _give_up_privileges(attached, [output, *([ready_file] if ready_file else [])]),
+    )
     if spec.start_at_ns and not quiet:
         _note(f"begins at {datetime.fromtimestamp(spec.start_at_ns / 1e9):%Y-%m-%d %H:%M:%S}")
     _end_on_signals(session)
@@ -81,7 +89,7 @@ def capture(
                 write_beside(ready_file, "")
             if interval is None:
                 if not quiet:
-                    _note(f"capturing on {', '.join(i.name for i in plan.interfaces)}; Ctrl-C ends")
+                    _note(f"capturing on {', '.join(i.name for i in session.roster.present)}; Ctrl-C ends")
                 session.run()
             else:
                 from capture.cli.show import LiveCounters
@@ -113,6 +121,17 @@ def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> Non
         click.echo(json.dumps(summary.as_json()))
     if trouble is not None and not failed:  # where the output failed, that is the error
         raise trouble
+
+
+def _give_up_privileges(session: "Session", files: list[str]) -> None:
+    """A process that reads what others sent has no more power than it needs for that."""
+    from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
+    from capture.sink.place import is_in_own_directory
+
+    keep = needed_later(session.plan)
+    if session.plan.spec.storage.user or not all(file == "-" or is_in_own_directory(file) for file in files):
+        keep |= FILE_CAPABILITIES
+    drop(keep, works=session.accounts)
 
 
 def _end_on_signals(session: "Session") -> None:

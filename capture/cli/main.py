@@ -15,6 +15,7 @@ from capture.errors import BicapError
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
+    "pods": ("capture.cli.pods", "List the pods of this node, and their interfaces."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
 
@@ -44,6 +45,8 @@ def cli() -> None:
 
 
 def main() -> None:
+    # One thread is enough for our sums, and a thread that begins with an import would keep our privileges.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         cli(prog_name="bicap")
     except BicapError as error:

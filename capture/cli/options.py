@@ -8,33 +8,98 @@ import click
 from capture.cli.groups import option
 from capture.cli.rules import rule_options
 from capture.filters.rule import Direction
-from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, Hook
+from capture.selection.selection import Point
+from capture.spec import BUFFER_DEFAULT, Hook
 from capture.storage import COMPRESSIONS
 
 WHERE, WHAT, SAMPLING, LIMITS, OUTPUT, PLAN = "Where", "What", "Sampling", "Limits", "Output", "Plan"
 LOOK_DEFAULT = "1s"
 
-_OPTIONS: list[Callable[[Any], Any]] = [
+_Declarations = list[Callable[[Any], Any]]
+
+_PODS: _Declarations = [
+    option(
+        WHERE,
+        "--pod",
+        "pods",
+        multiple=True,
+        metavar="[NAMESPACE/]NAME",
+        help="All interfaces of this pod, now and when it is made again; may be repeated.",
+    ),
+    option(
+        WHERE,
+        "--namespace",
+        "namespaces",
+        multiple=True,
+        metavar="NAMESPACE",
+        help="All pods of it; with --selector or --container those in it, with --pod NAME where that one is.  "
+        "[default for --pod: default]",
+    ),
+    option(
+        WHERE,
+        "-l",
+        "--selector",
+        metavar="LABELS",
+        help="Pods by their labels, as for kubectl: app=web,tier!=db, env in (prod,stage), canary, !old.",
+    ),
+    option(
+        WHERE,
+        "--container",
+        "containers",
+        multiple=True,
+        metavar="NAME|ID",
+        help="Pods that have this container; may be repeated.",
+    ),
+]
+_RUNTIME: _Declarations = [
+    option(
+        WHERE,
+        "--cri-socket",
+        "cri_sockets",
+        multiple=True,
+        metavar="PATH",
+        help="Socket of the container runtime; may be repeated.  [default: where containerd and CRI-O have it]",
+    ),
+    option(WHERE, "--netns", metavar="NAME|PATH", help="Network namespace in which the interfaces live."),
+]
+_OPTIONS: _Declarations = [
     option(
         WHERE, "-i", "--interface", "interfaces", multiple=True, metavar="NAME", help="Interface; may be repeated."
     ),
-    option(WHERE, "--netns", metavar="NAME|PATH", help="Network namespace in which the interfaces live."),
+    *_PODS,
+    option(
+        WHERE,
+        "--pid",
+        "pids",
+        multiple=True,
+        type=int,
+        metavar="PID",
+        help="The network namespace of this process; may be repeated.",
+    ),
+    option(WHERE, "--all-pods", is_flag=True, help="All pods of this node."),
+    option(WHERE, "--self", "own", is_flag=True, help="The pod that bicap runs in itself."),
+    option(
+        WHERE,
+        "--point",
+        type=click.Choice([point.value for point in Point]),
+        help="Capture at the pods that rules name as source, destination, or both.  "
+        "[default, where nothing else says where: source, if a rule's source is a pod]",
+    ),
+    option(WHERE, "--wait", is_flag=True, help="Wait for the first such pod, if there is none yet."),
+    *_RUNTIME,
     option(
         WHERE,
         "--hook",
         type=click.Choice([hook.value for hook in Hook]),
-        default=Hook.AUTO.value,
-        show_default=True,
-        help="Where the programs sit.",
+        help="Where the programs sit.  [default: auto]",
     ),
     rule_options(WHAT),
     option(
         WHAT,
         "-f",
-        "--rules",
-        "rule_file",
+        "--filename",
         metavar="FILE",
-        help="Rules and samplers from a YAML file, besides those given here.",
+        help="A file of rules, or a PacketCapture of ours or Antrea's; what is given here goes before it.",
     ),
     option(
         WHAT,
@@ -53,9 +118,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     option(
         WHAT,
         "--icmp-errors/--no-icmp-errors",
-        default=True,
-        show_default=True,
-        help="Keep ICMP errors about a matching packet.",
+        default=None,
+        help="Keep ICMP errors about a matching packet.  [default: icmp-errors]",
     ),
     option(
         SAMPLING,
@@ -85,9 +149,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         "-s",
         "--snaplen",
         type=int,
-        default=SNAPLEN_MAX,
         metavar="BYTES",
-        help="Keep this much of a packet.",
+        help="Keep this much of a packet.  [default: all]",
     ),
     option(
         SAMPLING,
@@ -113,9 +176,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         LIMITS,
         "--buffer",
         metavar="SIZE",
-        default=f"{BUFFER_DEFAULT >> 20}MiB",
-        show_default=True,
-        help="Memory of all rings together.",
+        help=f"Memory of all rings together.  [default: {BUFFER_DEFAULT >> 20}MiB]",
     ),
     option(OUTPUT, "-w", "--write", "output", metavar="FILE", help="pcapng file, or - for a live stream on stdout."),
     option(
@@ -149,8 +210,17 @@ _OPTIONS: list[Callable[[Any], Any]] = [
 ]
 
 
+def _declared(declarations: _Declarations, command: Any) -> Any:
+    for declare in reversed(declarations):
+        command = declare(command)
+    return command
+
+
+def pod_options(command: Any) -> Any:
+    """Those that choose pods by what the runtime knows of them."""
+    return _declared([*_PODS, *_RUNTIME], command)
+
+
 def capture_options(command: Any) -> Any:
     """All of them, in this order."""
-    for declare in reversed(_OPTIONS):
-        command = declare(command)
-    return click.argument("expression", nargs=-1)(command)
+    return click.argument("expression", nargs=-1)(_declared(_OPTIONS, command))

@@ -8,7 +8,7 @@ import click
 
 from capture.cli.groups import ORDER, GroupedCommand
 from capture.cli.options import LOOK_DEFAULT, capture_options
-from capture.cli.request import build_spec
+from capture.cli.request import read_request
 from capture.errors import SpecError
 from capture.units import format_duration, parse_duration
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 def plan(
     context: click.Context,
     /,
-    output: str | None,
     as_json: bool,
     look: str | None,
     assume: str | None,
@@ -34,11 +33,12 @@ def plan(
     Takes the options of `bicap capture`, and loads nothing. What passes is read from the counters of the interfaces,
     or said with --assume; what a packet costs was measured on the machine of the benchmark.
     """
-    spec = build_spec(context.meta[ORDER], **asked)
+    request = read_request(context.meta[ORDER], **asked)
+    spec = request.spec()
     from capture.session import plan_capture
 
     planned = plan_capture(spec)
-    click.echo(plan_report(planned, look_ahead(planned, output, look, assume), as_json))
+    click.echo(plan_report(planned, look_ahead(planned, request.output, look, assume), as_json))
 
 
 def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, assume: str | None) -> "Outlook":

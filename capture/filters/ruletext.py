@@ -15,10 +15,10 @@ from capture.filters.words import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleText:
-    """The words, by the names of the options; None is not given."""
+    """The words, by the names of the options; None is not given. An endpoint may have been understood already."""
 
-    source: str | None = None
-    destination: str | None = None
+    source: str | Endpoint | None = None
+    destination: str | Endpoint | None = None
     protocol: str | None = None
     family: str | None = None
     tcp_flags: str | None = None
@@ -44,10 +44,8 @@ class RuleText:
             for text, field in ((self.icmp_type, "icmp-type"), (self.answer_icmp_type, "answer-icmp-type"))
         )
         return Rule(
-            source=parse_endpoint(self.source, "source") if self.source is not None else Endpoint(),
-            destination=parse_endpoint(self.destination, "destination")
-            if self.destination is not None
-            else Endpoint(),
+            source=_endpoint(self.source, "source"),
+            destination=_endpoint(self.destination, "destination"),
             protocol=protocol,
             family=parse_family(self.family) if self.family is not None else None,
             tcp_flags=flags,
@@ -55,3 +53,9 @@ class RuleText:
             icmp=types or (),
             answer_icmp=answer_types,
         )
+
+
+def _endpoint(words: str | Endpoint | None, field: str) -> Endpoint:
+    if isinstance(words, str):
+        return parse_endpoint(words, field)
+    return words or Endpoint()

@@ -1,7 +1,7 @@
 """Kubernetes' label selectors: `app=web,tier!=db,env in (prod,stage),canary,!old` -> whether labels fit.
 
-The grammar and its meaning are those of k8s.io/apimachinery/pkg/labels: every requirement must hold; `!=` and
-`notin` also hold where the label is missing.
+The grammar and its meaning are those of k8s.io/apimachinery/pkg/labels, without its comparisons of numbers: every
+requirement must hold; `!=` and `notin` also hold where the label is missing.
 """
 
 import re
@@ -11,7 +11,8 @@ from enum import Enum
 
 from capture.errors import SpecError
 
-_KEY = r"(?:[a-z0-9A-Z.-]{1,253}/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"(?=[a-z0-9.-]{1,253}/)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*/"
+_KEY = rf"(?:{_DOMAIN})?[A-Za-z0-9](?:[-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
 _VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
 _EQUALITY = re.compile(rf"({_KEY})\s*(==|=|!=)\s*({_VALUE})")
 _SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(([^()]*)\)")
@@ -96,13 +97,14 @@ def _requirement(part: str, field: str) -> Requirement:
         absent, key = presence.groups()
         return Requirement(key, Operator.DOES_NOT_EXIST if absent else Operator.EXISTS)
     raise SpecError(
-        f"{field}: {part!r} is not understood; write key=value, key!=value, key in (a,b), key notin (a,b), key or !key"
+        f"{field}: {part!r} is not understood; "
+        "write key=value, key!=value, key in (a,b), key notin (a,b), key or !key"
     )
 
 
 def requirement(key: str, operator: Operator, values: list[str], field: str) -> Requirement:
     """One of matchExpressions, checked. Raises SpecError."""
-    found = tuple(sorted(value.strip() for value in values))
+    found = tuple(sorted({value.strip() for value in values}))
     if not re.fullmatch(_KEY, key):
         raise SpecError(f"{field}: {key!r} is no key of a label")
     wrong = next((value for value in found if not re.fullmatch(_VALUE, value)), None)

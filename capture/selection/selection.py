@@ -1,5 +1,6 @@
 """What the user says of pods -> whether a pod is meant. Everything wrong is a SpecError."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -11,6 +12,8 @@ from capture.selection.pod import Pod
 
 CONTAINER_ID_MIN = 8
 """So many digits of a container's ID are enough to name it."""
+_CONTAINER = re.compile(r"(?:[a-z0-9-]+://)?([a-z0-9](?:[-a-z0-9]{0,252}[a-z0-9])?)")
+"""A name (RFC 1123), or an ID as the runtime or a pod's status writes it (containerd://4f1c...)."""
 
 
 class Point(Enum):
@@ -49,11 +52,21 @@ class Selection:
             raise SpecError(f"{given[0]} and {general[0]} do not combine; name pods, or select them by their labels")
         if self.everything and self.namespaces:
             raise SpecError("all-pods means those of all namespaces; leave it out, or namespace")
+        if self.namespaces and (self.pods or self.processes) and not self.containers:
+            raise SpecError(
+                f"namespace {self.namespaces[0]} does not combine with {given[0]}, which is in one already; "
+                "leave it out"
+            )
         if self.own and (given or general or self.namespaces or self.point or self.wait):
             raise SpecError("self is the namespace that bicap runs in; it does not combine with a choice of pods")
         wrong = next((pid for pid in self.processes if pid < 1), None)
         if wrong is not None:
             raise SpecError(f"pid {wrong} is no process")
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it says by itself where to capture; `point` only says at which end of what the rules name."""
+        return self.is_general or bool(self.pods or self.containers or self.processes or self.own)
 
     @property
     def asks_runtime(self) -> bool:
@@ -84,12 +97,13 @@ class Selection:
         said = [f"pod {pod}" for pod in self.pods] + [f"container {word}" for word in self.containers]
         said += [f"process {pid}" for pid in self.processes]
         if self.is_general:
-            said.append("every pod" if self.everything else "pods")
-            said += [f"labelled {self.labels}"] if self.labels else []
-            said += [f"in namespace {' or '.join(self.namespaces)}"] if self.namespaces else []
-            return " ".join(said)
+            general = ["every pod" if self.everything else "pods"]
+            general += [f"labelled {self.labels}"] if self.labels else []
+            general += [f"in namespace {' or '.join(self.namespaces)}"] if self.namespaces else []
+            said.append(" ".join(general))
         if self.point:
-            said.append({"both": "source and destination of the rules"}.get(self.point.value, self.point.value))
+            ends = "source and destination" if self.point is Point.BOTH else self.point.value
+            said.append(f"the {ends} of the rules")
         return ", ".join(said)
 
     def as_json(self) -> dict[str, Any]:
@@ -105,3 +119,11 @@ class Selection:
             "point": self.point.value if self.point else None,
             "wait": self.wait,
         }
+
+
+def parse_container(text: str, field: str) -> str:
+    """A container's name or ID, without the runtime's name before it. Raises SpecError."""
+    found = _CONTAINER.fullmatch(text)
+    if found is None:
+        raise SpecError(f"{field} {text!r} is no name or ID of a container; `crictl ps` lists them")
+    return found[1]

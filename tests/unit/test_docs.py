@@ -81,8 +81,11 @@ class PlanReachedError(Exception):
     """The call was understood as far as it can be without a look at the machine."""
 
 
-FILES = {"--sessions": "tcp 10.0.0.1:4000 10.0.0.2:80\n", "--rules": "rules: [{protocol: tcp}]\n"}
-FILES["-f"] = FILES["--rules"]
+FILES = {
+    "--sessions": "tcp 10.0.0.1:4000 10.0.0.2:80\n",
+    "-f": """{apiVersion: bicap.io/v1alpha1, kind: PacketCapture, metadata: {name: shown},
+              spec: {target: {allPods: true}, storage: {path: shown.pcapng}}}""",
+}
 
 
 @pytest.fixture

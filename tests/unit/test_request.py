@@ -1,6 +1,7 @@
-"""The words of a command line, with and without a file of rules -> one spec."""
+"""The words of a command line, with and without a file -> one spec."""
 
-from datetime import datetime, timedelta
+import dataclasses
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,28 +9,32 @@ import pytest
 
 from capture.cli.groups import ORDER
 from capture.cli.plan import plan
-from capture.cli.request import build_spec
+from capture.cli.request import read_request
 from capture.errors import SpecError
+from capture.filters.podname import PodName
 from capture.filters.rule import Direction
+from capture.manifest.asked import Asked
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
-from capture.spec import CaptureSpec
+from capture.selection.labels import parse_selector
+from capture.selection.selection import Point, Selection
+from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, CaptureSpec, Hook
 from capture.storage import MinFree, Storage
 
 S = 10**9
-NOT_OF_THE_SPEC = ("output", "as_json", "look", "assume")
+NOT_OF_THE_REQUEST = ("as_json", "look", "assume")
 
 
 def asked(words: str, file: Path | None = None) -> CaptureSpec:
     """The spec for these options, separated by spaces."""
-    return spec_of([*words.split(), *(["-f", str(file)] if file else [])])
+    return request(["-i", "eth0", *words.split(), *(["-f", str(file)] if file else [])]).spec()
 
 
-def spec_of(words: list[str]) -> CaptureSpec:
-    with plan.make_context("plan", ["-i", "eth0", *words]) as context:
-        fields = {name: value for name, value in context.params.items() if name not in NOT_OF_THE_SPEC}
-        return build_spec(context.meta[ORDER], **fields)
+def request(words: list[str]) -> Asked:
+    with plan.make_context("plan", words) as context:
+        fields = {name: value for name, value in context.params.items() if name not in NOT_OF_THE_REQUEST}
+        return read_request(context.meta[ORDER], **fields)
 
 
 def samplers(*words: str) -> Sampling:
@@ -60,6 +65,18 @@ WORDS: list[tuple[str, str, Any]] = [
     ("--min-free 5%", "storage", Storage(min_free=MinFree(percent=5))),
     ("--min-free 2GiB", "storage", Storage(min_free=MinFree(bytes=2 << 30))),
     ("--no-bidirectional", "direction", Direction.FORWARD),
+    ("--bidirectional --direction both", "direction", Direction.BOTH),
+    ("", "direction", Direction.BOTH),
+    ("", "snaplen", SNAPLEN_MAX),
+    ("-s 0", "snaplen", SNAPLEN_MAX),
+    ("-s 128", "snaplen", 128),
+    ("", "buffer_bytes", BUFFER_DEFAULT),
+    ("--buffer 1MiB", "buffer_bytes", 1 << 20),
+    ("", "hook", Hook.AUTO),
+    ("--hook clsact", "hook", Hook.CLSACT),
+    ("", "icmp_errors", True),
+    ("--no-icmp-errors", "icmp_errors", False),
+    ("", "pods", None),
 ]
 
 
@@ -140,9 +157,163 @@ def test_a_time_of_day_to_stop_at_without_a_start_is_the_next_one() -> None:
 
 @pytest.mark.parametrize(
     "option", ["-C", "-G", "-f", "--sessions", "--max-bytes", "--duration", "--start-at", "--stop-at", "--min-free",
-               "--user", "--sample", "--on-pressure"]
+               "--user", "--sample", "--on-pressure", "--pod", "--namespace", "--selector", "--container",
+               "--cri-socket"]
 )  # fmt: skip
 def test_an_empty_word_is_not_the_same_as_none(option: str) -> None:
     """As where a shell's variable is empty: a limit that was wanted must not be dropped without a word."""
     with pytest.raises(SpecError):
-        spec_of([option, ""])
+        request(["-i", "eth0", option, ""]).spec()
+
+
+WEB, API = PodName("shop", "web-0"), PodName("bank", "api-0")
+
+WHERE: list[tuple[str, Selection | None]] = [
+    # options, where to capture
+    ("--pod shop/web-0 --pod bank/api-0", Selection(pods=(WEB, API))),
+    ("--pod web-0", Selection(pods=(PodName("default", "web-0"),))),
+    ("--pod web-0 --namespace shop", Selection(pods=(WEB,))),
+    ("--pod web-0 --pod bank/api-0 --namespace shop", Selection(pods=(WEB, API))),
+    ("--namespace shop --namespace bank", Selection(namespaces=("shop", "bank"))),
+    ("-l app=web,tier!=db", Selection(labels=parse_selector("app=web,tier!=db"))),
+    ("-l app --namespace shop", Selection(labels=parse_selector("app"), namespaces=("shop",))),
+    ("--container nginx --container containerd://0123456789ab", Selection(containers=("nginx", "0123456789ab"))),
+    ("--container nginx --namespace shop", Selection(containers=("nginx",), namespaces=("shop",))),
+    ("--container nginx --pod web-0 --namespace shop",
+     Selection(containers=("nginx",), pods=(WEB,), namespaces=("shop",))),
+    ("--pid 7 --pid 8", Selection(processes=(7, 8))),
+    ("--all-pods --wait", Selection(everything=True, wait=True)),
+    ("--self", Selection(own=True)),
+    ("--pod shop/web-0 --cri-socket /run/a --cri-socket /run/b",
+     Selection(pods=(WEB,), sockets=("/run/a", "/run/b"))),
+    ("--source shop/web-0 --point source --wait", Selection(point=Point.SOURCE, wait=True)),
+    ("--source shop/web-0 --destination bank/api-0 --point both", Selection(point=Point.BOTH)),
+    # As Antrea's capturePoint, where nothing else says where.
+    ("--source shop/web-0 --destination bank/api-0:80", Selection(point=Point.SOURCE)),
+    ("--destination bank/api-0:80", Selection(point=Point.DESTINATION)),
+    ("--source 10.0.0.1 --destination bank/api-0 --cri-socket /run/a",
+     Selection(point=Point.DESTINATION, sockets=("/run/a",))),
+    ("--source shop/web-0 --source 10.0.0.1", Selection(point=Point.SOURCE)),
+    # Where something else does, rules only say what.
+    ("--destination bank/api-0 --pod shop/web-0", Selection(pods=(WEB,))),
+    ("--destination bank/api-0 --pid 7", Selection(processes=(7,))),
+    ("--destination bank/api-0 -i eth0", Selection()),
+    ("--destination bank/api-0 -i eth0 --cri-socket /run/a", Selection(sockets=("/run/a",))),
+    ("--destination bank/api-0 -i eth0 --point destination", Selection(point=Point.DESTINATION)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "pods"), WHERE, ids=[case[0] for case in WHERE])
+def test_where_to_capture(words: str, pods: Selection | None) -> None:
+    assert request(words.split()).spec().pods == pods
+
+
+NOWHERE: list[tuple[str, str]] = [
+    # options, what is said
+    ("", "no interface given; name one with -i"),
+    ("--wait", "wait is for pods, and none is asked for; name one with --pod"),
+    ("-i eth0 --wait", "wait is for pods, and none is asked for"),
+    ("--pid 7 --wait", "wait is for pods, and none is asked for"),
+    ("-i eth0 --cri-socket /run/a", "cri-socket is for pods, and none is asked for"),
+    ("--point source", "point source needs a rule whose source is a pod"),
+    ("--source 10.0.0.1 --point both", "point both needs a rule whose source is a pod"),
+    ("--source shop/web-0 --point destination",
+     "rule 1 (any shop/web-0 > any) names a pod, but not as its destination"),
+    ("--source shop/web-0 --destination any --source any --destination bank/api-0",
+     "rule 2 (any any > bank/api-0) names a pod, but not as its source, where is captured; give --point both"),
+    ("--pod web-0 --namespace shop --namespace bank", "--pod web-0 may be in shop or bank; write --pod shop/web-0"),
+    ("--pod shop/web-0 --namespace shop", "namespace shop does not combine with pod"),
+    ("--pod shop/web-0 -l app", "pod and selector do not combine"),
+    ("--pod shop/Web", "--pod 'shop/Web': 'Web' is no name of a pod"),
+    ("--namespace Shop", "--namespace 'Shop' is no name of a namespace"),
+    ("-l =web", "--selector '=web': '=web' is not understood"),
+    ("--pid 0", "pid 0 is no process"),
+    ("--self -i eth0", "--self is all interfaces of bicap's own namespace; leave -i out"),
+    ("--self --pod shop/web-0", "self is the namespace that bicap runs in"),
+    ("--all-pods --namespace shop", "all-pods means those of all namespaces"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "said"), NOWHERE, ids=[case[0] for case in NOWHERE])
+def test_where_nothing_can_be_captured(words: str, said: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        request(words.split()).spec()
+    assert str(refused.value).startswith(said)
+
+
+MANIFEST = """
+apiVersion: bicap.io/v1alpha1
+kind: PacketCapture
+metadata: {name: pc, namespace: shop}
+spec:
+  direction: SourceToDestination
+  target: {pods: [{name: web-0}], point: Source, wait: true}
+  rules: [{source: {pod: {name: web-0}}, destination: {ports: [80]}, protocol: TCP}]
+  icmpErrors: false
+  sampling: {samplers: ["flow:1/10"], seed: 7, keepControl: false, snaplen: 128, onPressure: [truncate]}
+  limits: {packets: 5, bytes: 1Mi, duration: 1m, startAt: 2030-06-15T12:00:00Z, buffer: 1Mi}
+  storage: {path: file.pcapng, fileSize: 1Mi, filesKept: 3, compress: zstd, user: nobody, minFree: 5%}
+"""
+
+OVER_A_MANIFEST: list[tuple[str, str, Any]] = [
+    # options besides MANIFEST, a field of what is asked for, its value
+    ("", "pods", Selection(pods=(WEB,), point=Point.SOURCE, wait=True)),
+    ("--point both", "pods", Selection(pods=(WEB,), point=Point.BOTH, wait=True)),
+    ("--cri-socket /run/a", "pods", Selection(pods=(WEB,), point=Point.SOURCE, wait=True, sockets=("/run/a",))),
+    ("--pod bank/api-0", "pods", Selection(pods=(API,))),
+    ("--pid 7 --wait", "pods", Selection(processes=(7,), wait=True)),
+    ("-i eth0", "interfaces", ("eth0",)),
+    ("-i eth0", "pods", None),
+    ("--direction both", "direction", Direction.BOTH),
+    ("--icmp-errors", "icmp_errors", True),
+    ("--inner", "inner", True),
+    ("--sample first:5", "samplers", samplers("first:5", "flow:1/10").samplers),
+    ("--sample-seed 0", "sample_seed", 0),
+    ("--keep-control", "keep_control", True),
+    ("--headers-only", "headers_only", True),
+    ("-s 64", "snaplen", 64),
+    ("-s 0", "snaplen", SNAPLEN_MAX),
+    ("--on-pressure lose", "on_pressure", (Measure.LOSE,)),
+    ("-c 7", "count", 7),
+    ("--max-bytes 2MiB", "max_bytes", 2 << 20),
+    ("--duration 5", "duration_ns", 5 * S),
+    ("--buffer 2MiB", "buffer_bytes", 2 << 20),
+    ("-w line.pcapng", "output", "line.pcapng"),
+    ("-C 5", "file_bytes", 5_000_000),
+    ("-G 5", "file_ns", 5 * S),
+    ("-W 9", "files_kept", 9),
+    ("--user root", "user", "root"),
+    ("--min-free 1MiB", "min_free", MinFree(bytes=1 << 20)),
+    ("--hook tcx", "hook", Hook.TCX),
+]
+
+
+@pytest.mark.parametrize(("words", "field", "value"), OVER_A_MANIFEST, ids=[case[0] for case in OVER_A_MANIFEST])
+def test_one_option_changes_one_field_of_a_manifest(tmp_path: Path, words: str, field: str, value: Any) -> None:
+    (tmp_path / "pc.yaml").write_text(MANIFEST)
+    file, both = (request(["-f", str(tmp_path / "pc.yaml"), *more]) for more in ([], words.split()))
+    assert getattr(both, field) == value
+    where = {"interfaces", "pods"} if field in ("interfaces", "pods") else {field}
+    same = {one.name for one in dataclasses.fields(Asked)} - where
+    assert {name: getattr(both, name) for name in same} == {name: getattr(file, name) for name in same}
+
+
+def test_rules_of_the_command_line_are_added_to_a_manifests(tmp_path: Path) -> None:
+    (tmp_path / "pc.yaml").write_text(MANIFEST)
+    spec = request(["-f", str(tmp_path / "pc.yaml"), "--destination", ":53"]).spec()
+    assert [str(rule) for rule in spec.rules] == ["any any > :53", "tcp shop/web-0 > :80"]
+
+
+def test_a_time_of_day_to_stop_at_is_the_next_one_after_a_manifests_start(tmp_path: Path) -> None:
+    (tmp_path / "pc.yaml").write_text(MANIFEST)
+    start = datetime(2030, 6, 15, 12, tzinfo=UTC).astimezone()
+    words = ["-f", str(tmp_path / "pc.yaml"), "--stop-at", f"{start + timedelta(minutes=1):%H:%M:%S}"]
+    assert request(words).spec().stop_at_ns == (start + timedelta(minutes=1)).timestamp() * S
+
+
+def test_everything_that_can_be_asked_for_reaches_the_spec() -> None:
+    """No field of CaptureSpec, Sampling or Storage is without its own in Asked, under its name or a fuller one."""
+    names = {one.name for one in dataclasses.fields(Asked)}
+    of_spec = {one.name for one in dataclasses.fields(CaptureSpec)} - {"sampling", "storage"}
+    of_storage = {one.name for one in dataclasses.fields(Storage)}
+    assert names == of_spec | of_storage | {"samplers", "sample_seed", "keep_control", "headers_only", "output"}

@@ -6,11 +6,12 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.rule import Direction
-from capture.filters.rulefile import parse_rules
+from capture.manifest.read import parse_file
+from capture.sampling.words import parse_sampler
 
 
 def test_a_file_of_rules() -> None:
-    found = parse_rules(
+    found = parse_file(
         "f.yaml",
         b"""
 direction: forward
@@ -31,7 +32,7 @@ rules:
 
 
 def test_a_file_says_what_is_sampled() -> None:
-    found = parse_rules(
+    found = parse_file(
         "f.yaml",
         b"""
 sample: ["flow:1/10", "reverse=first:5"]
@@ -41,13 +42,13 @@ headersOnly: true
 """,
     )
     assert found.rules == ()
-    assert found.sample == ("flow:1/10", "reverse=first:5")
+    assert found.samplers == (parse_sampler("flow:1/10"), parse_sampler("reverse=first:5"))
     assert (found.sample_seed, found.keep_control, found.headers_only) == (7, False, True)
 
 
 def test_a_file_that_says_nothing_of_sampling_leaves_it_to_the_command_line() -> None:
-    found = parse_rules("f.yaml", b"rules: [{protocol: tcp}]")
-    assert found.sample == ()
+    found = parse_file("f.yaml", b"rules: [{protocol: tcp}]")
+    assert found.samplers == ()
     assert (found.direction, found.sample_seed, found.keep_control, found.headers_only) == (None, None, None, None)
 
 
@@ -60,10 +61,10 @@ REFUSED = [
     (b"rules:\n  - sorce: 10.0.0.1\n", "rule file f.yaml: Object contains unknown field `sorce` - at `$.rules[0]`"),
     (b"rules: 5\n", "Expected `array`, got `int` - at `$.rules`"),
     (b"direction: up\nrules: []\n", "Invalid enum value 'up' - at `$.direction`"),
-    (b"rules: [\n", "is not YAML"),
+    (b"rules: [\n", "file f.yaml is not one YAML document: while parsing"),
     (
         b"rules:\n  - protocol: tcp\n  - destination: ':70000'\n",
-        "f.yaml rule 2: destination ':70000': port '70000'",
+        "rule file f.yaml: rule 2: destination ':70000': port '70000'",
     ),
     (b"", "Expected `object`, got `null`"),
 ]
@@ -72,5 +73,5 @@ REFUSED = [
 @pytest.mark.parametrize(("text", "said"), REFUSED, ids=[case[1] for case in REFUSED])
 def test_what_is_wrong_is_named_with_its_place(text: bytes, said: str) -> None:
     with pytest.raises(SpecError, match=re.escape(said)) as caught:
-        parse_rules("f.yaml", text)
+        parse_file("f.yaml", text)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,111 @@
+"""`bicap pods`: the pods of this node and where their packets pass -> a table, or JSON."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from capture.cli.groups import GroupedCommand, option
+from capture.cli.options import OUTPUT, pod_options
+from capture.cli.where import selection_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from capture.plan import Place
+    from capture.selection.pod import Pod
+
+
+@click.command(cls=GroupedCommand, short_help="List the pods of this node, and their interfaces.")
+@pod_options
+@option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the pods as a JSON list.")
+def pods(as_json: bool, netns: str | None, **chosen: Any) -> None:
+    """List the pods of this node, and their interfaces.
+
+    The container runtime is asked, no API server: labels are those that a pod was made with. A pod is NotReady when
+    it is stopped, and not yet removed.
+    """
+    asked = selection_of(pids=(), all_pods=False, own=False, point=None, wait=False, interfaces=(), **chosen)
+    from dataclasses import replace
+
+    from capture.selection.selection import Selection
+    from capture.spec import CaptureSpec
+    from capture.targets.finder import Finder
+
+    selection = asked or Selection()
+    if not selection.chooses:
+        selection = replace(selection, everything=True)
+    finder = Finder(CaptureSpec(pods=selection, netns=netns))
+    try:
+        found = finder.look()
+    finally:
+        finder.close()
+    listed = [(pod, _places_of(pod, found.places)) for pod in found.pods if selection.selects(pod)]
+    for trouble in found.troubles:
+        click.echo(f"bicap: {trouble}", err=True)
+    if as_json:
+        click.echo(json.dumps([_as_json(pod, places) for pod, places in listed], indent=2))
+    elif listed:
+        _print(listed)
+    else:
+        click.echo(f"bicap: no pod of this node fits: {selection}", err=True)
+
+
+def _places_of(pod: "Pod", places: Sequence["Place"]) -> list["Place"]:
+    if pod.host_network and pod.ready:
+        return [place for place in places if place.shared]
+    return [place for place in places if place.pod and not place.shared and place.pod.sandbox == pod.sandbox]
+
+
+def _as_json(pod: "Pod", places: Sequence["Place"]) -> dict[str, Any]:
+    interfaces = [
+        {
+            "name": place.name.rpartition(":")[2],
+            "interface": place.interface.name,
+            "ifindex": place.interface.index,
+            "netns": place.interface.netns,
+            "at": _at(place),
+        }
+        for place in places
+    ]
+    return pod.as_json() | {"interfaces": interfaces}
+
+
+def _at(place: "Place") -> str:
+    """Where packets are caught: on the node's end, inside the pod, or on the node's own interface."""
+    return "shared" if place.shared else "pod" if place.interface.inside else "node"
+
+
+def _print(listed: Sequence[tuple["Pod", Sequence["Place"]]]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a script's line must not be folded
+        console.width = 1000
+    console.print(_table(listed))
+
+
+def _table(listed: Sequence[tuple["Pod", Sequence["Place"]]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for column in ("NAMESPACE", "NAME", "STATE", "IPS", "INTERFACES", "LABELS"):
+        table.add_column(column, overflow="fold")
+    for pod, places in listed:
+        table.add_row(
+            pod.name.namespace,
+            pod.name.name,
+            pod.state,
+            ",".join(str(address) for address in pod.addresses) or ("(node's)" if pod.host_network else "-"),
+            ",".join(_spelled(place) for place in places) or "-",
+            ",".join(f"{key}={value}" for key, value in pod.labels.items()) or "-",
+        )
+    return table
+
+
+def _spelled(place: "Place") -> str:
+    inner = place.name.rpartition(":")[2]
+    return {"node": f"{inner}->{place.interface.name}", "pod": f"{inner} (inside)", "shared": f"{inner} (node's)"}[
+        _at(place)
+    ]

@@ -1,0 +1,45 @@
+"""What the PacketCapture objects have in common: metadata, references to pods, and words in Kubernetes' style."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from capture.filters.podname import DEFAULT_NAMESPACE, PodName, parse_pod_name
+from capture.filters.rule import Direction
+from capture.selection.selection import Point
+
+NonEmpty = Annotated[str, Meta(min_length=1)]
+FamilyWord = Literal["IPv4", "IPv6"]
+DirectionWord = Literal["Both", "SourceToDestination", "DestinationToSource"]
+PointWord = Literal["Source", "Destination", "Both"]
+
+DIRECTIONS: dict[DirectionWord, Direction] = {
+    "Both": Direction.BOTH,
+    "SourceToDestination": Direction.FORWARD,
+    "DestinationToSource": Direction.REVERSE,
+}
+POINTS: dict[PointWord, Point] = {"Source": Point.SOURCE, "Destination": Point.DESTINATION, "Both": Point.BOTH}
+
+
+def says(text: str) -> Meta:
+    """The description of a field."""
+    return Meta(description=text)
+
+
+class Metadata(msgspec.Struct, rename="camel", kw_only=True):
+    """Of Kubernetes' ObjectMeta what means something here; the rest is let pass."""
+
+    name: NonEmpty
+    namespace: NonEmpty = DEFAULT_NAMESPACE
+
+
+class PodReference(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A pod by its name."""
+
+    name: Annotated[NonEmpty, says("Name of the pod.")]
+    namespace: Annotated[NonEmpty | None, says("Namespace of the pod. Default: that of the object.")] = None
+
+    def pod(self, where: str, namespace: str) -> PodName:
+        """The pod; `namespace` is for a reference without one. Raises SpecError that begins with `where`."""
+        return parse_pod_name(f"{self.namespace or namespace}/{self.name}", where)

@@ -1,0 +1,80 @@
+"""A YAML file -> what it asks for. Its apiVersion and kind say how it is read; without them it is a rule file."""
+
+from datetime import date
+from typing import Any
+
+import msgspec
+import yaml
+
+from capture.errors import SpecError
+from capture.manifest import schema
+from capture.manifest.antrea import ANTREA_API_VERSION, AntreaPacketCapture
+from capture.manifest.asked import Asked
+from capture.manifest.own import OwnPacketCapture
+from capture.manifest.rulefile import RuleFile
+
+_OBJECTS: dict[tuple[str, str], type[OwnPacketCapture | AntreaPacketCapture]] = {
+    (schema.API_VERSION, schema.KIND): OwnPacketCapture,
+    (ANTREA_API_VERSION, schema.KIND): AntreaPacketCapture,
+}
+
+
+def read_file(path: str) -> Asked:
+    """Read a file. Raises SpecError with the file, the place in it and the reason."""
+    try:
+        with open(path, "rb") as file:
+            return parse_file(path, file.read())
+    except OSError as error:
+        raise SpecError(f"file {path} cannot be read: {error.strerror}") from None
+
+
+def parse_file(path: str, text: bytes) -> Asked:
+    """The text of a file; `path` is for messages."""
+    try:
+        found = yaml.load(text, _Loader)
+    except Exception as error:
+        # Not YAMLError alone: PyYAML lets through what it meets, as a ValueError for 2026-13-45.
+        raise SpecError(f"file {path} is not one YAML document: {' '.join(str(error).split())}") from None
+    return parse_document(path, found)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"found {twice!r} twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def parse_document(path: str, found: Any) -> Asked:
+    """What YAML makes of a file: dicts, lists, words and numbers."""
+    is_object = isinstance(found, dict) and ("kind" in found or "apiVersion" in found)
+    label = f"{schema.KIND} {path}" if is_object else f"rule file {path}"
+    try:
+        if not is_object:
+            return msgspec.convert(found, RuleFile).asked()
+        return msgspec.convert(_as_json(found), _kind(found)).asked()
+    except (SpecError, msgspec.ValidationError) as error:
+        raise SpecError(f"{label}: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{label} has a part that is a part of itself; leave the alias (*) out") from None
+
+
+def _kind(found: dict[str, Any]) -> type[OwnPacketCapture | AntreaPacketCapture]:
+    said = str(found.get("apiVersion")), str(found.get("kind"))
+    if said not in _OBJECTS:
+        known = " or ".join(f"apiVersion {version} with kind {kind}" for version, kind in _OBJECTS)
+        raise SpecError(f"apiVersion {said[0]} with kind {said[1]} is not known; there is {known}")
+    return _OBJECTS[said]
+
+
+def _as_json(value: Any) -> Any:
+    """As Kubernetes takes it: what is null is not said, and a time is a word, of which YAML makes a time."""
+    if isinstance(value, dict):
+        return {key: _as_json(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_as_json(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date

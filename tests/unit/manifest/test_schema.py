@@ -1,0 +1,96 @@
+"""The CRD and the page of fields are current, and the CRD is one that Kubernetes takes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from capture.manifest.read import read_file
+from scripts import gen_crd
+
+EXAMPLES = sorted((gen_crd.ROOT / "examples").glob("*.yaml"))
+
+
+def test_the_crd_is_current() -> None:
+    assert gen_crd.CRD.read_text() == gen_crd.crd(), "deploy/packetcapture-crd.yaml is not current: run make docs"
+
+
+def test_the_page_is_current() -> None:
+    assert gen_crd.PAGE.read_text() == gen_crd.page(), "docs/packetcapture.md is not current: run make docs"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_the_page_shows_the_example(path: Any) -> None:
+    assert f"```yaml\n{path.read_text()}```\n" in gen_crd.PAGE.read_text()
+
+
+def nodes(schema: dict[str, Any], path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in a schema, with its place."""
+    yield path, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from nodes(inner, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            yield from nodes(schema[key], f"{path}.{key}")
+
+
+# Of apiextensions.k8s.io/v1 JSONSchemaProps; without a structural schema's forbidden $ref, definitions, dependencies,
+# deprecated, discriminator, id, patternProperties, readOnly, writeOnly, xml and uniqueItems.
+KEYS = {
+    "type", "description", "properties", "required", "items", "additionalProperties", "enum", "default", "format",
+    "minimum", "maximum", "minLength", "x-kubernetes-int-or-string",
+}  # fmt: skip
+TYPES = {"string": str, "integer": int, "boolean": bool}
+
+
+NODES = list(nodes(gen_crd.schema()))
+
+
+@pytest.mark.parametrize(("path", "node"), NODES, ids=[path for path, _ in NODES])
+def test_the_schema_is_structural(path: str, node: dict[str, Any]) -> None:
+    assert node.keys() <= KEYS
+    assert ("type" in node) is not node.get("x-kubernetes-int-or-string", False)
+    assert not ("properties" in node and "additionalProperties" in node)
+    assert (node.get("type") == "array") is ("items" in node)
+    assert set(node.get("required", ())) <= set(node.get("properties", ()))
+    assert all(isinstance(word, str) for word in node.get("enum", ()))
+    assert all(abs(node.get(limit, 0)) < 2**53 for limit in ("minimum", "maximum")), "as floating-point numbers"
+    if "default" in node:
+        kind = TYPES.get(node.get("type", ""), object)
+        assert isinstance(node["default"], kind)
+        assert "enum" not in node or node["default"] in node["enum"]
+
+
+def test_every_field_says_what_it_means() -> None:
+    spec = gen_crd.schema()["properties"]["spec"]
+    silent = [path for path, node in nodes(spec, "spec") if "description" not in node]
+    assert [path for path in silent if not path.endswith((".items", ".additionalProperties"))] == []
+
+
+def fitting(node: dict[str, Any], value: Any) -> bool:
+    """Whether a value fits a structural schema, as far as types and the names of fields go."""
+    match value:
+        case dict() if "additionalProperties" in node:
+            return all(fitting(node["additionalProperties"], inner) for inner in value.values())
+        case dict():
+            return value.keys() <= node["properties"].keys() and all(
+                fitting(node["properties"][name], inner) for name, inner in value.items()
+            )
+        case list():
+            return all(fitting(node["items"], inner) for inner in value)
+        case int() if "x-kubernetes-int-or-string" in node and not isinstance(value, bool):
+            return True
+        case str() if "x-kubernetes-int-or-string" in node:
+            return True
+    return isinstance(value, TYPES[node["type"]]) and ("enum" not in node or value in node["enum"])
+
+
+def test_the_example_fits_the_crd() -> None:
+    path = gen_crd.ROOT / "examples" / "packetcapture.yaml"
+    spec = gen_crd.schema()["properties"]["spec"]
+    example = msgspec.yaml.decode(path.read_bytes())
+    assert fitting(spec, example["spec"])
+    assert not fitting(spec, example["spec"] | {"pods": []})
+    assert not fitting(spec, example["spec"] | {"inner": "true"})
+    assert read_file(str(path)).rules
