@@ -72,7 +72,7 @@ class HostSide:
         """
         nsid = nsid_of(inside, self.namespace)
         peers = {link.peer: link.interface for link in self.links if link.kind == _VETH and link.peer_nsid == nsid}
-        for link in links_seen_from(self.namespace, inside):
+        for link in sorted(links_seen_from(self.namespace, inside), key=lambda link: link.interface.name):
             if is_useful(link):
                 has_peer = nsid is not None and link.kind == _VETH
                 yield link, peers.get(link.interface.index) if has_peer else None
