@@ -18,8 +18,10 @@ def test_all_interfaces_of_a_pod_are_caught_whatever_they_are(
 ) -> None:
     node = make_node(second)
     web, api = node.run("shop", "web-0"), node.run("bank", "api-0")
-    addresses = [line.split()[3].partition("/")[0] for line in node.exec(api, "ip", "-o", "-4", "addr").splitlines()]
-    _, first, other = addresses
+    first, other = (
+        node.exec(api, "ip", "-o", "-4", "addr", "show", name).split()[3].partition("/")[0]
+        for name in ("eth0", "eth1")
+    )
     file = tmp_path / "f.pcapng"
     with Capture(file, "--cri-socket", node.socket, "--pod", "shop/web-0") as capture:
         for address in (first, other):
