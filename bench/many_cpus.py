@@ -1,7 +1,7 @@
 """`python -m bench.many_cpus`: what the reader costs with more CPUs than this machine has.
 
-The rings are made up in memory, as full as --buffer lets them be together; the loop that merges and frames them is the
-real one. Shapes of traffic: every CPU in turn, bursts as NICs and batches make them, and one CPU that has nearly all.
+The rings are made up in memory, as full as --buffer lets them be; the loop that merges and frames them is the
+real one. Traffic comes to every CPU in turn, in bursts as NICs and batches make them, or nearly all to one CPU.
 Cases take turns in each round; medians. Also what a round costs in which nothing arrived.
 """
 
