@@ -10,6 +10,7 @@
 #include <linux/types.h>
 #include "record.h"
 #include "maps.h"
+#include "context.h"
 #include "packet.h"
 #include "tuple.h"
 #include "groups.h"
@@ -29,49 +30,45 @@
 #include "headers.h"
 #include "emit.h"
 
-enum {
-    NEXT = -1, /* TCX_NEXT and TC_ACT_UNSPEC: the packet goes on to whoever is next */
-};
-
 /*
  * Loaded twice for an interface, as from_pod and to_pod, which are sides of it; the row says which. Forward
  * is whoever the rule calls the source.
  */
-int packet_passes(struct __sk_buff *skb) {
+int packet_passes(CONTEXT *ctx) {
     u32 row = program_row();
     enum hook hook = row % HOOKS;
     struct interface_counters *counters = counters_of(row);
     if (!counters)
         return NEXT;
     counters->seen++;
-    counters->seen_bytes += skb->len;
+    counters->seen_bytes += length_of(ctx);
 
     struct packet packet = {};
-    enum direction direction = match(skb, hook, &packet);
+    enum direction direction = match(ctx, hook, &packet);
     if (direction == NEITHER) {
         counters->unmatched++;
         return NEXT;
     }
     struct direction_counters *account = direction == REVERSE ? &counters->reverse : &counters->forward;
     account->matched++;
-    account->matched_bytes += skb->len;
+    account->matched_bytes += length_of(ctx);
 
     u32 level = pressure_level();
     if (!is_sampled(&packet, row / HOOKS, direction, level, account))
         return NEXT;
-    u32 whole = bytes_of(skb), bytes = without_payload(skb, &packet, level, whole);
+    u32 whole = bytes_of(ctx), bytes = without_payload(ctx, &packet, level, whole);
     if (!is_within_rates(&packet, direction, bytes, account))
         return NEXT;
     if (!HEADERS_ONLY && bytes < whole) {
         account->cut++;
         account->cut_bytes += whole - bytes;
     }
-    emit(skb, hook, direction, bytes, account);
+    emit(ctx, hook, direction, bytes, account);
     return NEXT;
 }
 
 /* Not attached: user space runs it on a CPU whose batch waits too long. */
-int flush_waiting(struct __sk_buff *skb) {
-    flush_batch(skb);
+int flush_waiting(CONTEXT *ctx) {
+    flush_batch(ctx);
     return 0;
 }

@@ -36,15 +36,14 @@ static __always_inline u64 padded(u64 bytes) {
 }
 
 /* Whether nothing waits any more. Where the ring has no room the batch stays, and is tried again. */
-static __always_inline bool flush(struct __sk_buff *skb, u32 cpu, struct batch_state *state,
-                                  struct batch *batch) {
+static __always_inline bool flush(CONTEXT *ctx, u32 cpu, struct batch_state *state, struct batch *batch) {
     u64 used = state->used;
     if (used == 0)
         return true;
     opaque(used);
     if (used > BATCH_BYTES)
         return false;
-    if (rings.perf_submit(skb, batch->bytes, used)) {
+    if (rings.perf_submit(ctx, batch->bytes, used)) {
         state->refused_ns = bpf_ktime_get_ns();
         feel_pressure(state, cpu, true);
         return false;
@@ -57,7 +56,7 @@ static __always_inline bool flush(struct __sk_buff *skb, u32 cpu, struct batch_s
 }
 
 /* Whether the packet could be read. */
-static __always_inline bool append(struct __sk_buff *skb, struct batch_state *state, struct batch *batch,
+static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, struct batch *batch,
                                    const struct packet_record *record) {
     u64 used = state->used, captured = record->captured;
     if (used > BATCH_BYTES - sizeof(*record))
@@ -69,7 +68,7 @@ static __always_inline bool append(struct __sk_buff *skb, struct batch_state *st
     if (captured == 0)
         return false;
     __builtin_memcpy(batch->bytes + used, record, sizeof(*record));
-    if (bpf_skb_load_bytes(skb, 0, batch->bytes + used + sizeof(*record), captured))
+    if (load_bytes(ctx, 0, batch->bytes + used + sizeof(*record), captured))
         return false;
     if (used == 0)
         state->oldest_ns = record->timestamp_ns;
@@ -79,19 +78,19 @@ static __always_inline bool append(struct __sk_buff *skb, struct batch_state *st
 }
 
 /* 0, or the error of the ring. A packet that goes alone must not overtake those that wait. */
-static __always_inline int submit(struct __sk_buff *skb, u32 cpu, struct batch_state *state,
-                                  struct batch *batch, const struct packet_record *record) {
+static __always_inline int submit(CONTEXT *ctx, u32 cpu, struct batch_state *state, struct batch *batch,
+                                  const struct packet_record *record) {
     bool alone = record->captured > LARGEST_BATCHED;
     u32 size = sizeof(*record) + padded(record->captured);
     bool full = alone || state->used + size > BATCH_BYTES;
     if (full || record->timestamp_ns - state->oldest_ns > BATCH_AGE_NS) {
         bool again = record->timestamp_ns - state->refused_ns > RETRY_NS;
-        if (!(again && flush(skb, cpu, state, batch)) && full)
+        if (!(again && flush(ctx, cpu, state, batch)) && full)
             return -ENOSPC;
     }
     if (!alone)
-        return append(skb, state, batch, record) ? 0 : -EFAULT;
-    int refused = rings.perf_submit_skb(skb, record->captured, (void *)record, sizeof(*record));
+        return append(ctx, state, batch, record) ? 0 : -EFAULT;
+    int refused = rings.perf_submit_skb(ctx, record->captured, (void *)record, sizeof(*record));
     if (!refused)
         state->submitted += padded(PERF_HEADERS + sizeof(*record) + record->captured);
     feel_pressure(state, cpu, refused == -ENOSPC);
@@ -99,26 +98,26 @@ static __always_inline int submit(struct __sk_buff *skb, u32 cpu, struct batch_s
 }
 
 /* How much of a packet a record takes, whole as far as the snaplen goes. */
-static __always_inline u32 bytes_of(struct __sk_buff *skb) {
-    u32 length = skb->len, limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
-    if (has_tag(skb))
+static __always_inline u32 bytes_of(CONTEXT *ctx) {
+    u32 length = length_of(ctx), limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
+    if (has_tag(ctx))
         limit -= VLAN_TAG; /* user space puts the tag back where the wire has it */
     return length < limit ? length : limit;
 }
 
-static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum direction direction, u32 bytes,
+static __always_inline void emit(CONTEXT *ctx, enum hook hook, enum direction direction, u32 bytes,
                                  struct direction_counters *account) {
     u32 flags =
         (hook == HOOK_FROM_POD ? RECORD_OUTBOUND : RECORD_INBOUND) | (direction == REVERSE) * RECORD_REVERSE;
-    u32 tagged = has_tag(skb);
+    u32 tagged = has_tag(ctx);
     struct packet_record record = {
         .timestamp_ns = bpf_ktime_get_ns(), /* read last: what was not kept did not pay for it */
         .captured = bytes,
-        .original = skb->len + tagged * VLAN_TAG,
+        .original = length_of(ctx) + tagged * VLAN_TAG,
         .interface = program_row() / HOOKS,
         .flags = flags | tagged * RECORD_VLAN,
-        .vlan_tci = skb->vlan_tci,
-        .vlan_protocol = skb->vlan_proto,
+        .vlan_tci = tag_control(ctx),
+        .vlan_protocol = tag_protocol(ctx),
     };
     u32 zero = 0, cpu = bpf_get_smp_processor_id();
     struct batch_state *state = batch_states.lookup(&cpu);
@@ -127,7 +126,7 @@ static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum dir
         account->lost_other++;
         return;
     }
-    int refused = submit(skb, cpu, state, batch, &record);
+    int refused = submit(ctx, cpu, state, batch, &record);
     if (refused == -ENOSPC)
         account->lost_ring_full++;
     else if (refused)
@@ -135,10 +134,10 @@ static __always_inline void emit(struct __sk_buff *skb, enum hook hook, enum dir
 }
 
 /* Submit what waits on the CPU it runs on. */
-static __always_inline void flush_batch(struct __sk_buff *skb) {
+static __always_inline void flush_batch(CONTEXT *ctx) {
     u32 zero = 0, cpu = bpf_get_smp_processor_id();
     struct batch_state *state = batch_states.lookup(&cpu);
     struct batch *batch = batches.lookup(&zero);
     if (state && batch)
-        flush(skb, cpu, state, batch);
+        flush(ctx, cpu, state, batch);
 }

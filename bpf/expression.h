@@ -21,40 +21,40 @@ struct head {
 BPF_PERCPU_ARRAY(heads, struct head, 1);
 
 /* Copy `size` bytes; `most` is a constant that tells the verifier how many they can be. */
-static __always_inline bool copy(struct __sk_buff *skb, u32 offset, u8 *to, u64 size, u64 most) {
+static __always_inline bool copy(CONTEXT *ctx, u32 offset, u8 *to, u64 size, u64 most) {
     if (size == 0)
         return false;
     opaque(size);
     if (size > most)
         return false;
-    return !bpf_skb_load_bytes(skb, offset, to, size);
+    return !load_bytes(ctx, offset, to, size);
 }
 
 /* Copy the head; NULL if that fails. Programs run with softirqs off: nothing else uses it meanwhile. */
-static __always_inline u8 *load_head(struct __sk_buff *skb, u32 *length) {
-    u32 zero = 0, size = skb->len;
+static __always_inline u8 *load_head(CONTEXT *ctx, u32 *length) {
+    u32 zero = 0, size = length_of(ctx);
     struct head *head = heads.lookup(&zero);
     if (!head)
         return NULL;
     *length = size;
-    if (!has_tag(skb)) {
+    if (!has_tag(ctx)) {
         if (size > HEAD)
             size = HEAD;
-        return copy(skb, 0, head->bytes, size, HEAD) ? head->bytes : NULL;
+        return copy(ctx, 0, head->bytes, size, HEAD) ? head->bytes : NULL;
     }
     *length = size + VLAN_TAG;
     if (size > HEAD - VLAN_TAG)
         size = HEAD - VLAN_TAG;
-    if (bpf_skb_load_bytes(skb, 0, head->bytes, MACS))
+    if (load_bytes(ctx, 0, head->bytes, MACS))
         return NULL;
-    *(u16 *)(head->bytes + MACS) = skb->vlan_proto;
-    *(u16 *)(head->bytes + MACS + 2) = bpf_htons(skb->vlan_tci);
+    *(u16 *)(head->bytes + MACS) = tag_protocol(ctx);
+    *(u16 *)(head->bytes + MACS + 2) = bpf_htons(tag_control(ctx));
     u32 rest = HEAD - VLAN_TAG - MACS;
-    return copy(skb, MACS, head->bytes + MACS + VLAN_TAG, (u64)size - MACS, rest) ? head->bytes : NULL;
+    return copy(ctx, MACS, head->bytes + MACS + VLAN_TAG, (u64)size - MACS, rest) ? head->bytes : NULL;
 }
 
 /* `size` bytes at `offset`: in the head, or copied to `buffer`; NULL beyond the packet. */
-static __always_inline const u8 *word(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset, u32 size,
+static __always_inline const u8 *word(CONTEXT *ctx, const u8 *head, u32 length, u64 offset, u32 size,
                                       u8 *buffer) {
     if (offset + size > length)
         return NULL;
@@ -62,14 +62,13 @@ static __always_inline const u8 *word(struct __sk_buff *skb, const u8 *head, u32
         opaque(offset); /* so that what is checked is what is used */
     if (offset <= HEAD_END)
         return head + offset;
-    return bpf_skb_load_bytes(skb, offset - (has_tag(skb) ? VLAN_TAG : 0), buffer, size) ? NULL : buffer;
+    return load_bytes(ctx, offset - (has_tag(ctx) ? VLAN_TAG : 0), buffer, size) ? NULL : buffer;
 }
 
 /* Read 1, 2 or 4 bytes (a constant) as a number; false beyond the packet. */
-static __always_inline bool read(struct __sk_buff *skb, const u8 *head, u32 length, u64 offset, u32 size,
-                                 u32 *value) {
+static __always_inline bool read(CONTEXT *ctx, const u8 *head, u32 length, u64 offset, u32 size, u32 *value) {
     u8 buffer[8] __attribute__((aligned(8)));
-    const u8 *p = word(skb, head, length, offset, size, buffer);
+    const u8 *p = word(ctx, head, length, offset, size, buffer);
     if (!p)
         return false;
     *value = size == 1 ? *p : size == 2 ? be16(p) : be32(p);

@@ -14,7 +14,7 @@ enum {
     PORTS_AND_MORE = 8, /* of the transport layer, that an ICMP error has at least (RFC 792) */
 };
 
-static __always_inline u32 transport_bytes(struct __sk_buff *skb, const struct packet *packet) {
+static __always_inline u32 transport_bytes(CONTEXT *ctx, const struct packet *packet) {
     u8 length;
     if (packet->later)
         return 0; /* all of it is payload */
@@ -22,7 +22,7 @@ static __always_inline u32 transport_bytes(struct __sk_buff *skb, const struct p
         return PORTS_AND_MORE;
     switch (packet->protocol) {
     case PROTOCOL_TCP:
-        if (bpf_skb_load_bytes(skb, packet->transport + TCP_FLAGS - 1, &length, 1))
+        if (load_bytes(ctx, packet->transport + TCP_FLAGS - 1, &length, 1))
             return TCP_HEADER;
         return length >> 4 > 5 ? (length >> 4) * 4 : TCP_HEADER;
     case PROTOCOL_UDP:
@@ -38,18 +38,16 @@ static __always_inline u32 transport_bytes(struct __sk_buff *skb, const struct p
 }
 
 /* The part of `whole` bytes that is kept at a level of pressure. */
-static __always_inline u32 without_payload(struct __sk_buff *skb, const struct packet *packet, u32 level,
-                                           u32 whole) {
+static __always_inline u32 without_payload(CONTEXT *ctx, const struct packet *packet, u32 level, u32 whole) {
     if (!HEADERS_ONLY && level < PRESSURE_CUTS_FROM)
         return whole;
-    u32 headers = packet->transport + (packet->has_flow ? transport_bytes(skb, packet) : 0);
+    u32 headers = packet->transport + (packet->has_flow ? transport_bytes(ctx, packet) : 0);
     return headers && headers < whole ? headers : whole; /* 0: it ends within its tags */
 }
 
 #else
 
-static __always_inline u32 without_payload(struct __sk_buff *skb, const struct packet *packet, u32 level,
-                                           u32 whole) {
+static __always_inline u32 without_payload(CONTEXT *ctx, const struct packet *packet, u32 level, u32 whole) {
     return whole;
 }
 

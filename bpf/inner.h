@@ -39,9 +39,9 @@ static __always_inline bool is_icmp_error(u8 family, const struct packet *packet
     return packet->protocol == PROTOCOL_ICMPV6 && type >= 1 && type <= 4; /* RFC 4443, section 2.1 */
 }
 
-static __always_inline bool gre(struct __sk_buff *skb, u32 at, struct layer *layer) {
+static __always_inline bool gre(CONTEXT *ctx, u32 at, struct layer *layer) {
     u8 buffer[GRE_HEADER] __attribute__((aligned(8)));
-    const u8 *header = header_pointer(skb, false, at, buffer, GRE_HEADER);
+    const u8 *header = header_pointer(ctx, false, at, buffer, GRE_HEADER);
     if (!header || header[1] & 7) /* version 1 is PPTP's */
         return false;
     u16 type = be16(header + 2);
@@ -51,11 +51,11 @@ static __always_inline bool gre(struct __sk_buff *skb, u32 at, struct layer *lay
     return true;
 }
 
-static __always_inline bool udp_tunnel(struct __sk_buff *skb, u32 port, u32 at, struct layer *layer) {
+static __always_inline bool udp_tunnel(CONTEXT *ctx, u32 port, u32 at, struct layer *layer) {
     u8 buffer[8] __attribute__((aligned(8)));
     if (port != PORT_VXLAN && port != PORT_VXLAN_LINUX && port != PORT_GENEVE)
         return false;
-    const u8 *header = header_pointer(skb, false, at, buffer, 8);
+    const u8 *header = header_pointer(ctx, false, at, buffer, 8);
     if (!header)
         return false;
     if (port != PORT_GENEVE) {
@@ -69,8 +69,7 @@ static __always_inline bool udp_tunnel(struct __sk_buff *skb, u32 port, u32 at, 
     return header[0] >> 6 == 0; /* version */
 }
 
-static __always_inline enum below find_below(struct __sk_buff *skb, const struct packet *packet,
-                                             struct layer *layer) {
+static __always_inline enum below find_below(CONTEXT *ctx, const struct packet *packet, struct layer *layer) {
     u8 family = layer->ethertype == ETHERTYPE_IPV4 ? 4 : 6;
     if (packet->later)
         return NOTHING_BELOW;
@@ -87,9 +86,9 @@ static __always_inline enum below find_below(struct __sk_buff *skb, const struct
         layer->offset = packet->transport;
         return TUNNEL_BELOW;
     case PROTOCOL_GRE:
-        return gre(skb, packet->transport, layer) ? TUNNEL_BELOW : NOTHING_BELOW;
+        return gre(ctx, packet->transport, layer) ? TUNNEL_BELOW : NOTHING_BELOW;
     case PROTOCOL_UDP:
-        return udp_tunnel(skb, packet->destination.port, packet->transport + UDP_HEADER, layer)
+        return udp_tunnel(ctx, packet->destination.port, packet->transport + UDP_HEADER, layer)
                    ? TUNNEL_BELOW
                    : NOTHING_BELOW;
     default:

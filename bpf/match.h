@@ -43,21 +43,20 @@ static __always_inline bool is_control(u8 family, const struct packet *packet) {
 }
 
 /* The enum source_side of a layer that was asked for, or 0. */
-static __always_inline u32 match_tuple(struct __sk_buff *skb, const struct packet *packet,
-                                       const struct tuple *tuple) {
+static __always_inline u32 match_tuple(CONTEXT *ctx, const struct packet *packet, const struct tuple *tuple) {
     if (!is_ours(tuple))
         return 0;
 #if RULES
-    return match_rules(skb, tuple, packet->detail) | match_sessions(tuple);
+    return match_rules(ctx, tuple, packet->detail) | match_sessions(tuple);
 #else
     /* Any conversation will do, but an error belongs to the one it is about. */
     return is_icmp_error(tuple->family, packet) ? 0 : LOW_IS_SOURCE;
 #endif
 }
 
-static __always_inline u32 match_parsed(struct __sk_buff *skb, struct packet *packet, u8 family) {
+static __always_inline u32 match_parsed(CONTEXT *ctx, struct packet *packet, u8 family) {
     struct tuple tuple = canonicalise(packet, family);
-    u32 source = match_tuple(skb, packet, &tuple);
+    u32 source = match_tuple(ctx, packet, &tuple);
     packet->has_flow = true;
     if (SAMPLED) {
         packet->flow = flow_of(&tuple);
@@ -75,23 +74,23 @@ static __always_inline u32 match_parsed(struct __sk_buff *skb, struct packet *pa
 
 /* Parse and match one layer; the directions. Once per family, so that IPv4 pays nothing for long addresses.
  */
-static __always_inline u32 match_layer(struct __sk_buff *skb, bool in_place, struct layer *layer,
+static __always_inline u32 match_layer(CONTEXT *ctx, bool in_place, struct layer *layer,
                                        struct packet *packet) {
     packet->later = true; /* nothing is below what is not IP */
-    if (layer->ethertype == 0 && !parse_ethernet(skb, in_place, layer))
+    if (layer->ethertype == 0 && !parse_ethernet(ctx, in_place, layer))
         return 0;
     packet->transport = layer->offset + (layer->ethertype == ETHERTYPE_ARP ? ARP_MESSAGE : 0);
     if (layer->ethertype == ETHERTYPE_IPV4)
-        return parse_ipv4(skb, in_place, layer->offset, packet) ? match_parsed(skb, packet, 4) : 0;
+        return parse_ipv4(ctx, in_place, layer->offset, packet) ? match_parsed(ctx, packet, 4) : 0;
     if (layer->ethertype == ETHERTYPE_IPV6)
-        return parse_ipv6(skb, in_place, layer->offset, packet) ? match_parsed(skb, packet, 6) : 0;
+        return parse_ipv6(ctx, in_place, layer->offset, packet) ? match_parsed(ctx, packet, 6) : 0;
     return 0;
 }
 
 /* For the verifier packets differ in nothing from here on, and what comes is followed once. */
-static __always_inline u32 forget_the_way(struct __sk_buff *skb, struct packet *packet, u32 directions) {
+static __always_inline u32 forget_the_way(CONTEXT *ctx, struct packet *packet, u32 directions) {
 #if SAMPLED || HEADERS_ASKED
-    u32 zero = unknown_zero(skb);
+    u32 zero = unknown_zero(ctx);
     packet->transport ^= zero;
     packet->protocol ^= zero;
     packet->later = (packet->later ^ zero) & 1;
@@ -103,48 +102,48 @@ static __always_inline u32 forget_the_way(struct __sk_buff *skb, struct packet *
     return directions;
 }
 
-static __always_inline u32 match_layers(struct __sk_buff *skb, struct packet *packet) {
+static __always_inline u32 match_layers(CONTEXT *ctx, struct packet *packet) {
     struct layer layer = {};
-    u32 directions = match_layer(skb, true, &layer, packet);
+    u32 directions = match_layer(ctx, true, &layer, packet);
     bool other_way = false;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < LAYERS_BELOW && !directions; i++) {
-        enum below below = find_below(skb, packet, &layer);
+        enum below below = find_below(ctx, packet, &layer);
         if (below == NOTHING_BELOW)
             break;
         other_way ^= below == ERROR_BELOW;
         packet->quoted |= below == ERROR_BELOW;
-        directions = match_layer(skb, false, &layer, packet);
+        directions = match_layer(ctx, false, &layer, packet);
     }
     directions = other_way ? turned(directions) : directions;
-    return forget_the_way(skb, packet, packet->outer ? packet->outer : directions);
+    return forget_the_way(ctx, packet, packet->outer ? packet->outer : directions);
 }
 
 #endif
 
 #if EXPRESSION
 
-static __always_inline u32 match_expression(struct __sk_buff *skb) {
+static __always_inline u32 match_expression(CONTEXT *ctx) {
     u32 length;
-    u8 *head = load_head(skb, &length);
-    return head ? expression_directions(skb, head, length) : 0;
+    u8 *head = load_head(ctx, &length);
+    return head ? expression_directions(ctx, head, length) : 0;
 }
 
 #endif
 
 /* What the packet is goes into `packet`, as far as it was looked at. */
-static __always_inline enum direction match(struct __sk_buff *skb, enum hook hook, struct packet *packet) {
+static __always_inline enum direction match(CONTEXT *ctx, enum hook hook, struct packet *packet) {
 #if MATCH_EVERYTHING
     u32 directions = hook == HOOK_FROM_POD ? FORWARD : REVERSE;
 #elif EXPRESSION
-    u32 directions = match_expression(skb);
+    u32 directions = match_expression(ctx);
 #else
-    u32 directions = match_layers(skb, packet);
+    u32 directions = match_layers(ctx, packet);
 #endif
     enum direction direction = only_wanted(directions, hook);
 #if LAYERS && !RULES
     if (direction != NEITHER && (PARSED || is_shared())) {
-        u32 found = match_layers(skb, packet);
+        u32 found = match_layers(ctx, packet);
         if (is_shared() && !found)
             return NEITHER;
     }

@@ -79,7 +79,7 @@ static __always_inline bool mirror_arp(u8 *head, u32 length, u64 at) {
     return true;
 }
 
-static __always_inline bool mirror_head(struct __sk_buff *skb, u8 *head, u32 length) {
+static __always_inline bool mirror_head(CONTEXT *ctx, u8 *head, u32 length) {
     u64 at = ETHERNET_HEADER;
     if (length < ETHERNET_HEADER)
         return false;

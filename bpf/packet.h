@@ -77,26 +77,14 @@ struct layer {
  * the packet ends before; like the kernel's skb_header_pointer(). In place costs a tenth of the copy, but
  * doubles the verifier's paths: what is rare or read in a loop is copied always (`in_place` is a constant).
  */
-static __always_inline const u8 *header_pointer(struct __sk_buff *skb, bool in_place, u32 offset, u8 *buffer,
+static __always_inline const u8 *header_pointer(CONTEXT *ctx, bool in_place, u32 offset, u8 *buffer,
                                                 u32 size) {
     if (in_place && offset < IN_PLACE_MAX) {
-        const u8 *header = (const u8 *)(long)skb->data + offset;
-        if (header + size <= (const u8 *)(long)skb->data_end)
+        const u8 *header = (const u8 *)(long)ctx->data + offset;
+        if (header + size <= (const u8 *)(long)ctx->data_end)
             return header;
     }
-    return bpf_skb_load_bytes(skb, offset, buffer, size) ? NULL : buffer;
-}
-
-/*
- * Whether a tag is beside the packet. Read by hand: where clang shares the address of a field between two
- * places that read it, the verifier takes it for a context that was changed.
- */
-static __always_inline u32 has_tag(struct __sk_buff *skb) {
-    u64 present;
-    asm volatile("%0 = *(u32 *)(%1 + %2)"
-                 : "=r"(present)
-                 : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, vlan_present)));
-    return present;
+    return load_bytes(ctx, offset, buffer, size) ? NULL : buffer;
 }
 
 /* Fields are read whole: the verifier lets packets be read unaligned where the machine can. */
@@ -117,17 +105,17 @@ static __always_inline bool is_vlan(u16 ethertype) {
 }
 
 /* An Ethernet layer -> the network layer in it, behind VLAN tags. */
-static __always_inline bool parse_ethernet(struct __sk_buff *skb, bool in_place, struct layer *layer) {
+static __always_inline bool parse_ethernet(CONTEXT *ctx, bool in_place, struct layer *layer) {
     u8 buffer[2] __attribute__((aligned(8)));
     u32 at = layer->offset + ETHERNET_HEADER - 2;
-    const u8 *type = header_pointer(skb, in_place, at, buffer, 2);
+    const u8 *type = header_pointer(ctx, in_place, at, buffer, 2);
     if (!type)
         return false;
     layer->ethertype = be16(type);
 #pragma clang loop unroll(disable)
     for (int tags = 0; tags < VLAN_TAGS && is_vlan(layer->ethertype); tags++) {
         at += VLAN_TAG;
-        if (bpf_skb_load_bytes(skb, at, buffer, 2))
+        if (load_bytes(ctx, at, buffer, 2))
             return false;
         layer->ethertype = be16(buffer);
     }
@@ -144,33 +132,32 @@ static __always_inline void no_transport(struct packet *packet) {
     packet->detail = NO_DETAIL;
 }
 
-static __always_inline void parse_transport(struct __sk_buff *skb, bool in_place, struct packet *packet) {
+static __always_inline void parse_transport(CONTEXT *ctx, bool in_place, struct packet *packet) {
     u8 buffer[4] __attribute__((aligned(8)));
     const u8 *header;
     if (packet->later)
         return;
     if (has_ports(packet->protocol)) {
-        header = header_pointer(skb, in_place, packet->transport, buffer, 4);
+        header = header_pointer(ctx, in_place, packet->transport, buffer, 4);
         if (!header)
             return;
         packet->source.port = be16(header);
         packet->destination.port = be16(header + 2);
         if (TCP_FLAGS_ASKED && packet->protocol == PROTOCOL_TCP) {
-            header = header_pointer(skb, in_place, packet->transport + TCP_FLAGS, buffer, 1);
+            header = header_pointer(ctx, in_place, packet->transport + TCP_FLAGS, buffer, 1);
             if (header)
                 packet->detail = header[0];
         }
     } else if (packet->protocol == PROTOCOL_ICMP || packet->protocol == PROTOCOL_ICMPV6) {
-        header = header_pointer(skb, false, packet->transport, buffer, 2);
+        header = header_pointer(ctx, false, packet->transport, buffer, 2);
         if (header)
             packet->detail = be16(header);
     }
 }
 
-static __always_inline bool parse_ipv4(struct __sk_buff *skb, bool in_place, u32 offset,
-                                       struct packet *packet) {
+static __always_inline bool parse_ipv4(CONTEXT *ctx, bool in_place, u32 offset, struct packet *packet) {
     u8 buffer[IPV4_HEADER] __attribute__((aligned(8)));
-    const u8 *header = header_pointer(skb, in_place, offset, buffer, IPV4_HEADER);
+    const u8 *header = header_pointer(ctx, in_place, offset, buffer, IPV4_HEADER);
     if (!header)
         return false;
     u16 fragment = be16(header + 6);
@@ -183,7 +170,7 @@ static __always_inline bool parse_ipv4(struct __sk_buff *skb, bool in_place, u32
     packet->first = !packet->later && fragment & 0x2000; /* more fragments */
     packet->fragment = be16(header + 4);
     no_transport(packet);
-    parse_transport(skb, in_place, packet);
+    parse_transport(ctx, in_place, packet);
     return true;
 }
 
@@ -194,24 +181,17 @@ static __always_inline bool is_extension(u8 next) {
                      : next == EXTENSION_MOBILITY || next == EXTENSION_HIP || next == EXTENSION_SHIM6;
 }
 
-/* A zero the verifier does not know: paths that would differ only in constants then count as one. */
-static __always_inline u32 unknown_zero(struct __sk_buff *skb) {
-    u32 length = skb->len;
-    opaque(length);
-    return length ^ skb->len;
-}
-
 /* Walk to the upper layer (RFC 8200, section 4); false where the packet ends in between. */
-static __always_inline bool skip_extensions(struct __sk_buff *skb, struct packet *packet) {
+static __always_inline bool skip_extensions(CONTEXT *ctx, struct packet *packet) {
     u8 buffer[8] __attribute__((aligned(8)));
-    u32 zero = unknown_zero(skb), at = packet->transport + zero, fragment = zero, identification = zero;
+    u32 zero = unknown_zero(ctx), at = packet->transport + zero, fragment = zero, identification = zero;
     u8 next = packet->protocol;
     if (!is_extension(next))
         return true;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < IPV6_EXTENSIONS && is_extension(next) && !(fragment & 0xfff8); i++) {
         at &= OFFSET_MASK;
-        if (bpf_skb_load_bytes(skb, at, buffer, 8))
+        if (load_bytes(ctx, at, buffer, 8))
             return false;
         if (next == EXTENSION_FRAGMENT) {
             fragment = be16(buffer + 2);
@@ -232,10 +212,9 @@ static __always_inline bool skip_extensions(struct __sk_buff *skb, struct packet
     return true;
 }
 
-static __always_inline bool parse_ipv6(struct __sk_buff *skb, bool in_place, u32 offset,
-                                       struct packet *packet) {
+static __always_inline bool parse_ipv6(CONTEXT *ctx, bool in_place, u32 offset, struct packet *packet) {
     u8 buffer[IPV6_HEADER] __attribute__((aligned(8)));
-    const u8 *header = header_pointer(skb, in_place, offset, buffer, IPV6_HEADER);
+    const u8 *header = header_pointer(ctx, in_place, offset, buffer, IPV6_HEADER);
     if (!header)
         return false;
     packet->protocol = header[6];
@@ -247,7 +226,7 @@ static __always_inline bool parse_ipv6(struct __sk_buff *skb, bool in_place, u32
     packet->first = packet->later = false;
     packet->fragment = 0;
     no_transport(packet);
-    if (skip_extensions(skb, packet))
-        parse_transport(skb, in_place, packet);
+    if (skip_extensions(ctx, packet))
+        parse_transport(ctx, in_place, packet);
     return true;
 }

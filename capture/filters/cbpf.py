@@ -51,12 +51,12 @@ def c_function(name: str, program: Sequence[Instruction], text: str) -> str:
         if any(target <= at for target in _targets(at, one)):
             # All iterations look alike to the verifier, which would else follow every combination of header lengths.
             names = ["A", "X", *(f"M{k}" for k in sorted(used))]
-            lines += [f"{name} ^= unknown_zero(skb); opaque({name});" for name in names]
+            lines += [f"{name} ^= unknown_zero(ctx); opaque({name});" for name in names]
         lines += _statement(at, one)
     body = "\n".join("    " + line for line in lines)
     return (
         f"/* {text.replace('*/', '* /')} */\n"
-        f"static __always_inline bool {name}(struct __sk_buff *skb, const u8 *head, u32 length) {{\n{body}\n}}\n"
+        f"static __always_inline bool {name}(CONTEXT *ctx, const u8 *head, u32 length) {{\n{body}\n}}\n"
     )
 
 
@@ -97,11 +97,11 @@ def _load(register: str, one: Instruction) -> list[str]:
     if mode == _LEN:
         return [f"{register} = length;"]
     if mode == _MSH:
-        return [f"if (!read(skb, head, length, {one.k}u, 1, &X))", "    return false;", "X = (X & 0xf) << 2;"]
+        return [f"if (!read(ctx, head, length, {one.k}u, 1, &X))", "    return false;", "X = (X & 0xf) << 2;"]
     if one.k >= _ANCILLARY:
         raise FilterError("inbound and outbound cannot be asked for in an expression; use --direction")
     offset = f"{one.k}u" if mode == _ABS else f"(u64)X + {one.k}u"
-    return [f"if (!read(skb, head, length, {offset}, {size}, &{register}))", "    return false;"]
+    return [f"if (!read(ctx, head, length, {offset}, {size}, &{register}))", "    return false;"]
 
 
 def _compute(one: Instruction) -> list[str]:

@@ -33,7 +33,7 @@ def match_rules(rules: Sequence[Rule], pods: Sequence[PodName] = ()) -> str:
     tests += "".join(_search(key, some, side, pods) for key, some in searched.items() for side in _ENDS)
     groups = "".join(f"    u64 {end}_groups = groups_of(tuple->family, &tuple->{end});\n" for end in ("low", "high"))
     return (
-        "static __always_inline u32 match_rules(struct __sk_buff *skb, const struct tuple *tuple, u32 detail) {\n"
+        "static __always_inline u32 match_rules(CONTEXT *ctx, const struct tuple *tuple, u32 detail) {\n"
         f"    u32 source = 0;\n{groups if pods else ''}{tests}    return source;\n}}\n"
     )
 
@@ -69,7 +69,7 @@ def _search(key: tuple[str, str], rules: Sequence[Rule], side: str, pods: Sequen
         f"    case {value:#x}ULL:\n{''.join(_test(rule, side, pods) for rule in some)}        break;\n"
         for value, some in sorted(cases.items())
     )
-    return f"    switch (tuple->{_ENDS[side][end]}.{field} ^ unknown_zero(skb)) {{\n{body}    }}\n"
+    return f"    switch (tuple->{_ENDS[side][end]}.{field} ^ unknown_zero(ctx)) {{\n{body}    }}\n"
 
 
 def _low_word(side: Endpoint) -> int:

@@ -37,7 +37,7 @@ class Expression:
     def code(self, direction: Direction) -> str:
         """C: the function expression_directions(), and those it calls."""
         forward = cbpf.c_function("expression_forward", self.program, self.source)
-        call = "expression_{}(skb, head, length) ? {} : 0"
+        call = "expression_{}(ctx, head, length) ? {} : 0"
         ways = []
         if self.symmetric:
             ways.append(call.format("forward", "FORWARD | REVERSE"))
@@ -51,11 +51,11 @@ class Expression:
         if direction is not Direction.FORWARD and self.mirrored is None:
             forward = _icmp_answers() + forward
             lines += [
-                "if (mirror_head(skb, head, length))",
+                "if (mirror_head(ctx, head, length))",
                 f"    directions |= {call.format('forward', 'REVERSE')};",
             ]
         body = "\n".join(f"    {line}" for line in [*lines, "return directions;"])
-        parameters = "struct __sk_buff *skb, u8 *head, u32 length"
+        parameters = "CONTEXT *ctx, u8 *head, u32 length"
         return f"{forward}static __always_inline u32 expression_directions({parameters}) {{\n{body}\n}}\n"
 
 

@@ -15,7 +15,7 @@ from tests.kernel.harness import EVERYTHING, Programs
 def program_with(body: str) -> FilterProgram:
     """A rule's program with something else in the place of its comparisons."""
     rules = filter_program([RuleText(source="10.0.0.1").rule()])
-    function = "static __always_inline u32 match_rules(struct __sk_buff *skb, const struct tuple *tuple, u32 detail)"
+    function = "static __always_inline u32 match_rules(CONTEXT *ctx, const struct tuple *tuple, u32 detail)"
     header = f"#define WANTED (FORWARD | REVERSE)\n{function} {{\n{body}\n}}\n"
     return dataclasses.replace(rules, header=header + f"/* {'as long as many rules ' * 4000} */")
 

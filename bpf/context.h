@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What a program is called with -> a packet's length, bytes and tag, the same for tc and for XDP.
+ *
+ * At tc a packet has an skb, with the tag beside it where a NIC or the kernel took it out. At XDP it has none
+ * yet: there is the frame as the driver has it.
+ */
+#if XDP
+
+#define CONTEXT struct xdp_md
+
+enum {
+    NEXT = 2, /* XDP_PASS */
+};
+
+static __always_inline u32 length_of(CONTEXT *ctx) {
+    return bpf_xdp_get_buff_len(ctx);
+}
+
+static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 size) {
+    return bpf_xdp_load_bytes(ctx, offset, to, size);
+}
+
+static __always_inline u32 has_tag(CONTEXT *ctx) {
+    return 0;
+}
+
+static __always_inline u16 tag_protocol(CONTEXT *ctx) {
+    return 0;
+}
+
+static __always_inline u16 tag_control(CONTEXT *ctx) {
+    return 0;
+}
+
+#define ANY_FIELD rx_queue_index
+
+#else
+
+#define CONTEXT struct __sk_buff
+
+enum {
+    NEXT = -1, /* TCX_NEXT and TC_ACT_UNSPEC: the packet goes on to whoever is next */
+};
+
+static __always_inline u32 length_of(CONTEXT *ctx) {
+    return ctx->len;
+}
+
+static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 size) {
+    return bpf_skb_load_bytes(ctx, offset, to, size);
+}
+
+/*
+ * Whether a tag is beside the packet. Read by hand: where clang shares the address of a field between two
+ * places that read it, the verifier takes it for a context that was changed.
+ */
+static __always_inline u32 has_tag(CONTEXT *ctx) {
+    u64 present;
+    asm volatile("%0 = *(u32 *)(%1 + %2)"
+                 : "=r"(present)
+                 : "r"(ctx), "i"(__builtin_offsetof(struct __sk_buff, vlan_present)));
+    return present;
+}
+
+/* Network byte order. */
+static __always_inline u16 tag_protocol(CONTEXT *ctx) {
+    return ctx->vlan_proto;
+}
+
+static __always_inline u16 tag_control(CONTEXT *ctx) {
+    return ctx->vlan_tci;
+}
+
+#define ANY_FIELD len
+
+#endif
+
+/* A zero the verifier does not know: paths that would differ only in constants then count as one. */
+static __always_inline u32 unknown_zero(CONTEXT *ctx) {
+    u32 value = ctx->ANY_FIELD;
+    opaque(value);
+    return value ^ ctx->ANY_FIELD;
+}
