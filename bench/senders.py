@@ -83,7 +83,7 @@ _MOV, _CALL, _EXIT = 0xB7, 0x85, 0x95
 def load_verdict(kind: int, verdict: int) -> int:
     """A program that answers the same to every packet; its descriptor."""
     code = _instruction(_MOV, 0, verdict) + _instruction(_EXIT)
-    return syscall.prog_load(kind, code, "verdict", 0)
+    return syscall.prog_load(code, "verdict", kind=kind)
 
 
 def _test_run(program: int, frame: bytes, repeat: int, context: bytes = b"", flags: int = 0, batch: int = 0) -> None:
@@ -170,7 +170,7 @@ class QueueSender:
             + _instruction(_MOV, 0, 0)
             + _instruction(_EXIT)
         )
-        self._program = syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, "queue", 0)
+        self._program = syscall.prog_load(code, "queue", kind=syscall.BPF_PROG_TYPE_SCHED_CLS)
         self._frame = frame
 
     def send(self, packets: int) -> float:

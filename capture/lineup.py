@@ -43,7 +43,7 @@ class Lineup:
         plan = self._plan
         self._attachments = Attachments(plan.hook, plan.spec.netns, watch)
         for interface in plan.interfaces:
-            self._loaded.append(load(module, interface))
+            self._loaded.append(load(module, interface, plan.hook))
         if not plan.spec.follows:
             return {}
         finder = Finder(plan.spec)
@@ -51,7 +51,7 @@ class Lineup:
         self._follower = Follower(
             finder,
             plan,
-            lambda interface: load(module, interface),
+            lambda interface: load(module, interface, plan.hook),
             groups.replace,
             lambda: os.eventfd_write(self._wake, 1),
         )
@@ -71,7 +71,7 @@ class Lineup:
         self.roster.add(planned, time.monotonic_ns())
         self.programs += loaded.programs
         try:
-            self._attachments.add(loaded)
+            self.roster.members[planned.slot].hooks = self._attachments.add(loaded)
         except TargetError as error:
             if not self._plan.spec.follows:
                 raise

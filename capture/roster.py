@@ -3,18 +3,23 @@
 An interface's place in the roster is its row in the counters and its id in every file.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from capture.plan import PlannedInterface
 
 
 @dataclass(slots=True)
 class Member:
-    """One interface; times are CLOCK_MONOTONIC, `ended_ns` is None while packets are caught there."""
+    """One interface; times are CLOCK_MONOTONIC, `ended_ns` is None while packets are caught there.
+
+    `hooks` says where each program sits: tcx, clsact, xdp native or xdp generic.
+    """
 
     planned: PlannedInterface
     began_ns: int
     ended_ns: int | None = None
+    hooks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

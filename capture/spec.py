@@ -25,11 +25,12 @@ BUFFER_DEFAULT = 64 << 20
 
 
 class Hook(Enum):
-    """Where the programs sit: tcx links (Linux 6.6), or filters of a clsact qdisc."""
+    """Where the programs sit: tcx links (Linux 6.6), filters of a clsact qdisc, or XDP for what comes in."""
 
     AUTO = "auto"
     TCX = "tcx"
     CLSACT = "clsact"
+    XDP = "xdp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,7 @@ class Summary:
             "interfaces": [
                 {
                     **member.planned.as_json(),
+                    "hooks": dict(member.hooks),
                     "began_ns": member.began_ns + self.clock_offset_ns,
                     "ended_ns": None if member.ended_ns is None else member.ended_ns + self.clock_offset_ns,
                     "account": account.as_json(),

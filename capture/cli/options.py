@@ -91,7 +91,8 @@ _OPTIONS: _Declarations = [
         WHERE,
         "--hook",
         type=click.Choice([hook.value for hook in Hook]),
-        help="Where the programs sit.  [default: auto]",
+        help="Where the programs sit; xdp is for what an interface receives, with tc for what it sends.  "
+        "[default: auto]",
     ),
     rule_options(WHAT),
     option(

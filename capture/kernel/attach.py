@@ -1,6 +1,6 @@
-"""A loaded program -> a packet's way: a tcx link (Linux 6.6), or a filter in a clsact qdisc.
+"""A loaded program -> a packet's way: a tcx link (Linux 6.6), a filter in a clsact qdisc, or XDP for what comes in.
 
-A tcx link dies with its descriptor, so that even SIGKILL leaves nothing behind. A filter stays: its name tells
+A link dies with its descriptor, so that even SIGKILL leaves nothing behind. A filter stays: its name tells
 whose it is, and the next start takes away those of captures that are no more. Another's filter is never touched;
 ours goes before it, because a filter that decides a packet's fate hides it from those behind.
 """
@@ -17,11 +17,13 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from capture.errors import AttachError, PrivilegeError, TargetError
 from capture.kernel import syscall
+from capture.kernel.features import has_tcx
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
 from capture.spec import Hook
 
 INGRESS, EGRESS = "ingress", "egress"
+_XDP = "XDP"
 _TCX = {INGRESS: syscall.BPF_TCX_INGRESS, EGRESS: syscall.BPF_TCX_EGRESS}
 _CLSACT = 0xFFFF0000
 _PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}  # TC_H_MIN_INGRESS, TC_H_MIN_EGRESS
@@ -30,17 +32,23 @@ _SHARED = 1 << 16 | socket.htons(_ETH_P_ALL)
 """Priority 1 and all protocols, as a filter tells them."""
 _HANDLES = 0x40000000
 """Handles of our filters are from here on, so that nobody takes one of them for his own and replaces it."""
+_NOT_IN_DRIVER = (errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE, errno.EMSGSIZE)
+"""How drivers say that they have no XDP, or none for this MTU."""
 _OWNED = re.compile(r"bicap/(\d+)/(\d+)/(\d+)/(qdisc)?")
 
 
 class Attachment(Protocol):
-    """A program in its place, until closed."""
+    """A program in its place, until closed; `hook` says which place that is."""
+
+    hook: str
 
     def close(self) -> None: ...
 
 
 class TcxLink:
     """A program as the first of an interface's tcx chain."""
+
+    hook = "tcx"
 
     def __init__(self, program: int, interface: Interface, side: str, namespace: Namespace) -> None:
         try:
@@ -52,8 +60,33 @@ class TcxLink:
         os.close(self._link)
 
 
+class XdpLink:
+    """A program that sees what an interface receives before the kernel makes an skb of it, where the driver can."""
+
+    def __init__(self, program: int, interface: Interface, namespace: Namespace) -> None:
+        def link() -> int:
+            self.hook = "xdp native"
+            try:
+                return syscall.xdp_attach(program, interface.index, syscall.XDP_FLAGS_DRV_MODE)
+            except OSError as error:
+                if error.errno not in _NOT_IN_DRIVER:
+                    raise
+            self.hook = "xdp generic"
+            return syscall.xdp_attach(program, interface.index, syscall.XDP_FLAGS_SKB_MODE)
+
+        try:
+            self._link = namespace.run(link)
+        except OSError as error:
+            raise _refused(error, interface, _XDP) from None
+
+    def close(self) -> None:
+        os.close(self._link)
+
+
 class ClsactFilter:
     """A program as a filter of our own, in a clsact qdisc that we make if there is none."""
+
+    hook = "clsact"
 
     def __init__(self, program: int, interface: Interface, side: str, namespace: Namespace) -> None:
         self._interface, self._side, self._namespace = interface, side, namespace
@@ -95,7 +128,9 @@ class ClsactFilter:
 def attach(hook: Hook, program: int, interface: Interface, side: str, namespace: Namespace) -> Attachment:
     """Put a program on one side of an interface. Raises AttachError, TargetError, PrivilegeError."""
     namespace.run(lambda: _remove_leftovers(interface.index))
-    if hook is Hook.TCX:
+    if hook is Hook.XDP and side == INGRESS:
+        return XdpLink(program, interface, namespace)
+    if hook is Hook.TCX or (hook is Hook.XDP and has_tcx()):
         return TcxLink(program, interface, side, namespace)
     return ClsactFilter(program, interface, side, namespace)
 
@@ -105,6 +140,10 @@ def _refused(error: OSError, interface: Interface, side: str) -> Exception:
         return PrivilegeError(f"attaching to {interface.name} needs root, or CAP_NET_ADMIN")
     if error.errno == errno.ENODEV:
         return TargetError(f"interface {interface.name} went away before the capture began")
+    if error.errno == errno.EBUSY:
+        return AttachError(f"{interface.name} has an XDP program of somebody else; use --hook tcx")
+    if error.errno == errno.EEXIST and side == _XDP:
+        return AttachError(f"an interface on top of {interface.name} has an XDP program; use --hook tcx")
     if error.errno == errno.EEXIST:
         return AttachError(f"{interface.name} has an ingress qdisc, which has no {side} hook; use --hook tcx")
     return AttachError(f"{interface.name} refuses a program on {side}: {error.strerror}")

@@ -13,7 +13,11 @@ from capture.kernel.program import Module
 from capture.plan import Interface, PlannedInterface
 from capture.spec import Hook
 
-SIDES = ("from_pod", "to_pod")
+
+def sides(planned: PlannedInterface) -> dict[str, str]:
+    """On which side of the interface each program sits."""
+    way = (INGRESS, EGRESS) if planned.from_pod_is_ingress else (EGRESS, INGRESS)
+    return dict(zip(("from_pod", "to_pod"), way, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,13 @@ class Loaded:
             os.close(program)
 
 
-def load(module: Module, planned: PlannedInterface) -> Loaded:
+def load(module: Module, planned: PlannedInterface, hook: Hook) -> Loaded:
     """Load both programs of an interface. Raises VerifierError, PrivilegeError."""
     programs: list[int] = []
     try:
-        for entry in SIDES:
-            programs.append(module.load(entry, planned.slot, planned.place.shared))
+        for entry, side in sides(planned).items():
+            xdp = hook is Hook.XDP and side == INGRESS
+            programs.append(module.load(entry, planned.slot, shared=planned.place.shared, xdp=xdp))
     except BaseException:
         Loaded(planned, tuple(programs)).close()
         raise
@@ -61,17 +66,19 @@ class Attachments:
         self._places: dict[int, tuple[contextlib.ExitStack, int, int]] = {}
         self._namespaces: dict[int, _Watched] = {}
 
-    def add(self, loaded: Loaded) -> None:
-        """Put the programs of an interface in place: both or none. Raises BicapError."""
+    def add(self, loaded: Loaded) -> dict[str, str]:
+        """Put the programs of an interface in place: both or none; at which hook each is. Raises BicapError."""
         interface = loaded.planned.interface
         watched = self._watched(interface)
-        ingress_first = loaded.planned.from_pod_is_ingress
-        sides = (INGRESS, EGRESS) if ingress_first else (EGRESS, INGRESS)
         with contextlib.ExitStack() as stack:
-            for program, side in zip(loaded.programs, sides, strict=True):
-                stack.callback(attach(self._hook, program, interface, side, watched.namespace).close)
+            hooks = {}
+            for program, (entry, side) in zip(loaded.programs, sides(loaded.planned).items(), strict=True):
+                place = attach(self._hook, program, interface, side, watched.namespace)
+                stack.callback(place.close)
+                hooks[entry] = place.hook
             self._places[loaded.planned.slot] = stack.pop_all(), interface.netns, interface.index
         watched.slots[interface.index] = loaded.planned.slot
+        return hooks
 
     def _watched(self, interface: Interface) -> _Watched:
         if interface.netns not in self._namespaces:

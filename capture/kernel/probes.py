@@ -59,7 +59,7 @@ def _refusal(error: KernelError) -> Finding:
 
 
 def _load_nothing() -> int:
-    return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, _NOTHING, "bicap_doctor", 0)
+    return syscall.prog_load(_NOTHING, "bicap_doctor", kind=syscall.BPF_PROG_TYPE_SCHED_CLS)
 
 
 def _btf() -> Finding:

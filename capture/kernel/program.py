@@ -21,6 +21,7 @@ from capture.kernel.counters import possible_cpus
 from capture.kernel.features import missing_capabilities
 from capture.plan import CapturePlan
 from capture.sampling.program import SamplingProgram
+from capture.spec import Hook
 from capture.stream.layout import BPF_FOLDER, HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 
 ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
@@ -28,7 +29,13 @@ ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
 HOOK_OF = {"from_pod": HOOK_FROM_POD, "to_pod": HOOK_TO_POD}
 """The programs of an interface, and their hooks."""
 _PASSES = "packet_passes"
-_LD_IMM64 = 0x18
+_LD_IMM64, _PSEUDO_MAP_FD = 0x18, 1
+_TC = {"kind": syscall.BPF_PROG_TYPE_SCHED_CLS}
+_XDP = {
+    "kind": syscall.BPF_PROG_TYPE_XDP,
+    "attach_type": syscall.BPF_XDP,
+    "flags": syscall.BPF_F_XDP_HAS_FRAGS,  # frames may lie in several pages, as with a large MTU
+}
 _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
 _NO_VERDICT = re.compile(r"processed |verification time|stack depth|(old|cur) state:")
@@ -94,58 +101,91 @@ def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def _compiled(bcc: Any, text: str, switches: Mapping[str, int], large: bool) -> Any:
+    """The text as a bcc.BPF. Raises CompileError, PrivilegeError."""
+    flags = [*(f"-D{name}={value}" for name, value in switches.items()), "-Wno-macro-redefined"]
+    with _compiler_output() as log:
+        if large and not _compiles(bcc, text, flags):
+            log.seek(0)
+            raise _compile_error(Exception(_TOO_LARGE), log.read())
+        try:
+            return bcc.BPF(text=text.encode(), cflags=flags)
+        except Exception as error:
+            log.seek(0)
+            raise _compile_error(error, log.read()) from None
+
+
 class Module:
     """A compiled text: its maps (made), and its programs (not yet loaded)."""
 
-    def __init__(self, wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, int]) -> None:
+    def __init__(
+        self, wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, int], xdp: bool = False
+    ) -> None:
         bcc = import_bcc()
         os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
         text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
-        switches = (*wanted.switches, *sampling.switches, *defines.items())
-        flags = [f"-D{name}={value}" for name, value in switches]
-        flags.append("-Wno-macro-redefined")
-        with _compiler_output() as log:
-            if len(wanted.header) > _LARGE and not _compiles(bcc, text, flags):
-                log.seek(0)
-                raise _compile_error(Exception(_TOO_LARGE), log.read())
-            try:
-                self._bpf = bcc.BPF(text=text.encode(), cflags=flags)
-            except Exception as error:
-                log.seek(0)
-                raise _compile_error(error, log.read()) from None
+        switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
         self._library = bcc.libbcc.lib
+        large = len(wanted.header) > _LARGE
+        self._bpf = _compiled(bcc, text, switches | {"XDP": 0}, large)
+        self._xdp: bytes | None = None
+        if xdp:
+            # The same text once more, with maps of its own: its code is made to use those that are there.
+            other = _compiled(bcc, text, switches | {"XDP": 1}, large)
+            fds = {self._fd(other, name): self._fd(self._bpf, name) for name in self._map_names(other)}
+            self._xdp = with_maps(self._code(other, _PASSES), fds)
+            other.cleanup()
+
+    def _map_names(self, bpf: Any) -> list[bytes]:
+        """bcc's Python has no list of its maps; its library does."""
+        import ctypes
+
+        name = self._library.bpf_table_name
+        name.restype, name.argtypes = ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_size_t]
+        self._library.bpf_num_tables.argtypes = [ctypes.c_void_p]
+        return [name(bpf.module, number) for number in range(self._library.bpf_num_tables(bpf.module))]
+
+    @staticmethod
+    def _fd(bpf: Any, name: bytes) -> int:
+        return int(bpf[name].map_fd)
 
     def map_fd(self, name: str) -> int:
         """The descriptor of a map."""
-        return int(self._bpf[name.encode()].map_fd)
+        return self._fd(self._bpf, name.encode())
 
-    def instructions(self, function: str) -> bytes:
+    def _code(self, bpf: Any, function: str) -> bytes:
         """A function as compiled, with the maps' descriptors in it."""
         import ctypes
 
-        start = self._library.bpf_function_start(self._bpf.module, function.encode())
-        return ctypes.string_at(start, self._library.bpf_function_size(self._bpf.module, function.encode()))
+        start = self._library.bpf_function_start(bpf.module, function.encode())
+        return ctypes.string_at(start, self._library.bpf_function_size(bpf.module, function.encode()))
 
-    def load(self, entry: str, slot: int = 0, shared: bool = False) -> int:
+    def instructions(self, function: str) -> bytes:
+        """A function of a tc program."""
+        return self._code(self._bpf, function)
+
+    def load(self, entry: str, slot: int = 0, *, shared: bool = False, xdp: bool = False) -> int:
         """Load from_pod or to_pod for the interface of a slot, or flush_waiting; the descriptor.
 
-        `shared`: pods share the interface with their node. Raises VerifierError, PrivilegeError.
+        `shared`: pods share the interface with their node; `xdp`: for XDP, if the module was made for that, too.
+        Raises VerifierError, PrivilegeError.
         """
         if entry in HOOK_OF:
-            code = with_constant(
-                self.instructions(_PASSES), ROW_PLACEHOLDER, slot * HOOKS + HOOK_OF[entry], needed=True
-            )
+            code = self._xdp if xdp else self.instructions(_PASSES)
+            assert code is not None, "the module was made without programs for XDP"
+            code = with_constant(code, ROW_PLACEHOLDER, slot * HOOKS + HOOK_OF[entry], needed=True)
             code = with_constant(code, SHARED_PLACEHOLDER, int(shared), needed=shared)
         else:
             code = self.instructions(entry)
+        kind = _XDP if xdp else _TC
         try:
-            return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0)
+            return syscall.prog_load(code, entry, **kind)
         except OSError as error:  # EACCES is the verifier's
             if error.errno == errno.EPERM:
                 raise not_permitted("loading a program") from None
         # Again, for the log: asking for it always would slow every start.
         try:
-            return syscall.prog_load(syscall.BPF_PROG_TYPE_SCHED_CLS, code, entry, 0, _LOG_SIZE)
+            return syscall.prog_load(code, entry, **kind, log_size=_LOG_SIZE)
         except OSError as error:
             if missing_capabilities():
                 raise not_permitted("loading a program") from None
@@ -171,6 +211,7 @@ def module_of(plan: CapturePlan) -> Module:
             "BATCHING": int(plan.batching),
             "RING_BYTES": plan.ring_bytes,
         },
+        xdp=plan.hook is Hook.XDP,
     )
 
 
@@ -189,6 +230,16 @@ def with_constant(instructions: bytes, placeholder: int, value: int, needed: boo
             found += 1
     if needed and not found:
         raise CompileError(f"bug: the compiled program does not load {placeholder:#x}")
+    return bytes(code)
+
+
+def with_maps(instructions: bytes, fds: Mapping[int, int]) -> bytes:
+    """Put other maps in place of those that the code uses, by their descriptors."""
+    code = bytearray(instructions)
+    for at in range(0, len(code), 8):
+        if code[at] == _LD_IMM64 and code[at + 1] >> 4 == _PSEUDO_MAP_FD:
+            fd = int.from_bytes(code[at + 4 : at + 8], sys.byteorder)
+            code[at + 4 : at + 8] = fds[fd].to_bytes(4, sys.byteorder)
     return bytes(code)
 
 

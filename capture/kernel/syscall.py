@@ -27,8 +27,10 @@ BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 1, 2, 3
 BPF_PROG_LOAD, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD = 5, 10, 15
 BPF_LINK_CREATE, BPF_ENABLE_STATS = 28, 32
 BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
-BPF_TCX_INGRESS, BPF_TCX_EGRESS = 46, 47
+BPF_XDP, BPF_TCX_INGRESS, BPF_TCX_EGRESS = 37, 46, 47
 BPF_F_BEFORE = 1 << 3
+BPF_F_XDP_HAS_FRAGS = 1 << 5
+XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE = 1 << 1, 1 << 2  # include/uapi/linux/if_link.h
 BPF_STATS_RUN_TIME = 0
 
 
@@ -49,7 +51,9 @@ def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
     return ctypes.addressof(buffer)
 
 
-def prog_load(kind: int, instructions: bytes, name: str, attach_type: int, log_size: int = 0) -> int:
+def prog_load(
+    instructions: bytes, name: str, *, kind: int, attach_type: int = 0, flags: int = 0, log_size: int = 0
+) -> int:
     """Load a program; its descriptor. With `log_size`, OSError's filename holds the verifier's log."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
@@ -64,7 +68,7 @@ def prog_load(kind: int, instructions: bytes, name: str, attach_type: int, log_s
         log_size,
         _address(log) if log else 0,
         0,  # kern_version
-        0,  # prog_flags
+        flags,
         name.encode()[:15],
         0,  # prog_ifindex
         attach_type,
@@ -78,6 +82,11 @@ def prog_load(kind: int, instructions: bytes, name: str, attach_type: int, log_s
 def tcx_attach(program: int, ifindex: int, attach_type: int) -> int:
     """Link a program as the first of an interface's tcx chain; the link's descriptor holds it there."""
     return _bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, ifindex, attach_type, BPF_F_BEFORE))
+
+
+def xdp_attach(program: int, ifindex: int, mode: int) -> int:
+    """Link a program to what an interface receives, in the driver or for skbs (XDP_FLAGS_*_MODE); the descriptor."""
+    return _bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, ifindex, BPF_XDP, mode))
 
 
 def map_lookup(map_fd: int, key: int, value: ctypes.Array[ctypes.c_char]) -> None:

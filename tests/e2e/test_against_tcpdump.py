@@ -44,7 +44,7 @@ def between_the_pods(packets: Packets) -> list[int]:
     return [i for i, data in enumerate(packets.data) if data[:6] in POD_MACS and data[6:12] in POD_MACS]
 
 
-@pytest.mark.parametrize("hook", ["tcx", "clsact"])
+@pytest.mark.parametrize("hook", ["tcx", "clsact", "xdp"])
 @pytest.mark.usefixtures("serving")
 def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> None:
     theirs_file, ours_file = tmp_path / "theirs.pcap", tmp_path / "ours.pcapng"
@@ -83,6 +83,10 @@ def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> N
     assert capture.summary["account"]["lost"] == 0
     assert capture.summary["account"]["written"] == len(ours.data)
     assert capture.summary["plan"]["hook"] == hook
+    assert capture.summary["interfaces"][0]["hooks"] == {
+        "from_pod": "xdp native" if hook == "xdp" else hook,
+        "to_pod": "tcx" if hook == "xdp" else hook,
+    }
     check_with_readers(ours_file, len(ours.data))
 
 

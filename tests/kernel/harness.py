@@ -52,11 +52,13 @@ class Programs:
         slot: int = 0,
         sampling: SamplingProgram = EVERYTHING,
         shared: bool = False,
+        xdp: bool = False,
         **defines: int,
     ) -> None:
+        self.passes = 2 if xdp else 0xFFFFFFFF  # XDP_PASS, TCX_NEXT
         rows = (slot + 1) * HOOKS
         sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
-        self.module = Module(wanted, sampling, {**sizes, "BATCHING": 1, **defines})
+        self.module = Module(wanted, sampling, {**sizes, "BATCHING": 1, **defines}, xdp)
         cpus = online_cpus()
         # A batch is flushed on the CPU where it waits.
         self._home = os.sched_getaffinity(0)
@@ -70,7 +72,7 @@ class Programs:
             self.groups = GroupsMap(self.module.map_fd("groups"), ADDRESSES_MAX)
         self._counters = Counters(self.module.map_fd("accounts"), possible_cpus())
         self._slot, self._rows = slot, rows
-        self.descriptors = {entry: self.module.load(entry, slot, shared) for entry in ENTRIES}
+        self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
         self.descriptors["flush_waiting"] = flush = self.module.load("flush_waiting")
         self.batches = Batches(self.module.map_fd("batch_states"), flush, possible_cpus(), cpus)
 
@@ -88,7 +90,7 @@ class Programs:
     def run(self, packet: bytes, entry: str = "from_pod") -> Record | None:
         """The record a packet leaves, None if it left none. The verdict must be: go on to whoever is next."""
         run = syscall.prog_test_run(self.descriptors[entry], packet)
-        assert run.verdict == 0xFFFFFFFF, f"the program decided the packet's fate: {run.verdict}"
+        assert run.verdict == self.passes, f"the program decided the packet's fate: {run.verdict}"
         records = self.records()
         assert len(records) <= 1
         return records[0] if records else None
