@@ -23,6 +23,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${root[@]}" apt-get -qq update
     "${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 \
         install -y --no-install-recommends "${missing[@]}" >/dev/null
+    # Tests start a containerd of their own. Where there is systemd, the package has started one for the machine.
+    if [[ " ${missing[*]} " == *" containerd "* && -d /run/systemd/system ]]; then
+        "${root[@]}" systemctl --quiet disable --now containerd.service
+    fi
 fi
 
 stamp=.venv/.installed-from

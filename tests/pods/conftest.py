@@ -18,30 +18,23 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 class Pods:
-    """Makes pods of a node, and removes those that are left."""
+    """Makes pods of a node, and removes them."""
 
     def __init__(self, node: Node) -> None:
-        self.node, self._made = node, []
+        self.node = node
 
     def __call__(self, namespace: str, name: str, host_network: bool = False, **labels: str) -> RealPod:
-        pod = self.node.run(namespace, name, labels, host_network=host_network)
-        self._made.append(pod)
-        return pod
+        return self.node.run(namespace, name, labels, host_network=host_network)
 
     def remove(self, pod: RealPod) -> None:
         self.node.remove(pod)
-        self._made.remove(pod)
-
-    def close(self) -> None:
-        for pod in list(self._made):
-            self.remove(pod)
 
 
 @pytest.fixture
 def pods(node: Node) -> Iterator[Pods]:
-    """Makes pods on the shared node."""
-    with contextlib.closing(Pods(node)) as made:
-        yield made
+    """Makes pods on the shared node, and leaves none there."""
+    yield Pods(node)
+    node.remove_all()
 
 
 @pytest.fixture

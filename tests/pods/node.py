@@ -6,6 +6,7 @@ Bridge, veths and rules of the CNI plugins are in that namespace, so the machine
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,9 @@ from tests.pods.runtime_api import RuntimeApi
 
 PAUSE, WEB = "localhost/pause:1", "localhost/web:1"
 CNI_BIN = "/usr/lib/cni"
+_CNI_RESULTS = Path("/var/lib/cni/results")
+_RUNC_ROOT = "/run/containerd/runc/k8s.io"
+_BUNDLES = "state/io.containerd.runtime.v2.task/k8s.io"
 UPLINK = "uplink"
 _SERVE = "echo 'hello from {name}' > /www/index.html; exec httpd -f -p 80 -h /www"
 _CONFIG = """\
@@ -70,32 +74,29 @@ class Node:
 
     def __init__(self, netns: str, folder: Path, subnet: str = "10.210.0", second: str | None = None) -> None:
         self.netns, self._folder = netns, folder
-        self.socket = str(folder / "cri.sock")
+        self.socket, self._config = str(folder / "cri.sock"), str(folder / "config.toml")
         self._cgroup = f"/{netns}"
         self._networks = [_bridge("cni0", subnet, folder)]
         if second == "bridge":
             self._networks.append(_bridge("cni1", _next(subnet), folder))
         elif second == "macvlan":
             self._networks.append(_macvlan(_next(subnet), folder))
-        self._pods: dict[str, RealPod] = {}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Node":
         with contextlib.ExitStack() as stack:
-            stack.callback(self._remove_folder)
+            self._clear()
+            stack.callback(self._clear)
             self._write_files()
             run("ip", "netns", "add", self.netns)
-            stack.callback(subprocess.run, ["ip", "netns", "del", self.netns], check=False)
             run("ip", "-n", self.netns, "link", "set", "lo", "up")
             run("ip", "-n", self.netns, "link", "add", UPLINK, "type", "veth", "peer", "name", "far")
             for link in (UPLINK, "far"):
                 run("ip", "-n", self.netns, "link", "set", link, "up")
-            stack.callback(self._remove_cgroups)
-            stack.callback(self._end_shims)
             stack.enter_context(self._containerd())
             self._api = RuntimeApi(self.socket)
             stack.callback(self._api.close)
-            stack.callback(self._remove_pods)
+            stack.callback(self.remove_all)
             self._stack = stack.pop_all()
         return self
 
@@ -106,7 +107,7 @@ class Node:
         (self._folder / "cni").mkdir(parents=True)
         for number, network in enumerate(self._networks):
             (self._folder / "cni" / f"{number}.conflist").write_text(json.dumps(network))
-        (self._folder / "config.toml").write_text(
+        Path(self._config).write_text(
             _CONFIG.format(folder=self._folder, pause=PAUSE, cni_bin=CNI_BIN, networks=len(self._networks))
         )
         write_image(self._folder / "pause.tar", PAUSE, ["/bin/tail", "-f", "/dev/null"])
@@ -115,7 +116,7 @@ class Node:
     @contextlib.contextmanager
     def _containerd(self) -> Iterator[None]:
         # nsenter and not `ip netns exec`: the namespaces that CNI names must be visible outside.
-        command = ["nsenter", f"--net=/run/netns/{self.netns}", "containerd", "-c", str(self._folder / "config.toml")]
+        command = ["nsenter", f"--net=/run/netns/{self.netns}", "containerd", "-c", self._config]
         with open(self._folder / "log", "w") as log:
             process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -125,8 +126,8 @@ class Node:
                 self._ctr("images", "import", str(self._folder / image))
             yield
         finally:
-            process.terminate()
-            process.wait(20)
+            process.kill()  # all that it knows is deleted, and one that hangs must end, too
+            process.wait()
 
     def _ctr(self, *words: str) -> None:
         deadline = time.monotonic() + 20
@@ -170,9 +171,7 @@ class Node:
             },
         ).container_id
         self._api("StartContainer", container_id=container)
-        pod = self._described(namespace, name, uid, sandbox, container)
-        self._pods[sandbox] = pod
-        return pod
+        return self._described(namespace, name, uid, sandbox, container)
 
     def _described(self, namespace: str, name: str, uid: str, sandbox: str, container: str) -> RealPod:
         answer = self._api("PodSandboxStatus", pod_sandbox_id=sandbox, verbose=True)
@@ -188,9 +187,16 @@ class Node:
 
     def remove(self, pod: RealPod) -> None:
         """Delete a pod."""
-        self.stop(pod)
-        self._api("RemovePodSandbox", pod_sandbox_id=pod.sandbox)
-        del self._pods[pod.sandbox]
+        self._remove(pod.sandbox)
+
+    def remove_all(self) -> None:
+        """Delete every pod, also one that failed half-way through `run`."""
+        for sandbox in self._api("ListPodSandbox").items:
+            self._remove(sandbox.id)
+
+    def _remove(self, sandbox: str) -> None:
+        self._api("StopPodSandbox", pod_sandbox_id=sandbox)
+        self._api("RemovePodSandbox", pod_sandbox_id=sandbox)
 
     def exec(self, pod: RealPod, *words: str) -> str:
         """Run a command in the pod's container; its output."""
@@ -212,32 +218,55 @@ class Node:
         """The node's interfaces, as ip tells them."""
         return json.loads(run("ip", "-n", self.netns, "-j", "-d", "link"))
 
-    def _remove_pods(self) -> None:
-        for pod in list(self._pods.values()):
-            self.remove(pod)
+    def _clear(self) -> None:
+        """Remove what a runtime that died, or a run that was killed, left of a node of this name and folder."""
+        with contextlib.ExitStack() as steps:  # from the last to the first, and each even if one fails
+            steps.callback(self._remove_folder)
+            steps.callback(self._remove_namespace)
+            steps.callback(self._remove_cgroups)
+            steps.callback(self._end_containers)
+            steps.callback(self._end_runtime)
 
-    def _end_shims(self) -> None:
-        """Those that a failed removal left: they name our socket, and nobody else's."""
+    def _end_runtime(self) -> None:
+        """containerd and its shims: they name our files, and nobody else's."""
         for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                if b"containerd-shim" in words[0] and self.socket.encode() in words:
-                    os.kill(int(folder.name), signal.SIGKILL)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                name, *words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if Path(name).name.startswith("containerd") and {self.socket, self._config} & set(words):
+                    with open(os.pidfd_open(int(folder.name))) as process:
+                        signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
+                        select.select([process], [], [])  # until it is gone
+
+    def _end_containers(self) -> None:
+        """Their bundles tell what there is of them outside the folder."""
+        for bundle in (self._folder / _BUNDLES).glob("*"):
+            run("runc", "--root", _RUNC_ROOT, "delete", "--force", bundle.name)
+            Path((bundle / "address").read_text().removeprefix("unix://")).unlink(missing_ok=True)
+            for result in _CNI_RESULTS.glob(f"*-{bundle.name}-*"):
+                result.unlink()
+            for namespace in json.loads((bundle / "config.json").read_text())["linux"]["namespaces"]:
+                path = Path(namespace.get("path", ""))
+                if path.name.startswith("cni-"):
+                    run("ip", "netns", "del", path.name)
 
     def _remove_cgroups(self) -> None:
         for hierarchy in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
             top = hierarchy / self.netns
             if hierarchy.is_dir() and top.is_dir():
                 for folder, _, _ in os.walk(top, topdown=False):
-                    with contextlib.suppress(OSError):
-                        os.rmdir(folder)
+                    os.rmdir(folder)
+
+    def _remove_namespace(self) -> None:
+        if Path("/run/netns", self.netns).exists():
+            run("ip", "netns", "del", self.netns)
 
     def _remove_folder(self) -> None:
         mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for place in reversed(mounted):
             if place.startswith(f"{self._folder}/"):
                 subprocess.run(["umount", "-l", place], check=False)
-        shutil.rmtree(self._folder)
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
 
 
 def _addresses(subnet: str, folder: Path) -> dict[str, Any]:
