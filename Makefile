@@ -37,9 +37,11 @@ docs: setup ## regenerate docs/cli.md, the fields in docs/packetcapture.md, and 
 proto: setup ## compile capture/pods/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. capture/pods/*.proto
 
-bench: setup ## measure beside tcpdump and dumpcap in the same run
+bench: setup ## measure beside other capture tools in the same run
+	@scripts/setup.sh bench
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.matching
 	$(BIN)/python -m bench.sampling
+	$(BIN)/python -m bench.many_cpus
 
 .PHONY: help setup demo test lint format docs proto bench

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from bench.process import Process
 
 RING_MIB = 64
 TOOL_CPU, SENDER_CPU = 0, 1
+HERE = Path(__file__).parent
 BICAP = str(Path(".venv/bin/bicap").resolve())
 
 
@@ -79,12 +81,18 @@ def tools(expression: str = "", bicap_options: str = "") -> list[Tool]:
         "bicap": f"{BICAP} capture {where} {ours} -w {{file}}",
         "tcpdump": f"tcpdump {where} -p -n --time-stamp-precision=nano -B {RING_MIB * 1024} -Z root -w {{file}}",
         "dumpcap": f"dumpcap {where} -q -p -B {RING_MIB} -w {{file}}",
+        "netsniff-ng": f"netsniff-ng --in {{interface}} --out {{file}} -S {RING_MIB}MiB -s -M -T 0xa1b23c4d",
+        "pcapy-ng": f"{sys.executable} {HERE}/pcapy_loop.py {{interface}} {{snaplen}} {RING_MIB} {{file}}",
+        "naive-bcc": f"{sys.executable} -m bench.naive {{interface}} {{snaplen}} {RING_MIB} {{file}}",
     }
     filters = {"tcpdump": [expression], "dumpcap": ["-f", expression]} if expression else {}
     ready = {
         "bicap": lambda file: os.path.exists(f"{file}.ready"),
         "tcpdump": _log_says("listening on"),
         "dumpcap": _log_says("File:"),
+        "netsniff-ng": _log_says("Running!"),
+        "pcapy-ng": _log_says("listening"),
+        "naive-bcc": _log_says("listening"),
     }
     return [Tool(name, [*command.split(), *filters.get(name, [])], ready[name]) for name, command in commands.items()]
 

@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e2fsprogs mount)
 # What tests of real pods stand on: `make test` asks for it, `make demo` does without.
 [ "${1:-}" != tests ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables)
+# The tools that the benchmark compares with, beside those above.
+[ "${1:-}" != bench ] || packages+=(netsniff-ng)
 # Debian's python3 cannot make a venv without this package; others can.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
@@ -42,4 +44,7 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
     .venv/bin/python -c 'import bcc; bcc.BPF'
     .venv/bin/python -c 'from capture.stream import merge; merge.compiled()'
     echo "$wanted" >"$stamp"
+fi
+if [ "${1:-}" = bench ] && ! .venv/bin/python -c 'import pcapy' 2>/dev/null; then
+    .venv/bin/pip install -qq --disable-pip-version-check -e '.[bench]'
 fi
