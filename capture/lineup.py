@@ -65,7 +65,8 @@ class Lineup:
         for loaded in self._loaded:
             self._attach(loaded)
 
-    def _attach(self, loaded: Loaded) -> None:
+    def _attach(self, loaded: Loaded) -> bool:
+        """Whether the programs of an interface are in place; where pods are followed, one that went may be missed."""
         assert self._attachments is not None
         planned = loaded.planned
         self.roster.add(planned, time.monotonic_ns())
@@ -76,6 +77,8 @@ class Lineup:
             if not self._plan.spec.follows:
                 raise
             self._end(planned.slot, f"went before it was captured: {error}")
+            return False
+        return True
 
     def await_first(self, ended: Callable[[], bool]) -> Mapping[Address, str]:
         """Return when there is an interface, or `ended` says that nobody waits for it; names that became known."""
@@ -97,9 +100,9 @@ class Lineup:
                 self._end(slot, "went")
             for loaded in update.come:
                 self._loaded.append(loaded)
-                self._attach(loaded)
                 come.append(loaded.planned)
-                self._tell(f"{loaded.planned.name} came, on {loaded.planned.interface.name}")
+                if self._attach(loaded):
+                    self._tell(f"{loaded.planned.name} came, on {loaded.planned.interface.name}")
             for trouble in update.troubles:
                 self._tell(trouble)
         return come, names

@@ -47,11 +47,15 @@ def load(module: Module, planned: PlannedInterface, hook: Hook) -> Loaded:
 
 
 class _Watched:
-    """A namespace in which programs are attached: its watch for interfaces that go, and who is there."""
+    """A namespace in which programs are attached: its watch for interfaces that go, and who is there by ifindex."""
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace, self.links = namespace, LinkWatch(namespace)
         self.slots: dict[int, int] = {}
+
+    def deleted(self) -> set[int]:
+        """The slots of interfaces that were deleted since the last call."""
+        return {self.slots[index] for index in self.links.deleted(self.slots) if index in self.slots}
 
     def close(self) -> None:
         self.links.close()
@@ -63,21 +67,26 @@ class Attachments:
 
     def __init__(self, hook: Hook, netns: str | None, watch: Callable[[int], None]) -> None:
         self._hook, self._netns, self._watch = hook, netns, watch
-        self._places: dict[int, tuple[contextlib.ExitStack, int, int]] = {}
+        self._places: dict[int, tuple[contextlib.ExitStack, Interface]] = {}
         self._namespaces: dict[int, _Watched] = {}
+        self._gone: set[int] = set()
 
     def add(self, loaded: Loaded) -> dict[str, str]:
         """Put the programs of an interface in place: both or none; at which hook each is. Raises BicapError."""
-        interface = loaded.planned.interface
+        interface, slot = loaded.planned.interface, loaded.planned.slot
         watched = self._watched(interface)
-        with contextlib.ExitStack() as stack:
-            hooks = {}
-            for program, (entry, side) in zip(loaded.programs, sides(loaded.planned).items(), strict=True):
-                place = attach(self._hook, program, interface, side, watched.namespace)
-                stack.callback(place.close)
-                hooks[entry] = place.hook
-            self._places[loaded.planned.slot] = stack.pop_all(), interface.netns, interface.index
-        watched.slots[interface.index] = loaded.planned.slot
+        self._gone |= watched.deleted()  # word of an earlier interface of this number must not be taken for its
+        try:
+            with contextlib.ExitStack() as stack:
+                hooks = {}
+                for program, (entry, side) in zip(loaded.programs, sides(loaded.planned).items(), strict=True):
+                    place = attach(self._hook, program, interface, side, watched.namespace)
+                    stack.callback(place.close)
+                    hooks[entry] = place.hook
+                self._places[slot] = stack.pop_all(), interface
+            watched.slots[interface.index] = slot
+        finally:
+            self._let_go(interface.netns)
         return hooks
 
     def _watched(self, interface: Interface) -> _Watched:
@@ -90,30 +99,38 @@ class Attachments:
             self._watch(watched.links.fileno())
         return self._namespaces[interface.netns]
 
+    def _let_go(self, netns: int) -> None:
+        """Of a namespace with nothing of ours in it: it would live on with us."""
+        if not self._namespaces[netns].slots:
+            self._namespaces.pop(netns).close()
+
     def remove(self, slot: int) -> None:
         """Take the programs of an interface away, if they are there; one that went took them with it."""
         if slot not in self._places:
             return
-        stack, netns, index = self._places.pop(slot)
-        watched = self._namespaces[netns]
+        stack, interface = self._places.pop(slot)
+        watched = self._namespaces[interface.netns]
         with contextlib.suppress(BicapError):  # its namespace may be gone
             stack.close()
-        watched.slots.pop(index, None)
-        if not watched.slots:
-            self._namespaces.pop(netns).close()
+        if watched.slots.get(interface.index) == slot:
+            del watched.slots[interface.index]
+        self._let_go(interface.netns)
 
     def gone(self, ready: Collection[int] | None = None) -> set[int]:
-        """The slots of interfaces that were deleted, or whose namespace was; does not wait.
+        """The slots of interfaces that were deleted, or that were in a pod whose namespace was; does not wait.
 
-        Only where the watched descriptor is `ready`; None asks everywhere.
+        Only where the watched descriptor is `ready`; None asks everywhere, and after namespaces, too: one that was
+        deleted lives on while we hold it, and sends no message. That of a node is known by a process, which may end.
         """
-        return {
-            watched.slots[index]
-            for watched in self._namespaces.values()
-            if ready is None or watched.links.fileno() in ready
-            for index in watched.links.deleted()
-            if index in watched.slots
-        }
+        gone, self._gone = self._gone, set()
+        for watched in self._namespaces.values():
+            if ready is None or watched.links.fileno() in ready:
+                gone |= watched.deleted()
+        if ready is None:
+            for slot, (_, interface) in self._places.items():
+                if interface.inside and self._namespaces[interface.netns].namespace.gone:
+                    gone.add(slot)
+        return gone
 
     def close(self) -> None:
         """Take everything away."""

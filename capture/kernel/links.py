@@ -3,7 +3,7 @@
 import re
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -135,13 +135,10 @@ def _indexes() -> set[int]:
 
 
 class LinkWatch:
-    """Says which interfaces of a namespace were deleted, from RTM_DELLINK; all of them when the namespace was.
-
-    A deleted namespace lives on while we hold it, and sends no message: ask now and then.
-    """
+    """Says which interfaces of a namespace were deleted, from RTM_DELLINK."""
 
     def __init__(self, namespace: Namespace) -> None:
-        self.netns, self._namespace = namespace.inode, namespace
+        self._namespace = namespace
 
         def listen() -> socket.socket:
             listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
@@ -149,21 +146,20 @@ class LinkWatch:
             return listener
 
         self._socket = namespace.run(listen)
-        self._there = namespace.run(_indexes)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def deleted(self) -> set[int]:
-        """The indexes of interfaces that went since the last call; does not wait."""
-        gone = set(self._there) if self._namespace.gone else set()
+    def deleted(self, known: Collection[int]) -> set[int]:
+        """The indexes of interfaces that went since the last call, at least all that are `known`; does not wait."""
+        gone: set[int] = set()
         while True:
             try:
                 data = self._socket.recv(1 << 16)
             except BlockingIOError:
                 return gone
             except OSError:  # ENOBUFS: messages were dropped, so look what is still there
-                gone |= self._there - self._namespace.run(_indexes)
+                gone |= set(known) - self._namespace.run(_indexes)
                 continue
             while len(data) >= 24:
                 length, kind = struct.unpack_from("=IH", data)

@@ -1,9 +1,9 @@
 """A container runtime's socket -> its pods, and the network namespace that holds their host sides: a node."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from capture.errors import BicapError
 from capture.kernel.links import Link, links_in, links_seen_from, nsid_of
@@ -28,10 +28,25 @@ class Node:
     def __init__(self, path: str, netns: str | None) -> None:
         self.runtime = Runtime(path)
         self._asked = netns
+        self._found: Namespace | None = None
 
-    @cached_property
+    @property
     def namespace(self) -> Namespace:
-        """The node's network namespace. Raises BicapError."""
+        """The node's network namespace. Raises BicapError.
+
+        It is known by a process of the runtime, and stays when that ends; the next process gives it a new path.
+        """
+        if self._found is None:
+            self._found = self._find()
+        elif self._found.gone:
+            with contextlib.suppress(BicapError):  # the runtime is not back yet
+                again = self._find()
+                if again.inode == self._found.inode:
+                    self._found, again = again, self._found
+                again.close()
+        return self._found
+
+    def _find(self) -> Namespace:
         own = Namespace(self._asked)
         pid = None if self._asked is not None else self.runtime.pid
         if pid is None:
@@ -47,10 +62,11 @@ class Node:
         return found
 
     def close(self) -> None:
-        """Hang up."""
+        """Give back what is held."""
         self.runtime.close()
-        if "namespace" in self.__dict__:
-            self.namespace.close()
+        if self._found is not None:
+            self._found.close()
+            self._found = None
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ def test_a_deletion_is_seen_even_if_its_message_was_dropped(link: Link) -> None:
         for number in range(10):
             run("ip", "-n", link.netns, "link", "set", "va", "alias", f"change {number}")
         run("ip", "-n", link.netns, "link", "del", "vb")
-        assert link.vb in watch.deleted()
-        assert watch.deleted() == set()
+        assert link.vb in watch.deleted({link.vb})
+        assert watch.deleted(set()) == set()
     finally:
         watch.close()
 
