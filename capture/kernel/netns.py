@@ -4,6 +4,7 @@ A thread of its own enters the namespace and ends: the caller's threads never mo
 """
 
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from capture.kernel import syscall
 
 Result = TypeVar("Result")
 NAMED = "/run/netns"
+_NS_GET_NSTYPE, _CLONE_NEWNET = 0xB703, 0x40000000  # include/uapi/linux/nsfs.h, sched.h
 
 
 class Namespace:
@@ -26,7 +28,7 @@ class Namespace:
             path = os.path.join(NAMED, path)
         self._path = path
         try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may be a FIFO
         except FileNotFoundError:
             raise TargetError(
                 f"network namespace {name_or_path} does not exist; `ip netns` lists the named ones"
@@ -35,6 +37,12 @@ class Namespace:
             raise PrivilegeError(f"network namespace {path} may not be opened; run as root") from None
         except OSError as error:
             raise TargetError(f"network namespace {path} cannot be opened: {error.strerror}") from None
+        try:
+            if fcntl.ioctl(self.descriptor, _NS_GET_NSTYPE) != _CLONE_NEWNET:
+                raise OSError
+        except OSError:
+            os.close(self.descriptor)
+            raise TargetError(f"{name_or_path} is not a network namespace; `ip netns` lists the named ones") from None
         self.inode = os.fstat(self.descriptor).st_ino
 
     @property
@@ -74,7 +82,7 @@ class Namespace:
                 raise PrivilegeError(
                     f"entering network namespace {self.name} needs CAP_SYS_ADMIN; run as root"
                 ) from None
-            raise TargetError(f"{self.name} is not a network namespace; `ip netns` lists the named ones") from None
+            raise TargetError(f"network namespace {self.name} cannot be entered: {error.strerror}") from None
 
     def close(self) -> None:
         os.close(self.descriptor)
