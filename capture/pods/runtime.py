@@ -28,9 +28,17 @@ DEADLINE_SECONDS = 5.0
 """A runtime that takes longer for an answer is said to hang; a busy one lists hundreds of pods in a fraction."""
 _SERVICE = "/runtime.v1.RuntimeService/"
 _EVENTS = "/containerd.services.events.v1.Events/Subscribe"
+_EVENTS_OF_PODS = r'namespace==k8s.io,topic~="^/tasks/(start|delete)$|^/containers/|^/sandboxes/"'
+"""Not those of images, and of commands that probes run in containers, which a busy node has all the time."""
 _OWN_LABELS = "io.kubernetes."
 """Labels that the kubelet adds for itself, as io.kubernetes.pod.name."""
-_OPTIONS = [("grpc.default_authority", "localhost"), ("grpc.max_receive_message_length", 64 << 20)]
+_OPTIONS = [
+    ("grpc.default_authority", "localhost"),
+    ("grpc.max_receive_message_length", 64 << 20),
+    # Else the pause between attempts to reach a runtime that was away grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ class Runtime:
         self._channel = grpc.insecure_channel(f"unix://{path}", options=_OPTIONS)
 
     def close(self) -> None:
-        """Hang up; whoever waits for `changes` gets an error."""
+        """Hang up; whoever waits for `changes` or `look` gets an error."""
         self._channel.close()
 
     @property
@@ -67,6 +75,15 @@ class Runtime:
 
     def look(self) -> Listing:
         """All pods of the node, also those that are stopped and not yet removed, in the order of their names."""
+        try:
+            return self._look()
+        except ValueError:  # grpc's error for a closed channel
+            raise self._hung_up() from None
+
+    def _hung_up(self) -> BicapError:
+        return TargetError(f"the container runtime at {self.path} is not asked any more")
+
+    def _look(self) -> Listing:
         containers: dict[str, list[Container]] = {}
         for one in self._ask("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse).containers:
             found = Container(one.metadata.name, one.id, one.state == cri.CONTAINER_RUNNING)
@@ -113,21 +130,22 @@ class Runtime:
         """
         ways = (
             (_SERVICE + "GetContainerEvents", cri.GetEventsRequest(), cri.ContainerEventResponse),
-            (_EVENTS, containerd.SubscribeRequest(filters=["namespace==k8s.io"]), containerd.Envelope),
+            (_EVENTS, containerd.SubscribeRequest(filters=[_EVENTS_OF_PODS]), containerd.Envelope),
         )
+        yield
         for method, request, answer in ways:
             stream = self._channel.unary_stream(
                 method, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
             )
             try:
-                events = stream(request)
-                yield
-                for _ in events:
+                for _ in stream(request):
                     yield
                 raise TargetError(f"the container runtime at {self.path} ended its events")
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                     raise _refused(self.path, error) from None
+            except ValueError:
+                raise self._hung_up() from None
         raise NotImplementedError
 
     def _call(self, method: str, answer: Any) -> Any:

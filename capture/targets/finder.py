@@ -7,7 +7,7 @@ A pod that cannot be looked into is told as a trouble, and the others are found 
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from capture.errors import BicapError, SpecError, TargetError
@@ -38,6 +38,8 @@ class Found:
     names: Mapping[Address, str] = field(default_factory=dict)
     addresses: Mapping[PodName, tuple[Address, ...]] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
+    answered: bool = True
+    """Whether every runtime answered, for every pod."""
 
 
 class Finder:
@@ -54,14 +56,20 @@ class Finder:
         self._inside: dict[str, tuple[Place, ...]] = {}
         self._fixed: tuple[Place, ...] | None = None
 
+    def hang_up(self) -> None:
+        """Ask the runtimes nothing more; who waits for an answer, or for events, gets an error."""
+        for node in self.nodes:
+            node.runtime.close()
+
     def close(self) -> None:
-        """Hang up on the runtimes."""
+        """Hang up, and give back what is held."""
         for node in self.nodes:
             node.close()
 
     def look(self) -> Found:
         """What there is now. A runtime that does not answer keeps the pods it had; that is told as a trouble."""
         troubles: list[str] = []
+        answered = True
         if self._fixed is None:
             self._fixed = (*self._by_name(), *self._of_processes(), *self._own())
         places = [*self._fixed]
@@ -71,7 +79,7 @@ class Finder:
         silent: list[BicapError] = []
         for node in self.nodes:
             try:
-                self._ask(node, troubles)
+                answered &= self._ask(node, troubles)
                 host = HostSide.of(node.namespace)
             except BicapError as error:
                 silent.append(error)
@@ -79,15 +87,17 @@ class Finder:
                     continue
                 host = HostSide.of(node.namespace)
             own = {address for link in host.own for address in link.addresses}
-            ready = [pod for pod in self._pods[node.runtime.path] if pod.ready]
-            for pod in sorted(ready, key=lambda pod: pod.created_ns):
+            ready = sorted(
+                (pod for pod in self._pods[node.runtime.path] if pod.ready), key=lambda pod: pod.created_ns
+            )
+            for pod in ready:
                 addresses[pod.name] = tuple(own) if pod.host_network else pod.addresses
                 if not pod.host_network:
                     names |= dict.fromkeys(pod.addresses, str(pod.name))
             chosen = [pod for pod in ready if self._selection.selects(pod) or pod.name in self._ends]
             for pod in chosen:
                 if not pod.host_network:
-                    places += self._places(pod, host, troubles)
+                    places += _new(self._places(pod, host, troubles), places, troubles)
             sharing = [pod for pod in chosen if pod.host_network]
             if sharing:
                 places += _shared(sharing, host)
@@ -102,14 +112,17 @@ class Finder:
             names=names,
             addresses={name: addresses[name] for name in self._named if name in addresses},
             troubles=(*map(str, silent), *troubles),
+            answered=answered and not silent,
         )
 
-    def _ask(self, node: Node, troubles: list[str]) -> None:
+    def _ask(self, node: Node, troubles: list[str]) -> bool:
+        """Whether it answered for every pod. Raises BicapError if for none."""
         listing = node.runtime.look()
         troubles += listing.troubles
         self._pods[node.runtime.path] = listing.pods
         there = {pod.sandbox for pods in self._pods.values() for pod in pods if pod.ready}
         self._inside = {sandbox: places for sandbox, places in self._inside.items() if sandbox in there}
+        return not listing.troubles
 
     def _groups(self, addresses: Mapping[PodName, tuple[Address, ...]], on_nodes: set[Address]) -> dict[Address, int]:
         groups = dict.fromkeys(on_nodes, 1 << GROUP_NODE)
@@ -156,6 +169,8 @@ class Finder:
                     raise TargetError("the runtime does not tell its network namespace")
                 inside = Namespace(pod.netns)
                 try:
+                    if inside.inode == host.namespace.inode:
+                        raise TargetError("what the runtime tells as its network namespace is the node's own")
                     found = tuple(_ends_of(inside, host, str(pod.name), _description(pod), pod))
                 finally:
                     inside.close()
@@ -164,8 +179,20 @@ class Finder:
                 return ()
             if not found:
                 troubles.append(f"pod {pod.name} is left out: it has no interface but its loopback")
+                return ()
             self._inside[pod.sandbox] = found
         return self._inside[pod.sandbox]
+
+
+def _new(found: Sequence[Place], before: Sequence[Place], troubles: list[str]) -> Iterator[Place]:
+    """Those that are not captured already, each packet of which would be there twice."""
+    taken = {place.interface.key: place for place in before}
+    for place in found:
+        other = taken.get(place.interface.key)
+        if other is None:
+            yield place
+        else:
+            troubles.append(f"{place.name} is left out: it is on {place.interface.name}, which is {other.name}")
 
 
 def _ends(spec: CaptureSpec) -> frozenset[PodName]:

@@ -23,7 +23,7 @@ from capture.targets.node import Node
 SETTLING_SECONDS = (0.0, 0.1, 0.4)
 """After an event it is looked so often: runtimes tell of a pod a little before they say that it is ready."""
 AGAIN_SECONDS = 1.0
-"""Between looks at a runtime without events, and between attempts to reach one that does not answer."""
+"""Between looks at a runtime without events, or that does not answer, or not for each pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,7 @@ class Follower:
         self._told: frozenset[str] = frozenset()
         self._updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
         self._changed = threading.Event()
+        self._settling, self._answered = False, True
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -83,35 +84,41 @@ class Follower:
         """End the threads, and give back what nobody took."""
         self._ending.set()
         self._changed.set()
-        self._finder.close()  # ends waiting for events
+        self._finder.hang_up()  # ends waiting for events
         for thread in self._threads:
             thread.join()
+        self._finder.close()
         for update in self.take():
             for loaded in update.come:
                 loaded.close()
 
     def _listen(self, node: Node) -> None:
+        settling = True
         while not self._ending.is_set():
             try:
                 for _ in node.runtime.changes():
+                    self._settling |= settling
                     self._changed.set()
-            except (BicapError, ValueError):  # grpc's error for a closed channel is a ValueError
-                self._changed.set()  # what is wrong shows when it is looked
-            except NotImplementedError:
-                self._changed.set()
+                    settling = True
+            except (BicapError, NotImplementedError):
+                settling = False  # what is wrong shows when it is looked
             self._ending.wait(AGAIN_SECONDS)
 
     def _follow(self) -> None:
         while not self._ending.is_set():
-            self._changed.wait()
+            self._changed.wait(None if self._answered else AGAIN_SECONDS)
             self._changed.clear()
+            moments, self._settling = SETTLING_SECONDS if self._settling else (0.0,), False
             began = time.monotonic()
-            for after in SETTLING_SECONDS:
+            for after in moments:
                 if self._ending.wait(max(0.0, began + after - time.monotonic())):
                     return
                 try:
-                    self._tell(self._finder.look())
+                    found = self._finder.look()
+                    self._answered = found.answered
+                    self._tell(found)
                 except BicapError as error:
+                    self._answered = False
                     self._tell(None, str(error))
 
     def _tell(self, found: Found | None, *more: str) -> None:

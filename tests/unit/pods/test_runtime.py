@@ -161,8 +161,16 @@ def test_events_come_as_they_happen(tmp_path: Path, services: tuple[str, ...]) -
             fake.changed.release()
             next(changes)
         threading.Timer(0.1, runtime.close).start()
-        with pytest.raises((BicapError, ValueError)):
+        with pytest.raises(TargetError):
             list(changes)
+
+
+def test_who_still_asks_a_runtime_that_was_hung_up_on_gets_an_error(fake: FakeRuntime, runtime: Runtime) -> None:
+    fake.instead["ListPodSandbox"] = hangs
+    threading.Timer(0.1, runtime.close).start()
+    for ask in (runtime.look, runtime.look, lambda: list(runtime.changes())):
+        with pytest.raises(TargetError):
+            ask()
 
 
 def test_a_runtime_without_events_says_so(tmp_path: Path) -> None:
