@@ -41,6 +41,8 @@ class Output:
         self._named: set[Address] = set()
         self._writes = 0
         self._before: deque[tuple[int, Tallies]] = deque()
+        self._introduced: deque[tuple[int, int]] = deque()
+        """Writes that were not known to have arrived, and how many interfaces readers know from then on."""
         self._begun: deque[tuple[int, list[Account], int, int]] = deque()
         """Files that are not known to be complete: number, what was counted before, when it began on which clock."""
         self.failure: SinkError | None = None
@@ -53,6 +55,7 @@ class Output:
             raise SpecError(f"max-bytes leaves no room: a file without packets has {self._overhead(opening)} bytes")
         self._sink.write(opening)
         self._writes += 1
+        self._introduced.append((self._writes, len(self._roster.members)))
         self._begun.append((1, [], now_ns, offset_ns))
 
     def _opening(self, clock_state: str, offset_ns: int) -> bytes:
@@ -75,6 +78,9 @@ class Output:
         if not self._limits.interfaces_come(len(blocks) + section.closing_bytes(len(come))):
             return "size reached"
         self._named |= set(names)
+        while len(self._introduced) > 1 and self._introduced[1][0] <= self._sink.durable:
+            self._introduced.popleft()
+        self._introduced.append((self._writes + 1, self._introduced[-1][1] + len(come)))
         return self.write(memoryview(blocks), before)
 
     def room(self, seconds: float) -> bool:
@@ -136,15 +142,21 @@ class Output:
 
     def _closing(self, accounts: Sequence[Account], now_ns: int, offset_ns: int, more: str) -> bytes:
         _, before, began_ns, began_offset_ns = self._begun[-1]
-        spans = []
+        known, spans = self._known_to_readers, []
         for member, (account, earlier) in zip(
             self._roster.members, zip_longest(accounts, before, fillvalue=Account()), strict=True
         ):
             ended_ns = min(member.ended_ns or now_ns, now_ns)
-            if ended_ns >= began_ns or account != earlier:
+            if member.planned.slot < known and (ended_ns >= began_ns or account != earlier):
                 start_ns = max(began_ns, min(member.began_ns, ended_ns)) + began_offset_ns
                 spans.append(section.Span(member.planned.slot, account - earlier, start_ns, ended_ns + offset_ns))
         return section.closing(spans, more)
+
+    @property
+    def _known_to_readers(self) -> int:
+        """How many interfaces have their block in the output: a limit or an error may have come before others'."""
+        arrived = self._writes if self.failure is None else self._sink.durable
+        return next((known for number, known in reversed(self._introduced) if number <= arrived), 0)
 
     @property
     def _at_file(self) -> int:

@@ -203,6 +203,7 @@ def parse(content: bytes) -> tuple[list[int], list[Statistics]]:
             end_high, end_low = struct.unpack("<II", options[3])
             counts = [struct.unpack("<Q", options[code])[0] for code in (4, 5, 6, 8)]
             (interface,) = struct.unpack_from("<I", content, at + 8)
+            assert SECTION not in kinds or interface < kinds.count(INTERFACE), "the file does not know the interface"
             found.append(
                 Statistics(
                     interface, high << 32 | low, end_high << 32 | end_low, *counts, options.get(1, b"").decode()
@@ -603,3 +604,21 @@ def test_an_interface_for_which_a_limit_leaves_no_room_ends_the_capture() -> Non
     assert reasons[-1] == "size reached"
     world.end()
     assert len(world.sink.content[0]) <= 2 * MAX_BYTES_MIN
+    kinds, _ = parse(world.sink.content[0])
+    assert kinds.count(INTERFACE) == kinds.count(STATISTICS) == 2 + reasons.index("size reached")
+
+
+@pytest.mark.parametrize("arrived", range(4))
+def test_an_interface_whose_block_did_not_arrive_has_no_statistics(arrived: int) -> None:
+    world = World(FakeSink(lags=True)).begin()
+    world.sink.arrive(1)
+    for number in range(3):
+        world.come(f"v{number}")
+    world.sink.arrive(arrived)
+    world.sink.fail()
+    assert world.output.check() == str(FULL)
+    world.come("late")
+    world.end()
+    (content,) = world.sink.content
+    kinds, _ = parse(content)
+    assert kinds == [SECTION, *[INTERFACE] * (2 + arrived), *[STATISTICS] * (2 + arrived)]
