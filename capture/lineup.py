@@ -8,7 +8,7 @@ import select
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from capture.errors import TargetError
+from capture.errors import BicapError, TargetError
 from capture.filters.rule import Address
 from capture.kernel.attachments import Attachments, Loaded, load
 from capture.kernel.groups import GroupsMap
@@ -20,6 +20,12 @@ from capture.targets.follower import Follower
 
 PATIENCE_SECONDS = 1.0
 """Between looks at whether a capture that waits for its first pod should end."""
+
+
+def pause(wake: int, seconds: float) -> None:
+    """Sleep until an eventfd is written, and take note of that, or until time is over."""
+    if select.select([wake], [], [], seconds)[0]:
+        os.eventfd_read(wake)
 
 
 class Lineup:
@@ -61,24 +67,26 @@ class Lineup:
         return found.names
 
     def attach(self) -> None:
-        """Put what is prepared in place. Raises BicapError."""
-        for loaded in self._loaded:
-            self._attach(loaded)
+        """Put what is prepared in place. Raises BicapError; where pods are followed, only if nothing is there."""
+        refusals = [error for loaded in self._loaded if (error := self._attach(loaded))]
+        if refusals and not self.roster.present and not isinstance(refusals[0], TargetError):
+            raise refusals[0]
 
-    def _attach(self, loaded: Loaded) -> bool:
-        """Whether the programs of an interface are in place; where pods are followed, one that went may be missed."""
+    def _attach(self, loaded: Loaded) -> BicapError | None:
+        """Put the programs of an interface in place; where pods are followed, why that was not possible."""
         assert self._attachments is not None
         planned = loaded.planned
         self.roster.add(planned, time.monotonic_ns())
         self.programs += loaded.programs
         try:
             self.roster.members[planned.slot].hooks = self._attachments.add(loaded)
-        except TargetError as error:
+        except BicapError as error:
             if not self._plan.spec.follows:
                 raise
-            self._end(planned.slot, f"went before it was captured: {error}")
-            return False
-        return True
+            went = isinstance(error, TargetError)
+            self._end(planned.slot, f"{'went before it was' if went else 'is not'} captured: {error}")
+            return error
+        return None
 
     def await_first(self, ended: Callable[[], bool]) -> Mapping[Address, str]:
         """Return when there is an interface, or `ended` says that nobody waits for it; names that became known."""
@@ -86,7 +94,7 @@ class Lineup:
         if not self.roster.present:
             self._tell(f"waiting for {self._plan.spec.pods}")
         while not self.roster.present and not ended():
-            select.select([self._wake], [], [], PATIENCE_SECONDS)
+            pause(self._wake, PATIENCE_SECONDS)
             names |= self.take()[1]
         return names
 
@@ -101,7 +109,7 @@ class Lineup:
             for loaded in update.come:
                 self._loaded.append(loaded)
                 come.append(loaded.planned)
-                if self._attach(loaded):
+                if self._attach(loaded) is None:
                     self._tell(f"{loaded.planned.name} came, on {loaded.planned.interface.name}")
             for trouble in update.troubles:
                 self._tell(trouble)

@@ -9,7 +9,6 @@ This is the one place that is a list of steps. It owns the lifetime of everythin
 
 import contextlib
 import os
-import select
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -34,7 +33,7 @@ from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.ledger import Ledger
 from capture.limits import Limits
-from capture.lineup import Lineup
+from capture.lineup import Lineup, pause
 from capture.output import Output
 from capture.plan import CapturePlan, make_plan
 from capture.roster import Roster
@@ -151,7 +150,7 @@ class Session:
 
         self._await_start()
         self._lineup.attach()
-        self._output.names |= self._lineup.await_first(lambda: self._end_reason is not None)
+        self._output.names |= self._lineup.await_first(self._waits_in_vain)
         if not self.roster.members:
             raise TargetError(f"nothing was captured: {self._end_reason} while waiting for {self.plan.spec.pods}")
         self._ledger.grow(len(self.roster.members))
@@ -179,7 +178,13 @@ class Session:
             seconds = (spec.start_at_ns - time.time_ns()) / 1e9
             if seconds <= 0:
                 break
-            select.select([self._wake], [], [], min(seconds, CLOCK_SECONDS))  # the clock may be set meanwhile
+            pause(self._wake, min(seconds, CLOCK_SECONDS))  # the clock may be set meanwhile
+
+    def _waits_in_vain(self) -> bool:
+        stop_at_ns = self.plan.spec.stop_at_ns
+        if stop_at_ns is not None and stop_at_ns <= time.time_ns():
+            self.stop("time to stop reached")
+        return self._end_reason is not None
 
     def stop(self, reason: str) -> None:
         """End the capture; may be called from a signal handler or another thread."""
