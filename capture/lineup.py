@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from capture.errors import BicapError, TargetError
 from capture.filters.rule import Address
 from capture.kernel.attachments import Attachments, Loaded, load
+from capture.kernel.cost import KernelCost
+from capture.kernel.descriptors import DESCRIPTORS, allow_descriptors
 from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
 from capture.plan import CapturePlan, PlannedInterface
@@ -34,11 +36,10 @@ class Lineup:
     def __init__(self, plan: CapturePlan, wake: int, on_event: Callable[[str], None]) -> None:
         self._plan, self._wake, self._on_event = plan, wake, on_event
         self.roster = Roster()
-        self.programs: list[int] = []
-        """All that were attached, also where nothing is any more: their costs count."""
+        self.cost = KernelCost()
         self.events: list[Event] = []
         self._follower: Follower | None = None
-        self._loaded: list[Loaded] = []
+        self._loaded: dict[int, Loaded] = {}
         self._attachments: Attachments | None = None
 
     def prepare(self, module: Module, watch: Callable[[int], None]) -> Mapping[Address, str]:
@@ -47,9 +48,10 @@ class Lineup:
         `watch` is given descriptors that become readable when interfaces go. Raises BicapError.
         """
         plan = self._plan
+        allow_descriptors(plan.slots * DESCRIPTORS)
         self._attachments = Attachments(plan.hook, plan.spec.netns, watch)
         for interface in plan.interfaces:
-            self._loaded.append(load(module, interface, plan.hook))
+            self._loaded[interface.slot] = load(module, interface, plan.hook)
         if not plan.spec.follows:
             return {}
         finder = Finder(plan.spec)
@@ -68,7 +70,7 @@ class Lineup:
 
     def attach(self) -> None:
         """Put what is prepared in place. Raises BicapError; where pods are followed, only if nothing is there."""
-        refusals = [error for loaded in self._loaded if (error := self._attach(loaded))]
+        refusals = [error for loaded in list(self._loaded.values()) if (error := self._attach(loaded))]
         if refusals and not self.roster.present and not isinstance(refusals[0], TargetError):
             raise refusals[0]
 
@@ -77,7 +79,7 @@ class Lineup:
         assert self._attachments is not None
         planned = loaded.planned
         self.roster.add(planned, time.monotonic_ns())
-        self.programs += loaded.programs
+        self.cost.come(loaded.programs)
         try:
             self.roster.members[planned.slot].hooks = self._attachments.add(loaded)
         except BicapError as error:
@@ -107,7 +109,7 @@ class Lineup:
             for slot in update.gone:
                 self._end(slot, "went")
             for loaded in update.come:
-                self._loaded.append(loaded)
+                self._loaded[loaded.planned.slot] = loaded
                 come.append(loaded.planned)
                 if self._attach(loaded) is None:
                     self._tell(f"{loaded.planned.name} came, on {loaded.planned.interface.name}")
@@ -124,6 +126,10 @@ class Lineup:
         """Nothing more comes from an interface; what it had is in the rings, and is written."""
         if self._attachments:
             self._attachments.remove(slot)
+        if slot in self._loaded:
+            loaded = self._loaded.pop(slot)
+            self.cost.go(loaded.programs)
+            loaded.close()
         if self.roster.end(slot, time.monotonic_ns()):
             self._tell(f"{self.roster.members[slot].planned.name} {why}")
 
@@ -142,5 +148,6 @@ class Lineup:
     def close(self) -> None:
         """Give everything back."""
         self.detach()
-        for loaded in self._loaded:
+        for loaded in self._loaded.values():
             loaded.close()
+        self._loaded.clear()

@@ -22,7 +22,6 @@ from capture.errors import SinkError, SpecError, TargetError
 from capture.filters.sessions import Conversation
 from capture.kernel import syscall
 from capture.kernel.batches import Batches, can_visit
-from capture.kernel.cost import KernelCost
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import choose_hook
 from capture.kernel.netns import Namespace
@@ -107,6 +106,7 @@ class Session:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stack.callback(os.close, self._wake)
         self._lineup = Lineup(plan, self._wake, on_event)
+        self._cost = self._lineup.cost
         self._output = Output(plan, self._lineup.roster, sink, self._ledger, self._limits, self.accounts)
 
     def __enter__(self) -> "Session":
@@ -158,7 +158,7 @@ class Session:
         self._clock_state = clock_state()
         self._started_ns = time.monotonic_ns()
         self._cpu_ns = time.process_time_ns()
-        self._cost = KernelCost(self._lineup.programs)
+        self._cost.start()
         stack.callback(self._cost.stop)
         self._on_attached(self)
         # Only here: a capture that cannot start leaves an earlier file as it was.

@@ -4,6 +4,7 @@ Timing costs each run of every BPF program on the machine two clock readings, so
 of a capture only.
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -14,15 +15,27 @@ LONGEST_NS = 10 * 10**9
 
 
 class KernelCost:
-    """Measures the programs from the start until it knows enough."""
+    """Measures programs, which come and go, from `start` until it knows enough."""
 
-    def __init__(self, programs: Sequence[int]) -> None:
-        self._programs = programs
+    def __init__(self) -> None:
+        self._programs: list[int] = []
+        self._gone = 0, 0
         self._ends_ns: int | None = None
-        try:
+        self._switch = -1
+
+    def start(self) -> None:
+        """Have the kernel time programs."""
+        with contextlib.suppress(OSError):  # before Linux 5.8, or not allowed: the capture works without
             self._switch = syscall.enable_run_time_stats()
-        except OSError:  # before Linux 5.8, or not allowed: the capture works without
-            self._switch = -1
+
+    def come(self, programs: Sequence[int]) -> None:
+        """Measure these, too."""
+        self._programs += programs
+
+    def go(self, programs: Sequence[int]) -> None:
+        """Nothing more comes to these; what they took still counts."""
+        self._gone = self._totals(programs)
+        self._programs = [program for program in self._programs if program not in programs]
 
     @property
     def measuring(self) -> bool:
@@ -35,7 +48,7 @@ class KernelCost:
             return
         if self._ends_ns is None:
             self._ends_ns = now_ns + LONGEST_NS
-        if now_ns >= self._ends_ns or self._totals()[1] >= ENOUGH_RUNS:
+        if now_ns >= self._ends_ns or self._totals(self._programs)[1] >= ENOUGH_RUNS:
             self.stop()
 
     def stop(self) -> None:
@@ -46,9 +59,11 @@ class KernelCost:
 
     def ns_per_packet(self) -> float | None:
         """The mean of what was timed, None if nothing was."""
-        run_time, runs = self._totals()
+        run_time, runs = self._totals(self._programs)
         return run_time / runs if runs else None
 
-    def _totals(self) -> tuple[int, int]:
-        stats = [syscall.prog_stats(program) for program in self._programs]
-        return sum(s.run_time_ns for s in stats), sum(s.runs for s in stats)
+    def _totals(self, programs: Sequence[int]) -> tuple[int, int]:
+        """Time and runs of programs, and of those that went."""
+        stats = [syscall.prog_stats(program) for program in programs]
+        run_time, runs = self._gone
+        return run_time + sum(s.run_time_ns for s in stats), runs + sum(s.runs for s in stats)
