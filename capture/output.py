@@ -5,7 +5,7 @@ the account of the capture. What did not arrive, for whatever reason, is told to
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 
 from capture import section
@@ -50,20 +50,20 @@ class Output:
 
     def begin(self, clock_state: str, offset_ns: int, now_ns: int) -> None:
         """Write the opening blocks. Raises SinkError, SpecError if the limits leave no room for a packet."""
-        opening = self._opening(clock_state, offset_ns)
-        if not self._limits.file_begins(self._overhead(opening), now_ns):
-            raise SpecError(f"max-bytes leaves no room: a file without packets has {self._overhead(opening)} bytes")
+        present = self._roster.present
+        opening = self._opening(clock_state, offset_ns, present)
+        overhead = len(opening) + section.closing_bytes(len(present))
+        if not self._limits.file_begins(overhead, now_ns):
+            raise SpecError(f"max-bytes leaves no room: a file without packets has {overhead} bytes")
         self._sink.write(opening)
         self._writes += 1
         self._introduced.append((self._writes, len(self._roster.members)))
         self._begun.append((1, [], now_ns, offset_ns))
 
-    def _opening(self, clock_state: str, offset_ns: int) -> bytes:
+    def _opening(self, clock_state: str, offset_ns: int, present: Collection[PlannedInterface]) -> bytes:
         self._named = set(self.names)
-        return section.opening(self._plan, self._roster.interfaces, self.names, clock_state, offset_ns)
-
-    def _overhead(self, opening: bytes) -> int:
-        return len(opening) + section.closing_bytes(len(self._roster.members))
+        interfaces = self._roster.interfaces
+        return section.opening(self._plan, interfaces, present, self.names, clock_state, offset_ns)
 
     def interfaces_come(self, come: Sequence[PlannedInterface], before: Tallies) -> str | None:
         """Introduce interfaces, and addresses that have no name in this file, before their first packet.
@@ -126,10 +126,15 @@ class Output:
 
     def next_file(self, clock_state: str, offset_ns: int, now_ns: int, more: str) -> str | None:
         """Complete this file and begin the next; a reason to end if that is not possible."""
-        opening = self._opening(clock_state, offset_ns)
-        if not self._limits.file_begins(self._overhead(opening), now_ns):
-            return "size reached"
         accounts = self._counted()
+        present = [
+            member.planned
+            for member, account in zip(self._roster.members, accounts, strict=True)
+            if member.ended_ns is None or account.both.on_its_way
+        ]
+        opening = self._opening(clock_state, offset_ns, present)
+        if not self._limits.file_begins(len(opening) + section.closing_bytes(len(present)), now_ns):
+            return "size reached"
         try:
             self._sink.next_file(now_ns + offset_ns, self._closing(accounts, now_ns, offset_ns, more), opening)
         except SinkError as error:

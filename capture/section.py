@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -20,11 +20,15 @@ _SYSTEM = f"{platform.system()} {platform.release()}"
 def opening(
     plan: CapturePlan,
     interfaces: Sequence[PlannedInterface],
+    present: Collection[PlannedInterface],
     names: Mapping[Address, str],
     clock_state: str,
     wall_offset_ns: int,
 ) -> bytes:
-    """Section, interfaces and names; the comment has the spec, the version and the state of the clock."""
+    """Section, interfaces and names; the comment has the spec, the version and the state of the clock.
+
+    Of interfaces that are not `present` there is just the name, because their ids are not used again.
+    """
     comment = {
         "bicap": version("bicap"),
         "spec": plan.spec.as_json(),
@@ -36,15 +40,27 @@ def opening(
         application=f"bicap {version('bicap')}",
         comment=_brief(json.dumps(comment), json.dumps(comment | {"spec": _ELSEWHERE})),
     )
-    return header + introduction(plan, interfaces, names)
+    return header + _interfaces(plan, interfaces, present) + blocks.names(names)
 
 
 def introduction(plan: CapturePlan, interfaces: Sequence[PlannedInterface], names: Mapping[Address, str]) -> bytes:
-    """Interface blocks in the order of their slots, and names that were not said before."""
+    """Blocks of interfaces that come, in the order of their slots, and names that were not said before."""
+    return _interfaces(plan, interfaces, interfaces) + blocks.names(names)
+
+
+def _interfaces(
+    plan: CapturePlan, interfaces: Sequence[PlannedInterface], present: Collection[PlannedInterface]
+) -> bytes:
     filter_text = _brief(plan.filter_text, f"too long for an option; {_ELSEWHERE}")
+    slots = {interface.slot for interface in present}
     return blocks.interfaces(
-        [blocks.InterfaceBlock(i.name, i.description, filter_text, _SYSTEM, i.interface.mac) for i in interfaces]
-    ) + blocks.names(names)
+        [
+            blocks.InterfaceBlock(i.name, i.description, filter_text, _SYSTEM, i.interface.mac)
+            if i.slot in slots
+            else blocks.InterfaceBlock(i.name)
+            for i in interfaces
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)

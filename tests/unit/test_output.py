@@ -545,7 +545,8 @@ def test_no_statistics_take_more_than_is_held_back_for_them() -> None:
 
 
 def test_the_opening_blocks_say_what_was_asked_for() -> None:
-    text = opening(World(max_bytes=123_456).plan, World().plan.interfaces, {}, "synchronised", 5)
+    plan = World(max_bytes=123_456).plan
+    text = opening(plan, plan.interfaces, plan.interfaces, {}, "synchronised", 5)
     assert b'"max_bytes": 123456' in text
     assert b'"wall_minus_monotonic_ns": 5' in text
     assert parse(text)[0] == [SECTION, INTERFACE, INTERFACE]
@@ -595,6 +596,25 @@ def test_an_interface_that_went_has_its_statistics_where_it_was_and_not_in_later
     one, two = (parse(content)[1] for content in world.sink.content)
     assert [(s.interface, s.end_ns - s.start_ns) for s in one] == [(0, 5 * S), (1, 3 * S)]
     assert [s.interface for s in two] == [0]
+
+
+def test_of_an_interface_that_went_later_files_have_its_name_and_hold_back_no_room() -> None:
+    world = World(storage=Storage(file_bytes=10**6)).begin()
+    world.write(2, interface=1)
+    world.roster.end(1, world.now)
+    world.pass_by(3, interface=1)  # still in the rings
+    world.next_file()
+    room = [world.limits.state[merge.FILE_LEFT]]
+    world.ledger.moved[1, OUTBOUND, 0] += 3
+    world.next_file()
+    room += [world.limits.state[merge.FILE_LEFT]]
+    world.end()
+    _, two, three = world.sink.content
+    assert [parse(content)[0].count(INTERFACE) for content in (two, three)] == [2, 2]
+    described = b"ifindex 2; inbound is to this machine"
+    assert [content.count(described) for content in (two, three)] == [1, 0]
+    assert room[1] - room[0] >= closing_bytes(1)
+    assert [s.interface for s in parse(three)[1]] == [0]
 
 
 def test_an_interface_for_which_a_limit_leaves_no_room_ends_the_capture() -> None:
