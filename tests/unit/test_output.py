@@ -601,6 +601,7 @@ def test_an_interface_that_went_has_its_statistics_where_it_was_and_not_in_later
 def test_of_an_interface_that_went_later_files_have_its_name_and_hold_back_no_room() -> None:
     world = World(storage=Storage(file_bytes=10**6)).begin()
     world.write(2, interface=1)
+    world.now = S
     world.roster.end(1, world.now)
     world.pass_by(3, interface=1)  # still in the rings
     world.next_file()
