@@ -70,9 +70,13 @@ class Lineup:
 
     def attach(self) -> None:
         """Put what is prepared in place. Raises BicapError; where pods are followed, only if nothing is there."""
-        refusals = [error for loaded in list(self._loaded.values()) if (error := self._attach(loaded))]
-        if refusals and not self.roster.present and not isinstance(refusals[0], TargetError):
-            raise refusals[0]
+        refusals = {slot: error for slot, loaded in self._loaded.items() if (error := self._attach(loaded))}
+        if refusals and len(refusals) == len(self._loaded):
+            error = next(iter(refusals.values()))
+            if not isinstance(error, TargetError):
+                raise error
+        for slot, error in refusals.items():
+            self._refused(slot, error)
 
     def _attach(self, loaded: Loaded) -> BicapError | None:
         """Put the programs of an interface in place; where pods are followed, why that was not possible."""
@@ -85,10 +89,12 @@ class Lineup:
         except BicapError as error:
             if not self._plan.spec.follows:
                 raise
-            went = isinstance(error, TargetError)
-            self._end(planned.slot, f"{'went before it was' if went else 'is not'} captured: {error}")
             return error
         return None
+
+    def _refused(self, slot: int, error: BicapError) -> None:
+        went = isinstance(error, TargetError)
+        self._end(slot, f"{'went before it was' if went else 'is not'} captured: {error}")
 
     def await_first(self, ended: Callable[[], bool]) -> Mapping[Address, str]:
         """Return when there is an interface, or `ended` says that nobody waits for it; names that became known."""
@@ -111,7 +117,10 @@ class Lineup:
             for loaded in update.come:
                 self._loaded[loaded.planned.slot] = loaded
                 come.append(loaded.planned)
-                if self._attach(loaded) is None:
+                error = self._attach(loaded)
+                if error:
+                    self._refused(loaded.planned.slot, error)
+                else:
                     self._tell(f"{loaded.planned.name} came, on {loaded.planned.interface.name}")
             for trouble in update.troubles:
                 self._tell(trouble)

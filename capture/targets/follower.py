@@ -16,7 +16,6 @@ from capture.errors import BicapError
 from capture.filters.rule import Address
 from capture.kernel.attachments import Loaded
 from capture.plan import CapturePlan, Place, PlannedInterface, next_interface
-from capture.selection.pod import Pod
 from capture.targets.finder import Finder, Found
 from capture.targets.node import Node
 
@@ -34,7 +33,7 @@ class Update:
     gone: tuple[int, ...] = ()
     """Slots."""
     names: Mapping[Address, str] = field(default_factory=dict)
-    pods: tuple[Pod, ...] = ()
+    """Of addresses that had none, or another."""
     troubles: tuple[str, ...] = ()
 
 
@@ -54,6 +53,7 @@ class Follower:
         self._interfaces = list(plan.interfaces)
         self._slots = {planned.place.key: planned.slot for planned in plan.interfaces}
         self._told: frozenset[str] = frozenset()
+        self._names: Mapping[Address, str] = {}
         self._updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
         self._changed = threading.Event()
         self._settling, self._answered = False, True
@@ -138,11 +138,12 @@ class Follower:
                     come += self._add(place, troubles)
         news = tuple(sorted(troubles - self._told))
         self._told = frozenset(troubles)
-        if come or gone or news:
-            names, pods = (found.names, found.pods) if found else ({}, ())
-            self._updates.put(
-                Update(come=tuple(come), gone=tuple(gone), names=names, pods=tuple(pods), troubles=news)
-            )
+        names: Mapping[Address, str] = {}
+        if found is not None:
+            names = {a: name for a, name in found.names.items() if self._names.get(a) != name}
+            self._names = found.names
+        if come or gone or news or names:
+            self._updates.put(Update(come=tuple(come), gone=tuple(gone), names=names, troubles=news))
             self._wake()
 
     def _add(self, place: Place, troubles: set[str]) -> list[Loaded]:

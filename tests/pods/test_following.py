@@ -1,13 +1,16 @@
 """Pods that come, go, and come again while a capture runs; nothing of the others is lost by it."""
 
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from capture.errors import TargetError
-from tests.e2e.tool import BICAP, Capture, assert_adds_up, check_with_readers
+from capture.errors import AttachError, TargetError
+from tests.e2e.pods import run
+from tests.e2e.tool import BICAP, Capture, assert_adds_up, bicap, check_with_readers
 from tests.pods.conftest import Pods
 from tests.pods.reading import seen
 from tests.pods.traffic import Numbered, numbers
@@ -102,8 +105,8 @@ def test_a_peers_new_address_is_in_the_filter_and_the_others_go_on(pods: Pods, t
         pods.node.get(web, pods("bank", "unrelated").ips[0])
         total = flow.total()
     assert numbers(file, "shop/web-0:eth0") == list(range(total))
-    assert len(seen(file, "http.request")) == 2
-    assert len(seen(file, "http.response")) == 2
+    assert [packet.destination for packet in seen(file, "http.request")] == ["bank/api-0", "bank/api-0"]
+    assert [packet.source for packet in seen(file, "http.response")] == ["bank/api-0", "bank/api-0"]
     assert [i["name"] for i in capture.summary["interfaces"]] == ["shop/web-0:eth0"]
 
 
@@ -125,6 +128,48 @@ def test_wait_says_that_it_captures_only_when_it_does(pods: Pods, tmp_path: Path
     assert process.wait(20) == 0
     assert len(seen(file, "http.request")) == 1
     assert "1 packets" not in log.read_text()
+
+
+def test_a_capture_that_waits_sleeps_and_ends_when_it_should_stop(pods: Pods, tmp_path: Path) -> None:
+    stop_at = f"{datetime.now() + timedelta(seconds=6):%H:%M:%S}"
+    command = [BICAP, "capture", "-w", str(tmp_path / "f.pcapng"), "--cri-socket", pods.node.socket]
+    process = subprocess.Popen(
+        [*command, "--pod", "no/where", "--wait", "--stop-at", stop_at], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "bicap: waiting for pod no/where\n"
+    pods("shop", "web-0")  # news, and none that it waits for
+    began, before = time.monotonic(), cpu_seconds(process.pid)
+    time.sleep(1.5)
+    assert cpu_seconds(process.pid) - before < 0.5 * (time.monotonic() - began)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == TargetError.exit_code
+    assert said == "bicap: nothing was captured: time to stop reached while waiting for pod no/where\n"
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_pod_whose_interface_takes_no_program_does_not_end_the_capture_of_others(
+    pods: Pods, tmp_path: Path
+) -> None:
+    web = pods("shop", "web-0")
+    before = {link["ifname"] for link in pods.node.links()}
+    refusing = pods("shop", "web-1")
+    (veth,) = {link["ifname"] for link in pods.node.links()} - before
+    run("tc", "-n", pods.node.netns, "qdisc", "add", "dev", veth, "ingress")
+    file, other = tmp_path / "f.pcapng", tmp_path / "other.pcapng"
+    asked = ["--cri-socket", pods.node.socket, "--hook", "clsact"]
+    done = bicap("capture", *asked, "--pod", "shop/web-1", "-w", str(other))
+    assert (done.code, done.stderr.count("\n")) == (AttachError.exit_code, 1)
+    with Capture(file, *asked, "--all-pods") as capture:
+        assert pods.node.get(web, refusing.ips[0]) == "hello from shop/web-1"
+    (event,) = capture.summary["events"]
+    assert event["event"].startswith(f"shop/web-1:eth0 is not captured: {veth} has an ingress qdisc")
+    assert {packet.interface for packet in seen(file, "http")} == {"shop/web-0:eth0"}
 
 
 def test_a_capture_that_waits_in_vain_leaves_an_earlier_file_as_it_was(pods: Pods, tmp_path: Path) -> None:
