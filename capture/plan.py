@@ -63,6 +63,8 @@ class Place:
     name: str
     description: str
     pod: Pod | None = None
+    addresses: tuple[Address, ...] = ()
+    """Of the pod's interface, beside those that the runtime tells."""
     shared: bool = False
 
     @property

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from capture.plan import Place
     from capture.selection.pod import Pod
 
+_WIDE = 10_000
+"""Columns where no terminal is: the line of a pod must not be folded."""
+
 
 @click.command(cls=GroupedCommand, short_help="List the pods of this node, and their interfaces.")
 @pod_options
@@ -81,9 +84,13 @@ def _print(listed: Sequence[tuple["Pod", Sequence["Place"]]]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    if not console.is_terminal:  # a script's line must not be folded
-        console.width = 1000
-    console.print(_table(listed))
+    if console.is_terminal:
+        console.print(_table(listed))
+        return
+    console.width = _WIDE
+    with console.capture() as text:
+        console.print(_table(listed))
+    click.echo("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def _table(listed: Sequence[tuple["Pod", Sequence["Place"]]]) -> "Table":

@@ -42,6 +42,11 @@ class Link:
     peer_nsid: int | None
     addresses: tuple[Address, ...] = ()
 
+    @property
+    def routable(self) -> tuple[Address, ...]:
+        """Its addresses that mean something beyond the link."""
+        return tuple(address for address in self.addresses if not address.is_link_local)
+
 
 def find_interfaces(names: tuple[str, ...], namespace: Namespace) -> list[Interface]:
     """Look the interfaces up. Raises TargetError for one that does not exist, SpecError if it is not Ethernet."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from capture.errors import BicapError
+from capture.filters.rule import Address
 from capture.kernel.links import Link, links_in, links_seen_from, nsid_of
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
@@ -95,8 +96,16 @@ class HostSide:
 
     @property
     def own(self) -> list[Link]:
-        """Interfaces that carry the node's own addresses: those of pods with hostNetwork, too."""
-        return [link for link in self.links if link.addresses and is_useful(link) and link.peer_nsid is None]
+        """Interfaces that carry the node's own addresses, which are those of pods with hostNetwork, too.
+
+        The node's ends of pods have none as a rule; where they do, that is how node and pod reach each other.
+        """
+        return [link for link in self.links if link.routable and is_useful(link)]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The node's addresses."""
+        return tuple(dict.fromkeys(address for link in self.own for address in link.routable))
 
 
 def is_useful(link: Link) -> bool:
