@@ -1,0 +1,381 @@
+"""A TCP packet of a known session -> its row: the handshake's evidence, retransmissions, round trips, turns.
+
+Sequence numbers are compared by their distance (RFC 9293, section 3.4). "Here" is where packets were captured: bytes
+that pass a second time were lost behind it, or never; bytes that fill a hole were lost before it, or overtaken.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from capture.analysis.layout import FLIGHT, HOLES, Kind, Measure
+from capture.analysis.tables import FREE_BLOCKS, sample
+from capture.compiled import borrowing_loop as loop
+
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+_TIMESTAMPS = int(Kind.TIMESTAMPS)
+_HANDSHAKE, _ACKNOWLEDGMENT, _PARTIAL, _TIMESTAMP, _FIRST_BYTE, _LAST_BYTE = (
+    int(measure)
+    for measure in (
+        Measure.HANDSHAKE,
+        Measure.ACKNOWLEDGMENT,
+        Measure.PARTIAL,
+        Measure.TIMESTAMP,
+        Measure.FIRST_BYTE,
+        Measure.LAST_BYTE,
+    )
+)
+_CLIENT, _SERVER = 0, 1
+_REORDERED_NS = 3_000_000
+"""What fills a hole sooner was overtaken, where no round trip is known yet: as Wireshark has it."""
+_FAR = 1 << 30
+"""A sequence number further away than any window (RFC 7323: at most 2^30) is no gap."""
+
+
+@loop
+def distance(a: int, b: int) -> int:
+    """a - b on the circle of sequence numbers."""
+    return ((np.int64(a) - np.int64(b) + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+@loop
+def take_block(tables: Any, row: Any) -> None:
+    """Give the session room to follow segments."""
+    if row.block < 0:
+        tables.state[FREE_BLOCKS] -= 1
+        row.block = tables.free_blocks[tables.state[FREE_BLOCKS]]
+
+
+@loop
+def update(tables: Any, number: int, packet: Any, side: int) -> None:
+    """A packet from endpoint `side` of the session in row `number`; needs room for six samples and a block."""
+    row, here, there = tables.rows[number], tables.sides[number, side], tables.sides[number, 1 - side]
+    by_client = side == row.client_side
+    flags = np.int64(packet.tcp_flags)
+    if flags & (_SYN | _RST | _FIN) or (by_client and row.syn_ack_packet and not row.ack_packet):
+        server_payload = there.payload if by_client else here.payload
+        _handshake(tables, row, here, packet, by_client, side, server_payload)
+    if flags & _RST:
+        return
+    length = np.int64(packet.payload)
+    occupies = length + ((flags >> 1) & 1) + (flags & 1)
+    fresh = False
+    if occupies:
+        fresh = _sent(tables, row, here, there, packet, side, occupies)
+    elif here.has_next and distance(packet.sequence, here.next) == -1:
+        here.keepalives += 1
+    if flags & _ACK and not flags & _SYN:
+        _acknowledged(tables, row, here, there, packet, side, by_client)
+    if packet.window == 0 and not flags & (_SYN | _FIN):
+        here.zero_windows += 1
+    if packet.kind & _TIMESTAMPS:
+        _timestamps(tables, row, here, there, packet, occupies > 0, by_client)
+    if length and fresh:
+        _turn(tables, row, packet.time_ns, by_client)
+
+
+@loop
+def _handshake(
+    tables: Any, row: Any, here: Any, packet: Any, by_client: bool, side: int, server_payload: int
+) -> None:
+    flags, now = np.int64(packet.tcp_flags), packet.time_ns
+    if flags & _RST:
+        if not here.rst_packet:
+            here.rst_packet = packet.number
+        if not row.rst_packet:
+            row.rst_packet = packet.number
+            row.rst_ns = now
+            row.rst_side = side
+            row.rst_early = server_payload == 0
+    elif flags & _SYN and not flags & _ACK:
+        if not row.syns:
+            row.syn_packet = packet.number
+            row.syn_ns = now
+            row.syn_sequence = packet.sequence
+            row.syn_first_tsval = packet.tsval
+        row.syn_last_ns = now
+        row.syn_tsval = packet.tsval
+        row.syns += 1
+    elif flags & _SYN:
+        row.syn_ack_last_ns = now
+        row.syn_acks += 1
+        if row.syn_acks == 1:
+            row.syn_ack_packet = packet.number
+            row.syn_ack_ns = now
+            _server_part(tables, row, packet)
+    elif flags & _ACK and by_client and row.syn_ack_packet and not row.ack_packet:
+        row.ack_packet = packet.number
+        row.ack_ns = now
+        if row.syn_acks == 1 and now >= row.syn_ack_ns:  # of a repeated SYN-ACK nobody knows which is meant
+            row.client_ns = now - row.syn_ack_ns
+            sample(tables, row.session, now, _HANDSHAKE, _CLIENT, row.client_ns)
+    if flags & _FIN and not flags & _RST and not here.fin_packet:
+        here.fin_packet = packet.number
+
+
+@loop
+def _server_part(tables: Any, row: Any, packet: Any) -> None:
+    """SYN to SYN-ACK. Of several SYNs, the one whose TSval is echoed; ambiguous if that tells nothing."""
+    asked = row.syn_ns
+    if row.syns == 0:
+        return
+    if row.syns > 1:
+        if not packet.kind & _TIMESTAMPS or row.syn_tsval == row.syn_first_tsval:
+            return
+        if packet.tsecr == row.syn_tsval:
+            asked = row.syn_last_ns
+        elif packet.tsecr != row.syn_first_tsval:
+            return
+    if packet.time_ns >= asked:
+        row.server_ns = packet.time_ns - asked
+        sample(tables, row.session, packet.time_ns, _HANDSHAKE, _SERVER, row.server_ns)
+
+
+@loop
+def _sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, occupies: int) -> bool:
+    """Bytes, SYN or FIN of this side; whether any of them is new."""
+    start = np.int64(packet.sequence)
+    end = (start + occupies) & 0xFFFFFFFF
+    if packet.payload:
+        here.data_packets += 1
+    if not here.has_next:
+        here.has_next = 1
+        here.next = start
+    ahead = distance(start, here.next)
+    beyond = distance(end, here.next)
+    if ahead >= 0:
+        if packet.payload or ahead:
+            take_block(tables, row)
+            block = tables.blocks[row.block, side]
+            if 0 < ahead < _FAR:
+                _new_hole(here, block, packet.time_ns, here.next, start)
+            if packet.payload:
+                _follow(here, there, block, packet, start, end)
+        here.next = end
+        return True
+    if beyond <= 0 and occupies == 1 and packet.payload and ahead == -1:
+        here.keepalives += 1  # one byte that was sent before: RFC 9293, section 3.8.4
+        return False
+    if beyond <= 0:
+        if row.block >= 0:
+            block = tables.blocks[row.block, side]
+            since = _fill_hole(here, block, start, end)
+            if since >= 0:
+                _late(here, there, packet.time_ns - since, occupies)
+                _ambiguous(here)
+                return True
+            if packet.identification and _is_copy(here, block, packet.identification, start, end):
+                here.duplicated += 1
+                return False
+        here.retransmitted += 1
+        here.retransmitted_bytes += occupies
+        _ambiguous(here)
+        return False
+    here.retransmitted += 1
+    here.retransmitted_bytes -= ahead
+    here.next = end
+    _ambiguous(here)
+    return True
+
+
+@loop
+def _late(here: Any, there: Any, after_ns: int, occupies: int) -> None:
+    """What fills a hole: a sender needs a round trip, over the whole way, before it can know of a loss."""
+    round_trip = np.int64(here.rtt_least_ns) + np.int64(there.rtt_least_ns)
+    if here.rtt_least_ns == 0 or there.rtt_least_ns == 0:
+        round_trip = _REORDERED_NS
+    if after_ns < round_trip:
+        here.reordered += 1
+    else:
+        here.retransmitted += 1
+        here.retransmitted_bytes += occupies
+        here.lost_before += 1
+
+
+@loop
+def _ambiguous(here: Any) -> None:
+    """Until all that was sent so far is acknowledged, no acknowledgment tells which copy it is for."""
+    here.recovering = 1
+    here.recover = here.next
+
+
+@loop
+def _new_hole(here: Any, block: Any, now: int, start: int, end: int) -> None:
+    if here.holes < HOLES:
+        hole = block[FLIGHT + here.holes]
+        hole.time_ns = now
+        hole.start = start
+        hole.end = end
+        here.holes += 1
+
+
+@loop
+def _fill_hole(here: Any, block: Any, start: int, end: int) -> int:
+    """Take [start, end) out of a hole; when the hole was seen, -1 if it was in none."""
+    for i in range(here.holes):
+        hole = block[FLIGHT + i]
+        if distance(start, hole.end) < 0 and distance(end, hole.start) > 0:
+            since = hole.time_ns
+            before, behind = distance(start, hole.start) > 0, distance(hole.end, end) > 0
+            hole_end = hole.end
+            if before:
+                hole.end = start
+                if behind:
+                    _new_hole(here, block, since, end, hole_end)
+            elif behind:
+                hole.start = end
+            else:
+                _drop_hole(here, block, i)
+            return since
+    return -1
+
+
+@loop
+def _drop_hole(here: Any, block: Any, i: int) -> None:
+    here.holes -= 1
+    last, hole = block[FLIGHT + here.holes], block[FLIGHT + i]
+    hole.time_ns = last.time_ns
+    hole.start = last.start
+    hole.end = last.end
+
+
+@loop
+def _is_copy(here: Any, block: Any, identification: int, start: int, end: int) -> bool:
+    for i in range(here.flight):
+        segment = block[i]
+        if segment.start == start and segment.end == end and segment.identification == identification:
+            return True
+    return False
+
+
+@loop
+def _follow(here: Any, there: Any, block: Any, packet: Any, start: int, end: int) -> None:
+    """Remember a segment until it is acknowledged. `there` is who will do so."""
+    if here.flight == FLIGHT:
+        there.rtt_unsampled += 1
+        return
+    segment = block[here.flight]
+    segment.time_ns = packet.time_ns
+    segment.start = start
+    segment.end = end
+    segment.identification = packet.identification
+    segment.sampled = 0
+    here.flight += 1
+
+
+@loop
+def _acknowledged(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, by_client: bool) -> None:
+    """What this side has received: samples of the segments it acknowledges, and what the file does not have."""
+    acknowledged = np.int64(packet.acknowledgment)
+    if not here.has_acked:
+        here.has_acked = 1
+        here.acked = acknowledged
+        advance = np.int64(1)
+    else:
+        advance = distance(acknowledged, here.acked)
+        here.advances += 0 < advance < _FAR
+    if advance <= 0 or advance >= _FAR:
+        return
+    here.acked = acknowledged
+    if there.has_next:
+        unseen = distance(acknowledged, there.next)
+        if 0 < unseen < _FAR:
+            there.not_captured += unseen
+            there.next = acknowledged
+    if row.block < 0:
+        return
+    block = tables.blocks[row.block, 1 - side]
+    _close_holes(there, block, acknowledged)
+    ambiguous = there.recovering and distance(acknowledged, there.recover) <= 0
+    if there.recovering and distance(acknowledged, there.recover) >= 0:
+        there.recovering = 0
+    kept = 0
+    covered = False
+    for i in range(there.flight):
+        segment = block[i]
+        end_ahead = distance(segment.end, acknowledged)
+        measure = -1
+        if end_ahead <= 0:
+            covered = True
+            if end_ahead == 0:
+                measure = _PARTIAL if segment.sampled else _ACKNOWLEDGMENT
+        elif distance(segment.start, acknowledged) < 0 and not segment.sampled:
+            measure = _PARTIAL
+        if measure >= 0 and not ambiguous and not (measure == _PARTIAL and segment.sampled):
+            _round_trip(tables, row, here, packet.time_ns, packet.time_ns - segment.time_ns, measure, by_client)
+            segment.sampled = 1
+        if end_ahead > 0:
+            if kept != i:
+                moved = block[kept]
+                moved.time_ns = segment.time_ns
+                moved.start = segment.start
+                moved.end = segment.end
+                moved.identification = segment.identification
+                moved.sampled = segment.sampled
+            kept += 1
+    there.flight = kept
+    if ambiguous and covered:
+        here.rtt_ambiguous += 1
+
+
+@loop
+def _close_holes(there: Any, block: Any, acknowledged: int) -> None:
+    """A hole that is acknowledged was not lost on the way: the file lacks it."""
+    i = 0
+    while i < there.holes:
+        hole = block[FLIGHT + i]
+        if distance(hole.end, acknowledged) <= 0:
+            there.not_captured += distance(hole.end, hole.start)
+            _drop_hole(there, block, i)
+        else:
+            i += 1
+
+
+@loop
+def _round_trip(tables: Any, row: Any, here: Any, now: int, took_ns: int, measure: int, by_client: bool) -> None:
+    """A sample of the way from here to that side and back."""
+    if took_ns < 0:
+        return
+    sample(tables, row.session, now, measure, _CLIENT if by_client else _SERVER, took_ns)
+    if here.rtt_least_ns == 0 or took_ns < here.rtt_least_ns:
+        here.rtt_least_ns = max(took_ns, 1)
+    if measure == _ACKNOWLEDGMENT:
+        if here.rtt_count == 0 or took_ns < here.rtt_min_ns:
+            here.rtt_min_ns = took_ns
+        here.rtt_max_ns = max(here.rtt_max_ns, took_ns)
+        here.rtt_sum_ns += took_ns
+        here.rtt_count += 1
+
+
+@loop
+def _timestamps(tables: Any, row: Any, here: Any, there: Any, packet: Any, occupies: bool, by_client: bool) -> None:
+    """One TSval at a time is followed to its first echo; only those first seen on a packet that will be echoed."""
+    if there.echo_wait_ns and packet.tcp_flags & _ACK:
+        ahead = distance(packet.tsecr, there.tsval_followed)
+        if ahead == 0:
+            took = packet.time_ns - there.echo_wait_ns
+            _round_trip(tables, row, here, packet.time_ns, took, _TIMESTAMP, by_client)
+        if ahead >= 0:
+            there.echo_wait_ns = 0
+    if not here.has_tsval or distance(packet.tsval, here.tsval_newest) > 0:
+        here.has_tsval = 1
+        here.tsval_newest = packet.tsval
+        if occupies and here.echo_wait_ns == 0:
+            here.tsval_followed = packet.tsval
+            here.echo_wait_ns = packet.time_ns
+
+
+@loop
+def _turn(tables: Any, row: Any, now: int, by_client: bool) -> None:
+    """New payload: a request goes on or begins, or its answer does."""
+    if by_client:
+        if row.answer_ns:
+            sample(tables, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)
+            row.answer_ns = 0
+        row.request_ns = now
+    elif row.request_ns:
+        if not row.answer_ns:
+            sample(tables, row.session, now, _FIRST_BYTE, _SERVER, now - row.request_ns)
+            row.first_byte_sum_ns += max(now - row.request_ns, 0)
+            row.requests += 1
+        row.answer_ns = now

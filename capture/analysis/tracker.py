@@ -1,0 +1,184 @@
+"""Batches of packets -> tables of ended sessions and of samples; holds the open sessions in between.
+
+Memory grows with the sessions that are open at a time, up to OPEN_MAX of them: then those that were silent longest
+are ended, and say so. It does not grow with the file.
+"""
+
+import secrets
+from collections.abc import Iterator
+
+import numpy as np
+
+from capture.analysis import tables as slots
+from capture.analysis.layout import (
+    FLIGHT,
+    HOLES,
+    PACKET,
+    ROW,
+    ROW_SIDE,
+    SAMPLE,
+    SEGMENT,
+    SESSION,
+    Close,
+    Table,
+)
+from capture.analysis.tables import Tables, expire, rehash
+from capture.analysis.track import FRAGMENT_COLUMNS, track
+from capture.analysis.verdict import handshakes
+from capture.pcapng.scan import Bytes, Longs
+
+OPEN_MAX = 1 << 19
+"""Open sessions at a time: some 500 MB, if all of them carry data."""
+_ROWS, _DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 12, 1 << 15, 1 << 12
+_SECOND = 10**9
+IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)
+"""Silence that ends a session: TCP, as long as Linux waits before it probes (tcp(7), tcp_keepalive_time); TCP
+after both FINs or RST, TIME-WAIT; UDP, as Linux's nf_conntrack_udp_timeout_stream was long; all others."""
+_SWEEP_NS = 10 * _SECOND
+
+_SHARED = [name for name in SESSION.names or () if name in (ROW.names or ())]
+_SIDES = list(SESSION["client"].names or ())
+
+
+class Tracker:
+    """Open sessions. Feed batches in the file's order, then `finish`; each gives what has ended meanwhile."""
+
+    def __init__(self, by_interface: bool = True, open_max: int = OPEN_MAX) -> None:
+        self._open_max = open_max
+        self._swept_ns = self._newest_ns = -(1 << 62)
+        self._since_sweep = 0
+        self._scratch = np.zeros(1, PACKET)
+        rows = min(_ROWS, open_max)
+        state = np.zeros(slots.STATE_SLOTS, np.int64)
+        state[slots.SEED] = secrets.randbits(62)
+        state[slots.BY_INTERFACE] = by_interface
+        state[slots.FREE_ROWS] = state[slots.FREE_BLOCKS] = rows
+        self._tables = Tables(
+            slots=np.zeros(4 * rows, np.int64),
+            rows=np.zeros(rows, ROW),
+            sides=np.zeros((rows, 2), ROW_SIDE),
+            blocks=np.zeros((rows, 2, FLIGHT + HOLES), SEGMENT),
+            free_rows=np.arange(rows, dtype=np.int64)[::-1].copy(),
+            free_blocks=np.arange(rows, dtype=np.int64)[::-1].copy(),
+            done=np.zeros(_DONE, np.int64),
+            samples=np.zeros(_SAMPLES, SAMPLE),
+            fragments=np.zeros((_FRAGMENTS, FRAGMENT_COLUMNS), np.int64),
+            state=state,
+        )
+
+    @property
+    def open(self) -> int:
+        """Sessions that have not ended."""
+        return int(self._tables.state[slots.OPEN])
+
+    @property
+    def no_ip(self) -> int:
+        """Packets that are of no session, because they are not IP."""
+        return int(self._tables.state[slots.NO_IP])
+
+    def feed(self, data: Bytes, packets: Table) -> Iterator[tuple[Table, Table]]:
+        """Take a batch: (sessions that ended, samples), as often as there is something to give."""
+        at = 0
+        while True:
+            at = track(data, packets, at, self._tables, IDLE_NS, self._scratch)
+            if at == len(packets):
+                break
+            yield from self._make_room()
+        self._newest_ns = max(self._newest_ns, int(packets["time_ns"][-1]))
+        self._since_sweep += len(packets)
+        # As many packets as rows between two sweeps: a sweep costs each of them little.
+        if self._newest_ns - self._swept_ns > _SWEEP_NS and self._since_sweep > len(self._tables.rows):
+            yield from self._expire(IDLE_NS, Close.IDLE)
+        state = self._tables.state
+        if state[slots.DONE] > _DONE // 2 or state[slots.SAMPLES] > _SAMPLES // 2:
+            yield from self._take()
+
+    def finish(self) -> Iterator[tuple[Table, Table]]:
+        """The file ends: what is open ends with it."""
+        yield from self._expire(np.full(4, -(1 << 62), np.int64), Close.OPEN)
+        yield from self._take()
+
+    def _expire(self, idle_ns: Longs, why: Close) -> Iterator[tuple[Table, Table]]:
+        self._swept_ns, self._since_sweep = self._newest_ns, 0
+        at = 0
+        while at < len(self._tables.rows):
+            at = expire(self._tables, self._newest_ns, idle_ns, at, int(why))
+            yield from self._take()
+
+    def _make_room(self) -> Iterator[tuple[Table, Table]]:
+        yield from self._take()
+        state = self._tables.state
+        if state[slots.FREE_ROWS] and state[slots.FREE_BLOCKS]:
+            return
+        if len(self._tables.rows) < self._open_max:
+            self._grow()
+            return
+        last = self._tables.rows["last_ns"][self._tables.rows["live"] == 1]
+        oldest = int(np.partition(last, len(last) // 4)[len(last) // 4])
+        self._newest_ns = max(self._newest_ns, int(last.max()))
+        limit = max(self._newest_ns - oldest - 1, -1)
+        yield from self._expire(np.full(4, limit, np.int64), Close.CROWDED_OUT)
+
+    def _grow(self) -> None:
+        old = self._tables
+        before = len(old.rows)
+        rows = min(2 * before, self._open_max)
+
+        def grown(array: Table) -> Table:
+            larger = np.zeros((rows, *array.shape[1:]), array.dtype)
+            larger[:before] = array
+            return larger
+
+        def stack(array: Longs, slot: int) -> Longs:
+            used = int(old.state[slot])
+            larger = np.zeros(rows, np.int64)
+            larger[:used] = array[:used]
+            larger[used : used + rows - before] = np.arange(before, rows)
+            old.state[slot] += rows - before
+            return larger
+
+        self._tables = old._replace(
+            slots=np.zeros(4 * rows, np.int64),
+            rows=grown(old.rows),
+            sides=grown(old.sides),
+            blocks=grown(old.blocks),
+            free_rows=stack(old.free_rows, slots.FREE_ROWS),
+            free_blocks=stack(old.free_blocks, slots.FREE_BLOCKS),
+        )
+        rehash(self._tables.slots, self._tables.rows)
+
+    def _take(self) -> Iterator[tuple[Table, Table]]:
+        """Hand over what has ended, and use its room again."""
+        state, tables = self._tables.state, self._tables
+        ended, taken = int(state[slots.DONE]), int(state[slots.SAMPLES])
+        if not ended and not taken:
+            return
+        samples = tables.samples[:taken].copy()
+        numbers = tables.done[:ended]
+        sessions = _sessions(tables.rows[numbers], tables.sides[numbers])
+        for freed in (tables.rows, tables.sides):
+            freed[numbers] = np.zeros((), freed.dtype)
+        free = int(state[slots.FREE_ROWS])
+        tables.free_rows[free : free + ended] = numbers
+        state[slots.FREE_ROWS] += ended
+        state[slots.DONE] = state[slots.SAMPLES] = 0
+        yield sessions, samples
+
+
+def _sessions(rows: Table, sides: Table) -> Table:
+    """Rows, and [row, endpoint] sides, as the table that users see."""
+    sessions = np.zeros(len(rows), SESSION)
+    for name in _SHARED:
+        sessions[name] = rows[name]
+    every, client = np.arange(len(rows)), rows["client_side"]
+    by_client, by_server = sides[every, client], sides[every, 1 - client]
+    for name in _SIDES:
+        sessions["client"][name] = by_client[name]
+        sessions["server"][name] = by_server[name]
+    lower_is_client = client == 0
+    for half in ("high", "low", "port"):
+        lower, higher = rows[f"low_{half}"], rows[f"high_{half}"]
+        sessions[f"client_{half}"] = np.where(lower_is_client, lower, higher)
+        sessions[f"server_{half}"] = np.where(lower_is_client, higher, lower)
+    sessions["handshake"] = handshakes(sessions, by_client["advances"], by_server["advances"])
+    return sessions
