@@ -15,6 +15,7 @@ from capture.errors import BicapError
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
+    "sessions": ("capture.cli.sessions", "Show the conversations of a capture file."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
 
