@@ -9,7 +9,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ PACKET = np.dtype(
     [
         ("time_ns", "i8"),
         ("number", "i8"),  # the first packet of a file is 1
+        ("session", "i8"),  # 0: not IP, or not tracked
         ("offset", "i8"),  # of its first byte in the bytes of the batch
         ("source_high", "i8"),
         ("source_low", "i8"),
@@ -127,6 +128,8 @@ class Measure(IntEnum):
     "a segment sent once to its acknowledgment (Karn's rule)"
     PARTIAL = 2
     "the same, of a part of a large segment (GSO)"
+    PIGGYBACK = 8
+    "the same, acknowledged by a packet with payload: the wait until there was some is in it"
     TIMESTAMP = 3
     "a TSval to its first echo (Nichols, pping)"
     FIRST_BYTE = 4
@@ -264,21 +267,21 @@ ROW_SIDE = np.dtype(
     align=True,
 )
 
-FLIGHT, HOLES = 16, 4
+FLIGHT, HOLES = 16, 16
 SEGMENT = np.dtype(
     [("time_ns", "i8"), ("start", "u4"), ("end", "u4"), ("identification", "u4"), ("sampled", "u4")], align=True
 )
 """A segment on its way, a hole in what was seen, or a question that waits for its answer."""
 
 
-_Session: Any = namedtuple("_Session", list(SESSION.names or ()))  # type: ignore[misc]
-_Side: Any = namedtuple("_Side", list(SESSION["client"].names or ()))  # type: ignore[misc]
+_session = cast(Any, namedtuple)("_session", SESSION.names)._make
+_side = cast(Any, namedtuple)("_side", SESSION["client"].names)._make
 
 
 def records(sessions: Table) -> Iterator[Any]:
     """The rows as plain objects with the dtype's fields as attributes: for loops, where an array's rows are slow."""
     for *plain, client, server in sessions.tolist():
-        yield _Session(*plain, _Side(*client), _Side(*server))
+        yield _session([*plain, _side(client), _side(server)])
 
 
 def address(family: int, high: int, low: int) -> IPv4Address | IPv6Address:

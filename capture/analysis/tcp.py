@@ -14,12 +14,13 @@ from capture.compiled import borrowing_loop as loop
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
-_HANDSHAKE, _ACKNOWLEDGMENT, _PARTIAL, _TIMESTAMP, _FIRST_BYTE, _LAST_BYTE = (
+_HANDSHAKE, _ACKNOWLEDGMENT, _PARTIAL, _PIGGYBACK, _TIMESTAMP, _FIRST_BYTE, _LAST_BYTE = (
     int(measure)
     for measure in (
         Measure.HANDSHAKE,
         Measure.ACKNOWLEDGMENT,
         Measure.PARTIAL,
+        Measure.PIGGYBACK,
         Measure.TIMESTAMP,
         Measure.FIRST_BYTE,
         Measure.LAST_BYTE,
@@ -144,12 +145,12 @@ def _sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, 
     ahead = distance(start, here.next)
     beyond = distance(end, here.next)
     if ahead >= 0:
-        if packet.payload or ahead:
+        if packet.payload or ahead or packet.tcp_flags & _FIN:
             take_block(tables, row)
             block = tables.blocks[row.block, side]
             if 0 < ahead < _FAR:
                 _new_hole(here, block, packet.time_ns, here.next, start)
-            if packet.payload:
+            if not packet.tcp_flags & _SYN:
                 _follow(here, there, block, packet, start, end)
         here.next = end
         return True
@@ -298,7 +299,7 @@ def _acknowledged(tables: Any, row: Any, here: Any, there: Any, packet: Any, sid
         if end_ahead <= 0:
             covered = True
             if end_ahead == 0:
-                measure = _PARTIAL if segment.sampled else _ACKNOWLEDGMENT
+                measure = _PARTIAL if segment.sampled else (_PIGGYBACK if packet.payload else _ACKNOWLEDGMENT)
         elif distance(segment.start, acknowledged) < 0 and not segment.sampled:
             measure = _PARTIAL
         if measure >= 0 and not ambiguous and not (measure == _PARTIAL and segment.sampled):

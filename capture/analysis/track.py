@@ -69,6 +69,7 @@ def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scrat
         if number < 0:
             number = _begin(tables, packet, hashed, interface)
         row = tables.rows[number]
+        packet.session = row.session
         side = 1 if swapped(packet) else 0
         if packet.source_port == packet.destination_port and _same_address(packet):
             side = row.client_side  # from a socket to itself

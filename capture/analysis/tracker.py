@@ -27,8 +27,8 @@ from capture.analysis.track import FRAGMENT_COLUMNS, track
 from capture.analysis.verdict import handshakes
 from capture.pcapng.scan import Bytes, Longs
 
-OPEN_MAX = 1 << 19
-"""Open sessions at a time: some 500 MB, if all of them carry data."""
+OPEN_MAX = 1 << 18
+"""Open sessions at a time: some 600 MB, if all of them carry data."""
 _ROWS, _DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 12, 1 << 15, 1 << 12
 _SECOND = 10**9
 IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)

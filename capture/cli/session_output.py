@@ -39,7 +39,7 @@ def _line(session: Any, names: Names, truth: Completeness) -> str:
     ends = f"{endpoint(session, 'client', names)} > {endpoint(session, 'server', names)}"
     packets, repeated = f"{client.packets}/{server.packets}", f"{client.retransmitted}/{server.retransmitted}"
     sizes = f"{format_size(client.bytes)}/{format_size(server.bytes)}"
-    trips = f"{_trip(client)}/{_trip(server)}"
+    trips = f"{_trip(client, session.client_ns)}/{_trip(server, session.server_ns)}"
     what = [state(session), handshake_sentence(session, truth), CLOSES[session.close]]
     return (
         f"{clock}.{session.first_ns // 1000 % 10**6:06d}  {format_duration(session.last_ns - session.first_ns):>8}  "
@@ -48,9 +48,11 @@ def _line(session: Any, names: Names, truth: Completeness) -> str:
     )
 
 
-def _trip(side: Any) -> str:
-    """The mean round trip from here to that side."""
-    return format_duration(side.rtt_sum_ns / side.rtt_count) if side.rtt_count else "-"
+def _trip(side: Any, handshake_ns: int) -> str:
+    """The mean round trip from here to that side; that of the handshake where there is no other."""
+    if side.rtt_count:
+        return format_duration(side.rtt_sum_ns / side.rtt_count)
+    return format_duration(handshake_ns) if handshake_ns >= 0 else "-"
 
 
 def _rows(tables: Tables, capture: CaptureFile, truth: Completeness) -> Iterator[dict[str, list[Any]]]:
