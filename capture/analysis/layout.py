@@ -267,11 +267,11 @@ ROW_SIDE = np.dtype(
     align=True,
 )
 
-FLIGHT, HOLES = 16, 16
+FLIGHT, HOLES, RECENT = 16, 16, 8
 SEGMENT = np.dtype(
     [("time_ns", "i8"), ("start", "u4"), ("end", "u4"), ("identification", "u4"), ("sampled", "u4")], align=True
 )
-"""A segment on its way, a hole in what was seen, or a question that waits for its answer."""
+"""A segment on its way, a hole in what was seen, one of the last packets, or a question that waits for its answer."""
 
 
 _session = cast(Any, namedtuple)("_session", SESSION.names)._make

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.layout import FLIGHT, HOLES, Kind, Measure
+from capture.analysis.layout import FLIGHT, HOLES, RECENT, Kind, Measure
 from capture.analysis.tables import FREE_BLOCKS, sample
 from capture.compiled import borrowing_loop as loop
 
@@ -45,6 +45,9 @@ def take_block(tables: Any, row: Any) -> None:
     if row.block < 0:
         tables.state[FREE_BLOCKS] -= 1
         row.block = tables.free_blocks[tables.state[FREE_BLOCKS]]
+        for side in range(2):
+            for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
+                tables.blocks[row.block, side, i].identification = 0
 
 
 @loop
@@ -152,6 +155,7 @@ def _sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, 
                 _new_hole(here, block, packet.time_ns, here.next, start)
             if not packet.tcp_flags & _SYN:
                 _follow(here, there, block, packet, start, end)
+                _remember(here, block, packet, start, end)
         here.next = end
         return True
     if beyond <= 0 and occupies == 1 and packet.payload and ahead == -1:
@@ -160,14 +164,15 @@ def _sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, 
     if beyond <= 0:
         if row.block >= 0:
             block = tables.blocks[row.block, side]
-            since = _fill_hole(here, block, start, end)
-            if since >= 0:
-                _late(here, there, packet.time_ns - since, occupies)
-                _ambiguous(here)
-                return True
-            if packet.identification and _is_copy(here, block, packet.identification, start, end):
+            if packet.identification and _is_copy(block, packet.identification, start, end):
                 here.duplicated += 1
                 return False
+            _remember(here, block, packet, start, end)
+            since = _fill_hole(here, block, start, end)
+            if since >= 0:
+                _late(here, there, packet, packet.time_ns - since, occupies)
+                _ambiguous(here)
+                return True
         here.retransmitted += 1
         here.retransmitted_bytes += occupies
         _ambiguous(here)
@@ -180,12 +185,18 @@ def _sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, 
 
 
 @loop
-def _late(here: Any, there: Any, after_ns: int, occupies: int) -> None:
-    """What fills a hole: a sender needs a round trip, over the whole way, before it can know of a loss."""
+def _late(here: Any, there: Any, packet: Any, after_ns: int, occupies: int) -> None:
+    """What fills a hole was overtaken if it was sent before what came first: its TSval says so (RFC 3522).
+
+    Within one tick, or without TSvals, time says so: a sender needs a round trip, over the whole way, to know of a loss.
+    """
+    ticks = np.int64(0)
+    if packet.kind & _TIMESTAMPS and here.has_tsval:
+        ticks = distance(packet.tsval, here.tsval_newest)
     round_trip = np.int64(here.rtt_least_ns) + np.int64(there.rtt_least_ns)
     if here.rtt_least_ns == 0 or there.rtt_least_ns == 0:
         round_trip = _REORDERED_NS
-    if after_ns < round_trip:
+    if ticks < 0 or (ticks == 0 and after_ns < round_trip):
         here.reordered += 1
     else:
         here.retransmitted += 1
@@ -241,8 +252,18 @@ def _drop_hole(here: Any, block: Any, i: int) -> None:
 
 
 @loop
-def _is_copy(here: Any, block: Any, identification: int, start: int, end: int) -> bool:
-    for i in range(here.flight):
+def _remember(here: Any, block: Any, packet: Any, start: int, end: int) -> None:
+    """Keep what tells this packet from one with the same bytes."""
+    recent = block[FLIGHT + HOLES + (here.data_packets & (RECENT - 1))]
+    recent.start = start
+    recent.end = end
+    recent.identification = packet.identification
+
+
+@loop
+def _is_copy(block: Any, identification: int, start: int, end: int) -> bool:
+    """Whether the same IP packet, not only the same bytes, was among the last that were seen."""
+    for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
         segment = block[i]
         if segment.start == start and segment.end == end and segment.identification == identification:
             return True
@@ -259,7 +280,6 @@ def _follow(here: Any, there: Any, block: Any, packet: Any, start: int, end: int
     segment.time_ns = packet.time_ns
     segment.start = start
     segment.end = end
-    segment.identification = packet.identification
     segment.sampled = 0
     here.flight += 1
 
@@ -311,7 +331,6 @@ def _acknowledged(tables: Any, row: Any, here: Any, there: Any, packet: Any, sid
                 moved.time_ns = segment.time_ns
                 moved.start = segment.start
                 moved.end = segment.end
-                moved.identification = segment.identification
                 moved.sampled = segment.sampled
             kept += 1
     there.flight = kept

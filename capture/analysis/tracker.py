@@ -13,6 +13,7 @@ from capture.analysis import tables as slots
 from capture.analysis.layout import (
     FLIGHT,
     HOLES,
+    RECENT,
     PACKET,
     ROW,
     ROW_SIDE,
@@ -28,7 +29,7 @@ from capture.analysis.verdict import handshakes
 from capture.pcapng.scan import Bytes, Longs
 
 OPEN_MAX = 1 << 18
-"""Open sessions at a time: some 600 MB, if all of them carry data."""
+"""Open sessions at a time: some 700 MB, if all of them carry data."""
 _ROWS, _DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 12, 1 << 15, 1 << 12
 _SECOND = 10**9
 IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)
@@ -57,7 +58,7 @@ class Tracker:
             slots=np.zeros(4 * rows, np.int64),
             rows=np.zeros(rows, ROW),
             sides=np.zeros((rows, 2), ROW_SIDE),
-            blocks=np.zeros((rows, 2, FLIGHT + HOLES), SEGMENT),
+            blocks=np.zeros((rows, 2, FLIGHT + HOLES + RECENT), SEGMENT),
             free_rows=np.arange(rows, dtype=np.int64)[::-1].copy(),
             free_blocks=np.arange(rows, dtype=np.int64)[::-1].copy(),
             done=np.zeros(_DONE, np.int64),

@@ -1,5 +1,4 @@
-"""Two namespaces with a wire between them that delays, loses, repeats and overtakes as a test says, and a file of what
-passed in its middle.
+"""Two namespaces, and a wire between them that delays, loses, repeats and overtakes as a test says -> a capture file.
 
     client ══ TAP ── before ── P ── after ── TAP ══ server        (the other way round for what the server sends)
 
@@ -17,8 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from capture.kernel.netns import Namespace
 from capture.pcapng.blocks import InterfaceBlock, interfaces, section_header
@@ -68,7 +68,7 @@ def wire(
         for tap in taps:
             stack.callback(os.close, tap)
         for own in (CLIENT, SERVER):
-            spaces[own].run(lambda own=own: _configure(own))  # type: ignore[misc]
+            spaces[own].run(partial(_configure, own))
         done = Wire((spaces[0], spaces[1]))
         stop_read, stop_write = os.pipe()
         stack.callback(os.close, stop_read)
@@ -114,7 +114,7 @@ class _Relay:
     """Frames in, in time out. `now` is read once per event, so that the file says when P saw it."""
 
     def __init__(
-        self, taps: list[int], policy: Policy, delays_s: tuple[float, float], wire: Wire, output: Any
+        self, taps: list[int], policy: Policy, delays_s: tuple[float, float], wire: Wire, output: IO[bytes]
     ) -> None:
         self._taps, self._policy, self._delays, self._wire, self._output = taps, policy, delays_s, wire, output
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -157,7 +157,7 @@ class _Relay:
             if fate.lost_after:
                 self._count("lost_after", frame, side)
             else:
-                self._later(self._delays[1 - side], lambda: self._deliver(frame, side))
+                self._later(self._delays[1 - side], partial(self._deliver, frame, side))
         if fate.repeated:
             self._count("repeated", frame, side)
         if fate.held_before_s:
