@@ -86,7 +86,7 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
     row.source_high = row.source_low = row.destination_high = row.destination_low = 0
     row.source_port = row.destination_port = row.tcp_flags = row.window = 0
     row.sequence = row.acknowledgment = row.tsval = row.tsecr = row.identification = row.payload = 0
-    row.payload_at = at - start
+    row.payload_at = min(at, end) - start
     found = np.int64(0)
     if kind == 0x0800:
         if at + 20 > end or data[at] >> 4 != 4:

@@ -55,7 +55,7 @@ class Tracker:
         state[slots.BY_INTERFACE] = by_interface
         state[slots.FREE_ROWS] = state[slots.FREE_BLOCKS] = rows
         self._tables = Tables(
-            slots=np.zeros(4 * rows, np.int64),
+            slots=_slots(rows),
             rows=np.zeros(rows, ROW),
             sides=np.zeros((rows, 2), ROW_SIDE),
             blocks=np.zeros((rows, 2, FLIGHT + HOLES + RECENT), SEGMENT),
@@ -139,7 +139,7 @@ class Tracker:
             return larger
 
         self._tables = old._replace(
-            slots=np.zeros(4 * rows, np.int64),
+            slots=_slots(rows),
             rows=grown(old.rows),
             sides=grown(old.sides),
             blocks=grown(old.blocks),
@@ -164,6 +164,11 @@ class Tracker:
         state[slots.FREE_ROWS] += ended
         state[slots.DONE] = state[slots.SAMPLES] = 0
         yield sessions, samples
+
+
+def _slots(rows: int) -> Longs:
+    """An empty hash: a power of two, and never more than half full."""
+    return np.zeros(1 << (2 * rows - 1).bit_length(), np.int64)
 
 
 def _sessions(rows: Table, sides: Table) -> Table:
