@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# tshark brings capinfos, reordercap and dumpcap (wireshark-common); ip and tc are iproute2's, sysctl is procps'.
+# tcptrace and tshark are oracles of the tests. tshark brings capinfos, reordercap and dumpcap (wireshark-common); ip and tc are iproute2's, sysctl is procps'.
 # unshare, nsenter and setpriv are in every Debian (util-linux). Tests fill and break small file systems (e2fsprogs).
-packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e2fsprogs mount)
+packages=(python3-bpfcc tcpdump tshark tcptrace iproute2 iputils-ping libpcap0.8 procps e2fsprogs mount)
 # Debian's python3 cannot make a venv without this package; others can.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
@@ -35,5 +35,6 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
     ln -sfn /usr/lib/python3/dist-packages/bcc "$site/bcc"
     .venv/bin/python -c 'import bcc; bcc.BPF'
     .venv/bin/python -c 'from capture.stream import merge; merge.compiled()'
+    .venv/bin/python -c 'from capture.analysis import tracker; tracker.compiled()'
     echo "$wanted" >"$stamp"
 fi

@@ -188,7 +188,7 @@ def _sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, 
 def _late(here: Any, there: Any, packet: Any, after_ns: int, occupies: int) -> None:
     """What fills a hole was overtaken if it was sent before what came first: its TSval says so (RFC 3522).
 
-    Within one tick, or without TSvals, time says so: a sender needs a round trip, over the whole way, to know of a loss.
+    Within one tick, or without TSvals, time says so: to know of a loss, a sender needs a round trip of the whole way.
     """
     ticks = np.int64(0)
     if packet.kind & _TIMESTAMPS and here.has_tsval:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from capture.analysis import tables as slots
+from capture.analysis.decode import decode
 from capture.analysis.layout import (
     FLIGHT,
     HOLES,
-    RECENT,
     PACKET,
+    RECENT,
     ROW,
     ROW_SIDE,
     SAMPLE,
@@ -26,6 +27,7 @@ from capture.analysis.layout import (
 from capture.analysis.tables import Tables, expire, rehash
 from capture.analysis.track import FRAGMENT_COLUMNS, track
 from capture.analysis.verdict import handshakes
+from capture.pcapng import scan
 from capture.pcapng.scan import Bytes, Longs
 
 OPEN_MAX = 1 << 18
@@ -164,6 +166,19 @@ class Tracker:
         state[slots.FREE_ROWS] += ended
         state[slots.DONE] = state[slots.SAMPLES] = 0
         yield sessions, samples
+
+
+def compiled() -> None:
+    """Have the loops compiled, or loaded from the cache."""
+    nothing = np.zeros(12, np.uint8)
+    tracker, packets = Tracker(), np.zeros(1, PACKET)
+    interfaces = np.zeros((1, scan.INTERFACE_COLUMNS), np.int64)
+    scan.scan_pcapng(nothing, 0, 0, False, interfaces, 0, 0, packets, 0)
+    scan.scan_pcap(nothing, 0, 0, False, 1, packets, 0)
+    decode(nothing, np.zeros(1, np.int64), packets, 1)
+    for _ in (*tracker.feed(nothing, packets), *tracker.finish()):
+        pass
+    rehash(np.zeros(1, np.int64), np.zeros(0, ROW))
 
 
 def _slots(rows: int) -> Longs:
