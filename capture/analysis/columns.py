@@ -147,6 +147,10 @@ class Filter:
             )
         name, sign, value = term.groups()
         compare = _OPERATORS[sign]
+        if name in ("duration", "start"):
+            name = f"{name}_ns"
+        if name not in COLUMNS and name not in ("address", "port"):
+            raise SpecError(f"--filter {self.text!r}: there is no column {name}; there are {', '.join(COLUMNS)}")
         if name in ("address", "client", "server") or name in WORDS:
             if sign not in ("=", "!="):
                 raise SpecError(f"--filter {self.text!r}: {name} has words, which are compared by = or !=")
@@ -158,19 +162,13 @@ class Filter:
             if sign not in ("=", "!="):
                 raise SpecError(f"--filter {self.text!r}: port is of either side, and compared by = or !=")
             return lambda s: ((s["client_port"] == number) | (s["server_port"] == number)) == (sign == "=")
-        if name in ("duration", "start"):
-            name = f"{name}_ns"
-        if name not in COLUMNS:
-            raise SpecError(f"--filter {self.text!r}: there is no column {name}; there are {', '.join(COLUMNS)}")
         return lambda sessions: compare(COLUMNS[name](sessions), number)
 
     def _number(self, name: str, value: str) -> int:
         what = f"--filter {self.text!r}: {name}"
-        if name.endswith("_ns") or name == "duration":
-            return (
-                int(value) if name.endswith("_ns") and value.lstrip("-").isdecimal() else parse_duration(value, what)
-            )
-        return parse_size(value, what)
+        if value.lstrip("-").isdecimal() and value.isascii() and len(value) < 19:
+            return int(value)
+        return parse_duration(value, what) if name.endswith("_ns") else parse_size(value, what)
 
 
 def _addresses(name: str, value: str, wanted: bool, text: str) -> Callable[[Table], Any]:

@@ -1,4 +1,4 @@
-"""Segments -> sessions: who is who, what was sent twice, lost, overtaken or not captured, how long, and how it ended."""
+"""Segments -> sessions: who is who, what was sent twice, lost or not captured, how long it took, how it ended."""
 
 import random
 import struct
