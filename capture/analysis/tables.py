@@ -14,9 +14,10 @@ from capture.analysis.layout import Close, Measure
 from capture.compiled import borrowing_loop as loop
 from capture.pcapng.scan import Longs
 
-# Slots of `state`: the seed, whether interfaces are told apart, how much of each stack and list is used, and counts.
+# Slots of `state`: the seed, whether interfaces are told apart, how much of each stack and list is used,
+# and counts; no row from USED on was ever used.
 SEED, BY_INTERFACE, FREE_ROWS, FREE_BLOCKS, DONE, SAMPLES, SESSIONS, OPEN = range(8)
-NO_IP, LOST_FRAGMENTS, STATE_SLOTS = 8, 9, 10
+NO_IP, LOST_FRAGMENTS, USED, STATE_SLOTS = 8, 9, 10, 11
 
 _LAST_BYTE, _SERVER = int(Measure.LAST_BYTE), 1
 _OPEN, _FIN, _HALF, _IDLE = int(Close.OPEN), int(Close.FIN), int(Close.HALF), int(Close.IDLE)
@@ -138,14 +139,6 @@ def _remove(tables: Any, number: int) -> None:
 
 
 @loop
-def rehash(slots: Longs, rows: Any) -> None:
-    """Put all open rows into empty slots."""
-    for number in range(len(rows)):
-        if rows[number].live:
-            insert(slots, rows[number].hash, number)
-
-
-@loop
 def sample(tables: Any, session: int, time_ns: int, measure: int, side: int, duration_ns: int) -> None:
     """Add a row to the samples; a clock that went back makes none."""
     if duration_ns < 0:
@@ -205,12 +198,29 @@ def silent_limit(tables: Any, number: int, idle: Longs) -> int:
 
 
 @loop
-def expire(tables: Any, now_ns: int, idle: Longs, start: int, why: int) -> int:
-    """Close rows from `start` on that were silent too long; where to go on, or the number of rows."""
-    for number in range(start, len(tables.rows)):
-        if tables.state[DONE] >= len(tables.done) or tables.state[SAMPLES] >= len(tables.samples):
+def expire(tables: Any, now_ns: int, idle: Longs, start: int) -> int:
+    """Close rows from `start` on that were silent too long; where to go on, or USED."""
+    for number in range(start, tables.state[USED]):
+        if not _room(tables):
             return number
         row = tables.rows[number]
         if row.live and now_ns - row.last_ns > silent_limit(tables, number, idle):
+            close(tables, number, _IDLE)
+    return tables.state[USED]
+
+
+@loop
+def close_until(tables: Any, last_ns: int, start: int, why: int) -> int:
+    """Close rows from `start` on whose last packet is not younger; where to go on, or USED."""
+    for number in range(start, tables.state[USED]):
+        if not _room(tables):
+            return number
+        if tables.rows[number].live and tables.rows[number].last_ns <= last_ns:
             close(tables, number, why)
-    return len(tables.rows)
+    return tables.state[USED]
+
+
+@loop
+def _room(tables: Any) -> bool:
+    """Whether one more session can be closed."""
+    return tables.state[DONE] < len(tables.done) and tables.state[SAMPLES] < len(tables.samples)

@@ -23,7 +23,7 @@ _SEED, _BY_INTERFACE, _FREE_ROWS, _FREE_BLOCKS = (
     tables_of.FREE_BLOCKS,
 )
 _DONE, _SAMPLES, _SESSIONS, _OPEN_ROWS = tables_of.DONE, tables_of.SAMPLES, tables_of.SESSIONS, tables_of.OPEN
-_NO_IP, _LOST_FRAGMENTS = tables_of.NO_IP, tables_of.LOST_FRAGMENTS
+_NO_IP, _LOST_FRAGMENTS, _USED = tables_of.NO_IP, tables_of.LOST_FRAGMENTS, tables_of.USED
 SAMPLES_EACH = 8
 """Samples that one packet can make, at most."""
 
@@ -141,6 +141,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
     number = tables.free_rows[state[_FREE_ROWS]]
     state[_SESSIONS] += 1
     state[_OPEN_ROWS] += 1
+    state[_USED] = max(state[_USED], number + 1)
     row = tables.rows[number]  # all zero: see Tracker
     turned = swapped(packet)
     if turned:

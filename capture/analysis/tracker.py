@@ -24,15 +24,15 @@ from capture.analysis.layout import (
     Close,
     Table,
 )
-from capture.analysis.tables import Tables, expire, rehash
+from capture.analysis.tables import Tables, close_until, expire
 from capture.analysis.track import FRAGMENT_COLUMNS, track
 from capture.analysis.verdict import handshakes
 from capture.pcapng import scan
-from capture.pcapng.scan import Bytes, Longs
+from capture.pcapng.scan import Bytes
 
 OPEN_MAX = 1 << 18
 """Open sessions at a time: some 700 MB, if all of them carry data."""
-_ROWS, _DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 12, 1 << 15, 1 << 12
+_DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 15, 1 << 12
 _SECOND = 10**9
 IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)
 """Silence that ends a session: TCP, as long as Linux waits before it probes (tcp(7), tcp_keepalive_time); TCP
@@ -47,22 +47,22 @@ class Tracker:
     """Open sessions. Feed batches in the file's order, then `finish`; each gives what has ended meanwhile."""
 
     def __init__(self, by_interface: bool = True, open_max: int = OPEN_MAX) -> None:
-        self._open_max = open_max
-        self._swept_ns = self._newest_ns = -(1 << 62)
+        self._swept_ns = self._now_ns = 0
         self._since_sweep = 0
         self._scratch = np.zeros(1, PACKET)
-        rows = min(_ROWS, open_max)
         state = np.zeros(slots.STATE_SLOTS, np.int64)
         state[slots.SEED] = secrets.randbits(62)
         state[slots.BY_INTERFACE] = by_interface
-        state[slots.FREE_ROWS] = state[slots.FREE_BLOCKS] = rows
+        state[slots.FREE_ROWS] = state[slots.FREE_BLOCKS] = open_max
+        lowest_first = np.arange(open_max, dtype=np.int64)[::-1]
+        # The kernel gives memory where it is first written to: what no session has used takes none.
         self._tables = Tables(
-            slots=_slots(rows),
-            rows=np.zeros(rows, ROW),
-            sides=np.zeros((rows, 2), ROW_SIDE),
-            blocks=np.zeros((rows, 2, FLIGHT + HOLES + RECENT), SEGMENT),
-            free_rows=np.arange(rows, dtype=np.int64)[::-1].copy(),
-            free_blocks=np.arange(rows, dtype=np.int64)[::-1].copy(),
+            slots=np.zeros(1 << (2 * open_max - 1).bit_length(), np.int64),
+            rows=np.zeros(open_max, ROW),
+            sides=np.zeros((open_max, 2), ROW_SIDE),
+            blocks=np.zeros((open_max, 2, FLIGHT + HOLES + RECENT), SEGMENT),
+            free_rows=lowest_first.copy(),
+            free_blocks=lowest_first.copy(),
             done=np.zeros(_DONE, np.int64),
             samples=np.zeros(_SAMPLES, SAMPLE),
             fragments=np.zeros((_FRAGMENTS, FRAGMENT_COLUMNS), np.int64),
@@ -87,68 +87,38 @@ class Tracker:
             if at == len(packets):
                 break
             yield from self._make_room()
-        self._newest_ns = max(self._newest_ns, int(packets["time_ns"][-1]))
+        self._now_ns = int(packets["time_ns"][-1])
         self._since_sweep += len(packets)
-        # As many packets as rows between two sweeps: a sweep costs each of them little.
-        if self._newest_ns - self._swept_ns > _SWEEP_NS and self._since_sweep > len(self._tables.rows):
-            yield from self._expire(IDLE_NS, Close.IDLE)
         state = self._tables.state
+        # As many packets as rows between two sweeps: a sweep costs each of them little.
+        if abs(self._now_ns - self._swept_ns) > _SWEEP_NS and self._since_sweep > int(state[slots.USED]):
+            yield from self._expire()
         if state[slots.DONE] > _DONE // 2 or state[slots.SAMPLES] > _SAMPLES // 2:
             yield from self._take()
 
     def finish(self) -> Iterator[tuple[Table, Table]]:
         """The file ends: what is open ends with it."""
-        yield from self._expire(np.full(4, -(1 << 62), np.int64), Close.OPEN)
+        yield from self._close_until(np.iinfo(np.int64).max, Close.OPEN)
         yield from self._take()
 
-    def _expire(self, idle_ns: Longs, why: Close) -> Iterator[tuple[Table, Table]]:
-        self._swept_ns, self._since_sweep = self._newest_ns, 0
+    def _expire(self) -> Iterator[tuple[Table, Table]]:
+        self._swept_ns, self._since_sweep = self._now_ns, 0
         at = 0
-        while at < len(self._tables.rows):
-            at = expire(self._tables, self._newest_ns, idle_ns, at, int(why))
+        while at < int(self._tables.state[slots.USED]):
+            at = expire(self._tables, self._now_ns, IDLE_NS, at)
+            yield from self._take()
+
+    def _close_until(self, last_ns: int, why: Close) -> Iterator[tuple[Table, Table]]:
+        at = 0
+        while at < int(self._tables.state[slots.USED]):
+            at = close_until(self._tables, last_ns, at, int(why))
             yield from self._take()
 
     def _make_room(self) -> Iterator[tuple[Table, Table]]:
         yield from self._take()
-        state = self._tables.state
-        if state[slots.FREE_ROWS] and state[slots.FREE_BLOCKS]:
-            return
-        if len(self._tables.rows) < self._open_max:
-            self._grow()
-            return
-        last = self._tables.rows["last_ns"][self._tables.rows["live"] == 1]
-        oldest = int(np.partition(last, len(last) // 4)[len(last) // 4])
-        self._newest_ns = max(self._newest_ns, int(last.max()))
-        limit = max(self._newest_ns - oldest - 1, -1)
-        yield from self._expire(np.full(4, limit, np.int64), Close.CROWDED_OUT)
-
-    def _grow(self) -> None:
-        old = self._tables
-        before = len(old.rows)
-        rows = min(2 * before, self._open_max)
-
-        def grown(array: Table) -> Table:
-            larger = np.zeros((rows, *array.shape[1:]), array.dtype)
-            larger[:before] = array
-            return larger
-
-        def stack(array: Longs, slot: int) -> Longs:
-            used = int(old.state[slot])
-            larger = np.zeros(rows, np.int64)
-            larger[:used] = array[:used]
-            larger[used : used + rows - before] = np.arange(before, rows)
-            old.state[slot] += rows - before
-            return larger
-
-        self._tables = old._replace(
-            slots=_slots(rows),
-            rows=grown(old.rows),
-            sides=grown(old.sides),
-            blocks=grown(old.blocks),
-            free_rows=stack(old.free_rows, slots.FREE_ROWS),
-            free_blocks=stack(old.free_blocks, slots.FREE_BLOCKS),
-        )
-        rehash(self._tables.slots, self._tables.rows)
+        if not self._tables.state[slots.FREE_ROWS]:
+            last = self._tables.rows["last_ns"]  # all rows are in use
+            yield from self._close_until(int(np.partition(last, len(last) // 4)[len(last) // 4]), Close.CROWDED_OUT)
 
     def _take(self) -> Iterator[tuple[Table, Table]]:
         """Hand over what has ended, and use its room again."""
@@ -178,12 +148,6 @@ def compiled() -> None:
     decode(nothing, np.zeros(1, np.int64), packets, 1)
     for _ in (*tracker.feed(nothing, packets), *tracker.finish()):
         pass
-    rehash(np.zeros(1, np.int64), np.zeros(0, ROW))
-
-
-def _slots(rows: int) -> Longs:
-    """An empty hash: a power of two, and never more than half full."""
-    return np.zeros(1 << (2 * rows - 1).bit_length(), np.int64)
 
 
 def _sessions(rows: Table, sides: Table) -> Table:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.pods import Node, serve, talk
 from tests.e2e.relay import (
     ADDRESSES,
     CLIENT,
@@ -26,7 +27,7 @@ from tests.e2e.relay import (
     tcp_flags,
     wire,
 )
-from tests.e2e.tool import bicap
+from tests.e2e.tool import Capture, bicap
 
 PORT = 7000
 SYN, ACK, RST = 0x02, 0x10, 0x04
@@ -298,8 +299,8 @@ def test_losses_are_placed_and_retransmissions_are_tcptraces(seed: int, tmp_path
     with wire(tmp_path / "file", lossy(seed), DELAYS_S) as on:
         converse(on, 3, 200_000)
     found, theirs, did = the_session(tmp_path / "file"), tcptrace(tmp_path / "file"), on.counts
-    # tcptrace calls bytes that it has seen before "rexmt", what fills a hole "outoforder". A copy of an IP packet is no
-    # matter of its own to it.
+    # tcptrace calls bytes that it has seen before "rexmt", and what fills a hole "outoforder"; a second copy of an IP
+    # packet is "rexmt" to it.
     seen_twice = found["server_retransmitted"] - found["server_lost_before"] + found["server_duplicated"]
     assert seen_twice == theirs["rexmt data pkts"][1]
     assert found["server_lost_before"] + found["server_reordered"] == theirs["outoforder pkts"][1]
@@ -357,3 +358,31 @@ def test_a_retransmitted_segment_gives_no_round_trip(tmp_path: Path) -> None:
     assert (found["client_retransmitted"], found["client_lost_before"]) == (1, 0)
     assert (found["server_rtt_ambiguous"], found["server_rtt_max_ns"] < 60_000_000) == (1, True)
     assert tshark_count(tmp_path / "file", "tcp.analysis.ack_rtt > 0.2") == 1
+
+
+def test_a_capture_of_our_own_with_super_packets_fragments_and_pings(node: Node, tmp_path: Path) -> None:
+    file = tmp_path / "pods.pcapng"
+    server = subprocess.Popen(serve(node.server), stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "serving\n"
+        with Capture(file, "-i", node.client.veth, within=node.exec()):
+            subprocess.run(talk(node.client, node.server.ip4, node.server.ip6), check=True)
+    finally:
+        server.kill()
+        server.communicate()
+    found = sessions(file)
+    web = [one for one in found if one["server_port"] == 80]
+    assert [one["handshake"] for one in web] == ["complete", "complete"]
+    assert [one["close"] for one in web] == ["fin", "fin"]
+    assert {one["interface"] for one in found} == {node.client.veth}
+    for one in web:
+        assert one["server_payload"] > 1 << 20
+        assert one["server_bytes"] / one["server_packets"] > 1514
+        assert (one["server_retransmitted"], one["server_not_captured"], one["requests"]) == (0, 0, 1)
+    echoes = [one for one in found if one["protocol"] in ("icmp", "icmpv6") and one["requests"]]
+    assert [(one["requests"], one["unanswered"]) for one in echoes] == [(3, 0)] * 4
+    assert [one["client_packets"] for one in echoes] == [3, 9, 3, 9]  # 3,000 bytes are three fragments
+    in_all = subprocess.run(["capinfos", "-Mrc", "-T", str(file)], capture_output=True, text=True, check=True)
+    no_ip = tshark_count(file, "not ip and not ipv6")
+    assert sum(one["packets"] for one in found) == int(in_all.stdout.split()[-1]) - no_ip

@@ -339,3 +339,12 @@ def test_hostile_segments_of_one_conversation_are_counted_without_harm(seed: int
         assert one.client.lost_before <= one.client.retransmitted <= one.client.packets
         assert one.first_packet <= one.last_packet
         assert one.first_ns <= one.last_ns
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1 << 32))
+def test_absurd_times_end_sessions_but_lose_none(seed: int) -> None:
+    chance = random.Random(seed)
+    times = [chance.choice((i, -(10**12), 9 * 10**12, chance.randrange(10**12))) for i in range(300)]
+    frames = [(ms, segment(0, "client", A, ports=(1 + i % 40, 80))[1]) for i, ms in enumerate(times)]
+    assert counted(track(frames, batch=50, open_max=16)) == 300
