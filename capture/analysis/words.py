@@ -74,42 +74,43 @@ def icmp_words(family: int, kind: int, code: int) -> str:
 
 def handshake_sentence(session: Any, truth: Completeness) -> str:
     """What became of the handshake, and the packets that show it; "" for what is not TCP."""
-    what = Handshake(session.handshake)
-    number = {name: getattr(session, f"{name}_packet") for name in ("syn", "syn_ack", "ack", "rst", "icmp")}
-    match what:
+    match session.handshake:
         case Handshake.NONE:
             return ""
         case Handshake.COMPLETE:
+            numbers = (session.syn_packet, session.syn_ack_packet, session.ack_packet)
+            seen = f"packets {', '.join(str(number) for number in numbers if number)}"
             again = session.syns + session.syn_acks - 2
-            seen = [f"packet {number[name]}" for name in ("syn", "syn_ack", "ack") if number[name]]
-            return f"complete ({', '.join(seen)})" + (f", after {_times(again, 'repetition')}" if again > 0 else "")
+            return f"complete ({seen}; {_times(again, 'repetition')})" if again > 0 else f"complete ({seen})"
         case Handshake.UNANSWERED:
             tries = session.syns - 1
             over = format_duration(session.syn_last_ns - session.syn_ns)
             retries = f"{_times(tries, 'retry', 'retries')} over {over}" if tries else "not repeated"
             doubt = "" if truth.complete else f"; {truth}"
-            return f"SYN unanswered (from packet {number['syn']}, {retries}){doubt}"
+            return f"SYN unanswered (from packet {session.syn_packet}, {retries}){doubt}"
         case Handshake.REFUSED:
             after = format_duration(session.rst_ns - session.syn_last_ns)
-            return f"refused by RST after {after} (packets {number['syn']}, {number['rst']})"
+            return f"refused by RST after {after} (packets {session.syn_packet}, {session.rst_packet})"
         case Handshake.UNREACHABLE:
             by = address(session.family, session.icmp_high, session.icmp_low)
             error = icmp_words(session.family, session.icmp_type, session.icmp_code)
-            return f"unreachable: {error} from {by} (packets {number['syn']}, {number['icmp']})"
+            return f"unreachable: {error} from {by} (packets {session.syn_packet}, {session.icmp_packet})"
         case Handshake.UNACKNOWLEDGED:
             times = _times(session.syn_acks, "time")
-            return f"SYN-ACK sent {times}, never acknowledged (from packet {number['syn_ack']})"
+            return f"SYN-ACK sent {times}, never acknowledged (from packet {session.syn_ack_packet})"
         case Handshake.ACK_LOST:
             return (
-                f"acknowledged (packet {number['ack']}), but the server repeats its SYN-ACK: the ACK was lost behind "
-                "this point"
+                f"acknowledged (packet {session.ack_packet}), but the server repeats its SYN-ACK: "
+                "the ACK was lost behind this point"
             )
         case Handshake.ABORTED:
-            return f"the client answered the SYN-ACK with RST (packets {number['syn_ack']}, {number['rst']})"
+            shown = f"packets {session.syn_ack_packet}, {session.rst_packet}"
+            return f"the client answered the SYN-ACK with RST ({shown})"
         case Handshake.RESET_AT_ONCE:
             who = "client" if session.client.rst_packet == session.rst_packet else "server"
             after = format_duration(session.rst_ns - session.ack_ns)
-            return f"complete, then reset by the {who} after {after} (packets {number['ack']}, {number['rst']})"
+            shown = f"packets {session.ack_packet}, {session.rst_packet}"
+            return f"complete, then reset by the {who} after {after} ({shown})"
         case Handshake.STARTED_BEFORE:
             return "started before the capture"
         case _:

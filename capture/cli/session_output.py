@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import click
@@ -35,7 +36,7 @@ def as_text(tables: Tables, capture: CaptureFile, truth: Completeness, names: bo
 
 def _line(session: Any, names: Names, truth: Completeness) -> str:
     client, server = session.client, session.server
-    clock = time.strftime("%H:%M:%S", time.localtime(session.first_ns // 10**9))
+    clock = _clock(session.first_ns // 10**9)
     ends = f"{endpoint(session, 'client', names)} > {endpoint(session, 'server', names)}"
     packets, repeated = f"{client.packets}/{server.packets}", f"{client.retransmitted}/{server.retransmitted}"
     sizes = f"{format_size(client.bytes)}/{format_size(server.bytes)}"
@@ -46,6 +47,11 @@ def _line(session: Any, names: Names, truth: Completeness) -> str:
         f"{protocol_word(session.protocol):6}  {ends:45}  {packets:>13}  {sizes:>19}  {trips:>17}  {repeated:>8}  "
         f"{'; '.join(part for part in what if part)}"
     )
+
+
+@lru_cache(1024)
+def _clock(seconds: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def _trip(side: Any, handshake_ns: int) -> str:

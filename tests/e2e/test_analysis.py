@@ -203,7 +203,7 @@ def not_seen(side: int) -> Policy:
 
 
 VERDICTS = {
-    "complete": (complete, None, "complete", r"complete \(packet 1, packet 2, packet 3\)"),
+    "complete": (complete, None, "complete", r"complete \(packets 1, 2, 3\)"),
     "closed port": (closed_port, None, "refused", r"refused by RST after .* \(packets 1, 2\)"),
     "dropped SYN": (
         in_vain,

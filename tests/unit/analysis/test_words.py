@@ -41,7 +41,7 @@ SENTENCES = [
     (
         {"handshake": Handshake.COMPLETE, "syn_packet": 1, "syn_ack_packet": 2, "ack_packet": 5, "syns": 1,
          "syn_acks": 2},
-        "complete (packet 1, packet 2, packet 5), after 1 repetition",
+        "complete (packets 1, 2, 5; 1 repetition)",
     ),
     (
         {"handshake": Handshake.UNANSWERED, "syns": 3, "syn_packet": 4, "syn_last_ns": 3 * 10**9},
