@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from capture.cli.capture_file import across_interfaces, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 from capture.units import format_duration
@@ -24,7 +25,7 @@ _LEFT_OUT = {
 
 @click.command(cls=GroupedCommand, short_help="Show how long things took in a capture file, and on which side.")
 @click.argument("file")
-@option("Which", "--across-interfaces", is_flag=True, help="Take packets of all interfaces together: for traffic whose directions pass different ones.")  # fmt: skip  # noqa: E501
+@across_interfaces
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object.")
 def latency(file: str, across_interfaces: bool, as_json: bool) -> None:
     """Show how long things took in a capture file, and on which side.
@@ -36,7 +37,6 @@ def latency(file: str, across_interfaces: bool, as_json: bool) -> None:
     from capture.analysis.latency import Latency
     from capture.analysis.reading import CaptureFile
     from capture.analysis.tracker import Tracker
-    from capture.cli.progress import with_progress
 
     found, tracker = Latency(), Tracker(by_interface=not across_interfaces)
     damage = None

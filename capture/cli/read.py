@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from capture.cli.capture_file import across_interfaces
 from capture.cli.groups import GroupedCommand, option
 
 if TYPE_CHECKING:
@@ -15,9 +16,17 @@ if TYPE_CHECKING:
 
 @click.command(cls=GroupedCommand, short_help="Show the packets of a capture file.")
 @click.argument("file")
-@option("Which", "--session", "chosen", type=click.IntRange(1), multiple=True, metavar="N", help="Only packets of this session, by its number in `bicap sessions --json`. May be repeated.")  # fmt: skip  # noqa: E501
+@option(
+    "Which",
+    "--session",
+    "chosen",
+    type=click.IntRange(1),
+    multiple=True,
+    metavar="N",
+    help="Only packets of this session, by its number in `bicap sessions`. May be repeated.",
+)
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N packets at most.")
-@option("Which", "--across-interfaces", is_flag=True, help="Take packets of all interfaces together: for traffic whose directions pass different ones.")  # fmt: skip  # noqa: E501
+@across_interfaces
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 def read(

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from capture.analysis.columns import flat
+from capture.analysis.columns import COLUMNS, WORDS, flat
 from capture.analysis.completeness import Completeness
 from capture.analysis.layout import Table, records
 from capture.analysis.reading import CaptureFile
@@ -21,7 +21,7 @@ from capture.units import format_duration, format_size
 Tables = Iterable[Table]
 
 HEADING = (
-    f"{'START':15}  {'DURATION':>8}  {'PROTO':6}  {'CLIENT > SERVER':45}  {'PACKETS':>13}  {'BYTES':>19}  "
+    f"{'#':>6}  {'START':15}  {'DURATION':>8}  {'PROTO':6}  {'CLIENT > SERVER':45}  {'PACKETS':>13}  {'BYTES':>19}  "
     f"{'RTT':>17}  {'REPEATED':>8}  STATE"
 )
 
@@ -43,7 +43,7 @@ def _line(session: Any, names: Names, truth: Completeness) -> str:
     trips = f"{_trip(client, session.client_ns)}/{_trip(server, session.server_ns)}"
     what = [state(session), handshake_sentence(session, truth), CLOSES[session.close]]
     return (
-        f"{clock}.{session.first_ns // 1000 % 10**6:06d}  {format_duration(session.last_ns - session.first_ns):>8}  "
+        f"{session.session:>6}  {clock}.{session.first_ns // 1000 % 10**6:06d}  {format_duration(session.last_ns - session.first_ns):>8}  "
         f"{protocol_word(session.protocol):6}  {ends:45}  {packets:>13}  {sizes:>19}  {trips:>17}  {repeated:>8}  "
         f"{'; '.join(part for part in what if part)}"
     )
@@ -94,14 +94,12 @@ def as_parquet(tables: Tables, capture: CaptureFile, truth: Completeness, target
         import pyarrow.parquet
     except ImportError:
         raise SpecError("--parquet needs pyarrow; pip install 'bicap[parquet]', or use --csv") from None
-    writer = None
+    words = {*WORDS, "interface", "handshake_words"}
+    names = (*COLUMNS, "handshake_words")
+    schema = pyarrow.schema([(name, pyarrow.string() if name in words else pyarrow.int64()) for name in names])
     try:
-        for columns in _rows(tables, capture, truth):
-            rows = pyarrow.table(columns)
-            writer = writer or pyarrow.parquet.ParquetWriter(target, rows.schema)
-            writer.write_table(rows)
+        with pyarrow.parquet.ParquetWriter(target, schema) as writer:
+            for columns in _rows(tables, capture, truth):
+                writer.write_table(pyarrow.table(columns, schema))
     except OSError as error:
         raise SinkError(f"{target} cannot be written: {error.strerror or error}") from None
-    finally:
-        if writer is not None:
-            writer.close()

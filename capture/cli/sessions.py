@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from capture.cli.capture_file import across_interfaces, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -15,10 +16,26 @@ if TYPE_CHECKING:
 
 @click.command(cls=GroupedCommand, short_help="Show the conversations of a capture file.")
 @click.argument("file")
-@option("Which", "--filter", "filters", multiple=True, metavar="CONDITION", help="Only sessions for which this holds, like duration>1s, bytes>=1MiB, handshake=refused, close!=fin, address=10.0.0.0/8, port=443, client_retransmitted>0. May be repeated: all must hold.")  # fmt: skip  # noqa: E501
-@option("Which", "--sort", metavar="COLUMN", default="start", show_default=True, help="Order by a column of numbers; -COLUMN is the largest first. 'none' shows sessions as they end, while the file is read.")  # fmt: skip  # noqa: E501
+@option(
+    "Which",
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="CONDITION",
+    help="Only sessions for which this holds, like duration>1s, bytes>=1MiB, handshake=refused, close!=fin, "
+    "address=10.0.0.0/8, port=443, client_retransmitted>0. May be repeated: all must hold.",
+)
+@option(
+    "Which",
+    "--sort",
+    metavar="COLUMN",
+    default="start",
+    show_default=True,
+    help="Order by a column of numbers; -COLUMN is the largest first. 'none' shows sessions as they end, while the "
+    "file is read.",
+)
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N sessions at most.")
-@option("Which", "--across-interfaces", is_flag=True, help="Take packets of all interfaces together: for traffic whose directions pass different ones.")  # fmt: skip  # noqa: E501
+@across_interfaces
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, with all columns.")
 @option("Output", "--csv", "as_csv", is_flag=True, help="Print CSV, with all columns.")
@@ -69,7 +86,6 @@ def _chosen(
 ) -> Iterator["Table"]:
     """Sessions of the file that meet the conditions, as they end; damage ends the file."""
     from capture.analysis.tracker import Tracker
-    from capture.cli.progress import with_progress
 
     tracker = Tracker(by_interface=not across_interfaces)
 

@@ -68,6 +68,12 @@ def test_all_outputs_have_the_same_rows(file: Path, tmp_path: Path) -> None:
     assert len(bicap("sessions", str(file)).stdout.splitlines()) == 1 + 10
 
 
+def test_no_session_is_a_parquet_file_without_rows(file: Path, tmp_path: Path) -> None:
+    assert bicap("sessions", "--filter", "port=1", "--parquet", str(tmp_path / "out"), str(file)).code == 0
+    found = pyarrow.parquet.read_table(tmp_path / "out")
+    assert (found.num_rows, str(found.schema.field("client").type)) == (0, "string")
+
+
 def test_compressed_and_piped_files_are_read_like_plain_ones(file: Path, tmp_path: Path) -> None:
     plain = bicap("sessions", "--json", str(file)).stdout
     (tmp_path / "z").write_bytes(gzip.compress(file.read_bytes()))

@@ -1,11 +1,20 @@
-"""A file that is being read -> how far that has come, on a terminal; nothing elsewhere."""
+"""What the commands that read a capture file share: an option, and how far the reading has come, on a terminal."""
 
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from capture.cli.groups import option
+
 if TYPE_CHECKING:
     from capture.analysis.reading import Batch, CaptureFile
+
+across_interfaces = option(
+    "Which",
+    "--across-interfaces",
+    is_flag=True,
+    help="Take packets of all interfaces together: for traffic whose directions pass different ones.",
+)
 
 _STEP = 1 << 24
 """Bytes between two updates."""
