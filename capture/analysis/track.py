@@ -1,7 +1,7 @@
 """Decoded packets -> rows of open sessions: finds or begins each packet's session, counts it, and hands it on.
 
-TCP goes to analysis.tcp, questions (DNS, ICMP echo) are followed here. An ICMP error counts in a session of its own
-and is evidence in the one it is about. Later fragments follow their first one.
+TCP goes on to analysis.tcp, questions to analysis.questions. An ICMP error counts in a session of its own, and is
+evidence in the one that it is about. Later fragments follow their first one.
 """
 
 from typing import Any
@@ -10,9 +10,10 @@ import numpy as np
 
 from capture.analysis import tables as tables_of
 from capture.analysis import tcp
-from capture.analysis.decode import decode_ip
-from capture.analysis.layout import FLIGHT, Close, Kind, Measure, Role
-from capture.analysis.tables import close, ended, find, hash_of, insert, mix, sample, silent_limit, swapped
+from capture.analysis.icmp_errors import error_about
+from capture.analysis.layout import Close, Kind, Measure, Role
+from capture.analysis.questions import dns, echo
+from capture.analysis.tables import close, ended, find, hash_of, insert, mix, silent_limit, swapped
 from capture.compiled import borrowing_loop as loop
 from capture.pcapng.scan import Bytes, Longs
 
@@ -87,11 +88,11 @@ def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scrat
         elif packet.protocol == _UDP:
             here.payload += packet.payload
             if packet.source_port == _DNS_PORT or packet.destination_port == _DNS_PORT:
-                _dns(data, tables, number, packet)
+                dns(data, tables, number, packet)
         elif packet.kind & _ERROR:
-            _error(data, tables, packet, interface, scratch[0])
+            error_about(data, tables, packet, interface, scratch[0])
         elif packet.protocol == _ICMP or packet.protocol == _ICMPV6:
-            _echo(tables, number, packet)
+            echo(tables, number, packet)
     return len(packets)
 
 
@@ -190,134 +191,3 @@ def _asks(packet: Any) -> tuple[bool, int]:
     if packet.source_port < _EPHEMERAL and packet.destination_port >= _EPHEMERAL:
         return False, _PORTS
     return True, _FIRST_SEEN
-
-
-@loop
-def _asked(tables: Any, number: int, now: int, key: int, more: int) -> None:
-    """A question: it waits for its answer. One that waits already was repeated."""
-    row = tables.rows[number]
-    tcp.take_block(tables, row)
-    side, block = tables.sides[number, 0], tables.blocks[row.block, 0]
-    for i in range(side.flight):
-        if block[i].start == key and block[i].end == more:
-            block[i].sampled = 1
-            row.repeated += 1
-            return
-    if side.flight == FLIGHT:
-        _forget(side, block, 0)
-        row.unanswered += 1
-    question = block[side.flight]
-    question.time_ns = now
-    question.start = key
-    question.end = more
-    question.sampled = 0
-    side.flight += 1
-
-
-@loop
-def _answered(tables: Any, number: int, now: int, key: int, more: int, measure: int) -> None:
-    """An answer: how long it took, unless the question was repeated."""
-    row = tables.rows[number]
-    if row.block < 0:
-        return
-    side, block = tables.sides[number, 0], tables.blocks[row.block, 0]
-    for i in range(side.flight):
-        if block[i].start == key and block[i].end == more:
-            if not block[i].sampled:
-                took = now - block[i].time_ns
-                sample(tables, row.session, now, measure, _SERVER, took)
-                row.first_byte_sum_ns += max(took, 0)
-            row.requests += 1
-            _forget(side, block, i)
-            return
-
-
-@loop
-def _forget(side: Any, block: Any, i: int) -> None:
-    """Take an entry out; those behind it move up, so that the oldest stays first."""
-    side.flight -= 1
-    for k in range(i, side.flight):
-        block[k].time_ns = block[k + 1].time_ns
-        block[k].start = block[k + 1].start
-        block[k].end = block[k + 1].end
-        block[k].sampled = block[k + 1].sampled
-
-
-@loop
-def _echo(tables: Any, number: int, packet: Any) -> None:
-    if packet.icmp_type == (8 if packet.protocol == _ICMP else 128):
-        _asked(tables, number, packet.time_ns, packet.sequence, 0)
-    elif packet.icmp_type == (0 if packet.protocol == _ICMP else 129):
-        _answered(tables, number, packet.time_ns, packet.sequence, 0, _ECHO)
-
-
-@loop
-def _dns(data: Bytes, tables: Any, number: int, packet: Any) -> None:
-    """A DNS message of one question (RFC 1035, section 4.1): identifier, name, type and class tell it."""
-    at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
-    if at + 12 > end or data[at + 4] != 0 or data[at + 5] != 1:
-        return
-    question = np.int64(0)
-    name = at + 12
-    while name < end and data[name] != 0:
-        length = np.int64(data[name])
-        if length > 63 or name + 1 + length > end:
-            return
-        for k in range(name, name + 1 + length):
-            question = mix(question, np.int64(data[k]))
-        name += 1 + length
-    if name + 5 > end:
-        return
-    for k in range(name, name + 5):
-        question = mix(question, np.int64(data[k]))
-    identifier = np.int64(data[at]) << 8 | np.int64(data[at + 1])
-    if data[at + 2] & 0x80:
-        _answered(tables, number, packet.time_ns, identifier, question & 0xFFFFFFFF, _DNS)
-    else:
-        _asked(tables, number, packet.time_ns, identifier, question & 0xFFFFFFFF)
-
-
-@loop
-def _is_final(protocol: int, kind: int, code: int) -> bool:
-    """Whether an error says that packets do not arrive at all, rather than that they are too big, or go elsewhere."""
-    if protocol == _ICMP:
-        return (kind == 3 and code != 4) or kind == 11 or kind == 12
-    return kind == 1 or kind == 3 or kind == 4
-
-
-@loop
-def _error(data: Bytes, tables: Any, packet: Any, interface: int, about: Any) -> None:
-    """Note an ICMP error in the session of the packet that it quotes."""
-    at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
-    about.interface = packet.interface
-    decode_ip(data, at, end, end, 0x0800 if packet.family == 4 else 0x86DD, packet.offset, about)
-    # Eight bytes of the upper layer are always quoted: the ports, of TCP too.
-    if about.family == 0:
-        return
-    if about.kind & _CUT and about.protocol == _TCP:
-        ports = _quoted_ports(data, at, end, about.family)
-        about.source_port = ports >> 16
-        about.destination_port = ports & 0xFFFF
-    number = find(tables, about, hash_of(about, interface, tables.state[_SEED]), interface)
-    if number < 0:
-        return
-    row = tables.rows[number]
-    final = _is_final(packet.protocol, packet.icmp_type, packet.icmp_code)
-    if row.icmp_packet and not (final and not _is_final(packet.protocol, row.icmp_type, row.icmp_code)):
-        return
-    row.icmp_packet = packet.number
-    row.icmp_type = packet.icmp_type
-    row.icmp_code = packet.icmp_code
-    row.icmp_high = packet.source_high
-    row.icmp_low = packet.source_low
-
-
-@loop
-def _quoted_ports(data: Bytes, at: int, end: int, family: int) -> int:
-    """Both ports of a quoted packet whose TCP header is not complete; IPv6 without extension headers."""
-    at += 40 if family == 6 else (np.int64(data[at]) & 15) * 4
-    if at + 4 > end:
-        return 0
-    return (
-        np.int64(data[at]) << 24 | np.int64(data[at + 1]) << 16 | np.int64(data[at + 2]) << 8 | np.int64(data[at + 3])
-    )

@@ -42,10 +42,11 @@ def _line(session: Any, names: Names, truth: Completeness) -> str:
     sizes = f"{format_size(client.bytes)}/{format_size(server.bytes)}"
     trips = f"{_trip(client, session.client_ns)}/{_trip(server, session.server_ns)}"
     what = [state(session), handshake_sentence(session, truth), CLOSES[session.close]]
+    start = f"{session.session:>6}  {clock}.{session.first_ns // 1000 % 10**6:06d}"
+    lasted = format_duration(session.last_ns - session.first_ns)
     return (
-        f"{session.session:>6}  {clock}.{session.first_ns // 1000 % 10**6:06d}  {format_duration(session.last_ns - session.first_ns):>8}  "
-        f"{protocol_word(session.protocol):6}  {ends:45}  {packets:>13}  {sizes:>19}  {trips:>17}  {repeated:>8}  "
-        f"{'; '.join(part for part in what if part)}"
+        f"{start}  {lasted:>8}  {protocol_word(session.protocol):6}  {ends:45}  {packets:>13}  {sizes:>19}  "
+        f"{trips:>17}  {repeated:>8}  {'; '.join(part for part in what if part)}"
     )
 
 
