@@ -281,7 +281,7 @@ _side = cast(Any, namedtuple)("_side", SESSION["client"].names)._make
 def records(sessions: Table) -> Iterator[Any]:
     """The rows as plain objects with the dtype's fields as attributes: for loops, where an array's rows are slow."""
     for row in sessions.tolist():
-        yield _session(row[:-2] + (_side(row[-2]), _side(row[-1])))
+        yield _session((*row[:-2], _side(row[-2]), _side(row[-1])))
 
 
 def address(family: int, high: int, low: int) -> IPv4Address | IPv6Address:
