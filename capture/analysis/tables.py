@@ -154,6 +154,14 @@ def sample(tables: Any, session: int, time_ns: int, measure: int, side: int, dur
 
 
 @loop
+def give_block_back(tables: Any, row: Any) -> None:
+    """The session needs no room to follow segments any more."""
+    tables.free_blocks[tables.state[FREE_BLOCKS]] = row.block
+    tables.state[FREE_BLOCKS] += 1
+    row.block = -1
+
+
+@loop
 def close(tables: Any, number: int, why: int) -> None:
     """End a session: out of the hash, its last measures taken, ready to be taken."""
     row = tables.rows[number]
@@ -165,8 +173,7 @@ def close(tables: Any, number: int, why: int) -> None:
     if row.block >= 0:
         if row.protocol != _TCP:
             row.unanswered += tables.sides[number, 0].flight
-        tables.free_blocks[state[FREE_BLOCKS]] = row.block
-        state[FREE_BLOCKS] += 1
+        give_block_back(tables, row)
     row.close = ended(tables, number) if ended(tables, number) != _OPEN else why
     tables.done[state[DONE]] = number
     state[DONE] += 1

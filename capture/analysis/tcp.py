@@ -6,7 +6,7 @@ import numpy as np
 
 from capture.analysis.layout import Kind, Measure
 from capture.analysis.segments import acknowledged_by, distance, round_trip, sent
-from capture.analysis.tables import sample
+from capture.analysis.tables import give_block_back, sample
 from capture.compiled import borrowing_loop as loop
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
@@ -26,6 +26,9 @@ def update(tables: Any, number: int, packet: Any, side: int) -> None:
         server_payload = there.payload if by_client else here.payload
         _handshake(tables, row, here, packet, by_client, side, server_payload)
     if flags & _RST:
+        if row.block >= 0:
+            here.flight = there.flight = here.holes = there.holes = 0
+            give_block_back(tables, row)
         return
     length = np.int64(packet.payload)
     occupies = length + ((flags >> 1) & 1) + (flags & 1)
@@ -42,6 +45,9 @@ def update(tables: Any, number: int, packet: Any, side: int) -> None:
         _timestamps(tables, row, here, there, packet, occupies > 0, by_client)
     if length and fresh:
         _turn(tables, row, packet.time_ns, by_client)
+    over = here.fin_packet > 0 and there.fin_packet > 0
+    if over and row.block >= 0 and not (here.flight or there.flight or here.holes or there.holes):
+        give_block_back(tables, row)
 
 
 @loop
