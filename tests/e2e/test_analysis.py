@@ -87,10 +87,14 @@ def tshark_count(file: Path, display_filter: str) -> int:
 
 
 def tcptrace(file: Path) -> dict[str, tuple[int, int]]:
-    """The counts of tcptrace's long output for the only connection: (of the client, of the server)."""
+    """The counts of tcptrace's long output: (of clients, of servers), of all connections together."""
     done = subprocess.run(["tcptrace", "-lnr", str(file)], capture_output=True, text=True, check=True)
     pairs = re.findall(r"^ +([\w -]+):\s+(\d+)\s+\1:\s+(\d+)\s*$", done.stdout, re.MULTILINE)
-    return {name: (int(one), int(other)) for name, one, other in pairs}
+    counts: dict[str, tuple[int, int]] = {}
+    for name, one, other in pairs:
+        before = counts.get(name, (0, 0))
+        counts[name] = (before[0] + int(one), before[1] + int(other))
+    return counts
 
 
 def lossy(seed: int, share: float = 0.06) -> Policy:
@@ -379,7 +383,12 @@ def test_a_capture_of_our_own_with_super_packets_fragments_and_pings(node: Node,
     for one in web:
         assert one["server_payload"] > 1 << 20
         assert one["server_bytes"] / one["server_packets"] > 1514
-        assert (one["server_retransmitted"], one["server_not_captured"], one["requests"]) == (0, 0, 1)
+        assert (one["server_not_captured"], one["requests"]) == (0, 1)
+    # On two CPUs a super-packet is overtaken now and then, and sent again in vain. That takes less than a tick of
+    # the timestamps and as long as a round trip: which of both it was cannot be told, but that there were so many.
+    theirs = tcptrace(file)
+    late = sum(one["retransmitted"] + one["client_reordered"] + one["server_reordered"] for one in web)
+    assert late == sum(theirs["rexmt data pkts"]) + sum(theirs["outoforder pkts"])
     echoes = [one for one in found if one["protocol"] in ("icmp", "icmpv6") and one["requests"]]
     assert [(one["requests"], one["unanswered"]) for one in echoes] == [(3, 0)] * 4
     assert [one["client_packets"] for one in echoes] == [3, 9, 3, 9]  # 3,000 bytes are three fragments
