@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 # tshark brings capinfos, reordercap and dumpcap (wireshark-common); ip and tc are iproute2's, sysctl is procps'.
 # unshare, nsenter and setpriv are in every Debian (util-linux). Tests fill and break small file systems (e2fsprogs).
 packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e2fsprogs mount)
-# What tests of real pods stand on: `make test` asks for it, `make demo` does without.
-[ "${1:-}" != tests ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables)
+# Real pods for the tests, and an oracle of theirs: `make test` asks for it, `make demo` does without.
+[ "${1:-}" != tests ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables tcptrace)
 # The tools that the benchmark compares with, beside those above.
-[ "${1:-}" != bench ] || packages+=(netsniff-ng)
+[ "${1:-}" != bench ] || packages+=(netsniff-ng tcptrace)
 # Debian's python3 cannot make a venv without this package; others can.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
@@ -43,6 +43,7 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
     ln -sfn /usr/lib/python3/dist-packages/bcc "$site/bcc"
     .venv/bin/python -c 'import bcc; bcc.BPF'
     .venv/bin/python -c 'from capture.stream import merge; merge.compiled()'
+    .venv/bin/python -c 'from capture.analysis import tracker; tracker.compiled()'
     echo "$wanted" >"$stamp"
 fi
 if [ "${1:-}" = bench ] && ! .venv/bin/python -c 'import pcapy' 2>/dev/null; then

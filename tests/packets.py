@@ -25,9 +25,24 @@ def ip(source: str, destination: str, protocol: int, payload: bytes, fragment: i
     return ethernet(0x86DD, fixed + src.packed + dst.packed + payload)
 
 
-def tcp(source: str, sport: int, destination: str, dport: int, flags: int = ACK, payload: bytes = b"") -> bytes:
-    header = struct.pack("!HHIIBBHHH", sport, dport, 1, 1, 5 << 4, flags, 65535, 0, 0)
-    return ip(source, destination, TCP, header + payload)
+def tcp(
+    source: str,
+    sport: int,
+    destination: str,
+    dport: int,
+    flags: int = ACK,
+    payload: bytes = b"",
+    *,
+    sequence: int = 1,
+    acknowledgment: int = 1,
+    window: int = 65535,
+    timestamps: tuple[int, int] | None = None,
+) -> bytes:
+    """`timestamps` are TSval and TSecr, in an option that is there only if they are given."""
+    options = b"" if timestamps is None else struct.pack("!BBBBII", 1, 1, 8, 10, *timestamps)
+    offset = (20 + len(options)) // 4 << 4
+    header = struct.pack("!HHIIBBHHH", sport, dport, sequence, acknowledgment, offset, flags, window, 0, 0)
+    return ip(source, destination, TCP, header + options + payload)
 
 
 def udp(source: str, sport: int, destination: str, dport: int, payload: bytes = b"") -> bytes:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types, uint32
+from numba import types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from capture.compiled import loop
 from capture.stream.layout import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN, Words
 
 Longs = npt.NDArray[np.int64]
@@ -55,14 +56,6 @@ LEFT, LEFT_FORWARD, LEFT_REVERSE, BYTES_LEFT, FILE_LEFT = 3, 4, 5, 6, 7
 FILE_PACKETS, FILE_FULL, REACHED, STATE_SLOTS = 8, 9, 10, 11
 
 
-def _loop(function: Any) -> Any:
-    """Compile a loop, and keep it on disk where numba finds a place that we may write to."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no such place: compiled at each start, which takes seconds
-        return njit(nogil=True)(function)
-
-
 @intrinsic
 def _fence(_context: Any) -> Any:
     """Order our reads after data_head and before data_tail, as perf_event_open(2) asks."""
@@ -88,7 +81,7 @@ def _copy(_context: Any, out: Any, to: Any, words: Any, start: Any, count: Any) 
     return types.void(out, to, words, start, count), generate
 
 
-@_loop
+@loop
 def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
     """Read every ring's data_head into `heads` (bytes since the start); the bytes waiting in the fullest ring."""
     most = 0
@@ -100,7 +93,7 @@ def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
     return most
 
 
-@_loop
+@loop
 def oldest_waiting(states: Longs) -> int:
     """The time of the oldest record in any batch, NEVER if none waits; `states` is [CPUs, words of batch_state]."""
     oldest = NEVER
@@ -111,7 +104,7 @@ def oldest_waiting(states: Longs) -> int:
     return oldest
 
 
-@_loop
+@loop
 def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring: int) -> int:
     """The time of a ring's first record, NEVER if there is none before `head`.
 
@@ -133,7 +126,7 @@ def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring:
     return np.int64(words[base + ((at + 1) & mask)]) << 32 | np.int64(words[base + (at & mask)])
 
 
-@_loop
+@loop
 def _sift_down(heap: Longs, parent: int, times: Longs) -> None:
     """Restore the heap of ring numbers, ordered by (time, ring), below `parent`, which may be too young."""
     size, ring = len(heap), heap[parent]
@@ -153,7 +146,7 @@ def _sift_down(heap: Longs, parent: int, times: Longs) -> None:
     heap[parent] = ring
 
 
-@_loop
+@loop
 def merge(
     words: Words,
     longs: Longs,

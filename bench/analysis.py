@@ -1,0 +1,96 @@
+"""`python -m bench.analysis`: readers of a capture file side by side, on the same file, interleaved; medians.
+
+bicap, tshark, tcptrace and dpkt each make a table of the TCP conversations. bench/README.md defines the columns.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.sessions_file import write
+from bench.tools import BICAP, as_line, machine
+
+DPKT = """
+import socket, sys
+import dpkt
+table = {}
+with open(sys.argv[1], "rb") as file:
+    for time, frame in dpkt.pcapng.Reader(file):
+        ip = dpkt.ethernet.Ethernet(frame).data
+        a, b = (ip.src, ip.data.sport), (ip.dst, ip.data.dport)
+        row = table.setdefault((min(a, b), max(a, b)), [0, 0, 0, 0])
+        row[2 * (a > b)] += 1
+        row[2 * (a > b) + 1] += len(frame)
+for (a, b), row in table.items():
+    print(socket.inet_ntoa(a[0]), a[1], socket.inet_ntoa(b[0]), b[1], *row)
+"""
+
+READERS = {
+    "bicap sessions": [BICAP, "sessions", "{file}"],
+    "bicap latency": [BICAP, "latency", "{file}"],
+    "tshark conv,tcp": ["tshark", "-n", "-q", "-z", "conv,tcp", "-r", "{file}"],
+    "tcptrace": ["tcptrace", "-n", "{file}"],
+    "tcptrace -lr": ["tcptrace", "-n", "-lr", "{file}"],
+    "dpkt": [sys.executable, "-c", DPKT, "{file}"],
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: wall-clock seconds, and the most memory it had."""
+
+    seconds: float
+    peak_rss_mib: float
+
+
+def measure(words: list[str]) -> Result:
+    """Run a reader to its end; its output goes nowhere."""
+    with open(os.devnull, "w") as nowhere:
+        began = time.monotonic()
+        process = subprocess.Popen(words, stdout=nowhere, stderr=nowhere)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{words[0]} ended with {process.returncode}")
+    return Result(seconds, usage.ru_maxrss / 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.analysis", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=100_000, help="of 30 packets each")
+    parser.add_argument("--snaplen", type=int, default=128)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
+    parser.add_argument("--results", help="append JSON lines to this file")
+    asked = parser.parse_args()
+    results: dict[str, list[Result]] = defaultdict(list)
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as folder:
+        file = Path(folder) / "sessions.pcapng"
+        packets = write(file, asked.sessions, snaplen=asked.snaplen)
+        measure([BICAP, "sessions", "-c", "1", str(file)])  # loops compiled, file in memory
+        for repeat in range(asked.repeat):
+            for name in asked.only[repeat % len(asked.only) :] + asked.only[: repeat % len(asked.only)]:
+                results[name].append(measure([word.replace("{file}", str(file)) for word in READERS[name]]))
+        size = file.stat().st_size
+    print(f"{packets:,} packets, {asked.sessions:,} sessions, {size >> 20:,} MiB; {asked.repeat} runs; medians")
+    print(f"{'':18}{'s':>8}{'packets/s':>13}{'RSS MiB':>9}")
+    for name, runs in results.items():
+        seconds = statistics.median(run.seconds for run in runs)
+        rss = max(run.peak_rss_mib for run in runs)
+        print(f"{name:18}{seconds:8.2f}{packets / seconds:13,.0f}{rss:9.0f}")
+        if asked.results:
+            facts = {"reader": name, "packets": packets, "snaplen": asked.snaplen, **machine()}
+            with open(asked.results, "a") as out:
+                out.write(as_line(**facts, seconds=[run.seconds for run in runs], rss_mib=rss) + "\n")
+
+
+if __name__ == "__main__":
+    main()

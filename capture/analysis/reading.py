@@ -1,0 +1,121 @@
+"""A capture file -> batches of decoded packets, and what the file says of itself. Never holds all of it.
+
+pcap and pcapng, plain or compressed by gzip or zstd; "-" is standard input.
+"""
+
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import zstandard
+
+from capture.analysis.decode import LINK_TYPES, decode
+from capture.analysis.layout import PACKET, Table
+from capture.errors import FormatError, TargetError
+from capture.pcapng.read import Reader
+from capture.pcapng.scan import Bytes
+
+_PIECE, _BATCH = 1 << 20, 1 << 12
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Packets, and the bytes that their `offset` is in. Both are used again: they hold until the next batch."""
+
+    data: Bytes
+    packets: Table
+
+
+class CaptureFile:
+    """An open capture file. `description` has interfaces, names and statistics, as far as they have been read.
+
+    Raises TargetError if it cannot be opened; iterating raises FormatError where it is damaged, after the batches
+    before that.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = "standard input" if name == "-" else name
+        self.packets = 0
+        try:
+            self._file: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
+            regular = os.path.isfile(name)
+        except OSError as error:
+            raise TargetError(f"{name} cannot be read: {error.strerror}") from None
+        self.size = os.path.getsize(name) if regular else None
+        self.description = Reader(self.name)
+        self._content = _plain(self._file)
+
+    def __enter__(self) -> "CaptureFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read so far, of a regular file."""
+        return self._file.tell()
+
+    def __iter__(self) -> Iterator[Batch]:
+        buffer, at, filled = np.empty(_PIECE, np.uint8), 0, 0
+        rows = np.zeros(_BATCH, PACKET)
+        while True:
+            got = self._read_into(buffer.data[filled:])
+            filled += got
+            more = False
+            while not more:
+                at, count, more = self.description.take(buffer, at, filled, rows)
+                if count:
+                    decode(buffer, self._links(), rows[:count], self.packets + 1)
+                    self.packets += count
+                    yield Batch(buffer, rows[:count])
+            left = filled - at
+            if not got:
+                self.description.end(left)
+                return
+            if left == len(buffer):
+                buffer = np.concatenate([buffer, np.empty_like(buffer)])
+            else:
+                buffer[:left] = buffer[at:filled].copy()
+            at, filled = 0, left
+
+    def _read_into(self, room: memoryview) -> int:
+        try:
+            return int(self._content.readinto(room))
+        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+            raise FormatError(
+                f"{self.name} cannot be decompressed any further: {error}; the {self.packets:,} packets before it "
+                "were read"
+            ) from None
+        except OSError as error:
+            raise TargetError(f"{self.name} cannot be read: {error.strerror}") from None
+
+    def _links(self) -> Any:
+        links = [interface.link for interface in self.description.interfaces]
+        if links and not any(link in LINK_TYPES for link in links):
+            raise FormatError(
+                f"{self.name} has packets of link type {links[0]}, which is not understood; understood are "
+                f"{', '.join(dict.fromkeys(LINK_TYPES.values()))}"
+            )
+        return np.array(links, np.int64)
+
+
+def _plain(file: IO[bytes]) -> Any:
+    """The file's content, decompressed if it is compressed."""
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
+    start = buffered.peek(4)[:4]
+    if start.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=buffered)
+    if start == _ZSTD:
+        return zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True)
+    return buffered

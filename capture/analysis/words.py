@@ -1,0 +1,142 @@
+"""A session of layout.records -> what a person reads: its ends, its state, what became of its handshake."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from capture.analysis.completeness import Completeness
+from capture.analysis.layout import Close, Handshake, address
+from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
+from capture.units import format_duration
+
+Names = Mapping[IPv4Address | IPv6Address, str]
+
+_PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
+HANDSHAKES = {
+    Handshake.NONE: "",
+    Handshake.COMPLETE: "complete",
+    Handshake.UNANSWERED: "unanswered",
+    Handshake.REFUSED: "refused",
+    Handshake.UNREACHABLE: "unreachable",
+    Handshake.UNACKNOWLEDGED: "unacknowledged",
+    Handshake.ACK_LOST: "ack-lost",
+    Handshake.ABORTED: "aborted",
+    Handshake.RESET_AT_ONCE: "reset-at-once",
+    Handshake.STARTED_BEFORE: "started-before",
+    Handshake.NOT_CAPTURED: "not-captured",
+}
+"""The words of columns and filters."""
+CLOSES = {
+    Close.OPEN: "open",
+    Close.FIN: "fin",
+    Close.HALF: "half",
+    Close.RESET_BY_CLIENT: "reset-by-client",
+    Close.RESET_BY_SERVER: "reset-by-server",
+    Close.IDLE: "idle",
+    Close.REUSED: "reused",
+    Close.CROWDED_OUT: "crowded-out",
+}
+
+
+def protocol_word(number: int) -> str:
+    """tcp, or the number of one that has no name here."""
+    return _PROTOCOL_NAMES.get(number, str(number))
+
+
+@lru_cache(1 << 16)
+def address_text(family: int, high: int, low: int) -> str:
+    """An address as it is written."""
+    return str(address(family, high, low))
+
+
+def endpoint(session: Any, side: str, names: Names | None = None) -> str:
+    """10.0.0.1:80, [fd00::1]:80, or with the name that the file has for the address."""
+    if side == "client":
+        high, low, port = session.client_high, session.client_low, session.client_port
+    else:
+        high, low, port = session.server_high, session.server_low, session.server_port
+    name = names.get(address(session.family, high, low)) if names else None
+    text = name or address_text(session.family, high, low)
+    if not port:
+        return text
+    return f"[{text}]:{port}" if session.family == 6 and name is None else f"{text}:{port}"
+
+
+def icmp_words(family: int, kind: int, code: int) -> str:
+    """destination-unreachable/port-unreachable."""
+    protocol = ICMP if family == 4 else ICMPV6
+    name = next((name for name, number in ICMP_TYPES[protocol].items() if number == kind), f"type {kind}")
+    codes = ICMP_CODES.get((protocol, kind), {})
+    what = next((word for word, number in codes.items() if number == code), f"code {code}" if code else "")
+    return f"{name}/{what}" if what else name
+
+
+def handshake_sentence(session: Any, truth: Completeness) -> str:
+    """What became of the handshake, and the packets that show it; "" for what is not TCP."""
+    match session.handshake:
+        case Handshake.NONE:
+            return ""
+        case Handshake.COMPLETE:
+            numbers = (session.syn_packet, session.syn_ack_packet, session.ack_packet)
+            seen = f"packets {', '.join(str(number) for number in numbers if number)}"
+            again = session.syns + session.syn_acks - 2
+            return f"complete ({seen}; {_times(again, 'repetition')})" if again > 0 else f"complete ({seen})"
+        case Handshake.UNANSWERED:
+            tries = session.syns - 1
+            over = format_duration(session.syn_last_ns - session.syn_ns)
+            retries = f"{_times(tries, 'retry', 'retries')} over {over}" if tries else "not repeated"
+            doubt = "" if truth.complete else f"; {truth}"
+            return f"SYN unanswered (from packet {session.syn_packet}, {retries}){doubt}"
+        case Handshake.REFUSED:
+            after = format_duration(session.rst_ns - session.syn_last_ns)
+            return f"refused by RST after {after} (packets {session.syn_packet}, {session.rst_packet})"
+        case Handshake.UNREACHABLE:
+            by = address(session.family, session.icmp_high, session.icmp_low)
+            error = icmp_words(session.family, session.icmp_type, session.icmp_code)
+            return f"unreachable: {error} from {by} (packets {session.syn_packet}, {session.icmp_packet})"
+        case Handshake.UNACKNOWLEDGED:
+            times = _times(session.syn_acks, "time")
+            return f"SYN-ACK sent {times}, never acknowledged (from packet {session.syn_ack_packet})"
+        case Handshake.ACK_LOST:
+            return (
+                f"acknowledged (packet {session.ack_packet}), but the server repeats its SYN-ACK: "
+                "the ACK was lost behind this point"
+            )
+        case Handshake.ABORTED:
+            shown = f"packets {session.syn_ack_packet}, {session.rst_packet}"
+            return f"the client answered the SYN-ACK with RST ({shown})"
+        case Handshake.RESET_AT_ONCE:
+            who = "client" if session.client.rst_packet == session.rst_packet else "server"
+            after = format_duration(session.rst_ns - session.ack_ns)
+            shown = f"packets {session.ack_packet}, {session.rst_packet}"
+            return f"complete, then reset by the {who} after {after} ({shown})"
+        case Handshake.STARTED_BEFORE:
+            return "started before the capture"
+        case _:
+            return f"packets of the {_missing(session)} are not in the file; {truth}"
+
+
+def _missing(session: Any) -> str:
+    sides = [side for side in ("client", "server") if not getattr(session, side).packets]
+    if sides:
+        return sides[0]
+    return "handshake"
+
+
+def _times(count: int, one: str, more: str = "") -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def state(session: Any) -> str:
+    """Where the session stood at its last packet."""
+    if session.protocol != PROTOCOLS["tcp"]:
+        return "two-way" if session.client.packets and session.server.packets else "one-way"
+    if session.rst_packet:
+        return "reset"
+    closed = bool(session.client.fin_packet) + bool(session.server.fin_packet)
+    if closed:
+        return "closed" if closed == 2 else "closing"
+    if session.ack_packet or not session.syns:
+        return "established"
+    return "syn-received" if session.syn_acks else "syn-sent"

@@ -1,0 +1,38 @@
+"""What the commands that read a capture file share: an option, and how far the reading has come, on a terminal."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from capture.cli.groups import option
+
+if TYPE_CHECKING:
+    from capture.analysis.reading import Batch, CaptureFile
+
+across_interfaces = option(
+    "Which",
+    "--across-interfaces",
+    is_flag=True,
+    help="Take packets of all interfaces together: for traffic whose directions pass different ones.",
+)
+
+_STEP = 1 << 24
+"""Bytes between two updates."""
+
+
+def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
+    """The file's batches."""
+    if file.size is None or file.size < 4 * _STEP or not sys.stderr.isatty():
+        yield from file
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    shown = 0
+    with Progress(console=Console(file=sys.stderr), transient=True) as progress:
+        task = progress.add_task(f"reading {file.name}", total=file.size)
+        for batch in file:
+            yield batch
+            if file.position - shown >= _STEP:
+                shown = file.position
+                progress.update(task, completed=shown)

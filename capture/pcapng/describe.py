@@ -1,0 +1,89 @@
+"""Blocks that describe packets -> values: interfaces, names, statistics (draft-ietf-opsawg-pcapng, section 4).
+
+The bytes are a stranger's: a length that does not fit ends the list that it is in, text is decoded with replacements.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+DEFAULT_RESOLUTION = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface of a file: `link` is a LINKTYPE_, `resolution` an if_tsresol byte, `offset_s` an if_tsoffset."""
+
+    link: int
+    snaplen: int = 0
+    name: str = ""
+    description: str = ""
+    resolution: int = DEFAULT_RESOLUTION
+    offset_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the capturing program says of an interface; a count is None where it does not say."""
+
+    interface: int
+    received: int | None = None
+    dropped: int | None = None
+    accepted: int | None = None
+    dropped_by_os: int | None = None
+    delivered: int | None = None
+    comment: str = ""
+
+
+def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """The options of a block, without opt_endofopt. `order` is "<" or ">"."""
+    at = 0
+    while at + 4 <= len(body):
+        code, length = struct.unpack_from(order + "HH", body, at)
+        if code == 0 or at + 4 + length > len(body):
+            return
+        yield code, body[at + 4 : at + 4 + length]
+        at += 4 + (length + 3 & ~3)
+
+
+def interface(body: bytes, order: str) -> Interface:
+    """The body of an Interface Description Block, at least 8 bytes."""
+    link, _, snaplen = struct.unpack_from(order + "HHI", body)
+    found: dict[int, bytes] = {}
+    for code, value in options(body[8:], order):
+        found.setdefault(code, value)
+    resolution, offset = found.get(9, b""), found.get(14, b"")
+    return Interface(
+        link=link,
+        snaplen=snaplen,
+        name=_text(found.get(2, b"")),
+        description=_text(found.get(3, b"")),
+        resolution=resolution[0] if len(resolution) == 1 else DEFAULT_RESOLUTION,
+        offset_s=struct.unpack(order + "q", offset)[0] if len(offset) == 8 else 0,
+    )
+
+
+def statistics(body: bytes, order: str) -> Statistics:
+    """The body of an Interface Statistics Block, at least 12 bytes."""
+    found = dict(options(body[12:], order))
+    counts = {
+        name: struct.unpack(order + "Q", found[code])[0]
+        for code, name in ((4, "received"), (5, "dropped"), (6, "accepted"), (7, "dropped_by_os"), (8, "delivered"))
+        if len(found.get(code, b"")) == 8
+    }
+    (number,) = struct.unpack_from(order + "I", body)
+    return Statistics(number, **counts, comment=_text(found.get(1, b"")))
+
+
+def names(body: bytes, order: str) -> Iterator[tuple[IPv4Address | IPv6Address, str]]:
+    """Address and first name of each record of a Name Resolution Block."""
+    sizes = {1: 4, 2: 16}
+    for kind, value in options(body, order):
+        size = sizes.get(kind, 0)
+        if size and len(value) > size:
+            yield ip_address(value[:size]), _text(value[size:].split(b"\0", 1)[0])
+
+
+def _text(value: bytes) -> str:
+    return value.split(b"\0", 1)[0].decode("utf-8", "replace")

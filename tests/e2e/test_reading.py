@@ -1,0 +1,196 @@
+"""`bicap read`, `sessions` and `latency` as commands: every form of a file, every form of output, and bad input."""
+
+import csv
+import gzip
+import io
+import json
+import random
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+import zstandard
+
+from bench.sessions_file import write
+from tests import generate
+from tests.e2e.tool import BICAP, bicap
+
+PER_SESSION = 30
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Ten sessions of 30 packets."""
+    write(tmp_path / "ten.pcapng", 10, group=5)
+    return tmp_path / "ten.pcapng"
+
+
+def pcap_of(path: Path, frames: list[bytes], link: int = 1) -> Path:
+    """A pcap file of frames."""
+    header = b"".join(number.to_bytes(size, "little") for number, size in ((0xA1B2C3D4, 4), (2, 2), (4, 2), (0, 8)))
+    header += (1 << 18).to_bytes(4, "little") + link.to_bytes(4, "little")
+    records = [
+        b"".join(number.to_bytes(4, "little") for number in (1000 + i, 0, len(frame), len(frame))) + frame
+        for i, frame in enumerate(frames)
+    ]
+    path.write_bytes(header + b"".join(records))
+    return path
+
+
+def test_packets_are_numbered_and_counted_and_those_of_one_session_picked_out(file: Path) -> None:
+    lines = bicap("read", str(file)).stdout.splitlines()
+    assert len(lines) == 10 * PER_SESSION
+    assert len(bicap("read", "-c", "7", str(file)).stdout.splitlines()) == 7
+    chosen = [json.loads(line) for line in bicap("read", "--json", "--session", "3", str(file)).stdout.splitlines()]
+    assert len(chosen) == PER_SESSION
+    assert {packet["session"] for packet in chosen} == {3}
+    assert [lines[packet["number"] - 1].split()[0] for packet in chosen] == [str(p["number"]) for p in chosen]
+
+
+def test_a_line_has_what_tcpdump_says(file: Path) -> None:
+    theirs = subprocess.run(["tcpdump", "-nr", str(file), "-S"], capture_output=True, text=True, check=True).stdout
+    ours = [json.loads(line) for line in bicap("read", "--json", str(file)).stdout.splitlines()]
+    for line, packet in zip(theirs.splitlines(), ours, strict=True):
+        ends = "IP {source}.{source_port} > {destination}.{destination_port}: Flags".format(**packet)
+        assert ends in line.replace(".http", ".80")
+        assert f"length {packet['payload']}" in line
+
+
+def test_all_outputs_have_the_same_rows(file: Path, tmp_path: Path) -> None:
+    as_json = [json.loads(line) for line in bicap("sessions", "--json", str(file)).stdout.splitlines()]
+    as_csv = list(csv.DictReader(io.StringIO(bicap("sessions", "--csv", str(file)).stdout)))
+    assert bicap("sessions", "--parquet", str(tmp_path / "out"), str(file)).code == 0
+    as_parquet = pyarrow.parquet.read_table(tmp_path / "out").to_pylist()
+    assert len(as_json) == 10
+    assert as_parquet == as_json
+    assert as_csv == [{name: str(value) for name, value in row.items()} for row in as_json]
+    assert len(bicap("sessions", str(file)).stdout.splitlines()) == 1 + 10
+
+
+def test_no_session_is_a_parquet_file_without_rows(file: Path, tmp_path: Path) -> None:
+    assert bicap("sessions", "--filter", "port=1", "--parquet", str(tmp_path / "out"), str(file)).code == 0
+    found = pyarrow.parquet.read_table(tmp_path / "out")
+    assert (found.num_rows, str(found.schema.field("client").type)) == (0, "string")
+
+
+def test_compressed_and_piped_files_are_read_like_plain_ones(file: Path, tmp_path: Path) -> None:
+    plain = bicap("sessions", "--json", str(file)).stdout
+    (tmp_path / "z").write_bytes(gzip.compress(file.read_bytes()))
+    assert bicap("sessions", "--json", str(tmp_path / "z")).stdout == plain
+    two_frames = [zstandard.compress(part) for part in (file.read_bytes()[:5000], file.read_bytes()[5000:])]
+    (tmp_path / "z").write_bytes(b"".join(two_frames))
+    assert bicap("sessions", "--json", str(tmp_path / "z")).stdout == plain
+    piped = subprocess.run(
+        [BICAP, "sessions", "--json", "-"], input=file.read_bytes(), capture_output=True, check=True
+    )
+    assert piped.stdout.decode() == plain
+
+
+def test_a_reader_that_has_enough_is_no_error(file: Path) -> None:
+    done = subprocess.run(f"{BICAP} read {file} | head -n 1", shell=True, capture_output=True, text=True, check=True)
+    assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["read", "sessions", "latency"])
+def test_of_a_file_that_was_cut_off_all_is_shown_and_one_line_says_so(command: str, file: Path) -> None:
+    whole = bicap(command, str(file)).stdout.splitlines()
+    file.write_bytes(file.read_bytes()[:-10])
+    done = bicap(command, str(file))
+    assert done.code == 5
+    assert done.stderr.count("\n") == 1
+    assert "is damaged at byte" in done.stderr
+    assert f"the {10 * PER_SESSION - 1} packets before it were read" in done.stderr
+    assert len(done.stdout.splitlines()) >= len(whole) - 1
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_a_compressed_file_that_was_cut_off_gives_what_is_there(compress: object, file: Path) -> None:
+    assert callable(compress)
+    content = compress(file.read_bytes())
+    file.write_bytes(content[: len(content) * 2 // 3])
+    done = bicap("read", str(file))
+    assert done.code == 5
+    assert done.stderr.count("\n") == 1
+
+
+BAD = [
+    # words, the file's bytes (None: there is no file), exit code, what is said
+    (["sessions", "FILE"], None, 3, "cannot be read: No such file or directory"),
+    (["read", "/tmp"], b"", 3, "/tmp cannot be read: Is a directory"),
+    (["read", "FILE"], b"", 5, "is no pcap or pcapng file"),
+    (["latency", "FILE"], b"GET / HTTP/1.1\r\n\r\n", 5, "is no pcap or pcapng file"),
+    (["sessions", "--filter", "colour=red", "FILE"], b"", 2, "there is no column colour"),
+    (["sessions", "--sort", "colour", "FILE"], b"", 2, "is no column of numbers"),
+    (["sessions", "--json", "--csv", "FILE"], b"", 2, "give one of them"),
+]
+
+
+@pytest.mark.parametrize(("words", "content", "code", "said"), BAD, ids=[" ".join(case[0]) for case in BAD])
+def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: int, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    done = bicap(*(str(path) if word == "FILE" else word for word in words))
+    assert done.code == code
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_link_type_that_is_not_understood_is_told(tmp_path: Path) -> None:
+    done = bicap("read", str(pcap_of(tmp_path / "file", [bytes(100)], link=127)))
+    assert (done.code, done.stdout, done.stderr.count("\n")) == (5, "", 1)
+    assert "has packets of link type 127, which is not understood; understood are Ethernet, " in done.stderr
+
+
+def test_a_parquet_file_that_cannot_be_written_is_told(file: Path) -> None:
+    done = bicap("sessions", "--parquet", "/proc/none/file", str(file))
+    assert (done.code, done.stderr.count("\n")) == (6, 1)
+
+
+def test_addresses_and_ports_of_random_packets_are_tsharks(tmp_path: Path) -> None:
+    """Ordinary and adversarial packets. tshark speaks of the outermost IP header that it understands, as we do."""
+    chance = random.Random(17)
+    frames = [generate.packet(chance, i) for i in range(1500)]
+    file = pcap_of(tmp_path / "file", frames)
+    ours = [json.loads(line) for line in bicap("read", "--json", str(file)).stdout.splitlines()]
+    names = (
+        "ip.src",
+        "ip.dst",
+        "ipv6.src",
+        "ipv6.dst",
+        "tcp.srcport",
+        "udp.srcport",
+        "sctp.srcport",
+        "_ws.malformed",
+    )
+    done = subprocess.run(
+        ["tshark", "-n", "-r", str(file), "-T", "fields", "-E", "occurrence=f", "-o", "ip.defragment:FALSE"]
+        + ["-o", "ipv6.defragment:FALSE"]
+        + [word for name in names for word in ("-e", name)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    compared = 0
+    for frame, packet, line in zip(frames, ours, done.stdout.splitlines(), strict=True):
+        theirs = dict(zip(names, line.split("\t"), strict=True))
+        if theirs["_ws.malformed"] or packet["kind"] & 8 or not packet["family"]:
+            continue
+        version = "ip" if frame[packets_ip(frame)] >> 4 == 4 else "ipv6"
+        if not theirs[f"{version}.src"]:  # it refuses some headers that we take
+            continue
+        assert (packet["source"], packet["destination"]) == (theirs[f"{version}.src"], theirs[f"{version}.dst"])
+        ports = {6: "tcp.srcport", 17: "udp.srcport", 132: "sctp.srcport"}
+        if packet["protocol"] in ports and not packet["kind"] & 4 and theirs[ports[packet["protocol"]]]:
+            assert packet["source_port"] == int(theirs[ports[packet["protocol"]]])
+        compared += 1
+    assert compared > 800
+
+
+def packets_ip(frame: bytes) -> int:
+    """Where the IP header of an Ethernet frame begins."""
+    at = 12
+    while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8", b"\x91\x00"):
+        at += 4
+    return at + 2
