@@ -67,6 +67,8 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
         found = finder.look()
     finally:
         finder.close()
+    if not found.places and found.refusal is not None:
+        raise found.refusal
     if not found.places and not (spec.pods and spec.pods.wait):
         raise TargetError(
             f"nothing to capture on: {'; '.join(found.troubles)}"

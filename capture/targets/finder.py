@@ -9,7 +9,7 @@ A pod that cannot be looked into is told as a trouble, and the others are found 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from capture.errors import BicapError
+from capture.errors import BicapError, PrivilegeError
 from capture.filters.podname import PodName
 from capture.filters.program import pods_of
 from capture.filters.rule import Address
@@ -36,6 +36,8 @@ class Found:
     troubles: tuple[str, ...] = ()
     answered: bool = True
     """Whether every runtime answered, for every pod."""
+    refusal: PrivilegeError | None = None
+    """What we may not do, where that is why a pod is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Finder:
         answered = not (troubles or silent)
         if silent and not self._pods:
             raise silent[0]
-        self._look_inside(views, troubles)
+        refusal = self._look_inside(views, troubles)
         addresses = self._addresses(views)
         places = list(self._fixed)
         for view in views:
@@ -97,6 +99,7 @@ class Finder:
             addresses=addresses,
             troubles=(*map(str, silent), *troubles),
             answered=answered,
+            refusal=refusal,
         )
 
     def _fixed_places(self) -> Iterator[Place]:
@@ -121,10 +124,11 @@ class Finder:
                 ready = [pod for pod in self._pods[node.runtime.path] if pod.ready]
                 yield _View(HostSide.of(node.namespace), tuple(sorted(ready, key=lambda pod: pod.created_ns)))
 
-    def _look_inside(self, views: Sequence[_View], troubles: list[str]) -> None:
+    def _look_inside(self, views: Sequence[_View], troubles: list[str]) -> PrivilegeError | None:
         """Find the interfaces of pods that are chosen or named by rules, once in their lives."""
         there = {pod.sandbox for view in views for pod in view.pods}
         self._inside = {sandbox: places for sandbox, places in self._inside.items() if sandbox in there}
+        refusal: PrivilegeError | None = None
         for view in views:
             for pod in view.pods:
                 asked = self._is_chosen(pod) or pod.name in self._named
@@ -133,6 +137,8 @@ class Finder:
                         self._inside[pod.sandbox] = pod_places(pod, view.host)
                     except BicapError as error:
                         troubles.append(f"pod {pod.name} is left out: {error}")
+                        refusal = error if isinstance(error, PrivilegeError) else refusal
+        return refusal
 
     def _addresses_of(self, pod: Pod) -> tuple[Address, ...]:
         """What the runtime tells, and those of the interfaces that were looked at: a second network's, too."""
