@@ -19,8 +19,9 @@ def plan_text(plan: CapturePlan) -> str:
     facts = describe(plan)
     lines = []
     for interface in facts["interfaces"]:
+        there = f"{interface['interface']}, " if interface["interface"] != interface["name"] else ""
         lines.append(
-            f"interface {interface['name']} (ifindex {interface['ifindex']}, netns {interface['netns']}): "
+            f"interface {interface['name']} ({there}ifindex {interface['ifindex']}, netns {interface['netns']}): "
             f"from_pod on {interface['from_pod']}, to_pod on {interface['to_pod']}; the {interface['view']}'s view"
         )
     lines.append(f"hook      {facts['hook']}")
