@@ -73,7 +73,7 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
         raise TargetError(
             f"nothing to capture on: {'; '.join(found.troubles)}"
             if found.troubles
-            else f"nothing to capture on: there is no {spec.pods} on this node; `bicap pods` lists what is, "
+            else f"nothing to capture on: not on this node: {spec.pods}; `bicap pods` lists what is, "
             "--wait waits for it"
         )
     cpus = online_cpus()
