@@ -180,7 +180,7 @@ def _new(found: Sequence[Place], before: Sequence[Place], troubles: list[str]) -
     for place in found:
         other = taken.get(place.interface.key)
         if other is not None:
-            troubles.append(f"{place.name} is left out: it is on {place.interface.name}, which is {other.name}")
+            troubles.append(f"{place.name} is left out: {place.interface.name} is captured already, as {other.name}")
     return [place for place in found if place.interface.key not in taken]
 
 

@@ -108,7 +108,7 @@ LIES = {
     ),
     "another pod's": (
         "/run/netns/{node}-client",
-        "shop/web-1:eth0 is left out: it is on veth-client, which is shop/web-0:eth0",
+        "shop/web-1:eth0 is left out: veth-client is captured already, as shop/web-0:eth0",
     ),
     "none": (None, "pod shop/web-1 is left out: the runtime does not tell its network namespace"),
 }
