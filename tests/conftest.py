@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from capture.kernel.features import held_capabilities
+
 # No database: a checkout may be read-only to the tests; a failure prints what reproduces it.
 settings.register_profile("bicap", database=None, print_blob=True)
 settings.load_profile("bicap")
@@ -55,6 +57,7 @@ def leftovers() -> set[str]:
         | {f"link {line.split()[0]}" for line in links}
         | {f"qdisc {line}" for line in qdiscs if "clsact" in line}
         | {f"program fd {fd}" for fd in _bpf_descriptors()}
+        | {f"privileges {sorted(held_capabilities())}"}  # of this process: a test must not have given them up
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capture.cli.groups import ORDER, GroupedCommand, option
+from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.options import OUTPUT, capture_options
 from capture.cli.request import positive_time, read_request
 from capture.errors import BicapError, SinkError, SpecError
@@ -61,7 +61,9 @@ def capture(
     from capture.sink.open import open_sink
     from capture.sink.place import make_way, write_beside
 
-    drop(frozenset(CAPABILITIES))
+    own_process = context.obj == OWN_PROCESS
+    if own_process:
+        drop(frozenset(CAPABILITIES))
     plan = plan_capture(spec)
     if dry_run:
         from capture.cli.plan import look_ahead, plan_report
@@ -77,7 +79,7 @@ def capture(
         plan,
         open_sink(output, spec.storage),
         on_event=(lambda _: None) if quiet else _note,
-        on_attached=lambda attached: _give_up_privileges(attached, [output, *([ready_file] if ready_file else [])]),
+        on_attached=lambda attached: _give_up_privileges(attached, output, ready_file) if own_process else None,
     )
     if spec.start_at_ns and not quiet:
         _note(f"begins at {datetime.fromtimestamp(spec.start_at_ns / 1e9):%Y-%m-%d %H:%M:%S}")
@@ -123,13 +125,14 @@ def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> Non
         raise trouble
 
 
-def _give_up_privileges(session: "Session", files: list[str]) -> None:
+def _give_up_privileges(session: "Session", output: str, ready_file: str | None) -> None:
     """A process that reads what others sent has no more power than it needs for that."""
     from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
     from capture.sink.place import is_in_own_directory
 
     keep = needed_later(session.plan)
-    if session.plan.spec.storage.user or not all(file == "-" or is_in_own_directory(file) for file in files):
+    files = [file for file in (output, ready_file) if file not in (None, "-")]
+    if session.plan.spec.storage.user or not all(is_in_own_directory(file) for file in files):
         keep |= FILE_CAPABILITIES
     drop(keep, works=session.accounts)
 

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 ORDER = "bicap.order"
+OWN_PROCESS = "bicap.own_process"
+"""The context's object where bicap is the whole process: only then may it give up the process's privileges."""
 
 
 class GroupedOption(click.Option):

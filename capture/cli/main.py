@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from capture.cli.groups import OWN_PROCESS
 from capture.errors import BicapError
 
 # name -> (module, one line for --help); the module has a click command of the same name.
@@ -51,7 +52,7 @@ def main() -> None:
     # One thread is enough for our sums, and a thread that begins with an import would keep our privileges.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        cli(prog_name="bicap")
+        cli(prog_name="bicap", obj=OWN_PROCESS)
     except BicapError as error:
         # One line, also where a name in it has several.
         print(f"bicap: {' '.join(str(error).splitlines())}", file=sys.stderr)
