@@ -169,7 +169,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
     row.block = -1
     row.server_ns = -1
     row.client_ns = -1
-    by_client, role = _asks(packet)
+    by_client, role = asks(packet)
     row.role = role
     row.client_side = turned if by_client else not turned
     row.live = 1
@@ -178,7 +178,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
 
 
 @loop
-def _asks(packet: Any) -> tuple[bool, int]:
+def asks(packet: Any) -> tuple[bool, int]:
     """Whether the sender of a session's first packet is its client, and how that is known."""
     if packet.protocol == _TCP and packet.tcp_flags & _SYN:
         return not packet.tcp_flags & _ACK, _ASKED
