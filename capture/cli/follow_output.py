@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import sys
 import time
 from base64 import b64encode
@@ -16,6 +17,11 @@ from capture.analysis.words import CLOSES, Names, endpoint, protocol_word
 from capture.units import format_duration, format_size
 
 _ROW = 16
+_SHOWN = bytes(byte if 0x20 <= byte < 0x7F else ord(".") for byte in range(256))
+_OBEYED = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+"""Control characters, and those of Unicode that hide text or turn its direction; not tab and newline."""
 
 
 class Output:
@@ -105,10 +111,13 @@ class Hex(Output):
     """Offsets are of the side's own stream."""
 
     def _bytes(self, said: Said) -> None:
+        rows = []
         for at in range(0, len(said.data), _ROW):
             row = said.data[at : at + _ROW]
-            shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
-            click.echo(f"{said.offset + at:08x}  {row.hex(' '):{3 * _ROW - 1}}  {shown}")
+            shown = row.translate(_SHOWN).decode()
+            rows.append(f"{said.offset + at:08x}  {row.hex(' '):{3 * _ROW - 1}}  {shown}")
+        if rows:
+            click.echo("\n".join(rows))
 
 
 class Raw(Output):
@@ -146,10 +155,7 @@ class Json(Output):
 
 def visible(text: str) -> str:
     """Text without control characters, which could do anything to a terminal; lines stay lines."""
-    plain = text.replace("\r\n", "\n")
-    if plain.replace("\n", "").replace("\t", "").isprintable():
-        return plain
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "." for letter in plain)
+    return _OBEYED.sub(".", text.replace("\r\n", "\n"))
 
 
 def audit(followed: Followed, names: Names) -> dict[str, Any]:

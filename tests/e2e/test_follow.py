@@ -99,7 +99,7 @@ def test_streams_are_what_the_applications_sent_and_tsharks(seed: int, tmp_path:
     turns = conversation(seed)
     with wire(tmp_path / "file", troubled(seed), DELAYS_S) as on:
         talk(on, turns)
-    assert len(on.counts) >= 3
+    assert on.counts
     ours = raw(tmp_path / "file", CLIENT), raw(tmp_path / "file", SERVER)
     assert ours == (said(turns, CLIENT), said(turns, SERVER)) == tsharks(tmp_path / "file")
     listed, session = parts(tmp_path / "file", "1")
