@@ -171,6 +171,7 @@ _SIDE: list[Any] = [
     ("duplicated", "u4"),  # the same IP packet again
     ("keepalives", "u4"),
     ("zero_windows", "u4"),
+    ("unacknowledged", "i8"),  # bytes, SYN and FIN that the other side had not acknowledged at the end
     ("not_captured", "i8"),  # bytes that the other side acknowledged and the file does not have
     ("fin_packet", "i8"),
     ("rst_packet", "i8"),
