@@ -15,7 +15,7 @@ RETRANSMITTED_SHARE, RETRANSMITTED_MIN = 0.01, 3
 """Fewer are what TCP lives with."""
 LARGE = 1000
 """Segments that only a path of less than the usual 1500 bytes refuses: 1280, the least of IPv6, has 1208 or more."""
-_TCP, _UDP, _DNS_PORT = 6, 17, 53
+_TCP, _UDP = 6, 17
 _SIDES = ("client", "server")
 
 _CAUSES = {
@@ -60,10 +60,6 @@ def _tcp(sessions: Table) -> Mask:
 
 def _in(column: Any, values: Any) -> Mask:
     return np.isin(column, [int(value) for value in values])
-
-
-def _other(way: str) -> str:
-    return _SIDES[1 - _SIDES.index(way)]
 
 
 def _sessions(count: int, total: int, what: str) -> str:
@@ -233,7 +229,7 @@ KINDS = (
             "repeated_bytes": lambda sessions, way: sessions[way]["retransmitted_bytes"],
             "told": lambda sessions, _: _is_too_big(sessions),
         },
-        lambda sessions, _: sessions["last_packet"],
+        lambda sessions, way: sessions[way]["retransmitted_packet"],
         _black_hole,
         by_client=True,
         ways=_SIDES,
@@ -280,7 +276,7 @@ KINDS = (
             "before": lambda sessions, way: sessions[way]["lost_before"],
             "affected": lambda sessions, way: sessions[way]["retransmitted"] > 0,
         },
-        lambda sessions, _: sessions["first_packet"],
+        lambda sessions, way: sessions[way]["retransmitted_packet"],
         _repeated,
         by_client=True,
         ways=_SIDES,
@@ -290,7 +286,7 @@ KINDS = (
         2,
         lambda sessions, way: _tcp(sessions) & (sessions[way]["zero_windows"] > 0),
         {"windows": lambda sessions, way: sessions[way]["zero_windows"]},
-        lambda sessions, _: sessions["first_packet"],
+        lambda sessions, way: sessions[way]["zero_window_packet"],
         _zero_window,
         by_client=True,
         ways=_SIDES,

@@ -173,6 +173,8 @@ _SIDE: list[Any] = [
     ("zero_windows", "u4"),
     ("unacknowledged", "i8"),  # bytes, SYN and FIN that the other side had not acknowledged at the end
     ("not_captured", "i8"),  # bytes that the other side acknowledged and the file does not have
+    ("retransmitted_packet", "i8"),  # the first of them, and of the others
+    ("zero_window_packet", "i8"),
     ("fin_packet", "i8"),
     ("rst_packet", "i8"),
 ]

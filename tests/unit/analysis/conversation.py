@@ -59,6 +59,8 @@ class Found:
     """What came out, in order of the sessions' first packets."""
 
     sessions: list[Any] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list, compare=False)
+    """The same, as they came."""
     samples: list[tuple[int, str, str, float]] = field(default_factory=list)
 
     @property
@@ -76,6 +78,7 @@ def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] 
 
     def take(results: Iterable[tuple[Any, Any]]) -> None:
         for sessions, samples in results:
+            found.tables.append(sessions)
             found.sessions += records(sessions)
             for one in samples:
                 side = ("client", "server")[one["side"]]
