@@ -7,18 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from capture.analysis.layout import Kind, Table
 from capture.analysis.stream import Gap, Missing, Part, Said, Stream
-from capture.analysis.track import asks
 from capture.filters.names import PROTOCOLS
 from capture.pcapng.scan import Bytes
 
 TCP, UDP = PROTOCOLS["tcp"], PROTOCOLS["udp"]
 SIDES = ("client", "server")
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
-_ENDPOINT = ("high", "low", "port")
 
 
 class _Packet(NamedTuple):
@@ -34,6 +30,7 @@ class _Packet(NamedTuple):
     acknowledgment: int
     tcp_flags: int
     kind: int
+    side: int
 
     @property
     def content(self) -> slice:
@@ -58,26 +55,19 @@ class Conversation:
 
     def endpoint(self, side: int) -> tuple[int, int, int]:
         """Both halves of the address, and the port."""
-        by_client, _ = asks(self.first)
-        name = "source" if by_client == (side == 0) else "destination"
-        high, low, port = (int(self.first[f"{name}_{part}"]) for part in _ENDPOINT)
+        name = "source" if int(self.first["side"]) == side else "destination"
+        high, low, port = (int(self.first[f"{name}_{part}"]) for part in ("high", "low", "port"))
         return high, low, port
 
     def take(self, packets: Table, data: Bytes) -> Iterator[Part]:
         """What can be said after these packets of the session, whose bytes are in `data`."""
-        client = self.endpoint(0)
-        by_client = np.logical_and.reduce(
-            [packets[f"source_{part}"] == value for part, value in zip(_ENDPOINT, client, strict=True)]
-        )
         view = data.data
         columns = [packets[name].tolist() for name in _Packet._fields]
         one = self._segment if self.protocol == TCP else self._datagram
-        for side, packet in zip(
-            (~by_client).astype(np.int64).tolist(), map(_Packet._make, zip(*columns, strict=True)), strict=True
-        ):
-            self.packets[side] += 1
+        for packet in map(_Packet._make, zip(*columns, strict=True)):
+            self.packets[packet.side] += 1
             if not packet.kind & (Kind.LATER_FRAGMENT | Kind.CUT):
-                yield from one(view, side, packet)
+                yield from one(view, packet)
 
     def finish(self) -> Iterator[Part]:
         """No more packets come."""
@@ -99,11 +89,11 @@ class Conversation:
                 reasons.append(f"the {name} did not say that it was done (FIN)")
         return reasons
 
-    def _segment(self, data: memoryview, side: int, packet: _Packet) -> Iterator[Part]:
+    def _segment(self, data: memoryview, packet: _Packet) -> Iterator[Part]:
         flags = packet.tcp_flags
         if flags & _RST:  # its numbers and its payload are no part of the stream (RFC 9293, section 3.5.3)
             return
-        here, there = self.streams[side], self.streams[1 - side]
+        here, there = self.streams[packet.side], self.streams[1 - packet.side]
         if flags & _ACK:
             there.begin(packet.acknowledgment, False)
             yield from there.acknowledge(packet.acknowledgment, packet.time_ns, packet.number)
@@ -114,9 +104,9 @@ class Conversation:
         content, fin = data[packet.content].tobytes(), bool(flags & _FIN)
         yield from here.segment(sequence, packet.payload, content, fin, packet.time_ns, packet.number)
 
-    def _datagram(self, data: memoryview, side: int, packet: _Packet) -> Iterator[Part]:
-        stream, content = self.streams[side], data[packet.content].tobytes()
-        yield Said(side, packet.time_ns, packet.number, stream.said, content)
+    def _datagram(self, data: memoryview, packet: _Packet) -> Iterator[Part]:
+        stream, content = self.streams[packet.side], data[packet.content].tobytes()
+        yield Said(packet.side, packet.time_ns, packet.number, stream.said, content)
         stream.said += len(content)
         absent = [(Missing.CUT, packet.payload - len(content))]
         if packet.kind & Kind.FIRST_FRAGMENT:  # UDP's own length is of the whole datagram
@@ -126,4 +116,4 @@ class Conversation:
         for why, size in absent:
             if size > 0:
                 stream.missing[why] = stream.missing.get(why, 0) + size
-                yield Gap(side, packet.time_ns, packet.number, stream.said, size, why)
+                yield Gap(packet.side, packet.time_ns, packet.number, stream.said, size, why)

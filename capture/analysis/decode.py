@@ -235,6 +235,7 @@ def decode(data: Bytes, links: Longs, packets: Any, first_number: int) -> None:
         row = packets[i]
         row.number = first_number + i
         row.session = 0
+        row.side = 0
         start = row.offset
         end = start + row.captured
         at, kind = _link(data, start, end, links[row.interface])

@@ -63,6 +63,7 @@ PACKET = np.dtype(
         ("icmp_code", "u1"),
         ("hops", "u1"),  # TTL or hop limit
         ("kind", "u1"),
+        ("side", "u1"),  # who of the session sent it: 0 client, 1 server
     ],
     align=True,
 )

@@ -74,6 +74,7 @@ def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scrat
         side = 1 if swapped(packet) else 0
         if packet.source_port == packet.destination_port and _same_address(packet):
             side = row.client_side  # from a socket to itself
+        packet.side = side != row.client_side
         here = tables.sides[number, side]
         row.last_ns = max(row.last_ns, packet.time_ns)
         row.first_ns = min(row.first_ns, packet.time_ns)
@@ -169,7 +170,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
     row.block = -1
     row.server_ns = -1
     row.client_ns = -1
-    by_client, role = asks(packet)
+    by_client, role = _asks(packet)
     row.role = role
     row.client_side = turned if by_client else not turned
     row.live = 1
@@ -178,7 +179,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
 
 
 @loop
-def asks(packet: Any) -> tuple[bool, int]:
+def _asks(packet: Any) -> tuple[bool, int]:
     """Whether the sender of a session's first packet is its client, and how that is known."""
     if packet.protocol == _TCP and packet.tcp_flags & _SYN:
         return not packet.tcp_flags & _ACK, _ASKED
