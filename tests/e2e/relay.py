@@ -180,7 +180,9 @@ class _Relay:
 
     def _write(self, frame: bytes, side: int, point: int) -> None:
         now, total = time.time_ns(), 44 + len(frame) + -len(frame) % 4
-        self._output.write(struct.pack("=IIIIIII", 6, total, point, now >> 32, now & 0xFFFFFFFF, len(frame), len(frame)))
+        self._output.write(
+            struct.pack("=IIIIIII", 6, total, point, now >> 32, now & 0xFFFFFFFF, len(frame), len(frame))
+        )
         self._output.write(frame + bytes(-len(frame) % 4) + struct.pack("=HHIII", 2, 4, 2 - side, 0, total))
 
     def _deliver(self, frame: bytes, side: int) -> None:
