@@ -35,7 +35,7 @@ class Which:
             return cls(text, five_tuple=lists.parse_conversation(text, "session"))
         except SpecError as error:
             raise SpecError(
-                f"{error}; write a number from `bicap sessions --json`, or 'tcp 10.0.0.1:4000 10.0.0.2:80'"
+                f"{error}; write a number from `bicap sessions`, or 'tcp 10.0.0.1:4000 10.0.0.2:80'"
             ) from None
 
     def of(self, packets: Table) -> Any:
@@ -100,9 +100,7 @@ class Followed:
         if self.conversation is None:
             if damage is not None:
                 raise damage
-            raise SpecError(
-                f"there is no session {self.which.text}; there are {count:,}: see `bicap sessions --json`"
-            )
+            raise SpecError(f"there is no session {self.which.text}; there are {count:,}: see `bicap sessions`")
         yield from self.conversation.finish()
         if damage is not None:
             raise damage

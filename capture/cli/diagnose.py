@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from capture.cli.capture_file import across_interfaces, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 
 @click.command(cls=GroupedCommand, short_help="Say what goes wrong in capture files, and what to look at next.")
 @click.argument("files", nargs=-1, required=True)
-@option("Which", "-c", "--count", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Show N findings at most.")  # fmt: skip  # noqa: E501
-@option("Which", "--across-interfaces", is_flag=True, help="Take packets of all interfaces together: for traffic whose directions pass different ones.")  # fmt: skip  # noqa: E501
+@option(
+    "Which",
+    "-c",
+    "--count",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Show N findings at most.",
+)
+@across_interfaces
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the files have for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object, with all findings.")
 def diagnose(files: tuple[str, ...], count: int, across_interfaces: bool, numeric: bool, as_json: bool) -> None:
@@ -55,7 +65,6 @@ def _take(file: str, found: "Diagnosis", waits: "Latency", by_interface: bool, d
     """Add a file's sessions; the names that it has for addresses."""
     from capture.analysis.reading import CaptureFile
     from capture.analysis.tracker import Tracker
-    from capture.cli.progress import with_progress
 
     tracker = Tracker(by_interface=by_interface)
     with CaptureFile(file) as capture:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from capture.cli.capture_file import across_interfaces, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -17,13 +18,21 @@ _SIDES = {"client": 0, "server": 1}
 @click.argument("file")
 @click.argument("session")
 @option("Which", "--side", type=click.Choice(list(_SIDES)), help="Only what this side said.")
-@option("Which", "--across-interfaces", is_flag=True, help="Take packets of all interfaces together: for traffic whose directions pass different ones.")  # fmt: skip  # noqa: E501
-@option("Output", "--as", "form", type=click.Choice(["text", "hex", "raw"]), default="text", show_default=True, help="How bytes are shown. raw is the bytes of one --side and nothing else; what is to be said about them goes to stderr.")  # fmt: skip  # noqa: E501
+@across_interfaces
+@option(
+    "Output",
+    "--as",
+    "form",
+    type=click.Choice(["text", "hex", "raw"]),
+    default="text",
+    show_default=True,
+    help="How bytes are shown. raw is the bytes of one --side and nothing else; what is to be said about them goes to stderr.",
+)
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, bytes in base64.")
 def follow(file: str, session: str, side: str | None, across_interfaces: bool, form: str, as_json: bool) -> None:
     """Show what the two sides of a TCP or UDP session said, as it was said: in order, each byte once.
 
-    SESSION is a number from `bicap sessions --json`, or a five-tuple like 'tcp 10.0.0.1:4000 10.0.0.2:80'. FILE is
+    SESSION is a number from `bicap sessions`, or a five-tuple like 'tcp 10.0.0.1:4000 10.0.0.2:80'. FILE is
     pcap or pcapng, plain, gzip or zstd; - is standard input. Bytes that are missing are shown as gaps, with their
     number and why. The last lines say whether all is there. Of a damaged file all is shown that could be read, and
     the exit code is 5.
@@ -33,7 +42,6 @@ def follow(file: str, session: str, side: str | None, across_interfaces: bool, f
     from capture.analysis.follow import Followed, Which
     from capture.analysis.reading import CaptureFile
     from capture.cli import follow_output as output
-    from capture.cli.progress import with_progress
 
     followed = Followed(Which.parse(session), by_interface=not across_interfaces)
     forms: dict[str, type[Output]] = {"text": output.Text, "hex": output.Hex, "raw": output.Raw}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from capture.cli.capture_file import with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 from capture.units import format_duration
@@ -32,7 +33,12 @@ _NOT_JUDGED = {
 
 @click.command(cls=GroupedCommand, short_help="Compare points that saw the same packets: delay and loss between.")
 @click.argument("files", nargs=-1, required=True)
-@option("Which", "--one-clock", is_flag=True, help="All files were captured on one machine: their times can be compared as they are.")  # fmt: skip  # noqa: E501
+@option(
+    "Which",
+    "--one-clock",
+    is_flag=True,
+    help="All files were captured on one machine: their times can be compared as they are.",
+)
 @option("Output", "--lost", is_flag=True, help="List every lost packet by its number, not only the first.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object, with all lost packets.")
 def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> None:
@@ -48,7 +54,6 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
     from capture.analysis.legs import Comparison
     from capture.analysis.observe import Observations
     from capture.analysis.reading import CaptureFile
-    from capture.cli.progress import with_progress
 
     damage: list[FormatError] = []
     with Observations() as observations:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.analysis.legs import Comparison, Leg
@@ -153,6 +153,7 @@ def test_sessions_that_one_point_alone_saw_are_counted_and_not_judged() -> None:
     assert [leg.lost for leg in found.legs] == [[], []]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.001, 5), min_size=len(EXCHANGE), max_size=len(EXCHANGE)),
     st.floats(-1e5, 1e5),
@@ -184,6 +185,7 @@ def test_of_one_direction_between_two_clocks_there_is_no_delay() -> None:
     assert shown(leg)[1:] == (6, pytest.approx(4, rel=0.004), [])
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 39), max_size=30))
 def test_every_dropped_packet_is_lost_and_no_other_is(dropped: set[int]) -> None:
     frames = [segment(i, "client", A, 1 + 10 * i, 1, 10, identification=1 + i) for i in range(40)]
