@@ -1,4 +1,4 @@
-"""The kinds of trouble that a diagnosis looks for: which sessions show it, what counts, which packet shows it best."""
+"""The kinds of trouble that a diagnosis looks for: which sessions show it, what counts, which packet to look at."""
 
 from typing import Any
 

@@ -26,7 +26,7 @@ _SIDES = {"client": 0, "server": 1}
     type=click.Choice(["text", "hex", "raw"]),
     default="text",
     show_default=True,
-    help="How bytes are shown. raw is the bytes of one --side and nothing else; what is to be said about them goes to stderr.",
+    help="How bytes are shown. raw is the bytes of one --side and nothing else; all words go to stderr.",
 )
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, bytes in base64.")
 def follow(file: str, session: str, side: str | None, across_interfaces: bool, form: str, as_json: bool) -> None:
