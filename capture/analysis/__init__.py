@@ -8,7 +8,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capture.analysis.completeness import completeness
     from capture.analysis.findings import Diagnosis
     from capture.analysis.follow import Followed, Which
     from capture.analysis.kinds import KINDS
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from capture.analysis.legs import Comparison
     from capture.analysis.observe import Observations
     from capture.analysis.reading import CaptureFile
+    from capture.analysis.statement import completeness
     from capture.analysis.tracker import Tracker
 
 __all__ = [
@@ -52,7 +52,7 @@ _HOMES = dict.fromkeys(_LAYOUT, "layout") | {
     "Observations": "observe",
     "Tracker": "tracker",
     "Which": "follow",
-    "completeness": "completeness",
+    "completeness": "statement",
 }
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.completeness import Completeness
 from capture.analysis.layout import Table
+from capture.analysis.statement import Completeness
 from capture.analysis.words import Names, place_text
 
 GROUPS_MAX = 1 << 14

@@ -5,8 +5,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from capture.analysis.completeness import Completeness
 from capture.analysis.layout import Close, Handshake, address
+from capture.analysis.statement import Completeness
 from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
 from capture.units import format_duration
 

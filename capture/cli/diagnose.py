@@ -12,9 +12,9 @@ from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
 if TYPE_CHECKING:
-    from capture.analysis.completeness import Completeness
     from capture.analysis.findings import Diagnosis, Finding
     from capture.analysis.latency import Latency
+    from capture.analysis.statement import Completeness
     from capture.analysis.words import Names
 
 
@@ -41,10 +41,10 @@ def diagnose(files: tuple[str, ...], count: int, across_interfaces: bool, numeri
     plain, gzip or zstd; - is standard input. Of a damaged file all counts that could be read, and the exit code is 5.
     docs/analysis.md says what each finding means.
     """
-    from capture.analysis.completeness import completeness, of_all
     from capture.analysis.findings import Diagnosis
     from capture.analysis.kinds import KINDS
     from capture.analysis.latency import Latency
+    from capture.analysis.statement import completeness, of_all
 
     found, waits = Diagnosis(KINDS), Latency()
     names: Names = {}

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from capture.analysis import findings as module
-from capture.analysis.completeness import Completeness
 from capture.analysis.findings import Diagnosis, Finding
 from capture.analysis.kinds import KINDS
+from capture.analysis.statement import Completeness
 from tests import packets
 from tests.unit.analysis.conversation import CLIENT, HANDSHAKE, SA, SERVER, A, Frame, R, S, segment, track
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.analysis.completeness import Completeness
 from capture.analysis.findings import Diagnosis
 from capture.analysis.follow import Followed, Which
 from capture.analysis.kinds import KINDS
@@ -18,6 +17,7 @@ from capture.analysis.latency import Latency
 from capture.analysis.legs import Comparison
 from capture.analysis.observe import Observations
 from capture.analysis.reading import Batch, CaptureFile
+from capture.analysis.statement import Completeness
 from capture.analysis.stream import Said
 from capture.analysis.tracker import Tracker
 from capture.errors import FormatError, SpecError
