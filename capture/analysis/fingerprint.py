@@ -88,6 +88,18 @@ def fingerprints(data: Bytes, packets: Any, seed: int, strict: Longs, loose: Lon
 
 
 @loop
+def hosts(packets: Any, seed: int, found: Longs) -> None:
+    """A number for client address, server address and server port of each tracked packet; never negative."""
+    for i in range(len(packets)):
+        row = packets[i]
+        port = np.int64(row.destination_port if row.side == 0 else row.source_port)
+        source = mix(mix(seed, row.source_high), row.source_low)
+        destination = mix(mix(seed, row.destination_high), row.destination_low)
+        ends = mix(source, destination) if row.side == 0 else mix(destination, source)
+        found[i] = mix(ends, np.int64(row.protocol) << 16 | port) & 0x7FFFFFFFFFFFFFFF
+
+
+@loop
 def _content(data: Bytes, row: Any, found: int) -> int:
     at = row.offset + row.payload_at
     for k in range(at, at + min(np.int64(row.payload), np.int64(row.captured) - row.payload_at, _CONTENT)):

@@ -68,7 +68,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Packets at a point that are of conversations which no other point saw."""
+    """Packets at a point of whose session, or of whose direction in it, no other point saw anything."""
 
     point: Point
     packets: int
@@ -120,13 +120,12 @@ class Comparison:
             yield rows
 
     def _by_route(self, rows: Table) -> Iterator[tuple[tuple[int, ...], Table, npt.NDArray[np.int64]]]:
-        """Passages of each route, and their streams: a number for conversation and side."""
+        """Passages of each route, () for none, and their streams: a number for conversation and side."""
         conversations, sides = self._conversations.of(rows)
-        routes = self._routes.of(conversations, sides)
+        routes = self._routes.of(rows, conversations, sides)
         for number in np.unique(routes).tolist():
             mine = routes == number
-            if number:
-                yield self._routes.routes[number], rows[mine], conversations[mine] * 2 + sides[mine]
+            yield self._routes.routes[number], rows[mine], conversations[mine] * 2 + sides[mine]
 
     def _clock_of(self, one: int, other: int) -> tuple[tuple[int, int], int]:
         """The two clocks in order, and 1, or -1 where they are the other way round."""
@@ -157,9 +156,10 @@ class Comparison:
         return sign * offsets, uncertain
 
     def _take(self, rows: Table) -> None:
-        joined, _ = self._conversations.of(rows)
-        self._alone += (rows["times_ns"][joined == 0] != NEVER).sum(axis=0)
         for route, passages, streams in self._by_route(rows):
+            if not route:
+                self._alone += (passages["times_ns"] != NEVER).sum(axis=0)
+                continue
             seen = passages["times_ns"][:, list(route)] != NEVER
             some = seen.any(axis=1)
             first = seen.argmax(axis=1)

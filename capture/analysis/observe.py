@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.fingerprint import fingerprints, unwrap
+from capture.analysis.fingerprint import fingerprints, hosts, unwrap
 from capture.analysis.layout import Table
 from capture.analysis.reading import Batch
 from capture.analysis.tracker import Tracker
@@ -30,6 +30,7 @@ OBSERVATION = np.dtype(
         ("time_ns", "i8"),
         ("number", "i8"),  # of the packet in its file
         ("session", "i8"),  # in its file, tunnels opened
+        ("hosts", "i8"),  # who talks to which service, as this point sees it
         ("sequence", "u4"),
         ("payload", "u4"),
         ("point", "u1"),
@@ -103,6 +104,7 @@ class Observations:
         rows = np.zeros(len(packets), OBSERVATION)
         strict, loose = np.empty(len(packets), np.int64), np.empty(len(packets), np.int64)
         fingerprints(batch.data, packets, self._seed, strict, loose)
+        hosts(packets, self._seed, rows["hosts"])
         for column in _COLUMNS:
             rows[column] = packets[column]
         rows["strict"], rows["loose"] = strict, loose

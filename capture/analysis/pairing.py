@@ -17,12 +17,13 @@ NEVER = np.iinfo(np.int64).min
 
 
 def passage(points: int) -> np.dtype[Any]:
-    """The row of a packet. `times_ns`, `numbers`, `sessions` and `sides` are by point."""
+    """The row of a packet. The first five are by point."""
     return np.dtype(
         [
             ("times_ns", "i8", (points,)),  # NEVER: not seen there
             ("numbers", "i8", (points,)),
             ("sessions", "i8", (points,)),  # 0: not seen there
+            ("hosts", "i8", (points,)),
             ("sides", "i1", (points,)),
             ("sequence", "u4"),
             ("payload", "u4"),
@@ -41,6 +42,7 @@ def pair(observations: Table, points: int) -> Table:
     rows["times_ns"][every, at] = observations["time_ns"]
     rows["numbers"][every, at] = observations["number"]
     rows["sessions"][every, at] = observations["session"]
+    rows["hosts"][every, at] = observations["hosts"]
     rows["sides"][every, at] = observations["side"]
     for name in ("sequence", "payload", "protocol"):
         rows[name] = observations[name]
@@ -74,7 +76,7 @@ def _together(rows: Table, keys: npt.NDArray[Any], kept: npt.NDArray[Any]) -> tu
     begins = np.flatnonzero(single)
     sorted_rows = rows[order]
     merged = sorted_rows[begins].copy()
-    for name in ("times_ns", "numbers", "sessions", "sides"):
+    for name in ("times_ns", "numbers", "sessions", "hosts", "sides"):
         merged[name] = np.maximum.reduceat(sorted_rows[name], begins, axis=0)
     doubts = np.maximum(odd[order], sorted_rows["doubtful"] == 1)
     merged["doubtful"] = np.maximum.reduceat(doubts, begins)

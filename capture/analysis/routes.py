@@ -96,12 +96,21 @@ Sums = dict[tuple[int, int], tuple[float, int]]
 
 
 class Routes:
-    """The points that each side's packets pass, in order. Add passages, then `close`."""
+    """The points that each side's packets pass, in order. Add passages, then `close`.
+
+    A session that never came to a second point takes the way of those between the same hosts, if there is only one,
+    and it begins at this point. A side of which nothing came to a second point takes the other's way back, if the
+    points on it see packets of that side at all.
+    """
 
     def __init__(self, conversations: Conversations, clocks: Sequence[int]) -> None:
         """`clocks`: of each point, which clock its times are of."""
         self._conversations, self._clocks = conversations, clocks
         self._sums: dict[tuple[int, int], Sums] = defaultdict(dict)
+        self._hosts: dict[tuple[int, int], set[int]] = defaultdict(set)
+        """By point and hosts: conversations."""
+        self._sees = np.zeros((len(clocks), 2), bool)
+        self._by_hosts: dict[tuple[int, int], int] = {}
         self.routes: list[tuple[int, ...]] = [()]
         self._of = np.zeros((conversations.count + 1, 2), np.int64)
 
@@ -109,6 +118,13 @@ class Routes:
         """Take how long packets were between two points, as far as their clocks say."""
         conversations, sides = self._conversations.of(rows)
         certain = rows["doubtful"] == 0
+        for point in range(len(self._clocks)):
+            seen = rows["times_ns"][:, point] != NEVER
+            self._sees[point, np.unique(sides[seen])] = True
+            known = seen & (conversations > 0)
+            pairs = np.stack([rows["hosts"][known, point], conversations[known]], axis=1)
+            for hosts, conversation in np.unique(pairs, axis=0).tolist():
+                self._hosts[point, hosts].add(conversation)
         for a, b in combinations(range(len(self._clocks)), 2):
             both = (rows["times_ns"][:, a] != NEVER) & (rows["times_ns"][:, b] != NEVER)
             later = np.where(certain[both], rows["times_ns"][both, b] - rows["times_ns"][both, a], 0)
@@ -137,11 +153,27 @@ class Routes:
         for (conversation, side), points in passed.items():
             order = tuple(_ordered(points, later[conversation], reverse=side == 1))
             self._of[conversation, side] = known.setdefault(order, len(known))
+            back = 1 - side
+            if (conversation, back) not in passed and self._sees[list(order), back].all():
+                self._of[conversation, back] = known.setdefault(order[::-1], len(known))
         self.routes = list(known)
+        for (point, hosts), conversations in self._hosts.items():
+            ways = {int(self._of[conversation, 0]) for conversation in conversations}
+            way = ways.pop()
+            if not ways and self.routes[way][:1] == (point,):
+                self._by_hosts[point, hosts] = way
 
-    def of(self, conversations: Any, sides: Any) -> Any:
-        """The index in `routes` of the way that packets of these conversations and sides take."""
-        return self._of[conversations, sides]
+    def of(self, rows: Table, conversations: Any, sides: Any) -> Any:
+        """The index in `routes` of the way that these passages take."""
+        found = self._of[conversations, sides]
+        alone = np.flatnonzero((conversations == 0) & (sides == 0))
+        if len(alone) and self._by_hosts:
+            points = (rows["times_ns"][alone] != NEVER).argmax(axis=1)
+            pairs = np.stack([points, rows["hosts"][alone, points]], axis=1)
+            unique, which = np.unique(pairs, axis=0, return_inverse=True)
+            ways = np.array([self._by_hosts.get((point, hosts), 0) for point, hosts in unique.tolist()], np.int64)
+            found[alone] = ways[which.reshape(-1)]
+        return found
 
 
 def _ordered(points: Iterable[int], later: dict[tuple[int, int], float], reverse: bool) -> list[int]:

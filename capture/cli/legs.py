@@ -107,7 +107,7 @@ def _lines(
     if not found.legs:
         lines.append("no packet was seen at two points")
     lines += [
-        f"{one.packets:,} packets at {_label(one.point, files)} are of sessions that no other point saw"
+        f"{one.packets:,} packets at {_label(one.point, files)} cannot be judged: no other point saw their sessions"
         for one in found.alone
     ]
     return lines

@@ -147,10 +147,43 @@ def test_packets_that_cannot_be_told_apart_are_counted_and_not_measured() -> Non
 
 
 def test_sessions_that_one_point_alone_saw_are_counted_and_not_judged() -> None:
-    other = [segment(at, "client", packets.SYN, ports=(1, 2), identification=9) for at in (5, 6)]
-    found = compare([*EXCHANGE, *other], later(EXCHANGE, 1))
-    assert [(one.point.name, one.packets) for one in found.alone] == [("0.0", 2)]
+    """Of another service at the first point, of another client at the second."""
+    here = [segment(at, "client", packets.SYN, ports=(1, 2), identification=9) for at in (5, 6)]
+    there = [(float(at), packets.tcp("10.0.0.9", 1, *SERVER, packets.SYN)) for at in (7, 8, 9)]
+    found = compare([*EXCHANGE, *here], [*later(EXCHANGE, 1), *there])
+    assert [(one.point.name, one.packets) for one in found.alone] == [("0.0", 2), ("0.1", 3)]
     assert [leg.lost for leg in found.legs] == [[], []]
+
+
+def test_a_session_of_which_nothing_arrived_goes_the_way_of_the_others_between_these_hosts() -> None:
+    """Questions from ports of their own, each a session; the second is lost, and the third's answer."""
+    frames: list[Frame] = []
+    for port in (1, 2, 3, 4):
+        ask, tell = (CLIENT[0], 40_000 + port), (SERVER[0], 53)
+        frames += [
+            (10.0 * port, packets.udp(*ask, *tell, b"?%d" % port)),
+            (10.0 * port + 5, packets.udp(*tell, *ask, b"!%d" % port)),
+        ]
+    here = [frame for number, frame in enumerate(frames) if number not in (3, 5)]
+    there = later(frames, 1, but=(2, 3))
+    found = compare(here, there, files=True, one_clock=True)
+    assert [(shown(leg)[0], leg.paired, leg.lost) for leg in found.legs] == [
+        ("0.0 > 1.0", 3, [3]),
+        ("1.0 > 0.0", 2, [4]),
+    ]
+    assert found.alone == []
+
+
+def test_a_way_back_on_which_nothing_arrives_is_found_where_others_show_that_the_point_sees_both_directions() -> None:
+    dead = [(at, frame) for at, frame in EXCHANGE if by_client(frame)]
+    other = [(at + 0.5, rewritten(frame, {CLIENT: (CLIENT[0], 7)})) for at, frame in EXCHANGE]
+    behind = later(EXCHANGE, 1)
+    there, back = compare([*dead, *other], [*behind, *later(other, 1)], files=True, one_clock=True).legs
+    assert (there.lost, back.paired) == ([], 4)
+    assert len(back.lost) == 4
+    one_way_only = compare(dead, behind, files=True, one_clock=True)
+    assert [leg.lost for leg in one_way_only.legs] == [[]]
+    assert [(one.point.name, one.packets) for one in one_way_only.alone] == [("1.0", 4)]
 
 
 @settings(deadline=None)
