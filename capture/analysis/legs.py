@@ -6,8 +6,8 @@ there. Where TCP segments are cut up or put together between two points (GSO, GR
 not: such packets are neither lost nor measured, but counted.
 """
 
-import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Any
@@ -21,6 +21,7 @@ from capture.analysis.layout import Table
 from capture.analysis.observe import Observations, Point
 from capture.analysis.pairing import NEVER, pair, passage
 from capture.analysis.routes import Conversations, Routes
+from capture.analysis.scratch import Scratch
 
 _CHUNK = 1 << 16
 _TCP = 6
@@ -87,19 +88,20 @@ class Comparison:
         self._missed: dict[tuple[int, int], list[Table]] = {}
         self._unseen: dict[tuple[int, int], list[Table]] = {}
         self._alone = np.zeros(len(self.points), np.int64)
-        with tempfile.TemporaryFile() as file:
+        scratch = Scratch(passage(len(self.points)))
+        with closing(scratch):
             for part in observations.parts():
                 rows = pair(part, len(self.points))
                 self._conversations.join(rows)
-                rows.tofile(file)
+                scratch.add(rows)
             self._conversations.close()
             self._routes = Routes(self._conversations, self._clocks)
-            for rows in self._passages(file):
+            for rows in scratch.chunks(_CHUNK):
                 self._routes.add(rows)
             self._routes.close()
-            for rows in self._passages(file):
+            for rows in scratch.chunks(_CHUNK):
                 self._bound(rows)
-            for rows in self._passages(file):
+            for rows in scratch.chunks(_CHUNK):
                 self._take(rows)
         self._judge()
 
@@ -112,12 +114,6 @@ class Comparison:
     def alone(self) -> list[Alone]:
         """Points with packets that could not be looked for elsewhere."""
         return [Alone(point, count) for point, count in zip(self.points, self._alone.tolist(), strict=True) if count]
-
-    def _passages(self, file: Any) -> Iterator[Table]:
-        file.flush()
-        file.seek(0)
-        while len(rows := np.fromfile(file, passage(len(self.points)), _CHUNK)):
-            yield rows
 
     def _by_route(self, rows: Table) -> Iterator[tuple[tuple[int, ...], Table, npt.NDArray[np.int64]]]:
         """Passages of each route, () for none, and their streams: a number for conversation and side."""

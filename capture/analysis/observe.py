@@ -5,17 +5,16 @@ PARTS files, whatever was translated on the way.
 """
 
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from capture.analysis.fingerprint import fingerprints, hosts, unwrap
 from capture.analysis.layout import Table
 from capture.analysis.reading import Batch
+from capture.analysis.scratch import Scratch
 from capture.analysis.tracker import Tracker
 from capture.errors import SpecError
 from capture.pcapng.read import Reader
@@ -52,14 +51,14 @@ class Point:
 
 
 class Observations:
-    """Add files one after the other, then look at the parts. The files have no names, and go with the object."""
+    """Add files one after the other, then look at the parts."""
 
     def __init__(self) -> None:
         self.points: list[Point] = []
         self.spans: list[tuple[int, int]] = []
         """When each file's first and last packet was captured, in its own clock; (0, -1) without packets."""
         self._seed = secrets.randbits(62)
-        self._files: list[Any] = [tempfile.TemporaryFile() for _ in range(PARTS)]  # noqa: SIM115 - closed by __exit__
+        self._parts = [Scratch(OBSERVATION) for _ in range(PARTS)]
 
     def __enter__(self) -> "Observations":
         return self
@@ -67,8 +66,8 @@ class Observations:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files:
-            file.close()
+        for part in self._parts:
+            part.close()
 
     def add(self, name: str, batches: Iterable[Batch], description: Reader) -> None:
         """All packets of a file. Raises SpecError for too many interfaces; what `batches` raises comes at the end."""
@@ -117,11 +116,9 @@ class Observations:
         ends = np.cumsum(np.bincount(part, minlength=PARTS))
         for number, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
             if end > start:
-                rows[order[start:end]].tofile(self._files[number])
+                self._parts[number].add(rows[order[start:end]])
 
     def parts(self) -> Iterator[Table]:
         """Observations, all of a packet in one table."""
-        for file in self._files:
-            file.flush()
-            file.seek(0)
-            yield np.fromfile(file, OBSERVATION)
+        for part in self._parts:
+            yield from part.chunks(-1)

@@ -85,6 +85,7 @@ class Stream:
     _begin: int = -1
     _next: int = 0
     _end: int | None = None
+    _end_seen: tuple[int, int] = (0, 0)
     _held: list[_Piece] = field(default_factory=list)
     _held_bytes: int = 0
     _gaps: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_GAPS_KNOWN))
@@ -105,7 +106,7 @@ class Stream:
         if start is None:
             return
         if fin and self._end is None:
-            self._end = start + payload
+            self._end, self._end_seen = start + payload, (time_ns, packet)
         if payload:
             self._hold(_Piece(start, len(data), data, time_ns, packet))
             if len(data) < payload:
@@ -139,7 +140,7 @@ class Stream:
             yield self._gap(first.start, Missing.LOST, first.time_ns, first.packet)
             yield from self._release()
         if self._end is not None and self._next < self._end:
-            yield self._gap(self._end, Missing.LOST, 0, 0)
+            yield self._gap(self._end, Missing.LOST, *self._end_seen)
         self.finished = self._next == self._end
 
     def _position(self, sequence: int) -> int | None:
