@@ -96,6 +96,18 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
             )
         ],
     ),
+    "three of four hundred are too few": (
+        [
+            *HANDSHAKE,
+            *(segment(20 + i, "client", A, 1 + 100 * i, 1, 100) for i in range(400)),
+            *(segment(500 + i, "client", A, 1 + 100 * i, 1, 100) for i in range(3)),
+        ],
+        [],
+    ),
+    "large segments that arrive in the end are no black hole": (
+        [*HANDSHAKE, *(segment(at, "client", A, 1, 1, 1448) for at in (20, 250)), segment(251, "server", A, 1, 1449)],
+        [],
+    ),
     "no room": (
         [
             *HANDSHAKE,
@@ -132,6 +144,22 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
                 "slow",
                 "10.0.0.2:80 takes 400 ms on average to begin an answer (1 requests); the way there and back takes "
                 "10 ms",
+                [(1, 1)],
+            )
+        ],
+    ),
+    "far away": (
+        [
+            *HANDSHAKE,
+            segment(20, "client", A, 1, 1, 100),
+            segment(320, "server", A, 1, 101),
+            segment(420, "server", A, 1, 101, 50),
+        ],
+        [
+            (
+                "slow",
+                "10.0.0.2:80 takes 400 ms on average to begin an answer (1 requests); the way there and back takes "
+                "300 ms",
                 [(1, 1)],
             )
         ],
@@ -207,6 +235,24 @@ def test_evidence_is_the_worst_sessions_and_not_all_of_them() -> None:
     (finding,) = diagnose(frames)
     assert [one.session for one in finding.evidence] == [3, 5, 6, 4, 2]
     assert finding.sessions == 6
+
+
+@pytest.mark.parametrize(
+    ("case", "says"), [("slow", "the wait is in the server"), ("far away", "the wait is on the way")]
+)
+def test_a_slow_answer_is_the_servers_or_the_ways(case: str, says: str) -> None:
+    (finding,) = diagnose(CASES[case][0])
+    assert finding.next.startswith(says)
+
+
+def test_sessions_of_the_place_without_the_trouble_are_no_evidence() -> None:
+    clean = [
+        *handshake((1001, 80)),
+        *(segment(20 + i, "client", A, 1 + 100 * i, 1, 100, ports=(1001, 80)) for i in range(9)),
+    ]
+    (finding,) = diagnose([*clean, *CASES["three are a finding, and were lost behind here"][0]])
+    assert finding.what.startswith("3 of 22 data packets (13.6%) from 10.0.0.1 to 10.0.0.2:80 were sent again")
+    assert (finding.sessions, [one.session for one in finding.evidence]) == (1, [2])
 
 
 def test_names_are_used_and_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

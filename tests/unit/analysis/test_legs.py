@@ -84,6 +84,9 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "VXLAN, Linux's port": lambda frame: packets.vxlan(("172.16.0.1", "172.16.0.2"), frame, 8472),
     "Geneve": lambda frame: packets.geneve(("172.16.0.1", "172.16.0.2"), frame, bytes(8)),
     "IP in IP": lambda frame: packets.ip_in_ip(("172.16.0.1", "172.16.0.2"), frame),
+    "VXLAN in IP in IP": lambda frame: packets.ip_in_ip(
+        ("1.1.1.1", "2.2.2.2"), packets.vxlan(("172.16.0.1", "172.16.0.2"), frame)
+    ),
     "DNAT, then VXLAN": lambda frame: packets.vxlan(("172.16.0.1", "172.16.0.2"), rewritten(frame, DNAT)),
 }
 
@@ -146,12 +149,56 @@ def test_packets_that_cannot_be_told_apart_are_counted_and_not_measured() -> Non
     assert shown(back)[1:] == (1, pytest.approx(0.5, rel=0.004), [])
 
 
+def test_identifications_tell_packets_with_the_same_bytes_apart() -> None:
+    same = packets.udp(*CLIENT, *SERVER, b"same")
+    words = [(float(n), same[:18] + n.to_bytes(2, "big") + same[20:]) for n in (1, 2, 3)]
+    (there,) = compare(words, later(words, 0.5, but=(1,)), files=True, one_clock=True).legs
+    assert (there.paired, there.doubtful, there.lost) == (2, 0, [2])
+
+
+def test_a_point_that_sees_a_packet_before_and_behind_a_translator_sees_two() -> None:
+    """What left the translator is what arrives; what came to it is of a session that is nowhere else."""
+    translated = [(ms + 1 if by_client(frame) else ms - 1, rewritten(frame, SNAT)) for ms, frame in EXCHANGE]
+    behind = [(ms + 3 if by_client(frame) else ms - 3, rewritten(frame, SNAT)) for ms, frame in EXCHANGE]
+    found = compare([*EXCHANGE, *translated], behind)
+    assert [shown(leg)[1:3] for leg in found.legs] == [
+        (6, pytest.approx(2, rel=0.004)),
+        (4, pytest.approx(2, rel=0.004)),
+    ]
+    assert [(one.point.name, one.packets) for one in found.alone] == [("0.0", len(EXCHANGE))]
+
+
+def test_it_does_not_matter_who_seems_to_be_the_client_where_a_capture_began_later() -> None:
+    """Ports that tell nothing, and a second point that sees the answer first."""
+    ends = (("10.0.0.1", 50_001), ("10.0.0.2", 50_002))
+    frames = [
+        (
+            10.0 * n,
+            packets.udp(
+                *(ends if n % 2 == 0 else ends[::-1])[0], *(ends if n % 2 == 0 else ends[::-1])[1], b"%d" % n
+            ),
+        )
+        for n in range(6)
+    ]
+    there, back = compare(frames, later(frames, 2, but=(0,)), files=True, one_clock=True).legs
+    assert (there.source.name, there.paired, there.undecided) == ("0.0", 2, 1)
+    assert (back.source.name, back.paired, back.lost) == ("1.0", 3, [])
+    assert there.delays.least == back.delays.least == 2 * MS
+
+
+def test_a_clock_that_was_set_in_between_gives_no_delay() -> None:
+    behind = [(ms - 500 * (number > 4), frame) for number, (ms, frame) in enumerate(later(EXCHANGE, 4))]
+    for leg in compare(EXCHANGE, behind, files=True).legs:
+        assert (leg.clock, leg.unplaced, leg.delays.counts.sum()) == (None, leg.paired, 0)
+
+
 def test_sessions_that_one_point_alone_saw_are_counted_and_not_judged() -> None:
-    """Of another service at the first point, of another client at the second."""
+    """Of another service at the first point; of another client at the second, and of this one by another way."""
     here = [segment(at, "client", packets.SYN, ports=(1, 2), identification=9) for at in (5, 6)]
     there = [(float(at), packets.tcp("10.0.0.9", 1, *SERVER, packets.SYN)) for at in (7, 8, 9)]
+    there.append((20.0, packets.tcp(CLIENT[0], 1, *SERVER, packets.SYN)))
     found = compare([*EXCHANGE, *here], [*later(EXCHANGE, 1), *there])
-    assert [(one.point.name, one.packets) for one in found.alone] == [("0.0", 2), ("0.1", 3)]
+    assert [(one.point.name, one.packets) for one in found.alone] == [("0.0", 2), ("0.1", 4)]
     assert [leg.lost for leg in found.legs] == [[], []]
 
 
