@@ -105,7 +105,11 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [],
     ),
     "large segments that arrive in the end are no black hole": (
-        [*HANDSHAKE, *(segment(at, "client", A, 1, 1, 1448) for at in (20, 250)), segment(251, "server", A, 1, 1449)],
+        [
+            *HANDSHAKE,
+            *(segment(at, "client", A, 1, 1, 1448) for at in (20, 250, 700)),
+            segment(701, "server", A, 1, 1449),
+        ],
         [],
     ),
     "no room": (

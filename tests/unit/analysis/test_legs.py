@@ -180,9 +180,10 @@ def test_it_does_not_matter_who_seems_to_be_the_client_where_a_capture_began_lat
         )
         for n in range(6)
     ]
-    there, back = compare(frames, later(frames, 2, but=(0,)), files=True, one_clock=True).legs
-    assert (there.source.name, there.paired, there.undecided) == ("0.0", 2, 1)
-    assert (back.source.name, back.paired, back.lost) == ("1.0", 3, [])
+    seen_first = [frame for number, frame in enumerate(frames) if number != 4]
+    there, back = compare(seen_first, later(frames, 2, but=(0,)), files=True, one_clock=True).legs
+    assert (there.source.name, there.paired, there.undecided, there.not_captured) == ("0.0", 1, 1, 1)
+    assert (back.source.name, back.paired, back.lost, back.not_captured) == ("1.0", 3, [], 0)
     assert there.delays.least == back.delays.least == 2 * MS
 
 
