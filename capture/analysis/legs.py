@@ -82,7 +82,7 @@ class Comparison:
         self.points = observations.points
         self._spans = observations.spans
         self._clocks = [0 if one_clock else point.file for point in self.points]
-        self._conversations = Conversations(len(self.points))
+        self._conversations = Conversations([point.file for point in self.points], observations.sessions)
         self._bounds: dict[tuple[int, int], Bounds] = {}
         self._legs: dict[tuple[int, int], Leg] = {}
         self._missed: dict[tuple[int, int], list[Table]] = {}
@@ -100,6 +100,7 @@ class Comparison:
                 self._routes.add(rows)
             self._routes.close()
             for rows in scratch.chunks(_CHUNK):
+                self._routes.learn(rows)
                 self._bound(rows)
             for rows in scratch.chunks(_CHUNK):
                 self._take(rows)

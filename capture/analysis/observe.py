@@ -57,6 +57,8 @@ class Observations:
         self.points: list[Point] = []
         self.spans: list[tuple[int, int]] = []
         """When each file's first and last packet was captured, in its own clock; (0, -1) without packets."""
+        self.sessions: list[int] = []
+        """How many each file has."""
         self._seed = secrets.randbits(62)
         self._parts = [Scratch(OBSERVATION) for _ in range(PARTS)]
 
@@ -74,6 +76,7 @@ class Observations:
         file, tracker, known = len(self.spans), Tracker(), dict[int, int]()
         first, last = 0, -1
         self.spans.append((first, last))
+        self.sessions.append(0)
         for batch in batches:
             packets = batch.packets
             unwrap(batch.data, packets)
@@ -83,6 +86,7 @@ class Observations:
             first = int(times.min()) if last < first else min(first, int(times.min()))
             last = max(last, int(times.max()))
             self.spans[file] = first, last
+            self.sessions[file] = max(self.sessions[file], int(packets["session"].max()))
             for interface in np.unique(packets["interface"]).tolist():
                 if interface not in known:
                     known[interface] = self._point(file, name, interface, description)
