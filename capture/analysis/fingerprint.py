@@ -61,11 +61,11 @@ def unwrap(data: Bytes, packets: Any) -> None:
 
 @loop
 def fingerprints(data: Bytes, packets: Any, seed: int, strict: Longs, loose: Longs) -> None:
-    """Both numbers of each packet; 0 for what is no IP or too short to tell."""
+    """Both numbers of each packet; 0 for what is no IP, too short to tell, or to a group, which has no one way."""
     for i in range(len(packets)):
         row = packets[i]
         strict[i] = loose[i] = 0
-        if row.family == 0 or row.kind & _CUT:
+        if row.family == 0 or row.kind & _CUT or _to_group(row):
             continue
         found = mix(seed, np.int64(row.family) << 32 | np.int64(row.protocol))
         found = mix(found, np.int64(row.kind & _FRAGMENT) << 32 | np.int64(row.payload))
@@ -85,6 +85,14 @@ def fingerprints(data: Bytes, packets: Any, seed: int, strict: Longs, loose: Lon
         found = mix(mix(found, row.source_high), row.source_low)
         found = mix(mix(found, row.destination_high), row.destination_low)
         strict[i] = mix(found, np.int64(row.source_port) << 16 | np.int64(row.destination_port))
+
+
+@loop
+def _to_group(row: Any) -> bool:
+    """Multicast (RFC 5771, RFC 4291) and 255.255.255.255."""
+    if row.family == 4:
+        return row.destination_low >> 28 == 0xE or row.destination_low == 0xFFFFFFFF
+    return row.destination_high >> 56 & 0xFF == 0xFF
 
 
 @loop

@@ -80,6 +80,7 @@ class Comparison:
 
     def __init__(self, observations: Observations, one_clock: bool = False) -> None:
         self.points = observations.points
+        self.left_out = observations.left_out
         self._spans = observations.spans
         self._clocks = [0 if one_clock else point.file for point in self.points]
         self._conversations = Conversations([point.file for point in self.points], observations.sessions)

@@ -59,6 +59,8 @@ class Observations:
         """When each file's first and last packet was captured, in its own clock; (0, -1) without packets."""
         self.sessions: list[int] = []
         """How many each file has."""
+        self.left_out = 0
+        """Packets that cannot be looked for: no IP, cut in their headers, or to a group."""
         self._seed = secrets.randbits(62)
         self._parts = [Scratch(OBSERVATION) for _ in range(PARTS)]
 
@@ -115,6 +117,7 @@ class Observations:
         places[list(known)] = list(known.values())
         rows["point"] = places[packets["interface"]]
         rows = rows[loose != 0]
+        self.left_out += len(packets) - len(rows)
         part = rows["loose"] & (PARTS - 1)
         order = np.argsort(part, kind="stable")
         ends = np.cumsum(np.bincount(part, minlength=PARTS))

@@ -110,6 +110,10 @@ def _lines(
         f"{one.packets:,} packets at {_label(one.point, files)} cannot be judged: no other point saw their sessions"
         for one in found.alone
     ]
+    if found.left_out:
+        lines.append(
+            f"{found.left_out:,} packets were left out: no IP, cut in their headers, or to a group (multicast)"
+        )
     return lines
 
 
@@ -152,5 +156,6 @@ def _plain(found: "Comparison", files: tuple[str, ...], truths: dict[str, "Compl
             for leg in found.legs
         ],
         "alone": [place(one.point) | {"packets": one.packets} for one in found.alone],
+        "left_out": found.left_out,
         "completeness": {file: str(truth) for file, truth in truths.items()},
     }

@@ -168,6 +168,15 @@ def test_a_point_that_sees_a_packet_before_and_behind_a_translator_sees_two() ->
     assert [(one.point.name, one.packets) for one in found.alone] == [("0.0", len(EXCHANGE))]
 
 
+@pytest.mark.parametrize(
+    ("source", "group"), [("10.0.0.1", "224.0.0.251"), ("10.0.0.1", "255.255.255.255"), ("::", "ff02::16")]
+)
+def test_packets_to_a_group_are_left_out(source: str, group: str) -> None:
+    to_group = [(1.0, packets.udp(source, 5353, group, 5353, b"x"))]
+    found = compare([*EXCHANGE, *to_group], [*later(EXCHANGE, 1), *to_group])
+    assert ([leg.paired for leg in found.legs], found.left_out, found.alone) == ([6, 4], 2, [])
+
+
 def test_it_does_not_matter_who_seems_to_be_the_client_where_a_capture_began_later() -> None:
     """Ports that tell nothing, and a second point that sees the answer first."""
     ends = (("10.0.0.1", 50_001), ("10.0.0.2", 50_002))
