@@ -22,7 +22,7 @@ _SHOWN = 10
 _NOT_MEASURED = {
     "doubtful": "cannot be told from others",
     "unplaced": "passed when nothing was known of the clocks",
-    "early": "arrived before they left: these points have no common clock",
+    "early": "arrived before they left: the times of these two points contradict each other",
 }
 _NOT_JUDGED = {
     "resegmented": "were cut up or put together on the way (GSO, GRO)",

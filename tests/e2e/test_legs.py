@@ -112,7 +112,7 @@ def test_two_clocks_are_as_far_apart_as_they_are_and_delays_have_their_uncertain
 
 
 def test_both_ends_of_a_real_capture(node: Node, tmp_path: Path) -> None:
-    """Two pods' interfaces on one bridge; TCP in large segments, UDP, pings, fragments: all but multicast are pairs."""
+    """Two pods' interfaces on a bridge; TCP in large segments, UDP, pings, fragments: all but multicast pair."""
     server = subprocess.Popen(serve(node.server), stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
