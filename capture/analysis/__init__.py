@@ -8,23 +8,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capture.analysis.completeness import completeness
+    from capture.analysis.findings import Diagnosis
+    from capture.analysis.follow import Followed, Which
+    from capture.analysis.kinds import KINDS
     from capture.analysis.latency import Latency
     from capture.analysis.layout import PACKET, SAMPLE, SESSION, Close, Handshake, Kind, Measure, address, records
+    from capture.analysis.legs import Comparison
+    from capture.analysis.observe import Observations
     from capture.analysis.reading import CaptureFile
+    from capture.analysis.statement import completeness
     from capture.analysis.tracker import Tracker
 
 __all__ = [
+    "KINDS",
     "PACKET",
     "SAMPLE",
     "SESSION",
     "CaptureFile",
     "Close",
+    "Comparison",
+    "Diagnosis",
+    "Followed",
     "Handshake",
     "Kind",
     "Latency",
     "Measure",
+    "Observations",
     "Tracker",
+    "Which",
     "address",
     "completeness",
     "records",
@@ -32,10 +43,16 @@ __all__ = [
 
 _LAYOUT = ("PACKET", "SAMPLE", "SESSION", "Close", "Handshake", "Kind", "Measure", "address", "records")
 _HOMES = dict.fromkeys(_LAYOUT, "layout") | {
+    "KINDS": "kinds",
     "CaptureFile": "reading",
+    "Comparison": "legs",
+    "Diagnosis": "findings",
+    "Followed": "follow",
     "Latency": "latency",
+    "Observations": "observe",
     "Tracker": "tracker",
-    "completeness": "completeness",
+    "Which": "follow",
+    "completeness": "statement",
 }
 
 

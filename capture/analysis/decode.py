@@ -54,7 +54,7 @@ def _net64(data: Bytes, at: int) -> int:
 
 
 @loop
-def _link(data: Bytes, at: int, end: int, link: int) -> tuple[int, int]:
+def link_layer(data: Bytes, at: int, end: int, link: int) -> tuple[int, int]:
     """Behind the link layer: (where, EtherType); 0 for what is no IP."""
     if link == ETHERNET:
         at, kind = at + 12, np.int64(0)
@@ -235,7 +235,8 @@ def decode(data: Bytes, links: Longs, packets: Any, first_number: int) -> None:
         row = packets[i]
         row.number = first_number + i
         row.session = 0
+        row.side = 0
         start = row.offset
         end = start + row.captured
-        at, kind = _link(data, start, end, links[row.interface])
+        at, kind = link_layer(data, start, end, links[row.interface])
         decode_ip(data, at, end, start + row.original, kind, start, row)

@@ -52,7 +52,9 @@ class Distribution:
 
 
 @dataclass(slots=True)
-class _Histogram:
+class Histogram:
+    """Durations that are added; ask for quantiles at any time."""
+
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BUCKETS, np.int64))
     least: int = np.iinfo(np.int64).max
     most: int = 0
@@ -73,7 +75,7 @@ class Latency:
     """Add what a Tracker gives; ask at any time."""
 
     def __init__(self) -> None:
-        self._histograms: dict[tuple[int, int], _Histogram] = {}
+        self._histograms: dict[tuple[int, int], Histogram] = {}
         self.left_out = dict.fromkeys(
             ("ambiguous", "unsampled", "handshakes_ambiguous", "questions_repeated", "questions_unanswered"), 0
         )
@@ -85,7 +87,7 @@ class Latency:
             for side in (0, 1):
                 chosen = samples["duration_ns"][(samples["measure"] == measure) & (samples["side"] == side)]
                 if len(chosen):
-                    self._histograms.setdefault((measure, side), _Histogram()).add(chosen)
+                    self._histograms.setdefault((measure, side), Histogram()).add(chosen)
         tcp = sessions["protocol"] == _TCP
         twice = (sessions["syns"] > 1) & (sessions["syn_acks"] > 0) & (sessions["server_ns"] < 0)
         again = (sessions["syn_acks"] > 1) & (sessions["ack_packet"] > 0)

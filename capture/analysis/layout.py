@@ -63,6 +63,7 @@ PACKET = np.dtype(
         ("icmp_code", "u1"),
         ("hops", "u1"),  # TTL or hop limit
         ("kind", "u1"),
+        ("side", "u1"),  # who of the session sent it: 0 client, 1 server
     ],
     align=True,
 )
@@ -171,7 +172,10 @@ _SIDE: list[Any] = [
     ("duplicated", "u4"),  # the same IP packet again
     ("keepalives", "u4"),
     ("zero_windows", "u4"),
+    ("unacknowledged", "i8"),  # bytes, SYN and FIN that the other side had not acknowledged at the end
     ("not_captured", "i8"),  # bytes that the other side acknowledged and the file does not have
+    ("retransmitted_packet", "i8"),  # the first of them, and of the others
+    ("zero_window_packet", "i8"),
     ("fin_packet", "i8"),
     ("rst_packet", "i8"),
 ]

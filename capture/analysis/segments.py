@@ -77,15 +77,21 @@ def sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, o
                 _late(here, there, packet, packet.time_ns - since, occupies)
                 _ambiguous(here)
                 return True
-        here.retransmitted += 1
-        here.retransmitted_bytes += occupies
+        _again(here, packet, occupies)
         _ambiguous(here)
         return False
-    here.retransmitted += 1
-    here.retransmitted_bytes -= ahead
+    _again(here, packet, -ahead)
     here.next = end
     _ambiguous(here)
     return True
+
+
+@loop
+def _again(here: Any, packet: Any, repeated: int) -> None:
+    here.retransmitted += 1
+    here.retransmitted_bytes += repeated
+    if not here.retransmitted_packet:
+        here.retransmitted_packet = packet.number
 
 
 @loop
@@ -103,8 +109,7 @@ def _late(here: Any, there: Any, packet: Any, after_ns: int, occupies: int) -> N
     if ticks < 0 or (ticks == 0 and after_ns < round_trip):
         here.reordered += 1
     else:
-        here.retransmitted += 1
-        here.retransmitted_bytes += occupies
+        _again(here, packet, occupies)
         here.lost_before += 1
 
 

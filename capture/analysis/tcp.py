@@ -41,6 +41,8 @@ def update(tables: Any, number: int, packet: Any, side: int) -> None:
         acknowledged_by(tables, row, here, there, packet, side, by_client)
     if packet.window == 0 and not flags & (_SYN | _FIN):
         here.zero_windows += 1
+        if not here.zero_window_packet:
+            here.zero_window_packet = packet.number
     if packet.kind & _TIMESTAMPS:
         _timestamps(tables, row, here, there, packet, occupies > 0, by_client)
     if length and fresh:

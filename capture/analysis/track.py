@@ -74,6 +74,7 @@ def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scrat
         side = 1 if swapped(packet) else 0
         if packet.source_port == packet.destination_port and _same_address(packet):
             side = row.client_side  # from a socket to itself
+        packet.side = side != row.client_side
         here = tables.sides[number, side]
         row.last_ns = max(row.last_ns, packet.time_ns)
         row.first_ns = min(row.first_ns, packet.time_ns)

@@ -38,6 +38,8 @@ IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], 
 """Silence that ends a session: TCP, as long as Linux waits before it probes (tcp(7), tcp_keepalive_time); TCP
 after both FINs or RST, TIME-WAIT; UDP, as Linux's nf_conntrack_udp_timeout_stream was long; all others."""
 _SWEEP_NS = 10 * _SECOND
+_HALF = 1 << 31
+"""Half of the circle of sequence numbers."""
 
 _SHARED = [name for name in SESSION.names or () if name in (ROW.names or ())]
 _SIDES = list(SESSION["client"].names or ())
@@ -152,6 +154,9 @@ def compiled() -> None:
 
 def _sessions(rows: Table, sides: Table) -> Table:
     """Rows, and [row, endpoint] sides, as the table that users see."""
+    ahead = sides["next"].astype(np.int64) - sides["acked"][:, ::-1]
+    followed = (sides["has_next"] & sides["has_acked"][:, ::-1]) == 1
+    sides["unacknowledged"] = np.where(followed, np.maximum((ahead + _HALF) % (2 * _HALF) - _HALF, 0), 0)
     sessions = np.zeros(len(rows), SESSION)
     for name in _SHARED:
         sessions[name] = rows[name]

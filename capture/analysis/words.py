@@ -5,8 +5,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from capture.analysis.completeness import Completeness
 from capture.analysis.layout import Close, Handshake, address
+from capture.analysis.statement import Completeness
 from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
 from capture.units import format_duration
 
@@ -56,11 +56,16 @@ def endpoint(session: Any, side: str, names: Names | None = None) -> str:
         high, low, port = session.client_high, session.client_low, session.client_port
     else:
         high, low, port = session.server_high, session.server_low, session.server_port
-    name = names.get(address(session.family, high, low)) if names else None
-    text = name or address_text(session.family, high, low)
+    return place_text(session.family, high, low, port, names)
+
+
+def place_text(family: int, high: int, low: int, port: int, names: Names | None = None) -> str:
+    """An address by its name, if it has one, and a port, if it is not 0."""
+    name = names.get(address(family, high, low)) if names else None
+    text = name or address_text(family, high, low)
     if not port:
         return text
-    return f"[{text}]:{port}" if session.family == 6 and name is None else f"{text}:{port}"
+    return f"[{text}]:{port}" if family == 6 and name is None else f"{text}:{port}"
 
 
 def icmp_words(family: int, kind: int, code: int) -> str:

@@ -20,6 +20,9 @@ COMMANDS = {
     "read": ("capture.cli.read", "Show the packets of a capture file."),
     "sessions": ("capture.cli.sessions", "Show the conversations of a capture file."),
     "latency": ("capture.cli.latency", "Show how long things took in a capture file, and on which side."),
+    "legs": ("capture.cli.legs", "Compare points that saw the same packets: delay and loss between."),
+    "diagnose": ("capture.cli.diagnose", "Say what goes wrong in capture files, and what to look at next."),
+    "follow": ("capture.cli.follow", "Show what the two sides of a session said."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
 

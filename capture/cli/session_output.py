@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from capture.analysis.columns import COLUMNS, WORDS, flat
-from capture.analysis.completeness import Completeness
 from capture.analysis.layout import Table, records
 from capture.analysis.reading import CaptureFile
+from capture.analysis.statement import Completeness
 from capture.analysis.words import CLOSES, Names, endpoint, handshake_sentence, protocol_word, state
 from capture.errors import SinkError, SpecError
 from capture.units import format_duration, format_size

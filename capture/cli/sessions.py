@@ -59,8 +59,8 @@ def sessions(
     if as_json + as_csv + (parquet is not None) > 1:
         raise SpecError("--json, --csv and --parquet are one output each; give one of them")
     from capture.analysis.columns import Filter, sort_key
-    from capture.analysis.completeness import completeness
     from capture.analysis.reading import CaptureFile
+    from capture.analysis.statement import completeness
     from capture.cli import session_output as output
 
     conditions = [Filter(text) for text in filters]

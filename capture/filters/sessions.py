@@ -84,10 +84,10 @@ def parse_sessions(name: str, lines: Iterable[str]) -> SessionList:
     """The lines of a list. Raises SpecError with file and line."""
     found: dict[Conversation, tuple[Conversation, int]] = {}
     for number, line in enumerate(lines, start=1):
-        words = line.partition("#")[0].replace(">", " ").split()
-        if not words:
+        text = line.partition("#")[0]
+        if not text.strip():
             continue
-        conversation = _conversation(words, f"sessions file {name} line {number}")
+        conversation = parse_conversation(text, f"sessions file {name} line {number}")
         before, first = found.setdefault(conversation.canonical, (conversation, number))
         if before != conversation:
             raise SpecError(
@@ -101,7 +101,9 @@ def parse_sessions(name: str, lines: Iterable[str]) -> SessionList:
     return SessionList(name, tuple(conversation for conversation, _ in found.values()))
 
 
-def _conversation(words: list[str], where: str) -> Conversation:
+def parse_conversation(text: str, where: str) -> Conversation:
+    """One conversation, as a line of a list has it. Raises SpecError that begins with `where`."""
+    words = text.replace(">", " ").split()
     if len(words) != 3:
         raise SpecError(f"{where}: {' '.join(words)!r} is not: protocol source destination")
     protocol = parse_protocol(words[0], f"{where}: protocol")

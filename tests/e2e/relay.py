@@ -2,7 +2,8 @@
 
     client ══ TAP ── before ── P ── after ── TAP ══ server        (the other way round for what the server sends)
 
-The wire is this process: it is told the fate of each frame, and knows what really happened to it. P writes pcapng.
+The wire is this process: it is told the fate of each frame, and knows what really happened to it. P writes pcapng, as
+interface "middle"; with `ends`, both ends of the wire are captured too.
 """
 
 import contextlib
@@ -28,6 +29,8 @@ ADDRESSES = ("10.78.0.1", "10.78.0.2")
 _MACS = ("02:78:00:00:00:01", "02:78:00:00:00:02")
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 _SETTLE_S = 0.15
+POINTS = ("client", "middle", "server")
+_MIDDLE = 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ class Wire:
 
 @contextlib.contextmanager
 def wire(
-    file: Path, policy: Policy = lambda *_: PASSES, delays_s: tuple[float, float] = (0.0, 0.0)
+    file: Path,
+    policy: Policy = lambda *_: PASSES,
+    delays_s: tuple[float, float] = (0.0, 0.0),
+    ends: bool = False,
 ) -> Iterator[Wire]:
     """A wire with that policy; `delays_s` is one way, between the client and P, and between P and the server."""
     with contextlib.ExitStack() as stack:
@@ -74,8 +80,8 @@ def wire(
         stack.callback(os.close, stop_read)
         output = stack.enter_context(file.open("wb"))
         output.write(section_header(hardware="", os="", application="", comment=""))
-        output.write(interfaces([InterfaceBlock("middle")]))
-        relay = _Relay(taps, policy, delays_s, done, output)
+        output.write(interfaces([InterfaceBlock(name) for name in POINTS]))
+        relay = _Relay(taps, policy, delays_s, done, output, ends)
         thread = threading.Thread(target=relay.run, args=(stop_read,))
         thread.start()
         try:
@@ -114,8 +120,15 @@ class _Relay:
     """Frames in, in time out. `now` is read once per event, so that the file says when P saw it."""
 
     def __init__(
-        self, taps: list[int], policy: Policy, delays_s: tuple[float, float], wire: Wire, output: IO[bytes]
+        self,
+        taps: list[int],
+        policy: Policy,
+        delays_s: tuple[float, float],
+        wire: Wire,
+        output: IO[bytes],
+        ends: bool,
     ) -> None:
+        self._ends = ends
         self._taps, self._policy, self._delays, self._wire, self._output = taps, policy, delays_s, wire, output
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._sent = [0, 0]
@@ -139,6 +152,8 @@ class _Relay:
                 frame = os.read(self._taps[side], 65536)
                 fate = self._policy(frame, side, self._sent[side])
                 self._sent[side] += 1
+                if self._ends:
+                    self._write(frame, side, 2 * side)
                 if fate.lost_before:
                     self._count("lost_before", frame, side)
                     continue
@@ -153,7 +168,7 @@ class _Relay:
     def _pass(self, frame: bytes, side: int, fate: Fate) -> None:
         for _ in range(2 if fate.repeated else 1):
             if self._wire.recording and not fate.unseen:
-                self._write(frame, side)
+                self._write(frame, side, _MIDDLE)
             if fate.lost_after:
                 self._count("lost_after", frame, side)
             else:
@@ -163,12 +178,16 @@ class _Relay:
         if fate.held_before_s:
             self._count("held", frame, side)
 
-    def _write(self, frame: bytes, side: int) -> None:
+    def _write(self, frame: bytes, side: int, point: int) -> None:
         now, total = time.time_ns(), 44 + len(frame) + -len(frame) % 4
-        self._output.write(struct.pack("=IIIIIII", 6, total, 0, now >> 32, now & 0xFFFFFFFF, len(frame), len(frame)))
+        self._output.write(
+            struct.pack("=IIIIIII", 6, total, point, now >> 32, now & 0xFFFFFFFF, len(frame), len(frame))
+        )
         self._output.write(frame + bytes(-len(frame) % 4) + struct.pack("=HHIII", 2, 4, 2 - side, 0, total))
 
     def _deliver(self, frame: bytes, side: int) -> None:
+        if self._ends:
+            self._write(frame, side, 2 * (1 - side))
         with contextlib.suppress(OSError):  # the interface's queue is full
             os.write(self._taps[1 - side], frame)
 

@@ -323,8 +323,9 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             wanted: FilterProgram,
             sampling: SamplingProgram,
             defines: dict[str, int],
+            **more: bool,
         ) -> None:
-            init(self, replace(wanted, header=f"{wanted.header}\n{text}"), sampling, defines)
+            init(self, replace(wanted, header=f"{wanted.header}\n{text}"), sampling, defines, **more)
 
         monkeypatch.setattr(capture.kernel.program.Module, "__init__", spoiled)
 

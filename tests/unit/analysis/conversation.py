@@ -59,6 +59,8 @@ class Found:
     """What came out, in order of the sessions' first packets."""
 
     sessions: list[Any] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list, compare=False)
+    """The same, as they came."""
     samples: list[tuple[int, str, str, float]] = field(default_factory=list)
 
     @property
@@ -70,12 +72,25 @@ class Found:
         return [ms for _, name, where, ms in self.samples if (name, where) == (measure.name, side)]
 
 
+def decoded(frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence[int] = ()) -> tuple[Any, Any]:
+    """Bytes, and rows of PACKET; `interfaces` is of each frame, 0 for all without."""
+    rows = np.zeros(len(frames), PACKET)
+    rows["time_ns"] = [round(1000 * MS + ms * MS) for ms, _ in frames]
+    rows["captured"] = rows["original"] = [len(frame) for _, frame in frames]
+    rows["offset"] = np.cumsum([0, *(len(frame) for _, frame in frames)])[:-1]
+    rows["interface"] = interfaces if interfaces else 0
+    data = np.frombuffer(b"".join(frame for _, frame in frames) or b"\0", np.uint8)
+    decode(data, np.full(1 << 4, ETHERNET, np.int64), rows, first_number)
+    return data, rows
+
+
 def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] = (), **settings: Any) -> Found:
     """Feed frames in batches of that size; `interfaces` is of each frame, 0 for all without."""
     listed, found, tracker = list(frames), Found(), Tracker(**settings)
 
     def take(results: Iterable[tuple[Any, Any]]) -> None:
         for sessions, samples in results:
+            found.tables.append(sessions)
             found.sessions += records(sessions)
             for one in samples:
                 side = ("client", "server")[one["side"]]
@@ -84,13 +99,7 @@ def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] 
 
     for start in range(0, len(listed), batch):
         part = listed[start : start + batch]
-        rows = np.zeros(len(part), PACKET)
-        rows["time_ns"] = [round(1000 * MS + ms * MS) for ms, _ in part]
-        rows["captured"] = rows["original"] = [len(frame) for _, frame in part]
-        rows["offset"] = np.cumsum([0, *(len(frame) for _, frame in part)])[:-1]
-        rows["interface"] = interfaces[start : start + batch] if interfaces else 0
-        data = np.frombuffer(b"".join(frame for _, frame in part) or b"\0", np.uint8)
-        decode(data, np.full(1 << 4, ETHERNET, np.int64), rows, start + 1)
+        data, rows = decoded(part, start + 1, interfaces[start : start + batch])
         take(tracker.feed(data, rows))
     take(tracker.finish())
     found.sessions.sort(key=lambda session: session.session)

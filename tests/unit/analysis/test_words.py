@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from capture.analysis.columns import COLUMNS, Filter, flat, sort_key
-from capture.analysis.completeness import Completeness, completeness
 from capture.analysis.layout import SESSION, Handshake, Table, records
 from capture.analysis.spool import Spool
+from capture.analysis.statement import Completeness, completeness
 from capture.analysis.words import endpoint, handshake_sentence, state
 from capture.errors import SpecError
 from capture.pcapng.blocks import InterfaceStatistics, section_header

@@ -7,7 +7,7 @@ are read from there backwards: every block ends with its length.
 import json
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,17 @@ def completeness(name: str) -> Completeness:
             return from_statistics(statistics_at_end(start, file.read()))
     except OSError:
         return Completeness()
+
+
+def of_all(parts: Sequence[Completeness]) -> Completeness:
+    """What is known of several files together."""
+    return Completeness(
+        known=all(part.known for part in parts),
+        lost=sum(part.lost for part in parts),
+        sampled_out=sum(part.sampled_out for part in parts),
+        over_limit=sum(part.over_limit for part in parts),
+        only=next((part.only for part in parts if part.only), ""),
+    )
 
 
 def from_summary(summary: dict[str, Any]) -> Completeness:

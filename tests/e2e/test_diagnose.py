@@ -1,0 +1,141 @@
+"""Real trouble on a wire -> `bicap diagnose` names it, its place, and the packets that show it."""
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.relay import ADDRESSES, CLIENT, PASSES, SERVER, Fate, Policy, Wire, payload_bytes, wire
+from tests.e2e.test_analysis import PORT, closed_port, connect, converse, in_vain, listen, loses, lossy
+from tests.e2e.tool import bicap
+
+SYN = 0x02
+no_syn = loses(CLIENT, SYN, SYN, lost_after=True)
+
+
+def diagnose(*files: Path) -> list[Any]:
+    done = bicap("diagnose", "--json", *map(str, files))
+    assert (done.code, done.stderr) == (0, "")
+    found: list[Any] = json.loads(done.stdout)["findings"]
+    return found
+
+
+def passes(*_: object) -> Fate:
+    return PASSES
+
+
+def upload(on: Wire) -> None:
+    """A small request, then a large one, of which nothing arrives."""
+    with listen(on) as listener, connect(on) as connection:
+        accepted, _ = listener.accept()
+        with accepted:
+            connection.sendall(b"small")
+            assert accepted.recv(100) == b"small"
+            connection.sendall(bytes(10_000))
+            accepted.settimeout(1.5)
+            with pytest.raises(TimeoutError):
+                accepted.recv(100)
+
+
+def small_only(frame: bytes, _side: int, _number: int) -> Fate:
+    return Fate(lost_after=True) if payload_bytes(frame) > 1300 else PASSES
+
+
+def deaf_receiver(on: Wire) -> None:
+    with listen(on) as listener, connect(on) as connection:
+        accepted, _ = listener.accept()
+        with accepted:
+            connection.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                connection.sendall(bytes(20_000_000))
+            time.sleep(0.5)
+
+
+def questions(on: Wire) -> None:
+    """Three DNS queries to a server that is there and says nothing."""
+    query = bytes.fromhex("000001000001000000000000") + b"\3web\4shop\0\0\1\0\1"
+    silent, here = (
+        on.namespaces[side].run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for side in (SERVER, CLIENT)
+    )
+    with silent, here:
+        silent.bind((ADDRESSES[SERVER], 53))
+        for number in range(3):
+            here.sendto(bytes([0, number]) + query[2:], (ADDRESSES[SERVER], 53))
+            silent.recv(100)
+
+
+CASES: dict[str, tuple[Callable[[Wire], None], Policy, str, str]] = {
+    "closed port": (closed_port, passes, "failed-handshake", "1 of 1 connections to {server} were refused by RST"),
+    "dropped SYN": (in_vain, no_syn, "failed-handshake", "1 of 1 connections to {server} were not answered"),
+    "small MTU": (upload, small_only, "mtu-black-hole", "large segments from {client} to {server} do not arrive"),
+    "no one reads": (deaf_receiver, passes, "zero-window", "{server} had no room for what {client} sent"),
+    "a slow server": (lambda on: converse(on, 3, 100, think_s=0.3), passes, "slow", "{server} takes 3"),
+    "a silent resolver": (questions, passes, "unanswered", "3 of 3 DNS queries to {resolver} got no answer"),
+    "loss": (lambda on: converse(on, 3, 300_000), lossy(2), "retransmissions", "data packets"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_first_finding_is_the_trouble_that_was_made(case: str, tmp_path: Path) -> None:
+    talk, policy, kind, words = CASES[case]
+    with wire(tmp_path / "file", policy) as on:
+        talk(on)
+    first, *_ = diagnose(tmp_path / "file")
+    assert first["kind"] == kind
+    ends = {
+        "client": ADDRESSES[CLIENT],
+        "server": f"{ADDRESSES[SERVER]}:{PORT}",
+        "resolver": f"{ADDRESSES[SERVER]}:53",
+    }
+    assert words.format(**ends) in first["what"]
+    assert first["evidence"][0]["session"] == 1
+    assert first["evidence"][0]["packet"] > 0
+
+
+def test_a_wire_without_faults_gives_no_finding(tmp_path: Path) -> None:
+    with wire(tmp_path / "file") as on:
+        converse(on)
+    assert diagnose(tmp_path / "file") == []
+
+
+def test_the_evidence_of_loss_is_the_first_packet_that_tshark_calls_a_retransmission(tmp_path: Path) -> None:
+    def once(frame: bytes, side: int, number: int) -> Fate:
+        return Fate(lost_after=side == SERVER and number in (10, 20, 30))
+
+    with wire(tmp_path / "file", once) as on:
+        converse(on, 1, 100_000)
+    (finding,) = diagnose(tmp_path / "file")
+    words = ["-Y", "tcp.analysis.retransmission", "-T", "fields", "-e", "frame.number"]
+    done = subprocess.run(
+        ["tshark", "-n", "-r", str(tmp_path / "file"), *words], capture_output=True, text=True, check=True
+    )
+    assert finding["kind"] == "retransmissions"
+    assert "3 were lost or came late behind here" in finding["what"]
+    assert finding["evidence"] == [
+        {"file": str(tmp_path / "file"), "session": 1, "packet": int(done.stdout.split()[0])}
+    ]
+
+
+def test_files_are_taken_together_and_one_that_is_damaged_as_far_as_it_goes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        with wire(tmp_path / name) as on:
+            closed_port(on)
+    whole = (tmp_path / "two").read_bytes()
+    (tmp_path / "two").write_bytes(whole[:-3] + b"xyz")
+    done = bicap("diagnose", str(tmp_path / "one"), str(tmp_path / "two"))
+    assert done.code == 5
+    assert "two is damaged at byte" in done.stderr
+    server = f"{ADDRESSES[SERVER]}:{PORT}"
+    assert [line for line in done.stdout.splitlines() if not line.startswith("   next")] == [
+        "2 sessions; the file does not say whether the capture lost packets",
+        f"1. 1 of 2 connections to {server} were refused by RST",
+        "   see one: session 1, packet 2",
+        f"2. 1 of 2 connections to {server} were not answered",
+        "   see two: session 1, packet 1",
+        "no handshake or request of a TCP session was seen: there is no wait to place",
+    ]

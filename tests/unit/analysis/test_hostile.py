@@ -1,0 +1,95 @@
+"""Files of strangers, damaged anywhere -> follow, diagnose and legs give what can be read, and no other error."""
+
+import contextlib
+import random
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capture.analysis.findings import Diagnosis
+from capture.analysis.follow import Followed, Which
+from capture.analysis.kinds import KINDS
+from capture.analysis.latency import Latency
+from capture.analysis.legs import Comparison
+from capture.analysis.observe import Observations
+from capture.analysis.reading import Batch, CaptureFile
+from capture.analysis.statement import Completeness
+from capture.analysis.stream import Said
+from capture.analysis.tracker import Tracker
+from capture.errors import FormatError, SpecError
+from tests import generate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hostile")
+
+
+def pcapng(frames: list[bytes], interfaces: list[int]) -> bytes:
+    """A file of two interfaces."""
+    section = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+    blocks = [section, *[struct.pack("<IIHHII", 1, 20, 1, 0, 0, 20)] * 2]
+    for number, (frame, interface) in enumerate(zip(frames, interfaces, strict=True)):
+        total = 32 + len(frame) + -len(frame) % 4
+        head = struct.pack("<IIIIIII", 6, total, interface, 0, 1000 + number, len(frame), len(frame))
+        blocks.append(head + frame + bytes(-len(frame) % 4) + struct.pack("<I", total))
+    return b"".join(blocks)
+
+
+def whole(file: CaptureFile) -> Iterator[Batch]:
+    """The batches, as far as the file is good."""
+    with contextlib.suppress(FormatError):
+        yield from file
+
+
+def everything(path: Path) -> None:
+    """All that can be asked of a file."""
+    waits, diagnosis, tracker = Latency(), Diagnosis(KINDS), Tracker()
+    said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
+    with CaptureFile(str(path)) as file:
+        for batch in whole(file):
+            for sessions, samples in tracker.feed(batch.data, batch.packets):
+                diagnosis.add("file", sessions)
+                waits.add(sessions, samples)
+    for sessions, samples in tracker.finish():
+        diagnosis.add("file", sessions)
+        waits.add(sessions, samples)
+    findings = diagnosis.findings(Completeness(), {})
+    assert all(one.what and one.next and one.score > 0 for one in findings)
+    for followed in said.values():
+        with CaptureFile(str(path)) as file:
+            try:
+                parts = list(followed.parts(whole(file)))
+            except SpecError:
+                continue  # no such session, or neither TCP nor UDP
+        assert followed.session is not None
+        for side, stream in enumerate(followed.conversation.streams if followed.conversation else ()):
+            mine = [part for part in parts if part.side == side]
+            assert sum(len(part.data) for part in mine if isinstance(part, Said)) == stream.said
+    with Observations() as observations:
+        for _ in range(2):
+            with CaptureFile(str(path)) as file:
+                observations.add("file", whole(file), file.description)
+        found = Comparison(observations)
+    assert all(one.paired >= one.doubtful for one in found.legs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 1 << 32), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12), st.floats(0.3, 1)
+)
+def test_a_file_that_is_flipped_and_cut_anywhere_ends_in_order(
+    folder: Path, seed: int, flips: list[tuple[float, int]], kept: float
+) -> None:
+    chance = random.Random(seed)
+    frames = [generate.packet(chance, number) for number in range(chance.randrange(1, 120))]
+    content = bytearray(pcapng(frames, [chance.randrange(2) for _ in frames]))
+    for where, value in flips:  # behind the section's header: the file stays a capture file
+        content[28 + int(where * (len(content) - 29))] ^= value
+    path = folder / "file"
+    path.write_bytes(content[: max(28, int(kept * len(content)))])
+    everything(path)
