@@ -32,6 +32,12 @@ class Scratch:
         while len(rows := np.fromfile(self._file, self._dtype, count)):
             yield rows
 
+    def mapped(self) -> Table:
+        """All rows, read where they are asked for; there must be some."""
+        with _told():
+            self._file.flush()
+        return np.memmap(self._file, self._dtype, "r")
+
     def close(self) -> None:
         """Give the room back."""
         with _told():

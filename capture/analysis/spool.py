@@ -1,6 +1,5 @@
 """Tables of sessions -> the same rows in order of a column: rows wait in a file, only keys are in memory."""
 
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -9,16 +8,17 @@ import numpy as np
 
 from capture.analysis.columns import COLUMNS
 from capture.analysis.layout import SESSION, Table
+from capture.analysis.scratch import Scratch
 
 _CHUNK = 1 << 12
 
 
 class Spool:
-    """Rows to be sorted. The file has no name, and goes with the object."""
+    """Rows to be sorted. Raises SinkError where there is no room for them."""
 
     def __init__(self, column: str, largest_first: bool) -> None:
         self._column, self._largest_first = column, largest_first
-        self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._rows = Scratch(SESSION)
         self._keys: list[Any] = []
 
     def __enter__(self) -> "Spool":
@@ -27,19 +27,18 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._rows.close()
 
     def add(self, sessions: Table) -> None:
         """Keep rows until they are asked for."""
         self._keys.append(np.array(COLUMNS[self._column](sessions)))
-        sessions.tofile(self._file)
+        self._rows.add(sessions)
 
     def in_order(self) -> Iterator[Table]:
         """All rows in order of the column, equal ones in order of their sessions' first packets."""
         if not self._keys:
             return
-        self._file.flush()
-        rows = np.memmap(self._file, SESSION, "r")
+        rows = self._rows.mapped()
         keys = np.concatenate(self._keys).astype(np.int64)
         order = np.lexsort((rows["session"], -keys if self._largest_first else keys))
         for start in range(0, len(order), _CHUNK):
