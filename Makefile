@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Both install what is missing first.
 BIN := .venv/bin
-PYTHON_CODE := $(wildcard capture tests bench scripts examples)
+PYTHON_CODE := $(wildcard capture tests bench fuzz scripts examples)
 C_CODE := $(shell find bpf -name '*.[ch]')
 
 .DEFAULT_GOAL := help
@@ -44,4 +44,8 @@ bench: setup ## measure beside other capture tools in the same run
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.many_cpus
 
-.PHONY: help setup demo test lint format docs proto bench
+fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
+	@scripts/setup.sh fuzz
+	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
+
+.PHONY: help setup demo test lint format docs proto bench fuzz

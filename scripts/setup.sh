@@ -46,6 +46,10 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
     .venv/bin/python -c 'from capture.analysis import tracker; tracker.compiled()'
     echo "$wanted" >"$stamp"
 fi
-if [ "${1:-}" = bench ] && ! .venv/bin/python -c 'import pcapy' 2>/dev/null; then
-    .venv/bin/pip install -qq --disable-pip-version-check -e '.[bench]'
-fi
+# What only some need: the word is the name of the extra, and the module says whether it is there.
+case "${1:-}" in
+bench) module=pcapy ;;
+fuzz) module=atheris ;;
+*) module=sys ;;
+esac
+.venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"

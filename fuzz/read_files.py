@@ -1,0 +1,91 @@
+"""Bytes -> all that can be asked of a capture file that consists of them. Run by `make fuzz` (fuzz/README.md)."""
+
+import contextlib
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+# Modules that numba compiles must stay as they are: the fuzzer's marks are no code that it knows.
+_COMPILED = [
+    ".".join(file.with_suffix("").parts)
+    for file in Path("capture").rglob("*.py")
+    if "capture.compiled import" in file.read_text()
+]
+with atheris.instrument_imports(include=["capture"], exclude=["capture.compiled", *_COMPILED]):
+    from capture.analysis.findings import Diagnosis
+    from capture.analysis.follow import Followed, Which
+    from capture.analysis.kinds import KINDS
+    from capture.analysis.latency import Latency
+    from capture.analysis.legs import Comparison
+    from capture.analysis.observe import Observations
+    from capture.analysis.reading import CaptureFile
+    from capture.analysis.statement import Completeness
+    from capture.analysis.tracker import Tracker, compiled
+    from capture.errors import FormatError, SpecError
+    from tests import generate
+    from tests.unit.analysis.test_hostile import pcapng, whole
+
+PCAP = b"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\1\0\0\0"
+
+
+def read(path: Path) -> None:
+    """Packets, sessions, samples and findings; then two streams; then two points."""
+    waits, diagnosis, tracker = Latency(), Diagnosis(KINDS), Tracker(open_max=1 << 10)
+    with CaptureFile(str(path)) as file:
+        for batch in whole(file):
+            for sessions, samples in tracker.feed(batch.data, batch.packets):
+                diagnosis.add("file", sessions)
+                waits.add(sessions, samples)
+    for sessions, samples in tracker.finish():
+        diagnosis.add("file", sessions)
+        waits.add(sessions, samples)
+    diagnosis.findings(Completeness(), {})
+    for number in (1, 2):
+        with CaptureFile(str(path)) as file, contextlib.suppress(SpecError):
+            for _ in Followed(Which(str(number), number)).parts(whole(file)):
+                pass
+    with Observations() as observations:
+        for _ in range(2):
+            with CaptureFile(str(path)) as file:
+                observations.add("file", whole(file), file.description)
+        Comparison(observations)
+
+
+def seeds(folder: Path) -> None:
+    """Small files with packets of every kind, so that the fuzzer need not invent the format."""
+    for seed in range(40):
+        chance = random.Random(seed)
+        frames = [generate.packet(chance, number) for number in range(chance.randrange(1, 12))]
+        content = pcapng(frames, [chance.randrange(2) for _ in frames])
+        if seed % 4 == 0:
+            sizes = [len(frame).to_bytes(4, "little") for frame in frames]
+            content = PCAP + b"".join(bytes(8) + size * 2 + frame for size, frame in zip(sizes, frames, strict=True))
+        (folder / f"seed-{seed}").write_bytes(content)
+
+
+def main() -> None:
+    corpus, found = Path("fuzz/corpus"), Path("fuzz/found")
+    for folder in (corpus, found):
+        folder.mkdir(exist_ok=True)
+    seeds(corpus)
+    compiled()
+    path = Path(tempfile.mkdtemp(dir="/dev/shm")) / "file"
+
+    def once(data: bytes) -> None:
+        path.write_bytes(data)
+        with contextlib.suppress(FormatError, SpecError):
+            read(path)
+
+    options = ["-max_len=20000", "-timeout=30", "-rss_limit_mb=4096", "-print_final_stats=1"]
+    seconds = os.environ.get("FUZZ_SECONDS", "3600")
+    atheris.Setup(
+        [sys.argv[0], *options, f"-max_total_time={seconds}", f"-artifact_prefix={found}/", str(corpus)], once
+    )
+    atheris.Fuzz()
+
+
+main()
