@@ -51,11 +51,12 @@ def cli() -> None:
     """Capture both directions of chosen conversations on Kubernetes pod interfaces, into pcapng."""
 
 
-def main() -> None:
+def main(own_process: bool = True) -> None:
+    """Do what argv says. `own_process`: nothing else is done by this process, which may give up its privileges."""
     # One thread is enough for our sums, and a thread that begins with an import would keep our privileges.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        cli(prog_name="bicap", obj=OWN_PROCESS)
+        cli(prog_name="bicap", obj=OWN_PROCESS if own_process else None)
     except BicapError as error:
         # One line, also where a name in it has several.
         print(f"bicap: {' '.join(str(error).splitlines())}", file=sys.stderr)

@@ -349,7 +349,7 @@ def test_a_program_that_is_refused(
     spoil(text)
     monkeypatch.setattr(sys, "argv", ["bicap", "capture", "-i", "lo", "--duration", "2s", "-w", f"{here}/{name}"])
     with pytest.raises(SystemExit) as ended:
-        main()
+        main(own_process=False)
     stdout, stderr = capfd.readouterr()
     assert isinstance(ended.value.code, int)
     assert_refused(Finished(ended.value.code, stdout, stderr), KERNEL, says)
