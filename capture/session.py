@@ -158,13 +158,13 @@ class Session:
         self._ledger.grow(len(self.roster.members))
         self._clock = WallClock(wall_offset(offset_samples()))
         self._clock_state = clock_state()
-        self._started_ns = time.monotonic_ns()
+        self._started_ns = self.roster.members[0].began_ns  # packets come from then on
         self._cpu_ns = time.process_time_ns()
         self._cost.start()
         stack.callback(self._cost.stop)
         self._on_attached(self)
         # Only here: a capture that cannot start leaves an earlier file as it was.
-        self._output.begin(self._clock_state, self._clock.offset_ns, time.monotonic_ns())
+        self._output.begin(self._clock_state, self._clock.offset_ns, self._started_ns)
 
     @property
     def roster(self) -> Roster:
