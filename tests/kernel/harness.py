@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.errors import VerifierError
 from capture.filters.program import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
@@ -59,6 +60,12 @@ class Programs:
         rows = (slot + 1) * HOOKS
         sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
         self.module = Module(wanted, sampling, {**sizes, "BATCHING": 1, **defines}, xdp)
+        try:
+            self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
+            self.descriptors["flush_waiting"] = self.module.load("flush_waiting")
+        except VerifierError:
+            self.module.close()
+            raise
         cpus = online_cpus()
         # A batch is flushed on the CPU where it waits.
         self._home = os.sched_getaffinity(0)
@@ -72,9 +79,9 @@ class Programs:
             self.groups = GroupsMap(self.module.map_fd("groups"), ADDRESSES_MAX)
         self._counters = Counters(self.module.map_fd("accounts"), possible_cpus())
         self._slot, self._rows = slot, rows
-        self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
-        self.descriptors["flush_waiting"] = flush = self.module.load("flush_waiting")
-        self.batches = Batches(self.module.map_fd("batch_states"), flush, possible_cpus(), cpus)
+        self.batches = Batches(
+            self.module.map_fd("batch_states"), self.descriptors["flush_waiting"], possible_cpus(), cpus
+        )
 
     def __enter__(self) -> "Programs":
         return self

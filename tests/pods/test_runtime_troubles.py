@@ -242,7 +242,10 @@ def test_ctrl_c_while_the_runtime_hangs_ends_it_at_once(fake: FakeRuntime, tmp_p
     fake.instead["ListContainers"] = hangs
     file = tmp_path / "f.pcapng"
     command = [BICAP, "capture", "--all-pods", "--cri-socket", str(fake.socket), "-w", str(file)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell's background job has SIGINT ignored, and so have its children.
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
     while "ListContainers" not in fake.asked:
         time.sleep(0.01)
     began = time.monotonic()
