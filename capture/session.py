@@ -164,7 +164,7 @@ class Session:
         stack.callback(self._cost.stop)
         self._on_attached(self)
         # Only here: a capture that cannot start leaves an earlier file as it was.
-        self._output.begin(self._clock_state, self._clock.offset_ns, self._started_ns)
+        self._output.begin(self._clock_state, self._clock.offset_ns, time.monotonic_ns())
 
     @property
     def roster(self) -> Roster:
