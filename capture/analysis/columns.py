@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.layout import SESSION, Role, Table, records
+from capture.analysis.layout import SESSION, SIDES, Role, Table, records
 from capture.analysis.words import CLOSES, HANDSHAKES, address_text, protocol_word, state
 from capture.errors import SpecError
 from capture.pcapng.describe import Interface
@@ -79,7 +79,7 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
         "first_byte_mean_ns": lambda s: _mean(s["first_byte_sum_ns"], s["requests"]),
     }
     columns |= {name: lambda s, name=name: s[name] for name in _PLAIN}  # type: ignore[misc]
-    for side in ("client", "server"):
+    for side in SIDES:
         columns |= {f"{side}_{name}": lambda s, side=side, name=name: s[side][name] for name in _SIDE_PLAIN}  # type: ignore[misc]
         columns[f"{side}_rtt_mean_ns"] = lambda s, side=side: _mean(s[side]["rtt_sum_ns"], s[side]["rtt_count"])  # type: ignore[misc]
     return columns
@@ -151,10 +151,10 @@ class Filter:
             name = f"{name}_ns"
         if name not in COLUMNS and name not in ("address", "port"):
             raise SpecError(f"--filter {self.text!r}: there is no column {name}; there are {', '.join(COLUMNS)}")
-        if name in ("address", "client", "server") or name in WORDS:
+        if name in ("address", *SIDES) or name in WORDS:
             if sign not in ("=", "!="):
                 raise SpecError(f"--filter {self.text!r}: {name} has words, which are compared by = or !=")
-            if name in ("address", "client", "server"):
+            if name in ("address", *SIDES):
                 return _addresses(name, value, sign == "=", self.text)
             return lambda sessions: compare(np.array(COLUMNS[name](sessions), dtype=np.str_), value.lower())
         number = self._number(name, value)
@@ -176,7 +176,7 @@ def _addresses(name: str, value: str, wanted: bool, text: str) -> Callable[[Tabl
         network = ip_network(value.strip("[]"), strict=False)
     except ValueError:
         raise SpecError(f"--filter {text!r}: {value!r} is no address or network") from None
-    sides = ("client", "server") if name == "address" else (name,)
+    sides = SIDES if name == "address" else (name,)
     first, last = int(network.network_address), int(network.broadcast_address)
     low_bits = (1 << 64) - 1
 

@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from capture.analysis.layout import Kind, Table
+from capture.analysis.layout import ACK, FIN, RST, SIDES, SYN, Kind, Table
 from capture.analysis.stream import Gap, Missing, Part, Said, Stream
-from capture.filters.names import PROTOCOLS
+from capture.filters.names import TCP
 from capture.pcapng.scan import Bytes
-
-TCP, UDP = PROTOCOLS["tcp"], PROTOCOLS["udp"]
-SIDES = ("client", "server")
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 
 
 class _Packet(NamedTuple):
@@ -91,17 +87,17 @@ class Conversation:
 
     def _segment(self, data: memoryview, packet: _Packet) -> Iterator[Part]:
         flags = packet.tcp_flags
-        if flags & _RST:  # its numbers and its payload are no part of the stream (RFC 9293, section 3.5.3)
+        if flags & RST:  # its numbers and its payload are no part of the stream (RFC 9293, section 3.5.3)
             return
         here, there = self.streams[packet.side], self.streams[1 - packet.side]
-        if flags & _ACK:
+        if flags & ACK:
             there.begin(packet.acknowledgment, False)
             yield from there.acknowledge(packet.acknowledgment, packet.time_ns, packet.number)
         sequence = packet.sequence
-        if flags & _SYN:
+        if flags & SYN:
             sequence = (sequence + 1) & 0xFFFFFFFF
             here.begin(sequence, True)
-        content, fin = data[packet.content].tobytes(), bool(flags & _FIN)
+        content, fin = data[packet.content].tobytes(), bool(flags & FIN)
         yield from here.segment(sequence, packet.payload, content, fin, packet.time_ns, packet.number)
 
     def _datagram(self, data: memoryview, packet: _Packet) -> Iterator[Part]:

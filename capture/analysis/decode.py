@@ -10,6 +10,7 @@ import numpy as np
 
 from capture.analysis.layout import Kind
 from capture.compiled import borrowing_loop as loop
+from capture.filters.names import ICMP, ICMPV6, SCTP, TCP, UDP
 from capture.pcapng.scan import Bytes, Longs
 
 NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW = 0, 1, 12, 14, 101
@@ -31,7 +32,7 @@ LINK_TYPES = {
 _TIMESTAMPS, _FIRST, _LATER, _CUT, _ERROR = (
     int(kind) for kind in (Kind.TIMESTAMPS, Kind.FIRST_FRAGMENT, Kind.LATER_FRAGMENT, Kind.CUT, Kind.ICMP_ERROR)
 )
-_TCP, _UDP, _SCTP, _UDPLITE, _ICMP, _ICMPV6 = 6, 17, 132, 136, 1, 58
+_UDPLITE = 136
 
 
 @loop
@@ -151,7 +152,7 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
     row.protocol = protocol
     behind = at
     if not found & _LATER and not found & _CUT:
-        if protocol == _TCP:
+        if protocol == TCP:
             if at + 20 <= end:
                 behind = at + (np.int64(data[at + 12]) >> 4) * 4
                 if behind < at + 20:
@@ -166,14 +167,14 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
                 found |= _options(data, at + 20, min(behind, end), row)
             else:
                 found |= _CUT
-        elif protocol in (_UDP, _SCTP, _UDPLITE):
+        elif protocol in (UDP, SCTP, _UDPLITE):
             if at + 8 <= end:
-                behind = at + (12 if protocol == _SCTP else 8)
+                behind = at + (12 if protocol == SCTP else 8)
                 row.source_port = net16(data, at)
                 row.destination_port = net16(data, at + 2)
             else:
                 found |= _CUT
-        elif protocol in (_ICMP, _ICMPV6):
+        elif protocol in (ICMP, ICMPV6):
             if at + 8 <= end:
                 behind = at + 8
                 row.icmp_type = data[at]
@@ -215,7 +216,7 @@ def _options(data: Bytes, at: int, end: int, row: Any) -> int:
 @loop
 def _is_error(protocol: int, kind: int) -> bool:
     """RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem; RFC 4443: types 1 to 4."""
-    if protocol == _ICMP:
+    if protocol == ICMP:
         return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
     return 1 <= kind <= 4
 
@@ -223,7 +224,7 @@ def _is_error(protocol: int, kind: int) -> bool:
 @loop
 def _is_query(protocol: int, kind: int) -> bool:
     """Echo, timestamp, information and mask: what has an identifier."""
-    if protocol == _ICMP:
+    if protocol == ICMP:
         return kind == 0 or kind == 8 or 13 <= kind <= 18
     return kind == 128 or kind == 129
 

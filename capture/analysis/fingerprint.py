@@ -13,6 +13,7 @@ from capture.analysis.decode import ETHERNET, decode_ip, link_layer, net16
 from capture.analysis.layout import Kind
 from capture.analysis.tables import mix
 from capture.compiled import borrowing_loop as loop
+from capture.filters.names import ICMP, ICMPV6, TCP, UDP
 from capture.pcapng.scan import Bytes, Longs
 
 _CUT, _LATER, _FRAGMENT, _ERROR = (
@@ -21,7 +22,7 @@ _CUT, _LATER, _FRAGMENT, _ERROR = (
     int(Kind.FIRST_FRAGMENT | Kind.LATER_FRAGMENT),
     int(Kind.ICMP_ERROR),
 )
-_TCP, _UDP, _ICMP, _ICMPV6, _IPIP, _IPV6 = 6, 17, 1, 58, 4, 41
+_IPIP, _IPV6 = 4, 41
 _VXLAN, _VXLAN_LINUX, _GENEVE = 4789, 8472, 6081
 """UDP ports; Linux's own default for VXLAN is older than the standard's."""
 _NESTED = 3
@@ -43,7 +44,7 @@ def unwrap(data: Bytes, packets: Any) -> None:
                 decode_ip(data, at, end, wire_end, 0x0800, start, row)
             elif row.protocol == _IPV6 and row.family:
                 decode_ip(data, at, end, wire_end, 0x86DD, start, row)
-            elif row.protocol == _UDP and at + 8 <= end:
+            elif row.protocol == UDP and at + 8 <= end:
                 inner = np.int64(0)
                 if row.destination_port == _VXLAN or row.destination_port == _VXLAN_LINUX:
                     inner = at + 8
@@ -71,11 +72,11 @@ def fingerprints(data: Bytes, packets: Any, seed: int, strict: Longs, loose: Lon
         found = mix(found, np.int64(row.kind & _FRAGMENT) << 32 | np.int64(row.payload))
         if row.family == 4 or row.kind & _FRAGMENT:
             found = mix(found, np.int64(row.identification))
-        if row.protocol == _TCP and not row.kind & _LATER:
+        if row.protocol == TCP and not row.kind & _LATER:
             found = mix(found, np.int64(row.sequence) << 32 | np.int64(row.acknowledgment))
             found = mix(found, np.int64(row.tsval) << 32 | np.int64(row.tsecr))
             found = mix(found, np.int64(row.tcp_flags) << 32 | np.int64(row.window))
-        elif row.protocol == _ICMP or row.protocol == _ICMPV6:
+        elif row.protocol == ICMP or row.protocol == ICMPV6:
             found = mix(found, np.int64(row.icmp_type) << 32 | np.int64(row.icmp_code) << 16 | np.int64(row.sequence))
             if not row.kind & _ERROR:  # of an error, translators change the packet that it quotes
                 found = _content(data, row, found)

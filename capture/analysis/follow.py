@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.conversation import TCP, UDP, Conversation
-from capture.analysis.layout import Table, address, records
+from capture.analysis.conversation import Conversation
+from capture.analysis.layout import Table, records
 from capture.analysis.reading import Batch
 from capture.analysis.stream import Part
 from capture.analysis.tracker import Tracker
-from capture.analysis.words import protocol_word
+from capture.analysis.words import place_text, protocol_word
 from capture.errors import FormatError, SpecError
 from capture.filters import sessions as lists
+from capture.filters.names import TCP, UDP
 
 _OTHERS = 8
 
@@ -131,7 +132,4 @@ class Followed:
     def address(self, side: int) -> str:
         """address:port of client (0) or server (1), as it is written."""
         assert self.conversation is not None
-        family = int(self.conversation.first["family"])
-        high, low, port = self.conversation.endpoint(side)
-        text = str(address(family, high, low))
-        return f"[{text}]:{port}" if family == 6 else f"{text}:{port}"
+        return place_text(int(self.conversation.first["family"]), *self.conversation.endpoint(side))

@@ -8,16 +8,16 @@ from capture.analysis.decode import decode_ip, net32
 from capture.analysis.layout import Kind
 from capture.analysis.tables import SEED, find, hash_of
 from capture.compiled import borrowing_loop as loop
+from capture.filters.names import ICMP, TCP
 from capture.pcapng.scan import Bytes
 
 _CUT = int(Kind.CUT)
-_TCP, _ICMP = 6, 1
 
 
 @loop
 def _is_final(protocol: int, kind: int, code: int) -> bool:
     """Whether an error says that packets do not arrive at all, rather than that they are too big, or go elsewhere."""
-    if protocol == _ICMP:
+    if protocol == ICMP:
         return (kind == 3 and code != 4) or kind == 11 or kind == 12
     return kind == 1 or kind == 3 or kind == 4
 
@@ -31,7 +31,7 @@ def error_about(data: Bytes, tables: Any, packet: Any, interface: int, about: An
     # Eight bytes of the upper layer are always quoted: the ports, of TCP too.
     if about.family == 0:
         return
-    if about.kind & _CUT and about.protocol == _TCP:
+    if about.kind & _CUT and about.protocol == TCP:
         ports = _quoted_ports(data, at, end, about.family)
         about.source_port = ports >> 16
         about.destination_port = ports & 0xFFFF

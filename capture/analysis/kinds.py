@@ -6,17 +6,16 @@ import numpy as np
 
 from capture.analysis import kind_words as words
 from capture.analysis.findings import Kind, Mask
-from capture.analysis.layout import Close, Handshake, Table
+from capture.analysis.layout import SIDES, Close, Handshake, Table
 from capture.analysis.verdict import unreachable
+from capture.filters.names import TCP, UDP
 
 LARGE = 1000
 """Segments that only a path of less than the usual 1500 bytes refuses: 1280, the least of IPv6, has 1208 or more."""
-_TCP, _UDP = 6, 17
-_SIDES = ("client", "server")
 
 
 def _tcp(sessions: Table) -> Mask:
-    mask: Mask = sessions["protocol"] == _TCP
+    mask: Mask = sessions["protocol"] == TCP
     return mask
 
 
@@ -73,7 +72,7 @@ KINDS = (
         lambda sessions, way: sessions[way]["retransmitted_packet"],
         words.black_hole,
         by_client=True,
-        ways=_SIDES,
+        ways=SIDES,
     ),
     Kind(
         "unanswered",
@@ -89,7 +88,7 @@ KINDS = (
     Kind(
         "unreachable",
         3,
-        lambda sessions, _: (sessions["protocol"] == _UDP) & unreachable(sessions),
+        lambda sessions, _: (sessions["protocol"] == UDP) & unreachable(sessions),
         {},
         lambda sessions, _: sessions["icmp_packet"],
         words.udp_unreachable,
@@ -120,7 +119,7 @@ KINDS = (
         lambda sessions, way: sessions[way]["retransmitted_packet"],
         words.repeated,
         by_client=True,
-        ways=_SIDES,
+        ways=SIDES,
     ),
     Kind(
         "zero-window",
@@ -130,7 +129,7 @@ KINDS = (
         lambda sessions, way: sessions[way]["zero_window_packet"],
         words.zero_window,
         by_client=True,
-        ways=_SIDES,
+        ways=SIDES,
     ),
     Kind(
         "reset",

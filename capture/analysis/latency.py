@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Measure, Table
+from capture.analysis.layout import SIDES, Measure, Table
+from capture.filters.names import TCP
 from capture.units import format_duration
 
 _STEPS_BITS = 7
 _STEPS = 1 << _STEPS_BITS
 _BUCKETS = _STEPS * (64 - _STEPS_BITS)
-SIDES = ("client", "server")
-_TCP = 6
 
 
 def bucket(durations_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -88,7 +87,7 @@ class Latency:
                 chosen = samples["duration_ns"][(samples["measure"] == measure) & (samples["side"] == side)]
                 if len(chosen):
                     self._histograms.setdefault((measure, side), Histogram()).add(chosen)
-        tcp = sessions["protocol"] == _TCP
+        tcp = sessions["protocol"] == TCP
         twice = (sessions["syns"] > 1) & (sessions["syn_acks"] > 0) & (sessions["server_ns"] < 0)
         again = (sessions["syn_acks"] > 1) & (sessions["ack_packet"] > 0)
         for name in SIDES:

@@ -14,7 +14,14 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from capture.filters.names import TCP_FLAGS
+
 Table = npt.NDArray[np.void]
+
+SIDES = ("client", "server")
+FIN, SYN, RST, ACK = (TCP_FLAGS[name] for name in ("fin", "syn", "rst", "ack"))
+FAR = 1 << 30
+"""A sequence number further away than any window (RFC 7323: at most 2^30) says nothing."""
 
 
 class Kind(IntFlag):
@@ -219,8 +226,8 @@ _EVIDENCE: list[Any] = [
     ("rst_early", "u1"),  # before the server sent any payload
 ]
 _ENDS: list[Any] = [
-    *((f"{side}_{half}", "i8") for side in ("client", "server") for half in ("high", "low")),
-    *((f"{side}_port", "u2") for side in ("client", "server")),
+    *((f"{side}_{half}", "i8") for side in SIDES for half in ("high", "low")),
+    *((f"{side}_port", "u2") for side in SIDES),
 ]
 
 SESSION = np.dtype(

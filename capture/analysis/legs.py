@@ -22,9 +22,9 @@ from capture.analysis.observe import Observations, Point
 from capture.analysis.pairing import NEVER, pair, passage
 from capture.analysis.routes import Conversations, Routes
 from capture.analysis.scratch import Scratch
+from capture.filters.names import TCP
 
 _CHUNK = 1 << 16
-_TCP = 6
 _ALONE = np.dtype(
     [
         ("time_ns", "i8"),
@@ -220,8 +220,8 @@ def _alone(rows: Table, streams: npt.NDArray[np.int64], point: int) -> Table:
 
 def _overlaps(rows: Table, others: Table) -> npt.NDArray[np.bool_]:
     """Which TCP segments share bytes with one of the others, of the same stream."""
-    others = others[(others["protocol"] == _TCP) & (others["payload"] > 0)]
-    mine = (rows["protocol"] == _TCP) & (rows["payload"] > 0)
+    others = others[(others["protocol"] == TCP) & (others["payload"] > 0)]
+    mine = (rows["protocol"] == TCP) & (rows["payload"] > 0)
     if not len(others) or not mine.any():
         return np.zeros(len(rows), bool)
     # Streams one after the other on one line of numbers.

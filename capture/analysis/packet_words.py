@@ -8,9 +8,9 @@ from typing import Any
 
 from capture.analysis.layout import PACKET, Kind, address
 from capture.analysis.words import address_text, icmp_words, protocol_word
+from capture.filters.names import ICMP, ICMPV6
 from capture.pcapng.read import Reader
 
-_TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
 _FLAGS = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x10, "."))
 DIRECTIONS = {1: "In", 2: "Out"}
 """By epb_flags bits 0-1; docs/formats.md says whose view that is."""
@@ -41,7 +41,7 @@ class PacketWords:
     def _end(self, packet: Any, side: str) -> str:
         family, high, low = int(packet["family"]), int(packet[f"{side}_high"]), int(packet[f"{side}_low"])
         name = self._description.names.get(address(family, high, low)) if self._names else None
-        port = int(packet[f"{side}_port"]) if packet["protocol"] not in (_ICMP, _ICMPV6) else 0
+        port = int(packet[f"{side}_port"]) if packet["protocol"] not in (ICMP, ICMPV6) else 0
         text = name or address_text(family, high, low)
         return f"{text}.{port}" if port else text
 

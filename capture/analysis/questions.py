@@ -8,10 +8,10 @@ from capture.analysis.layout import FLIGHT, Measure
 from capture.analysis.segments import take_block
 from capture.analysis.tables import mix, sample
 from capture.compiled import borrowing_loop as loop
+from capture.filters.names import ICMP
 from capture.pcapng.scan import Bytes
 
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
-_ICMP = 1
 
 
 @loop
@@ -67,9 +67,9 @@ def _forget(side: Any, block: Any, i: int) -> None:
 
 @loop
 def echo(tables: Any, number: int, packet: Any) -> None:
-    if packet.icmp_type == (8 if packet.protocol == _ICMP else 128):
+    if packet.icmp_type == (8 if packet.protocol == ICMP else 128):
         _asked(tables, number, packet.time_ns, packet.sequence, 0)
-    elif packet.icmp_type == (0 if packet.protocol == _ICMP else 129):
+    elif packet.icmp_type == (0 if packet.protocol == ICMP else 129):
         _answered(tables, number, packet.time_ns, packet.sequence, 0, _ECHO)
 
 

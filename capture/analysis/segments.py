@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.layout import FLIGHT, HOLES, RECENT, Kind, Measure
+from capture.analysis.layout import FAR, FIN, FLIGHT, HOLES, RECENT, SYN, Kind, Measure
 from capture.analysis.tables import FREE_BLOCKS, sample
 from capture.compiled import borrowing_loop as loop
 
-_FIN, _SYN = 0x01, 0x02
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
 _ACKNOWLEDGMENT, _PARTIAL, _PIGGYBACK = int(Measure.ACKNOWLEDGMENT), int(Measure.PARTIAL), int(Measure.PIGGYBACK)
 _CLIENT, _SERVER = 0, 1
 _REORDERED_NS = 3_000_000
 """What fills a hole sooner was overtaken, where no round trip is known yet: as Wireshark has it."""
-_FAR = 1 << 30
-"""A sequence number further away than any window (RFC 7323: at most 2^30) is no gap."""
 
 
 @loop
@@ -52,12 +49,12 @@ def sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, o
     ahead = distance(start, here.next)
     beyond = distance(end, here.next)
     if ahead >= 0:
-        if packet.payload or ahead or packet.tcp_flags & _FIN:
+        if packet.payload or ahead or packet.tcp_flags & FIN:
             take_block(tables, row)
             block = tables.blocks[row.block, side]
-            if 0 < ahead < _FAR:
+            if 0 < ahead < FAR:
                 _new_hole(here, block, packet.time_ns, here.next, start)
-            if not packet.tcp_flags & _SYN:
+            if not packet.tcp_flags & SYN:
                 _follow(here, there, block, packet, start, end)
                 _remember(here, block, packet, start, end)
         here.next = end
@@ -203,13 +200,13 @@ def acknowledged_by(tables: Any, row: Any, here: Any, there: Any, packet: Any, s
         advance = np.int64(1)
     else:
         advance = distance(acknowledged, here.acked)
-        here.advances += 0 < advance < _FAR
-    if advance <= 0 or advance >= _FAR:
+        here.advances += 0 < advance < FAR
+    if advance <= 0 or advance >= FAR:
         return
     here.acked = acknowledged
     if there.has_next:
         unseen = distance(acknowledged, there.next)
-        if 0 < unseen < _FAR:
+        if 0 < unseen < FAR:
             there.not_captured += unseen
             there.next = acknowledged
     if row.block < 0:

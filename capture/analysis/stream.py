@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from capture.analysis.layout import FAR
+
 HELD_BYTES_MAX, HELD_PIECES_MAX = 16 << 20, 1 << 14
 """So much waits for missing bytes at most, more than any window that Linux offers by itself (tcp_rmem: 6 MiB)."""
-_FAR = 1 << 30
-"""A sequence number further away than any window (RFC 7323: at most 2^30) is of no use."""
 _CIRCLE = 1 << 32
 _GAPS_KNOWN = 64
 
@@ -145,7 +145,7 @@ class Stream:
 
     def _position(self, sequence: int) -> int | None:
         ahead = (sequence - self._next + _CIRCLE // 2) % _CIRCLE - _CIRCLE // 2
-        return self._next + ahead if abs(ahead) < _FAR else None
+        return self._next + ahead if abs(ahead) < FAR else None
 
     def _gap(self, end: int, why: Missing, time_ns: int, packet: int) -> Gap:
         size = end - self._next

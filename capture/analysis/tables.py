@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from capture.analysis.layout import Close, Measure
 from capture.compiled import borrowing_loop as loop
+from capture.filters.names import TCP
 from capture.pcapng.scan import Longs
 
 # Slots of `state`: the seed, whether interfaces are told apart, how much of each stack and list is used,
@@ -22,7 +23,6 @@ NO_IP, LOST_FRAGMENTS, USED, STATE_SLOTS = 8, 9, 10, 11
 _LAST_BYTE, _SERVER = int(Measure.LAST_BYTE), 1
 _OPEN, _FIN, _HALF, _IDLE = int(Close.OPEN), int(Close.FIN), int(Close.HALF), int(Close.IDLE)
 _BY_CLIENT, _BY_SERVER = int(Close.RESET_BY_CLIENT), int(Close.RESET_BY_SERVER)
-_TCP = 6
 
 
 class Tables(NamedTuple):
@@ -171,7 +171,7 @@ def close(tables: Any, number: int, why: int) -> None:
     if row.answer_ns:
         sample(tables, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)
     if row.block >= 0:
-        if row.protocol != _TCP:
+        if row.protocol != TCP:
             row.unanswered += tables.sides[number, 0].flight
         give_block_back(tables, row)
     row.close = ended(tables, number) if ended(tables, number) != _OPEN else why
@@ -184,7 +184,7 @@ def close(tables: Any, number: int, why: int) -> None:
 def ended(tables: Any, number: int) -> int:
     """How the packets themselves ended the session; OPEN if they did not."""
     row = tables.rows[number]
-    if row.protocol != _TCP:
+    if row.protocol != TCP:
         return _OPEN
     if row.rst_packet:
         return _BY_CLIENT if row.rst_side == row.client_side else _BY_SERVER
@@ -198,7 +198,7 @@ def ended(tables: Any, number: int) -> int:
 def silent_limit(tables: Any, number: int, idle: Longs) -> int:
     """Nanoseconds after which a session without packets is over; `idle` is by the kind of session."""
     row = tables.rows[number]
-    if row.protocol != _TCP:
+    if row.protocol != TCP:
         return idle[2] if row.protocol == 17 else idle[3]
     how = ended(tables, number)
     return idle[0] if how in (_OPEN, _HALF) else idle[1]

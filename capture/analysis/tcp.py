@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.layout import Kind, Measure
+from capture.analysis.layout import ACK, FIN, RST, SYN, Kind, Measure
 from capture.analysis.segments import acknowledged_by, distance, round_trip, sent
 from capture.analysis.tables import give_block_back, sample
 from capture.compiled import borrowing_loop as loop
 
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
 _HANDSHAKE, _TIMESTAMP = int(Measure.HANDSHAKE), int(Measure.TIMESTAMP)
 _FIRST_BYTE, _LAST_BYTE = int(Measure.FIRST_BYTE), int(Measure.LAST_BYTE)
@@ -22,10 +21,10 @@ def update(tables: Any, number: int, packet: Any, side: int) -> None:
     row, here, there = tables.rows[number], tables.sides[number, side], tables.sides[number, 1 - side]
     by_client = side == row.client_side
     flags = np.int64(packet.tcp_flags)
-    if flags & (_SYN | _RST | _FIN) or (by_client and row.syn_ack_packet and not row.ack_packet):
+    if flags & (SYN | RST | FIN) or (by_client and row.syn_ack_packet and not row.ack_packet):
         server_payload = there.payload if by_client else here.payload
         _handshake(tables, row, here, packet, by_client, side, server_payload)
-    if flags & _RST:
+    if flags & RST:
         if row.block >= 0:
             here.flight = there.flight = here.holes = there.holes = 0
             give_block_back(tables, row)
@@ -37,9 +36,9 @@ def update(tables: Any, number: int, packet: Any, side: int) -> None:
         fresh = sent(tables, row, here, there, packet, side, occupies)
     elif here.has_next and distance(packet.sequence, here.next) == -1:
         here.keepalives += 1
-    if flags & _ACK and not flags & _SYN:
+    if flags & ACK and not flags & SYN:
         acknowledged_by(tables, row, here, there, packet, side, by_client)
-    if packet.window == 0 and not flags & (_SYN | _FIN):
+    if packet.window == 0 and not flags & (SYN | FIN):
         here.zero_windows += 1
         if not here.zero_window_packet:
             here.zero_window_packet = packet.number
@@ -57,7 +56,7 @@ def _handshake(
     tables: Any, row: Any, here: Any, packet: Any, by_client: bool, side: int, server_payload: int
 ) -> None:
     flags, now = np.int64(packet.tcp_flags), packet.time_ns
-    if flags & _RST:
+    if flags & RST:
         if not here.rst_packet:
             here.rst_packet = packet.number
         if not row.rst_packet:
@@ -65,7 +64,7 @@ def _handshake(
             row.rst_ns = now
             row.rst_side = side
             row.rst_early = server_payload == 0
-    elif flags & _SYN and not flags & _ACK:
+    elif flags & SYN and not flags & ACK:
         if not row.syns:
             row.syn_packet = packet.number
             row.syn_ns = now
@@ -74,20 +73,20 @@ def _handshake(
         row.syn_last_ns = now
         row.syn_tsval = packet.tsval
         row.syns += 1
-    elif flags & _SYN:
+    elif flags & SYN:
         row.syn_ack_last_ns = now
         row.syn_acks += 1
         if row.syn_acks == 1:
             row.syn_ack_packet = packet.number
             row.syn_ack_ns = now
             _server_part(tables, row, packet)
-    elif flags & _ACK and by_client and row.syn_ack_packet and not row.ack_packet:
+    elif flags & ACK and by_client and row.syn_ack_packet and not row.ack_packet:
         row.ack_packet = packet.number
         row.ack_ns = now
         if row.syn_acks == 1 and now >= row.syn_ack_ns:  # of a repeated SYN-ACK nobody knows which is meant
             row.client_ns = now - row.syn_ack_ns
             sample(tables, row.session, now, _HANDSHAKE, _CLIENT, row.client_ns)
-    if flags & _FIN and not flags & _RST and not here.fin_packet:
+    if flags & FIN and not flags & RST and not here.fin_packet:
         here.fin_packet = packet.number
 
 
@@ -112,7 +111,7 @@ def _server_part(tables: Any, row: Any, packet: Any) -> None:
 @loop
 def _timestamps(tables: Any, row: Any, here: Any, there: Any, packet: Any, occupies: bool, by_client: bool) -> None:
     """One TSval at a time is followed to its first echo; only those first seen on a packet that will be echoed."""
-    if there.echo_wait_ns and packet.tcp_flags & _ACK:
+    if there.echo_wait_ns and packet.tcp_flags & ACK:
         ahead = distance(packet.tsecr, there.tsval_followed)
         if ahead == 0:
             took = packet.time_ns - there.echo_wait_ns

@@ -11,10 +11,11 @@ import numpy as np
 from capture.analysis import tables as tables_of
 from capture.analysis import tcp
 from capture.analysis.icmp_errors import error_about
-from capture.analysis.layout import Close, Kind, Measure, Role
+from capture.analysis.layout import ACK, SYN, Close, Kind, Measure, Role
 from capture.analysis.questions import dns, echo
 from capture.analysis.tables import close, ended, find, hash_of, insert, mix, silent_limit, swapped
 from capture.compiled import borrowing_loop as loop
+from capture.filters.names import ICMP, ICMPV6, TCP, UDP
 from capture.pcapng.scan import Bytes, Longs
 
 _SEED, _BY_INTERFACE, _FREE_ROWS, _FREE_BLOCKS = (
@@ -34,8 +35,6 @@ _FIRST, _LATER, _CUT, _ERROR = (
 _IDLE, _REUSED, _NOT_ENDED = int(Close.IDLE), int(Close.REUSED), int(Close.OPEN)
 _ASKED, _PORTS, _FIRST_SEEN = int(Role.ASKED), int(Role.PORTS), int(Role.FIRST)
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
-_TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
-_SYN, _ACK = 0x02, 0x10
 _DNS_PORT, _EPHEMERAL = 53, 32768
 # Columns of the table of first fragments: what tells a packet from another, and its ports.
 FRAGMENT_KEY, FRAGMENT_PORTS, FRAGMENT_COLUMNS = 0, 1, 2
@@ -83,16 +82,16 @@ def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scrat
         here.bytes += packet.original
         if packet.kind & (_LATER | _CUT):
             continue
-        if packet.protocol == _TCP:
+        if packet.protocol == TCP:
             tcp.update(tables, number, packet, side)
             here.payload += packet.payload
-        elif packet.protocol == _UDP:
+        elif packet.protocol == UDP:
             here.payload += packet.payload
             if packet.source_port == _DNS_PORT or packet.destination_port == _DNS_PORT:
                 dns(data, tables, number, packet)
         elif packet.kind & _ERROR:
             error_about(data, tables, packet, interface, scratch[0])
-        elif packet.protocol == _ICMP or packet.protocol == _ICMPV6:
+        elif packet.protocol == ICMP or packet.protocol == ICMPV6:
             echo(tables, number, packet)
     return len(packets)
 
@@ -122,7 +121,7 @@ def _fragment(tables: Any, packet: Any) -> None:
 def _is_over(tables: Any, number: int, packet: Any, idle: Longs) -> int:
     """Why the packet begins a new session of the same tuple; OPEN if it does not."""
     row = tables.rows[number]
-    if packet.protocol == _TCP and packet.tcp_flags & (_SYN | _ACK) == _SYN and not packet.kind & (_LATER | _CUT):
+    if packet.protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN and not packet.kind & (_LATER | _CUT):
         side = 1 if swapped(packet) else 0
         if not row.syns and tables.sides[number, side].has_next:
             return _REUSED
@@ -181,11 +180,11 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
 @loop
 def _asks(packet: Any) -> tuple[bool, int]:
     """Whether the sender of a session's first packet is its client, and how that is known."""
-    if packet.protocol == _TCP and packet.tcp_flags & _SYN:
-        return not packet.tcp_flags & _ACK, _ASKED
-    if packet.protocol == _ICMP and (packet.icmp_type == 8 or packet.icmp_type == 0):
+    if packet.protocol == TCP and packet.tcp_flags & SYN:
+        return not packet.tcp_flags & ACK, _ASKED
+    if packet.protocol == ICMP and (packet.icmp_type == 8 or packet.icmp_type == 0):
         return packet.icmp_type == 8, _ASKED
-    if packet.protocol == _ICMPV6 and (packet.icmp_type == 128 or packet.icmp_type == 129):
+    if packet.protocol == ICMPV6 and (packet.icmp_type == 128 or packet.icmp_type == 129):
         return packet.icmp_type == 128, _ASKED
     if packet.source_port >= _EPHEMERAL and packet.destination_port < _EPHEMERAL:
         return True, _PORTS

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.layout import Handshake, Table
+from capture.filters.names import TCP
 
 Mask = npt.NDArray[np.bool_]
 
 AT_ONCE_NS = 10**9
-_TCP, _ICMP = 6, 1
 
 
 def unreachable(sessions: Table) -> Mask:
@@ -41,7 +41,7 @@ def handshakes(sessions: Table, client_advances: npt.NDArray[Any], server_advanc
     at_once = reset & (sessions["rst_early"] > 0) & (sessions["rst_ns"] - sessions["ack_ns"] < AT_ONCE_NS)
     return np.select(
         [
-            sessions["protocol"] != _TCP,
+            sessions["protocol"] != TCP,
             ~asked & ~granted & one_sided & unheard,
             ~asked & ~granted,
             ~asked & ~done & ~by_client,

@@ -5,7 +5,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from capture.analysis.layout import Close, Handshake, address
+from capture.analysis.layout import SIDES, Close, Handshake, address
 from capture.analysis.statement import Completeness
 from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
 from capture.units import format_duration
@@ -123,7 +123,7 @@ def handshake_sentence(session: Any, truth: Completeness) -> str:
 
 
 def _missing(session: Any) -> str:
-    sides = [side for side in ("client", "server") if not getattr(session, side).packets]
+    sides = [side for side in SIDES if not getattr(session, side).packets]
     if sides:
         return sides[0]
     return "handshake"

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from capture.analysis.conversation import SIDES
 from capture.analysis.follow import Followed
+from capture.analysis.layout import SIDES
 from capture.analysis.stream import Gap, Part, Said
 from capture.analysis.words import CLOSES, Names, endpoint, protocol_word
 from capture.units import format_duration, format_size
