@@ -1,12 +1,14 @@
-"""What the commands that read a capture file share: an option, and how far the reading has come, on a terminal."""
+"""What the commands that read a capture file share: an option, its sessions, and how far reading has come."""
 
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from capture.cli.groups import option
+from capture.errors import FormatError
 
 if TYPE_CHECKING:
+    from capture.analysis.layout import Table
     from capture.analysis.reading import Batch, CaptureFile
 
 across_interfaces = option(
@@ -36,3 +38,18 @@ def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
             if file.position - shown >= _STEP:
                 shown = file.position
                 progress.update(task, completed=shown)
+
+
+def ended_sessions(
+    file: "CaptureFile", across_interfaces: bool, damage: list[FormatError]
+) -> Iterator[tuple["Table", "Table"]]:
+    """(sessions that ended, samples), as often as there are some. Damage ends the file, and is told in `damage`."""
+    from capture.analysis.tracker import Tracker
+
+    tracker = Tracker(by_interface=not across_interfaces)
+    try:
+        for batch in with_progress(file):
+            yield from tracker.feed(batch.data, batch.packets)
+    except FormatError as error:
+        damage.append(error)
+    yield from tracker.finish()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capture.cli.capture_file import across_interfaces, with_progress
+from capture.cli.capture_file import across_interfaces, ended_sessions
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -44,13 +44,18 @@ def diagnose(files: tuple[str, ...], count: int, across_interfaces: bool, numeri
     from capture.analysis.findings import Diagnosis
     from capture.analysis.kinds import KINDS
     from capture.analysis.latency import Latency
+    from capture.analysis.reading import CaptureFile
     from capture.analysis.statement import completeness, of_all
 
     found, waits = Diagnosis(KINDS), Latency()
     names: Names = {}
     damage: list[FormatError] = []
     for file in files:
-        names = {**names, **_take(file, found, waits, not across_interfaces, damage)}
+        with CaptureFile(file) as capture:
+            for sessions, samples in ended_sessions(capture, across_interfaces, damage):
+                found.add(file, sessions)
+                waits.add(sessions, samples)
+            names = {**names, **capture.description.names}
     truth = of_all([completeness(file) for file in files])
     findings = found.findings(truth, {} if numeric else names)
     if as_json:
@@ -59,26 +64,6 @@ def diagnose(files: tuple[str, ...], count: int, across_interfaces: bool, numeri
         click.echo("\n".join(_lines(findings, count, found, waits, truth, several=len(files) > 1)))
     if damage:
         raise damage[0]
-
-
-def _take(file: str, found: "Diagnosis", waits: "Latency", by_interface: bool, damage: list[FormatError]) -> "Names":
-    """Add a file's sessions; the names that it has for addresses."""
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.tracker import Tracker
-
-    tracker = Tracker(by_interface=by_interface)
-    with CaptureFile(file) as capture:
-        try:
-            for batch in with_progress(capture):
-                for sessions, samples in tracker.feed(batch.data, batch.packets):
-                    found.add(file, sessions)
-                    waits.add(sessions, samples)
-        except FormatError as error:
-            damage.append(error)
-        for sessions, samples in tracker.finish():
-            found.add(file, sessions)
-            waits.add(sessions, samples)
-        return capture.description.names
 
 
 def _lines(

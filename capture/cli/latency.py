@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, with_progress
+from capture.cli.capture_file import across_interfaces, ended_sessions
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 from capture.units import format_duration
@@ -36,22 +36,15 @@ def latency(file: str, across_interfaces: bool, as_json: bool) -> None:
     """
     from capture.analysis.latency import Latency
     from capture.analysis.reading import CaptureFile
-    from capture.analysis.tracker import Tracker
 
-    found, tracker = Latency(), Tracker(by_interface=not across_interfaces)
-    damage = None
+    found = Latency()
+    damage: list[FormatError] = []
     with CaptureFile(file) as capture:
-        try:
-            for batch in with_progress(capture):
-                for sessions, samples in tracker.feed(batch.data, batch.packets):
-                    found.add(sessions, samples)
-        except FormatError as error:
-            damage = error
-    for sessions, samples in tracker.finish():
-        found.add(sessions, samples)
+        for sessions, samples in ended_sessions(capture, across_interfaces, damage):
+            found.add(sessions, samples)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else report(found))
-    if damage is not None:
-        raise damage
+    if damage:
+        raise damage[0]
 
 
 def report(found: "Latency") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capture.cli.capture_file import across_interfaces, with_progress
+from capture.cli.capture_file import across_interfaces, ended_sessions
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -85,19 +85,7 @@ def _chosen(
     capture: "CaptureFile", conditions: list[Any], across_interfaces: bool, damage: list[FormatError]
 ) -> Iterator["Table"]:
     """Sessions of the file that meet the conditions, as they end; damage ends the file."""
-    from capture.analysis.tracker import Tracker
-
-    tracker = Tracker(by_interface=not across_interfaces)
-
-    def ended() -> Iterator["Table"]:
-        try:
-            for batch in with_progress(capture):
-                yield from (sessions for sessions, _ in tracker.feed(batch.data, batch.packets))
-        except FormatError as error:
-            damage.append(error)
-        yield from (sessions for sessions, _ in tracker.finish())
-
-    for table in ended():
+    for table, _ in ended_sessions(capture, across_interfaces, damage):
         for condition in conditions:
             table = table[condition(table)]
         if len(table):
