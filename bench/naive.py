@@ -40,7 +40,9 @@ def main() -> None:
     module = bcc.BPF(text=PROGRAM.encode(), cflags=[f"-DSNAPLEN={min(snaplen, 65_000)}"])
     program = module.load_func(b"passes", bcc.BPF.SCHED_CLS).fd
     (found,) = find_interfaces((interface,), Namespace())
-    links = [syscall.tcx_attach(program, found.index, side) for side in (46, 47)]
+    links = [
+        syscall.tcx_attach(program, found.index, side) for side in (syscall.BPF_TCX_INGRESS, syscall.BPF_TCX_EGRESS)
+    ]
     offset = time.time_ns() - time.monotonic_ns()
     ended = False
 

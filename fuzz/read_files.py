@@ -16,43 +16,12 @@ _COMPILED = [
     if "capture.compiled import" in file.read_text()
 ]
 with atheris.instrument_imports(include=["capture"], exclude=["capture.compiled", *_COMPILED]):
-    from capture.analysis.findings import Diagnosis
-    from capture.analysis.follow import Followed, Which
-    from capture.analysis.kinds import KINDS
-    from capture.analysis.latency import Latency
-    from capture.analysis.legs import Comparison
-    from capture.analysis.observe import Observations
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.statement import Completeness
-    from capture.analysis.tracker import Tracker, compiled
-    from capture.errors import FormatError, SpecError
+    from capture.analysis.tracker import compiled
+    from capture.errors import FormatError
     from tests import generate
-    from tests.unit.analysis.test_hostile import pcapng, whole
+    from tests.unit.analysis.test_hostile import everything, pcapng
 
 PCAP = b"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\1\0\0\0"
-
-
-def read(path: Path) -> None:
-    """Packets, sessions, samples and findings; then two streams; then two points."""
-    waits, diagnosis, tracker = Latency(), Diagnosis(KINDS), Tracker(open_max=1 << 10)
-    with CaptureFile(str(path)) as file:
-        for batch in whole(file):
-            for sessions, samples in tracker.feed(batch.data, batch.packets):
-                diagnosis.add("file", sessions)
-                waits.add(sessions, samples)
-    for sessions, samples in tracker.finish():
-        diagnosis.add("file", sessions)
-        waits.add(sessions, samples)
-    diagnosis.findings(Completeness(), {})
-    for number in (1, 2):
-        with CaptureFile(str(path)) as file, contextlib.suppress(SpecError):
-            for _ in Followed(Which(str(number), number)).parts(whole(file)):
-                pass
-    with Observations() as observations:
-        for _ in range(2):
-            with CaptureFile(str(path)) as file:
-                observations.add("file", whole(file), file.description)
-        Comparison(observations)
 
 
 def seeds(folder: Path) -> None:
@@ -77,8 +46,8 @@ def main() -> None:
 
     def once(data: bytes) -> None:
         path.write_bytes(data)
-        with contextlib.suppress(FormatError, SpecError):
-            read(path)
+        with contextlib.suppress(FormatError):
+            everything(path)
 
     options = ["-max_len=20000", "-timeout=30", "-rss_limit_mb=4096", "-print_final_stats=1"]
     seconds = os.environ.get("FUZZ_SECONDS", "3600")

@@ -63,9 +63,8 @@ def links_in(namespace: Namespace) -> list[Link]:
     return namespace.run(lambda: _links(namespace, None))
 
 
-def links_seen_from(namespace: Namespace, other: Namespace) -> list[Link]:
+def links_seen_from(namespace: Namespace, other: Namespace, nsid: int | None) -> list[Link]:
     """Those of another namespace, which is only entered if ours has no number for it. Raises as `links_in` does."""
-    nsid = nsid_of(other, namespace)
     if nsid is None:
         return links_in(other)
     return namespace.run(lambda: _links(other, nsid))

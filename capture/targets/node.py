@@ -10,7 +10,6 @@ from capture.filters.rule import Address
 from capture.kernel.links import Link, links_in, links_seen_from, nsid_of
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
-from capture.pods.runtime import Runtime
 
 NODE_NAME = "NODE_NAME"
 """The variable in which a pod that captures finds the name of its node (downward API, spec.nodeName)."""
@@ -27,6 +26,8 @@ class Node:
     """A runtime, and the namespace in which it runs itself unless another is asked for."""
 
     def __init__(self, path: str, netns: str | None) -> None:
+        from capture.pods.runtime import Runtime  # grpc: 45 ms, that `-i` need not wait for
+
         self.runtime = Runtime(path)
         self._asked = netns
         self._found: Namespace | None = None
@@ -89,7 +90,7 @@ class HostSide:
         """
         nsid = nsid_of(inside, self.namespace)
         peers = {link.peer: link.interface for link in self.links if link.kind == _VETH and link.peer_nsid == nsid}
-        for link in sorted(links_seen_from(self.namespace, inside), key=lambda link: link.interface.name):
+        for link in sorted(links_seen_from(self.namespace, inside, nsid), key=lambda link: link.interface.name):
             if is_useful(link):
                 has_peer = nsid is not None and link.kind == _VETH
                 yield link, peers.get(link.interface.index) if has_peer else None

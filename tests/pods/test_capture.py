@@ -1,6 +1,7 @@
 """Real pods that talk HTTP: what is captured where, by name, by label, by peer, at either end and at both."""
 
 import json
+import platform
 import subprocess
 from pathlib import Path
 
@@ -64,14 +65,10 @@ def test_the_file_says_whose_interfaces_these_are(pods: Pods, tmp_path: Path) ->
     assert interface["ifindex"] == link["ifindex"]
     told = subprocess.run(["capinfos", str(file)], capture_output=True, text=True, check=True).stdout
     assert (
-        f"Description = pod shop/web-0, UID {web.uid}, labels app=web,tier=front, node {interface_node()}, "
+        f"Description = pod shop/web-0, UID {web.uid}, labels app=web,tier=front, node {platform.node()}, "
         f"host interface {link['ifname']}, ifindex {link['ifindex']}; inbound is to the pod"
     ) in told
     assert capture.summary["spec"]["pods"]["selector"] == "app=web"
-
-
-def interface_node() -> str:
-    return subprocess.run(["uname", "-n"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_pods_are_listed_with_their_interfaces(pods: Pods) -> None:
@@ -105,7 +102,7 @@ def test_a_pod_on_the_nodes_network_is_caught_by_the_nodes_addresses(pods: Pods,
         assert pods.node.get(agent, api.ips[0]) == "hello from bank/api-0"
         pods.node.get(web, api.ips[0])  # passes the bridge, too, and is none of its business
     found = conversations(seen(file))
-    node = interface_node()
+    node = platform.node()
     assert set(found) == {
         ("kube-system/agent:cni0", node, API, "out"),
         ("kube-system/agent:cni0", API, node, "in"),
