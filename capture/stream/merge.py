@@ -42,6 +42,10 @@ _VLAN_FLAG, _REVERSE_FLAG, _TALLY_MASK = VLAN, REVERSE, FLAG_SETS - 1
 # Offsets within a batch's state, in 64-bit words.
 _USED, _OLDEST = (int(BATCH_STATE.fields[name][1]) // 8 for name in ("used", "oldest_ns"))  # type: ignore[index]
 
+# Where a record begins is known only from the one before it, so the processor would wait for each from memory: what
+# comes so much later is asked for early, line by line. In 32-bit words.
+_AHEAD, _LINE = 256, 16
+
 # struct perf_event_mmap_page: data_head and data_tail, in 64-bit words.
 _HEAD, _TAIL = 1024 // 8, 1032 // 8
 
@@ -79,6 +83,23 @@ def _copy(_context: Any, out: Any, to: Any, words: Any, start: Any, count: Any) 
         return context.get_dummy_value()
 
     return types.void(out, to, words, start, count), generate
+
+
+@intrinsic
+def _prefetch(_context: Any, words: Any, at: Any) -> Any:
+    """Ask for the cache line that words[at] is in, without waiting for it."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        array, at = arguments
+        data = context.make_array(signature.args[0])(context, builder, array).data
+        pointer = builder.bitcast(builder.gep(data, [at]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kinds = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kinds, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, *(number(value) for value in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(words, at), generate
 
 
 @loop
@@ -200,6 +221,8 @@ def merge(
                 state[FILE_FULL] = 1
                 break
         cursors[ring, 0] += _RECORD + ((captured + 7) & ~7)
+        for ahead in range(at + _AHEAD, at + _AHEAD + ((_RECORD + captured) >> 2), _LINE):
+            _prefetch(words, base + (ahead & mask))
         tally = flags & _TALLY_MASK
         if state[REACHED] == 0:
             side = LEFT_REVERSE if flags & _REVERSE_FLAG else LEFT_FORWARD
