@@ -14,6 +14,8 @@ from capture.units import format_duration, format_size
 
 SCHEMA = 3
 PRESSURE_LINES = 5
+MANY = 10_000
+"""Of fewer packets what one costs is said to nobody: the rounds in which few came, and the start, are most of it."""
 LOSSES = {"ring_full": "ring full (raise --buffer)", "other": "other", "writing": "not written"}
 
 
@@ -131,7 +133,7 @@ class Summary:
             lines.append(f"the wall clock was set by {format_duration(step.step_ns)}; followed: {step.followed}")
         if self.kernel_ns_per_packet is not None:
             lines.append(f"kernel cost {self.kernel_ns_per_packet:.0f} ns per packet seen (while it was timed)")
-        each = f", {self.process_cpu_ns / both.written:,.0f} ns per packet written" if both.written else ""
+        each = f", {self.process_cpu_ns / both.written:,.0f} ns per packet written" if both.written >= MANY else ""
         lines.append(
             f"process cost {format_duration(self.process_cpu_ns)} of CPU ({self.process_cpu_share:.1%} of one){each}"
         )

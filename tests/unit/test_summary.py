@@ -63,7 +63,7 @@ REPORT = """\
 3,507 seen = 507 unmatched + 3,000 matched
 3,000 matched = 2,500 written + 0 sampled out + 400 over the limit + 100 lost
 lost: 80 ring full (raise --buffer), 20 not written
-process cost 300 ms of CPU (2.5% of one), 120,000 ns per packet written
+process cost 300 ms of CPU (2.5% of one)
 """
 
 
@@ -76,6 +76,11 @@ LINES = [
     ("packets were late", {"late": 3, "late_most_ns": 900}, "3 packets carry the time of the one before"),
     ("the clock was set", {"clock_steps": [ClockStep(5, 3 * S, True)]}, "the wall clock was set by 3.0 s; followed"),
     ("the programs were timed", {"kernel_ns_per_packet": 81.6}, "kernel cost 82 ns per packet seen"),
+    (
+        "many packets were written",
+        {"accounts": [replace(Account(), forward=replace(FORWARD, matched=10_000, written=10_000, over_limit=0))]},
+        "process cost 300 ms of CPU (2.5% of one), 30,000 ns per packet written",
+    ),
     ("it went to standard output", {"output": "-"}, "2,500 packets written to standard output (5.0 MiB)"),
 ]  # fmt: skip
 
