@@ -72,20 +72,25 @@ def parse_wall_time(text: str, after: datetime, field: str = "time") -> int:
 
 def format_size(count: float) -> str:
     """Bytes -> words like 1.4 MiB."""
-    for unit, digits in (("B", 0), ("KiB", 1), ("MiB", 1), ("GiB", 1)):
-        if abs(round(count, digits)) < 1024:
-            return f"{count:.{digits}f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
+    size = abs(count)
+    if size < 1023.5:  # from here on 1024 would be written
+        return f"{count:.0f} B"
+    for unit, bits in (("KiB", 10), ("MiB", 20), ("GiB", 30)):
+        if size < 1023.95 * (1 << bits):
+            return f"{count / (1 << bits):.1f} {unit}"
+    return f"{count / (1 << 40):.1f} TiB"
 
 
 def format_duration(nanoseconds: float) -> str:
     """Nanoseconds -> words like 1.2 ms, 3.4 s or 5m10s."""
     if nanoseconds < 0:
         return f"-{format_duration(-nanoseconds)}"
-    for unit, size in (("ns", 1), ("µs", 10**3), ("ms", 10**6)):
-        if nanoseconds < 999.5 * size:  # what %.3g still writes without an exponent
-            return f"{nanoseconds / size:.3g} {unit}"
+    if nanoseconds < 999.5:  # what %.3g still writes without an exponent
+        return f"{nanoseconds:.3g} ns"
+    if nanoseconds < 999.5e3:
+        return f"{nanoseconds / 10**3:.3g} µs"
+    if nanoseconds < 999.5e6:
+        return f"{nanoseconds / 10**6:.3g} ms"
     seconds = nanoseconds / 10**9
     if seconds < 59.95:
         return f"{seconds:.1f} s"

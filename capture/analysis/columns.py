@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.layout import SESSION, SIDES, Role, Table, records
-from capture.analysis.words import CLOSES, HANDSHAKES, address_text, protocol_word, state
+from capture.analysis.layout import SESSION, SIDES, Role, Table
+from capture.analysis.words import CLOSES, HANDSHAKES, address_text, protocol_word, states
 from capture.errors import SpecError
 from capture.pcapng.describe import Interface
 from capture.units import parse_duration, parse_size
@@ -70,7 +70,7 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
         "last_packet": lambda s: s["last_packet"],
         "packets": _both("packets"),
         "bytes": _both("bytes"),
-        "state": lambda s: [state(session) for session in records(s)],
+        "state": states,
         "handshake": lambda s: _words(HANDSHAKES, s["handshake"]),
         "close": lambda s: _words(CLOSES, s["close"]),
         "server_handshake_ns": lambda s: s["server_ns"],

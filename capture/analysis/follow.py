@@ -11,7 +11,7 @@ from capture.analysis.layout import Table, records
 from capture.analysis.reading import Batch
 from capture.analysis.stream import Part
 from capture.analysis.tracker import Tracker
-from capture.analysis.words import place_text, protocol_word
+from capture.analysis.words import Names, place_text, protocol_word
 from capture.errors import FormatError, SpecError
 from capture.filters import sessions as lists
 from capture.filters.names import TCP, UDP
@@ -129,7 +129,7 @@ class Followed:
         assert self.conversation is not None
         return protocol_word(self.conversation.protocol)
 
-    def address(self, side: int) -> str:
-        """address:port of client (0) or server (1), as it is written."""
+    def address(self, side: int, names: Names | None = None) -> str:
+        """address:port of client (0) or server (1), as it is written, or with the file's name for the address."""
         assert self.conversation is not None
-        return place_text(int(self.conversation.first["family"]), *self.conversation.endpoint(side))
+        return place_text(int(self.conversation.first["family"]), *self.conversation.endpoint(side), names)

@@ -57,11 +57,14 @@ class Tracker:
         state[slots.BY_INTERFACE] = by_interface
         state[slots.FREE_ROWS] = state[slots.FREE_BLOCKS] = open_max
         lowest_first = np.arange(open_max, dtype=np.int64)[::-1]
+        rows, sides = np.zeros(open_max, ROW), np.zeros((open_max, 2), ROW_SIDE)
+        # The same memory: numpy copies and clears numbers several times faster than records.
+        self._words = [table.view(np.int64).reshape(open_max, -1) for table in (rows, sides)]
         # The kernel gives memory where it is first written to: what no session has used takes none.
         self._tables = Tables(
             slots=np.zeros(1 << (2 * open_max - 1).bit_length(), np.int64),
-            rows=np.zeros(open_max, ROW),
-            sides=np.zeros((open_max, 2), ROW_SIDE),
+            rows=rows,
+            sides=sides,
             blocks=np.zeros((open_max, 2, FLIGHT + HOLES + RECENT), SEGMENT),
             free_rows=lowest_first.copy(),
             free_blocks=lowest_first.copy(),
@@ -130,9 +133,10 @@ class Tracker:
             return
         samples = tables.samples[:taken].copy()
         numbers = tables.done[:ended]
-        sessions = _sessions(tables.rows[numbers], tables.sides[numbers])
-        for freed in (tables.rows, tables.sides):
-            freed[numbers] = np.zeros((), freed.dtype)
+        rows, sides = (words[numbers] for words in self._words)
+        sessions = _sessions(rows.view(ROW)[:, 0], sides.view(ROW_SIDE))
+        for words in self._words:
+            words[numbers] = 0
         free = int(state[slots.FREE_ROWS])
         tables.free_rows[free : free + ended] = numbers
         state[slots.FREE_ROWS] += ended

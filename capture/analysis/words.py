@@ -1,15 +1,21 @@
-"""A session of layout.records -> what a person reads: its ends, its state, what became of its handshake."""
+"""Sessions -> what a person reads: their ends, their states, what became of their handshakes.
+
+What is asked of every session of a file takes a table and gives a list; the rest takes a session of layout.records.
+"""
 
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from capture.analysis.layout import SIDES, Close, Handshake, address
+import numpy as np
+
+from capture.analysis.layout import SIDES, Close, Handshake, Table, address, records
 from capture.analysis.statement import Completeness
 from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
 from capture.units import format_duration
 
+_STATES = ("two-way", "one-way", "reset", "closing", "closed", "established", "syn-received", "syn-sent")
 Names = Mapping[IPv4Address | IPv6Address, str]
 
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
@@ -50,13 +56,12 @@ def address_text(family: int, high: int, low: int) -> str:
     return str(address(family, high, low))
 
 
-def endpoint(session: Any, side: str, names: Names | None = None) -> str:
+def endpoints(sessions: Table, side: str, names: Names | None = None) -> list[str]:
     """10.0.0.1:80, [fd00::1]:80, or with the name that the file has for the address."""
-    if side == "client":
-        high, low, port = session.client_high, session.client_low, session.client_port
-    else:
-        high, low, port = session.server_high, session.server_low, session.server_port
-    return place_text(session.family, high, low, port, names)
+    columns = (
+        sessions[name].tolist() for name in ("family", *(f"{side}_{part}" for part in ("high", "low", "port")))
+    )
+    return [place_text(family, high, low, port, names) for family, high, low, port in zip(*columns, strict=True)]
 
 
 def place_text(family: int, high: int, low: int, port: int, names: Names | None = None) -> str:
@@ -77,16 +82,30 @@ def icmp_words(family: int, kind: int, code: int) -> str:
     return f"{name}/{what}" if what else name
 
 
-def handshake_sentence(session: Any, truth: Completeness) -> str:
-    """What became of the handshake, and the packets that show it; "" for what is not TCP."""
+def handshake_sentences(sessions: Table, truth: Completeness) -> list[str]:
+    """What became of the handshakes, and the packets that show it; "" for what is not TCP."""
+    words = [""] * len(sessions)
+    complete = sessions["handshake"] == Handshake.COMPLETE
+    columns = ("syn_packet", "syn_ack_packet", "ack_packet", "syns", "syn_acks")
+    evidence = zip(*(sessions[name][complete].tolist() for name in columns), strict=True)
+    for at, found in zip(np.flatnonzero(complete).tolist(), evidence, strict=True):
+        words[at] = _complete(*found)
+    others = ~complete & (sessions["handshake"] != Handshake.NONE)
+    for at, session in zip(np.flatnonzero(others).tolist(), records(sessions[others]), strict=True):
+        words[at] = _incomplete(session, truth)
+    return words
+
+
+def _complete(syn: int, syn_ack: int, ack: int, syns: int, syn_acks: int) -> str:
+    if syn and syn_ack and ack and syns == syn_acks == 1:  # nearly all
+        return f"complete (packets {syn}, {syn_ack}, {ack})"
+    seen = f"packets {', '.join(str(number) for number in (syn, syn_ack, ack) if number)}"
+    again = syns + syn_acks - 2
+    return f"complete ({seen}; {_times(again, 'repetition')})" if again > 0 else f"complete ({seen})"
+
+
+def _incomplete(session: Any, truth: Completeness) -> str:
     match session.handshake:
-        case Handshake.NONE:
-            return ""
-        case Handshake.COMPLETE:
-            numbers = (session.syn_packet, session.syn_ack_packet, session.ack_packet)
-            seen = f"packets {', '.join(str(number) for number in numbers if number)}"
-            again = session.syns + session.syn_acks - 2
-            return f"complete ({seen}; {_times(again, 'repetition')})" if again > 0 else f"complete ({seen})"
         case Handshake.UNANSWERED:
             tries = session.syns - 1
             over = format_duration(session.syn_last_ns - session.syn_ns)
@@ -133,15 +152,19 @@ def _times(count: int, one: str, more: str = "") -> str:
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
-def state(session: Any) -> str:
-    """Where the session stood at its last packet."""
-    if session.protocol != PROTOCOLS["tcp"]:
-        return "two-way" if session.client.packets and session.server.packets else "one-way"
-    if session.rst_packet:
-        return "reset"
-    closed = bool(session.client.fin_packet) + bool(session.server.fin_packet)
-    if closed:
-        return "closed" if closed == 2 else "closing"
-    if session.ack_packet or not session.syns:
-        return "established"
-    return "syn-received" if session.syn_acks else "syn-sent"
+def states(sessions: Table) -> list[str]:
+    """Where the sessions stood at their last packets."""
+    client, server = sessions["client"], sessions["server"]
+    closed = (client["fin_packet"] > 0).astype(int) + (server["fin_packet"] > 0)
+    two_way = (client["packets"] > 0) & (server["packets"] > 0)
+    found = np.select(
+        [
+            sessions["protocol"] != PROTOCOLS["tcp"],
+            sessions["rst_packet"] > 0,
+            closed > 0,
+            (sessions["ack_packet"] > 0) | (sessions["syns"] == 0),
+        ],
+        [np.where(two_way, 0, 1), 2, 2 + closed, 5],
+        np.where(sessions["syn_acks"] > 0, 6, 7),
+    )
+    return [_STATES[number] for number in found.tolist()]

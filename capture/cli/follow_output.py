@@ -13,7 +13,7 @@ import click
 from capture.analysis.follow import Followed
 from capture.analysis.layout import SIDES
 from capture.analysis.stream import Gap, Part, Said
-from capture.analysis.words import CLOSES, Names, endpoint, protocol_word
+from capture.analysis.words import CLOSES, Names, protocol_word
 from capture.units import format_duration, format_size
 
 _ROW = 16
@@ -173,8 +173,8 @@ def audit(followed: Followed, names: Names) -> dict[str, Any]:
     }
     for side, (name, stream) in enumerate(zip(SIDES, conversation.streams, strict=True)):
         found[name] = {
-            "address": endpoint(session, name),
-            "name": endpoint(session, name, names),
+            "address": followed.address(side),
+            "name": followed.address(side, names),
             "packets": conversation.packets[side],
             "bytes": stream.said,
             "missing": {why.name.lower().replace("_", "-"): size for why, size in stream.missing.items()},

@@ -9,45 +9,50 @@ from functools import lru_cache
 from typing import Any
 
 import click
+import numpy as np
 
 from capture.analysis.columns import COLUMNS, WORDS, flat
-from capture.analysis.layout import Table, records
+from capture.analysis.layout import SIDES, Table
 from capture.analysis.reading import CaptureFile
 from capture.analysis.statement import Completeness
-from capture.analysis.words import CLOSES, Names, endpoint, handshake_sentence, protocol_word, state
+from capture.analysis.words import CLOSES, Names, endpoints, handshake_sentences, protocol_word, states
 from capture.errors import SinkError, SpecError
 from capture.units import format_duration, format_size
 
 Tables = Iterable[Table]
 
-HEADING = (
-    f"{'#':>6}  {'START':15}  {'DURATION':>8}  {'PROTO':6}  {'CLIENT > SERVER':45}  {'PACKETS':>13}  {'BYTES':>19}  "
-    f"{'RTT':>17}  {'REPEATED':>8}  STATE"
-)
+_LINE = "%6s  %-15s  %8s  %-6s  %-45s  %13s  %19s  %17s  %8s  %s"
+_TITLES = ("#", "START", "DURATION", "PROTO", "CLIENT > SERVER", "PACKETS", "BYTES", "RTT", "REPEATED", "STATE")
 
 
 def as_text(tables: Tables, capture: CaptureFile, truth: Completeness, names: bool) -> None:
     """A line each, both directions as client/server."""
-    click.echo(HEADING)
+    click.echo(_LINE % _TITLES)
     for table in tables:
         known: Names = capture.description.names if names else {}
-        click.echo("\n".join(_line(session, known, truth) for session in records(table)))
+        click.echo("\n".join(_LINE % line for line in zip(*_cells(table, known, truth), strict=True)))
 
 
-def _line(session: Any, names: Names, truth: Completeness) -> str:
-    client, server = session.client, session.server
-    clock = _clock(session.first_ns // 10**9)
-    ends = f"{endpoint(session, 'client', names)} > {endpoint(session, 'server', names)}"
-    packets, repeated = f"{client.packets}/{server.packets}", f"{client.retransmitted}/{server.retransmitted}"
-    sizes = f"{format_size(client.bytes)}/{format_size(server.bytes)}"
-    trips = f"{_trip(client, session.client_ns)}/{_trip(server, session.server_ns)}"
-    what = [state(session), handshake_sentence(session, truth), CLOSES[session.close]]
-    start = f"{session.session:>6}  {clock}.{session.first_ns // 1000 % 10**6:06d}"
-    lasted = format_duration(session.last_ns - session.first_ns)
-    return (
-        f"{start}  {lasted:>8}  {protocol_word(session.protocol):6}  {ends:45}  {packets:>13}  {sizes:>19}  "
-        f"{trips:>17}  {repeated:>8}  {'; '.join(part for part in what if part)}"
-    )
+def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[list[Any]]:
+    """The columns of the lines: a list each, with what every session has there."""
+    client, server = table["client"], table["server"]
+    yield table["session"].tolist()
+    starts = zip((table["first_ns"] // 10**9).tolist(), (table["first_ns"] // 1000 % 10**6).tolist(), strict=True)
+    yield [f"{_clock(seconds)}.{micros:06d}" for seconds, micros in starts]
+    yield [format_duration(ns) for ns in (table["last_ns"] - table["first_ns"]).tolist()]
+    yield [protocol_word(number) for number in table["protocol"].tolist()]
+    yield _both([endpoints(table, side, names) for side in SIDES], " > ")
+    yield _both([client["packets"].tolist(), server["packets"].tolist()])
+    yield _both([[format_size(size) for size in side["bytes"].tolist()] for side in (client, server)])
+    yield _both([_trips(client, table["client_ns"]), _trips(server, table["server_ns"])])
+    yield _both([client["retransmitted"].tolist(), server["retransmitted"].tolist()])
+    closes = [CLOSES[number] for number in table["close"].tolist()]
+    said = zip(states(table), handshake_sentences(table, truth), closes, strict=True)
+    yield [f"{state}; {what}; {close}" if what else f"{state}; {close}" for state, what, close in said]
+
+
+def _both(sides: list[list[Any]], between: str = "/") -> list[str]:
+    return [f"{client}{between}{server}" for client, server in zip(*sides, strict=True)]
 
 
 @lru_cache(1024)
@@ -55,18 +60,18 @@ def _clock(seconds: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
-def _trip(side: Any, handshake_ns: int) -> str:
-    """The mean round trip from here to that side; that of the handshake where there is no other."""
-    if side.rtt_count:
-        return format_duration(side.rtt_sum_ns / side.rtt_count)
-    return format_duration(handshake_ns) if handshake_ns >= 0 else "-"
+def _trips(side: Table, handshake_ns: Any) -> list[str]:
+    """The mean round trips from here to that side; those of the handshake where there are no others."""
+    count = side["rtt_count"]
+    means = np.where(count > 0, side["rtt_sum_ns"] / np.maximum(count, 1), handshake_ns)
+    return [format_duration(mean) if mean >= 0 else "-" for mean in means.tolist()]
 
 
 def _rows(tables: Tables, capture: CaptureFile, truth: Completeness) -> Iterator[dict[str, list[Any]]]:
     """Tables as columns, the verdict in words behind them."""
     for table in tables:
         columns = flat(table, capture.description.interfaces)
-        columns["handshake_words"] = [handshake_sentence(session, truth) for session in records(table)]
+        columns["handshake_words"] = handshake_sentences(table, truth)
         yield columns
 
 

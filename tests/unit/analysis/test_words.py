@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from capture.analysis.columns import COLUMNS, Filter, flat, sort_key
-from capture.analysis.layout import SESSION, Handshake, Table, records
+from capture.analysis.layout import SESSION, Handshake, Table
 from capture.analysis.spool import Spool
 from capture.analysis.statement import Completeness, completeness
-from capture.analysis.words import endpoint, handshake_sentence, state
+from capture.analysis.words import endpoints, handshake_sentences, states
 from capture.errors import SpecError
 from capture.pcapng.blocks import InterfaceStatistics, section_header
 from capture.pcapng.describe import Interface
@@ -29,10 +29,6 @@ def session(**fields: int) -> Table:
         else:
             table[side][rest] = value
     return table
-
-
-def one(**fields: int) -> object:
-    return next(records(session(**fields)))
 
 
 LOST = Completeness(known=True, lost=3)
@@ -61,12 +57,17 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("fields", "words"), SENTENCES)
 def test_a_verdict_is_a_sentence_with_its_evidence(fields: dict[str, int], words: str) -> None:
-    assert handshake_sentence(one(**fields), LOST) == words
+    assert handshake_sentences(session(**fields), LOST) == [words]
 
 
 def test_a_complete_capture_leaves_no_doubt_about_an_unanswered_syn() -> None:
-    found = one(handshake=Handshake.UNANSWERED, syns=1, syn_packet=4)
-    assert handshake_sentence(found, Completeness(known=True)) == "SYN unanswered (from packet 4, not repeated)"
+    found = session(handshake=Handshake.UNANSWERED, syns=1, syn_packet=4)
+    assert handshake_sentences(found, Completeness(known=True)) == ["SYN unanswered (from packet 4, not repeated)"]
+
+
+def test_every_session_of_a_table_has_its_own_sentence() -> None:
+    table = np.concatenate([session(**fields) for fields, _ in SENTENCES])
+    assert handshake_sentences(table, LOST) == [words for _, words in SENTENCES]
 
 
 ENDPOINTS = [
@@ -78,7 +79,7 @@ ENDPOINTS = [
 
 @pytest.mark.parametrize(("fields", "words"), ENDPOINTS)
 def test_an_endpoint_in_words(fields: dict[str, int], words: str) -> None:
-    assert endpoint(one(**fields), "client") == words
+    assert endpoints(session(**fields), "client") == [words]
 
 
 STATES = [
@@ -95,7 +96,7 @@ STATES = [
 
 @pytest.mark.parametrize(("fields", "words"), STATES)
 def test_where_a_session_stands(fields: dict[str, int], words: str) -> None:
-    assert state(one(**fields)) == words
+    assert states(session(**fields)) == [words]
 
 
 FILTERS = [
