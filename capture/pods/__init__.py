@@ -1,1 +1,6 @@
 """The container runtime's socket -> the pods of this node, and word of every change."""
+
+import os
+
+# gRPC's own log goes to standard error, among our lines; what matters to users comes as an error. Read when it is loaded.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
