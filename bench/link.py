@@ -1,8 +1,10 @@
 """A veth pair for benchmarks, in a namespace of its own: frames sent from `va` arrive at `vb` and are dropped."""
 
+import contextlib
 import os
 import subprocess
 import uuid
+from collections.abc import Iterator
 from types import TracebackType
 
 from pyroute2 import IPRoute
@@ -44,6 +46,15 @@ class Link:
                 netlink.link("set", index=vb, xdp_fd=program)
                 os.close(program)
         return va, vb
+
+    @contextlib.contextmanager
+    def without_xdp(self, wanted: bool = True) -> Iterator[None]:
+        """Take the program off vb for as long as a tool brings its own."""
+        if wanted:
+            run("ip", "-n", self.netns, "link", "set", "vb", "xdp", "off")
+        yield
+        if wanted:
+            self.namespace.run(self._prepare)
 
     def counters(self, name: str) -> tuple[int, int]:
         """Packets received and sent by an interface."""

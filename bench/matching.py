@@ -12,8 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.__main__ import send
 from bench.link import Link
+from bench.source import send_one
 from bench.tools import RING_MIB, Tool, as_line, machine, tools
 from tests import packets
 
@@ -78,10 +78,10 @@ def _tools(case: Case) -> list[Tool]:
 def measure(link: Link, tool: Tool | None, count: int, folder: str) -> tuple[float, float | None]:
     """The sender's nanoseconds per packet, and the kernel's nanoseconds in our programs where they were timed."""
     if tool is None:
-        return send(link, FRAME, count) * 1e9 / count, None
+        return send_one(link, FRAME, count) * 1e9 / count, None
     file = f"{folder}/capture"
     running = tool.start(link.netns, "vb", file, snaplen=64)
-    seconds = send(link, FRAME, count)
+    seconds = send_one(link, FRAME, count)
     running.stop()
     summary = Path(f"{file}.json")
     kernel = json.loads(summary.read_text())["cost"]["kernel_ns_per_packet"] if summary.exists() else None
@@ -102,7 +102,7 @@ def main() -> None:
         sender: dict[tuple[str, str], list[float]] = defaultdict(list)
         kernel: dict[str, list[float]] = defaultdict(list)
         with Link() as link, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-            send(link, FRAME, 500_000)
+            send_one(link, FRAME, 500_000)
             everything = [case for case in cases(folder, matching) if asked.only in case.name]
             for _ in range(asked.repeat):
                 sender["", "nothing"].append(measure(link, None, asked.packets, folder)[0])

@@ -1,6 +1,6 @@
 """What a capture tool in Python usually is: pcapy-ng, one call and one copy per packet. Run by bench.tools.
 
-python bench/pcapy_loop.py INTERFACE SNAPLEN RING_MIB FILE
+python bench/pcapy_loop.py INTERFACE SNAPLEN RING_MIB FILE [EXPRESSION]
 """
 
 import contextlib
@@ -17,6 +17,8 @@ capture.set_promisc(False)
 capture.set_timeout(100)
 capture.set_buffer_size(ring_mib << 20)
 capture.activate()
+if sys.argv[5:]:
+    capture.setfilter(sys.argv[5])
 capture.setnonblock(True)
 dump = capture.dump_open(file)
 ended = False

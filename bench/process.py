@@ -44,9 +44,10 @@ class Process:
         return self._log.read_text()
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, of all its threads."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time so far, of all its threads that run."""
+        # schedstat is in nanoseconds; stat would be in ticks of 10 ms.
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def rss_bytes(self) -> int:
         """Resident memory now, ring memory included where the tool maps it."""

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.__main__ import warm
 from bench.link import Link
+from bench.measure import warm
 from bench.process import Process
 from bench.senders import BATCH, FlowSender, load_verdict
 from bench.tools import BICAP, RING_MIB, SENDER_CPU, TOOL_CPU, as_line, machine

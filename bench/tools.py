@@ -1,6 +1,7 @@
 """Capture tools as they are compared: each is started on one interface, becomes ready, is stopped, and is counted.
 
-Same interface, snaplen and ring memory for all (64 MiB); output on tmpfs; the tool on CPU 0, the sender on CPU 1.
+Same interface, snaplen and ring memory for all (64 MiB; xdpdump cannot be told); the tool on CPU 0, the sender
+on CPU 1.
 """
 
 import json
@@ -38,23 +39,25 @@ class Tool:
     name: str
     command: Sequence[str]
     ready: Callable[[str], bool]
+    brings_xdp: bool = False
+    """It puts an XDP program of its own on the interface, and wants none there before."""
 
-    def start(self, netns: str, interface: str, file: str, snaplen: int) -> "Running":
+    def start(self, netns: str, interface: str, file: str, snaplen: int, cpu: int | None = TOOL_CPU) -> "Running":
         for stale in (file, f"{file}.ready", f"{file}.log"):
             Path(stale).unlink(missing_ok=True)
         words = [
             word.format(file=file, ready=f"{file}.ready", interface=interface, snaplen=snaplen)
             for word in self.command
         ]
-        return Running(self, netns, words, file)
+        return Running(self, netns, words, file, cpu)
 
 
 class Running:
     """A tool that captures."""
 
-    def __init__(self, tool: Tool, netns: str, words: Sequence[str], file: str) -> None:
+    def __init__(self, tool: Tool, netns: str, words: Sequence[str], file: str, cpu: int | None) -> None:
         self._file = file
-        self._process = Process(netns, words, f"{file}.log", lambda _: tool.ready(file), cpu=TOOL_CPU)
+        self._process = Process(netns, words, f"{file}.log", lambda _: tool.ready(file), cpu=cpu)
         self._process.__enter__()
         time.sleep(0.2)
         self._before = self._process.cpu_seconds()
@@ -73,28 +76,40 @@ def _log_says(words: str) -> Callable[[str], bool]:
     return lambda file: words in Path(f"{file}.log").read_text()
 
 
+def _bicap(options: str) -> Tool:
+    ours = f"-q --buffer {RING_MIB}MiB --ready-file {{ready}} {options} -w {{file}}"
+    return Tool(
+        "bicap",
+        f"{BICAP} capture -i {{interface}} -s {{snaplen}} {ours}".split(),
+        lambda file: os.path.exists(f"{file}.ready"),
+    )
+
+
 def tools(expression: str = "", bicap_options: str = "") -> list[Tool]:
-    """The tools, with the same filter."""
+    """The tools, with the same filter: without those that take none, if there is one."""
+    words = [expression] if expression else []
+    bicap, xdp = _bicap(bicap_options), _bicap(f"--hook xdp {bicap_options}")
     where = "-i {interface} -s {snaplen}"
-    ours = f"-q --buffer {RING_MIB}MiB --ready-file {{ready}} {bicap_options}"
-    commands = {
-        "bicap": f"{BICAP} capture {where} {ours} -w {{file}}",
-        "tcpdump": f"tcpdump {where} -p -n --time-stamp-precision=nano -B {RING_MIB * 1024} -Z root -w {{file}}",
-        "dumpcap": f"dumpcap {where} -q -p -B {RING_MIB} -w {{file}}",
-        "netsniff-ng": f"netsniff-ng --in {{interface}} --out {{file}} -S {RING_MIB}MiB -s -M -T 0xa1b23c4d",
-        "pcapy-ng": f"{sys.executable} {HERE}/pcapy_loop.py {{interface}} {{snaplen}} {RING_MIB} {{file}}",
-        "naive-bcc": f"{sys.executable} -m bench.naive {{interface}} {{snaplen}} {RING_MIB} {{file}}",
-    }
-    filters = {"tcpdump": [expression], "dumpcap": ["-f", expression]} if expression else {}
-    ready = {
-        "bicap": lambda file: os.path.exists(f"{file}.ready"),
-        "tcpdump": _log_says("listening on"),
-        "dumpcap": _log_says("File:"),
-        "netsniff-ng": _log_says("Running!"),
-        "pcapy-ng": _log_says("listening"),
-        "naive-bcc": _log_says("listening"),
-    }
-    return [Tool(name, [*command.split(), *filters.get(name, [])], ready[name]) for name, command in commands.items()]
+    tcpdump = f"tcpdump {where} -p -n --time-stamp-precision=nano -B {RING_MIB * 1024} -Z root -w {{file}}"
+    dumpcap = f"dumpcap {where} -q -p -B {RING_MIB} -w {{file}}"
+    netsniff = f"netsniff-ng --in {{interface}} --out {{file}} -S {RING_MIB}MiB -s -M -T 0xa1b23c4d"
+    pcapy = f"{sys.executable} {HERE}/pcapy_loop.py {{interface}} {{snaplen}} {RING_MIB} {{file}}"
+    naive = f"{sys.executable} -m bench.naive {{interface}} {{snaplen}} {RING_MIB} {{file}}"
+    found = [
+        Tool("bicap", [*bicap.command, *words], bicap.ready),
+        Tool("bicap xdp", [*xdp.command, *words], xdp.ready, brings_xdp=True),
+        Tool("tcpdump", [*tcpdump.split(), *words], _log_says("listening on")),
+        Tool("dumpcap", [*dumpcap.split(), *(["-f", *words] if words else [])], _log_says("File:")),
+        Tool("netsniff-ng", [*netsniff.split(), *words], _log_says("Running!")),
+        Tool("pcapy-ng", [*pcapy.split(), *words], _log_says("listening")),
+    ]
+    if not expression:
+        xdpdump = "xdpdump -i {interface} --load-xdp-program -s {snaplen} --perf-wakeup 64 --use-pcap -w {file}"
+        found += [
+            Tool("xdpdump", xdpdump.split(), _log_says("listening on"), brings_xdp=True),
+            Tool("naive-bcc", naive.split(), _log_says("listening")),
+        ]
+    return found
 
 
 def machine() -> dict[str, str]:

@@ -2,5 +2,5 @@
 
 import os
 
-# gRPC's own log goes to standard error, among our lines; what matters to users comes as an error. Read when it is loaded.
+# gRPC's own log goes to standard error, among our lines; what matters comes as an error.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,0 +1,64 @@
+"""A load and a tool -> what one run cost the sender and the tool, and what the tool wrote."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.link import Link
+from bench.loads import Load
+from bench.source import Source
+from bench.tools import TOOL_CPU, Result, Tool
+
+TMPFS, DISK = "/dev/shm", "/var/tmp"
+SNAPLEN = 262_144
+
+
+@dataclass(frozen=True)
+class Run:
+    """The sender's time per packet, pauses included where it holds a rate; without a tool nothing else."""
+
+    sender_ns: float
+    sent: int
+    expected: int
+    tool: Result | None = None
+
+    @property
+    def lost(self) -> int:
+        """Packets that the tool should have written."""
+        return self.expected - self.tool.written if self.tool else 0
+
+    @property
+    def cpu_ns(self) -> float:
+        """The tool's time per packet that it wrote; where it writes none, per packet sent."""
+        assert self.tool
+        return self.tool.cpu_seconds * 1e9 / (self.tool.written or self.sent)
+
+
+def warm(folder: str, size: int) -> None:
+    """Touch the memory that the run's file will take: a virtual machine's first touch of a page costs its host."""
+    with open(f"{folder}/warm", "wb", buffering=0) as file:
+        for _ in range(size >> 20):
+            file.write(bytes(1 << 20))
+    os.unlink(f"{folder}/warm")
+
+
+def measure(link: Link, load: Load, tool: Tool | None, folder: str, rate: float | None = None) -> Run:
+    """One run, at full speed or at a rate (packets per second), with a file in the folder."""
+    count = load.packets
+    with Source(link, load) as source:
+        if tool is None:
+            return Run(source.send(count), count, load.expected(count))
+        warm(folder, round(1.5 * load.expected(count) * (load.size + 64)))
+        file = f"{folder}/capture"
+        cpu = TOOL_CPU if load.senders == 1 else None
+        with link.without_xdp(tool.brings_xdp):
+            running = tool.start(link.netns, "vb", file, SNAPLEN, cpu)
+            if rate is None:
+                sender_ns = source.send(count)
+            else:
+                count, held = source.pace(count, rate)
+                sender_ns = 1e9 / held
+            result = running.stop()
+        for left in Path(folder).glob("capture*"):
+            left.unlink()
+    return Run(sender_ns, count, load.expected(count), result)

@@ -1,0 +1,104 @@
+"""Runs of a load and a tool -> one JSON line; lines -> medians, spreads and ratios.
+
+A line has all runs of one tool with one load, and what they depend on: commit, kernel, CPU. Everything that is
+printed, plotted or checked comes from these lines.
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bench.loads import Load
+from bench.measure import Run
+from bench.tools import machine
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Values have one entry per run, in order of the rounds. Times are nanoseconds per packet, memory MiB."""
+
+    load: str
+    tool: str
+    size: int
+    sent: int
+    expected: int
+    sender_ns: Sequence[float]
+    cpu_ns: Sequence[float] = ()
+    lost: Sequence[int] = ()
+    rss_mib: Sequence[float] = ()
+    file_bytes: Sequence[int] = ()
+    machine: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lost_most(self) -> int:
+        """Of the worst run."""
+        return max(self.lost, default=0)
+
+
+def line_of(load: Load, tool: str, runs: Sequence[Run]) -> Line:
+    """All runs of a tool with a load."""
+    results = [run.tool for run in runs if run.tool]
+    return Line(
+        load=load.name,
+        tool=tool,
+        size=load.size,
+        sent=runs[0].sent,
+        expected=runs[0].expected,
+        sender_ns=[run.sender_ns for run in runs],
+        cpu_ns=[run.cpu_ns for run in runs if run.tool],
+        lost=[run.lost for run in runs if run.tool],
+        rss_mib=[result.peak_rss_mib for result in results],
+        file_bytes=[result.file_bytes for result in results],
+        machine=machine(),
+    )
+
+
+def save(lines: Iterable[Line], path: str) -> None:
+    """Append them to a file."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        file.writelines(json.dumps(asdict(line)) + "\n" for line in lines)
+
+
+def read(path: str) -> list[Line]:
+    """The lines of a file; of the same load and tool, the last."""
+    lines = [Line(**json.loads(text)) for text in Path(path).read_text().splitlines()]
+    return list({(line.load, line.tool): line for line in lines}.values())
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, least and most: 57 (54-58)."""
+    return f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
+
+
+class Results:
+    """Lines by load and tool, and what follows from them."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines = {(line.load, line.tool): line for line in lines}
+        self.loads = list(dict.fromkeys(load for load, _ in self._lines))
+
+    def tools(self, load: str) -> list[Line]:
+        """All lines of a load, that without a tool first."""
+        found = [line for line in self._lines.values() if line.load == load]
+        return sorted(found, key=lambda line: line.tool != NOTHING)
+
+    def line(self, load: str, tool: str) -> Line | None:
+        """The line of a load and a tool, if it was measured."""
+        return self._lines.get((load, tool))
+
+    def added_ns(self, load: str, tool: str) -> float | None:
+        """What the sender pays per packet for the tool."""
+        line, alone = self.line(load, tool), self.line(load, NOTHING)
+        if line is None or alone is None:
+            return None
+        return statistics.median(line.sender_ns) - statistics.median(alone.sender_ns)
+
+    def cpu_ns(self, load: str, tool: str) -> float | None:
+        """The tool's own time per packet."""
+        line = self.line(load, tool)
+        return statistics.median(line.cpu_ns) if line and line.cpu_ns else None

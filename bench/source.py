@@ -1,0 +1,91 @@
+"""A load -> packets at an interface, at full speed or at a rate, from one CPU or from two."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from bench.link import Link
+from bench.loads import Load, Way
+from bench.senders import BATCH, FlowSender, QueueSender, XdpSender
+from bench.tools import SENDER_CPU
+from tests import packets
+
+_TURNS = 8
+"""So often the two directions of a load take turns: each call of the kernel's has a price of its own."""
+_BURSTS_PER_SECOND = 50
+"""A rate is held by bursts: 20 ms of traffic at once, then a pause."""
+
+
+class Source:
+    """Sends a load's packets through a link while a `with` block lasts; counting goes on from call to call."""
+
+    def __init__(self, link: Link, load: Load) -> None:
+        self._link, self._load = link, load
+        frame = packets.udp("10.0.0.0", 1024, "10.200.0.1", 2000, bytes(load.size - 42))
+        self._xdp = [
+            FlowSender(link.va, frame, load.flows) for _ in range(load.senders if load.way != Way.OUT else 0)
+        ]
+        self._queues = [QueueSender(link.vb, frame)] if load.way is not Way.IN else []
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for sender in (*self._xdp, *self._queues):
+            sender.close()
+
+    def send(self, count: int) -> float:
+        """Send at full speed; nanoseconds of a sending CPU per packet."""
+        if self._load.senders > 1:
+            with ThreadPoolExecutor(self._load.senders) as pool:
+                share = count // self._load.senders
+                jobs = [
+                    pool.submit(self._on, cpu, lambda sender=sender: sender.send(share))
+                    for cpu, sender in enumerate(self._xdp)
+                ]
+                return sum(job.result() for job in jobs) * 1e9 / count
+        if self._load.way is not Way.BOTH:
+            return self._on(SENDER_CPU, lambda: (self._xdp or self._queues)[0].send(count)) * 1e9 / count
+        share = count // (2 * _TURNS)
+        turns = [self._xdp[0], self._queues[0]] * _TURNS
+        return self._on(SENDER_CPU, lambda: sum(sender.send(share) for sender in turns)) * 1e9 / count
+
+    def pace(self, count: int, packets_per_second: float) -> tuple[int, float]:
+        """Send at a rate, received packets from one CPU only; how many were sent, and at what rate they were."""
+        batch = max(2, round(packets_per_second / _BURSTS_PER_SECOND / BATCH)) * BATCH
+        bursts = -(-count // batch)
+
+        def send() -> float:
+            began = due = time.monotonic()
+            for _ in range(bursts):
+                self._xdp[0].send(batch)
+                due += batch / packets_per_second
+                time.sleep(max(0.0, due - time.monotonic()))
+            return time.monotonic() - began
+
+        return bursts * batch, bursts * batch / self._on(SENDER_CPU, send)
+
+    def _on(self, cpu: int, job: Callable[[], float]) -> float:
+        def pinned() -> float:
+            os.sched_setaffinity(0, {cpu})
+            return job()
+
+        return self._link.namespace.run(pinned)
+
+
+def send_one(link: Link, frame: bytes, count: int) -> float:
+    """Repeat one frame from va at full speed; seconds."""
+
+    def inside() -> float:
+        os.sched_setaffinity(0, {SENDER_CPU})
+        sender = XdpSender(link.va, frame)
+        try:
+            return sender.send(count)
+        finally:
+            sender.close()
+
+    return link.namespace.run(inside)

@@ -1,0 +1,82 @@
+"""Results -> what was asked of bicap, as ratios of the same run, and whether each is met."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.results import Results
+
+Ratio = Callable[[Results], float | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A ratio that should not be above its bound."""
+
+    name: str
+    bound: float
+    ratio: Ratio
+
+    def met_by(self, ratio: float) -> bool:
+        """Two digits are as much as a measurement has; where nothing is allowed, nothing is."""
+        return round(ratio, 2) <= self.bound if self.bound else ratio == 0
+
+
+def _cpu(load: str, against: str) -> Ratio:
+    def ratio(results: Results) -> float | None:
+        ours, theirs = results.cpu_ns(load, "bicap"), results.cpu_ns(load, against)
+        return ours / theirs if ours and theirs else None
+
+    return ratio
+
+
+def _added(load: str, against: str = "tcpdump", against_load: str | None = None) -> Ratio:
+    def ratio(results: Results) -> float | None:
+        ours, theirs = results.added_ns(load, "bicap"), results.added_ns(against_load or load, against)
+        return ours / theirs if ours is not None and theirs else None
+
+    return ratio
+
+
+def _both_ways(results: Results) -> float | None:
+    """CPU per packet of both directions, through the mean of one."""
+    both, received, sent = (results.cpu_ns(load, "bicap") for load in ("64 B both ways", "64 B", "64 B sent"))
+    return both / statistics.mean([received, sent]) if both and received and sent else None
+
+
+def _lost(load: str) -> Ratio:
+    def lost(results: Results) -> float | None:
+        line = results.line(load, "bicap")
+        return line.lost_most / line.expected if line and line.expected else None
+
+    return lost
+
+
+_SIZES = ("64 B", "128 B", "512 B", "1514 B")
+TARGETS = [
+    *(Target(f"lost at full speed, {load}", 0.0, _lost(load)) for load in _SIZES),
+    *(Target(f"CPU per packet through tcpdump's, {load}", 0.7, _cpu(load, "tcpdump")) for load in _SIZES),
+    Target("CPU per packet through tcpdump's, 64 B to disk", 0.7, _cpu("64 B to disk", "tcpdump")),
+    *(Target(f"CPU per packet through dumpcap's, {load}", 0.15, _cpu(load, "dumpcap")) for load in _SIZES),
+    *(Target(f"added to the sender through tcpdump's, {load}", 0.85, _added(load)) for load in _SIZES),
+    Target(
+        "added for what does not match, through tcpdump's full capture", 0.25, _added("hit 0 %", against_load="64 B")
+    ),
+    Target("CPU per packet of both directions through one", 1.05, _both_ways),
+]
+
+
+def verdicts(results: Results) -> Iterator[tuple[Target, float]]:
+    """Each target that was measured, and its ratio."""
+    for target in TARGETS:
+        ratio = target.ratio(results)
+        if ratio is not None:
+            yield target, ratio
+
+
+def rows(results: Results) -> list[tuple[str, ...]]:
+    """A row per target: what, ratio, bound, whether it is met."""
+    return [
+        (target.name, f"{ratio:.2f}", f"{target.bound:.2f}", "met" if target.met_by(ratio) else "not met")
+        for target, ratio in verdicts(results)
+    ]
