@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from bench.link import Link
 from bench.loads import LOADS, Load
-from bench.measure import DISK, TMPFS, Run, measure
+from bench.measure import DISK, TMPFS, Run, measure, rounds
 from bench.results import NOTHING, Line, Results, line_of, save
 from bench.table import as_text
 from bench.targets import rows
@@ -38,12 +38,10 @@ def run(load: Load, found: list[Tool | None], repeat: int) -> list[Line]:
     runs: dict[str, list[Run]] = defaultdict(list)
     with Link() as link, tempfile.TemporaryDirectory(dir=DISK if load.disk else TMPFS) as folder:
         measure(link, load, None, folder)
-        for number in range(repeat):
-            turn = number % len(found)
-            for tool in found[turn:] + found[:turn]:
-                name = tool.name if tool else NOTHING
-                progress(f"{load.name}: round {number + 1} of {repeat}, {name}")
-                runs[name].append(measure(link, load, tool, folder))
+        for number, tool in rounds(found, repeat):
+            name = tool.name if tool else NOTHING
+            progress(f"{load.name}: round {number + 1} of {repeat}, {name}")
+            runs[name].append(measure(link, load, tool, folder))
     progress("")
     return [line_of(load, name, found) for name, found in runs.items()]
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.measure import rounds
 from bench.sessions_file import write
 from bench.tools import BICAP, as_line, machine
 
@@ -76,9 +77,8 @@ def main() -> None:
         file = Path(folder) / "sessions.pcapng"
         packets = write(file, asked.sessions, snaplen=asked.snaplen)
         measure([BICAP, "sessions", "-c", "1", str(file)])  # loops compiled, file in memory
-        for repeat in range(asked.repeat):
-            for name in asked.only[repeat % len(asked.only) :] + asked.only[: repeat % len(asked.only)]:
-                results[name].append(measure([word.replace("{file}", str(file)) for word in READERS[name]]))
+        for _, name in rounds(asked.only, asked.repeat):
+            results[name].append(measure([word.replace("{file}", str(file)) for word in READERS[name]]))
         size = file.stat().st_size
     print(f"{packets:,} packets, {asked.sessions:,} sessions, {size >> 20:,} MiB; {asked.repeat} runs; medians")
     print(f"{'':18}{'s':>8}{'packets/s':>13}{'RSS MiB':>9}")

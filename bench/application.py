@@ -16,7 +16,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import SNAPLEN, TMPFS
+from bench.measure import SNAPLEN, TMPFS, rounds
+from bench.results import NOTHING
 from bench.table import markdown
 from bench.tools import Tool, machine, tools
 from tests.e2e.pods import Node, Pod, two_pods
@@ -96,26 +97,21 @@ def main() -> None:
     found = [None, *(tool for tool in tools() if tool.name in TOOLS)]
     runs: dict[str, list[Run]] = defaultdict(list)
     with two_pods(f"bicap-bench-{uuid.uuid4().hex[:6]}") as node, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
-        for number in range(asked.repeat):
-            turn = number % len(found)
-            for tool in found[turn:] + found[:turn]:
-                runs[tool.name if tool else "nothing"].append(measure(node, tool, folder, asked.seconds))
-    print(
-        markdown(
-            COLUMNS, [_row(name, found) for name, found in sorted(runs.items(), key=lambda r: r[0] != "nothing")]
-        )
-    )
+        for _, tool in rounds(found, asked.repeat):
+            runs[tool.name if tool else NOTHING].append(measure(node, tool, folder, asked.seconds))
     _save(runs, asked.results)
+    print(table(asked.results))
 
 
-def _row(name: str, runs: list[Run]) -> list[str]:
-    def middle(values: list[float]) -> str:
-        return f"{statistics.median(values):,.1f}"
-
-    row = [name, middle([r.p50_us for r in runs]), middle([r.p99_us for r in runs]), middle([r.gbit for r in runs])]
-    if name == "nothing":
-        return [*row, "", ""]
-    return [*row, f"{max(run.lost for run in runs):.1%}", f"{statistics.median(run.cpu_ns for run in runs):,.0f}"]
+def table(path: str) -> str:
+    """A row per tool of the last run: medians, the worst for what was lost."""
+    latest = {line["tool"]: line for line in map(json.loads, Path(path).read_text().splitlines())}
+    rows = []
+    for tool, line in sorted(latest.items(), key=lambda item: item[0] != NOTHING):
+        row = [tool, *(f"{statistics.median(line[name]):,.1f}" for name in ("p50_us", "p99_us", "gbit"))]
+        paid = [f"{max(line['lost']):.1%}", f"{statistics.median(line['cpu_ns']):,.0f}"]
+        rows.append([*row, *(paid if tool != NOTHING else ["", ""])])
+    return markdown(COLUMNS, rows)
 
 
 def _save(runs: dict[str, list[Run]], path: str) -> None:

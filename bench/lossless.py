@@ -5,16 +5,18 @@ where something was. A rate is what was held, not what was asked for. Tools take
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from bench.link import Link
 from bench.loads import LOADS, Load
 from bench.measure import TMPFS, Run, measure
 from bench.table import markdown
-from bench.tools import tools
+from bench.tools import machine, tools
 
 STEPS = 6
 
@@ -35,8 +37,8 @@ def highest(attempt: Callable[[float | None], Run], full: float) -> float:
     return best
 
 
-def rates(load: Load, names: list[str], repeat: int) -> list[str]:
-    """Million packets per second: each tool's, then the sender's alone."""
+def rates(load: Load, names: list[str], repeat: int) -> dict[str, object]:
+    """Packets per second that each tool took in each round, and the sender's alone."""
     with Link() as link, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
         full = 1e9 / measure(link, load, None, folder).sender_ns
         contestants = [tool for tool in tools(load.expression) if tool.name in names]
@@ -44,7 +46,22 @@ def rates(load: Load, names: list[str], repeat: int) -> list[str]:
         for _ in range(repeat):
             for tool in contestants:
                 found[tool.name].append(highest(partial(measure, link, load, tool, folder), full))
-    return [*(f"{statistics.median(found[name]) / 1e6:.2f}" for name in names), f"{full / 1e6:.2f}"]
+    return {"load": load.name, "rates": found, "full": full, "machine": machine()}
+
+
+def table(path: str) -> str:
+    """A row per load, of its last run: medians, in million packets per second."""
+    latest = list({line["load"]: line for line in map(json.loads, Path(path).read_text().splitlines())}.values())
+    names = list(latest[0]["rates"])
+    rows = [
+        [
+            line["load"],
+            *(f"{statistics.median(line['rates'][name]) / 1e6:.2f}" for name in names),
+            f"{line['full'] / 1e6:.2f}",
+        ]
+        for line in latest
+    ]
+    return markdown(["Mpps", *names, "the sender alone"], rows)
 
 
 def main() -> None:
@@ -52,9 +69,14 @@ def main() -> None:
     parser.add_argument("--load", nargs="+", choices=LOADS, default=["64 B", "512 B", "1514 B"], metavar="LOAD")
     parser.add_argument("--tool", nargs="+", default=["bicap", "tcpdump", "dumpcap"], metavar="TOOL")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--results", default="bench/out/lossless.jsonl", help="append JSON lines to this file")
     asked = parser.parse_args()
-    found = [(name, *rates(LOADS[name], asked.tool, asked.repeat)) for name in asked.load]
-    print(markdown(["lossless, Mpps", *asked.tool, "the sender alone"], found))
+    Path(asked.results).parent.mkdir(parents=True, exist_ok=True)
+    for name in asked.load:
+        line = rates(LOADS[name], asked.tool, asked.repeat)
+        with open(asked.results, "a") as file:
+            file.write(json.dumps(line) + "\n")
+    print(table(asked.results))
 
 
 if __name__ == "__main__":

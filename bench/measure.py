@@ -1,14 +1,17 @@
 """A load and a tool -> what one run cost the sender and the tool, and what the tool wrote."""
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bench.link import Link
 from bench.loads import Load
 from bench.source import Source
 from bench.tools import TOOL_CPU, Result, Tool
 
+T = TypeVar("T")
 TMPFS, DISK = "/dev/shm", "/var/tmp"
 SNAPLEN = 262_144
 
@@ -62,3 +65,11 @@ def measure(link: Link, load: Load, tool: Tool | None, folder: str, rate: float 
         for left in Path(folder).glob("capture*"):
             left.unlink()
     return Run(sender_ns, count, load.expected(count), result)
+
+
+def rounds(contestants: Sequence[T], repeat: int) -> Iterator[tuple[int, T]]:
+    """Every contestant once a round, and each round begins with another: (number of the round, contestant)."""
+    for number in range(repeat):
+        turn = number % len(contestants)
+        for one in (*contestants[turn:], *contestants[:turn]):
+            yield number, one

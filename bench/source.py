@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 
 from bench.link import Link
@@ -28,6 +29,7 @@ class Source:
             FlowSender(link.va, frame, load.flows) for _ in range(load.senders if load.way != Way.OUT else 0)
         ]
         self._queues = [QueueSender(link.vb, frame)] if load.way is not Way.IN else []
+        self._all: list[FlowSender | QueueSender] = [*self._xdp, *self._queues]
 
     def __enter__(self) -> "Source":
         return self
@@ -35,23 +37,18 @@ class Source:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sender in (*self._xdp, *self._queues):
-            sender.close()
+        for one in self._all:
+            one.close()
 
     def send(self, count: int) -> float:
         """Send at full speed; nanoseconds of a sending CPU per packet."""
         if self._load.senders > 1:
             with ThreadPoolExecutor(self._load.senders) as pool:
                 share = count // self._load.senders
-                jobs = [
-                    pool.submit(self._on, cpu, lambda sender=sender: sender.send(share))
-                    for cpu, sender in enumerate(self._xdp)
-                ]
+                jobs = [pool.submit(self._on, cpu, partial(one.send, share)) for cpu, one in enumerate(self._xdp)]
                 return sum(job.result() for job in jobs) * 1e9 / count
-        if self._load.way is not Way.BOTH:
-            return self._on(SENDER_CPU, lambda: (self._xdp or self._queues)[0].send(count)) * 1e9 / count
-        share = count // (2 * _TURNS)
-        turns = [self._xdp[0], self._queues[0]] * _TURNS
+        turns = self._all * (_TURNS if self._load.way is Way.BOTH else 1)
+        share = count // len(turns)
         return self._on(SENDER_CPU, lambda: sum(sender.send(share) for sender in turns)) * 1e9 / count
 
     def pace(self, count: int, packets_per_second: float) -> tuple[int, float]:

@@ -1,0 +1,89 @@
+"""`python -m bench.page`: the lines of runs in docs/performance -> the tables and pictures of docs/performance.md.
+
+The page marks where each table stands: what is between `<!-- NAME -->` and `<!-- end -->` is written here, the rest
+by hand. `--from FOLDER` takes the results of a new run first.
+"""
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import application, lossless
+from bench.results import Results, read
+from bench.table import as_markdown, markdown
+from bench.targets import rows as verdicts
+
+PAGE, FOLDER = Path("docs/performance.md"), Path("docs/performance")
+RESULTS, LOSSLESS, APPLICATION = "results.jsonl", "lossless.jsonl", "application.jsonl"
+_END = "<!-- end -->"
+TOOLS = ("bicap", "tcpdump", "dumpcap")
+
+
+def loads(results: Results) -> str:
+    """A row per load: what the process and the sender pay, and what is lost, for the tools that run everywhere."""
+    columns = ["load", *(f"{what}, {tool}" for what in ("CPU ns", "added ns", "lost %") for tool in TOOLS)]
+    return markdown(columns, [[load, *_cells(results, load)] for load in results.loads])
+
+
+def _cells(results: Results, load: str) -> list[str]:
+    def cell(value: Callable[[str], float | None], digits: int) -> list[str]:
+        return ["" if (found := value(tool)) is None else f"{found:,.{digits}f}" for tool in TOOLS]
+
+    def lost(tool: str) -> float | None:
+        line = results.line(load, tool)
+        return 100 * line.lost_most / line.expected if line and line.expected else None
+
+    return [
+        *cell(lambda tool: results.cpu_ns(load, tool), 0),
+        *cell(lambda tool: results.added_ns(load, tool), 0),
+        *cell(lost, 1),
+    ]
+
+
+def machine(results: Results) -> str:
+    """What the figures depend on."""
+    line = results.tools(results.loads[0])[0]
+    facts = line.machine
+    return (
+        f"{facts['cpu']}, Linux {facts['kernel']}, commit {facts['commit']}; {len(line.sender_ns)} interleaved runs."
+    )
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """Everything that the page gets from the lines, by name."""
+    results = Results(read(str(folder / RESULTS)))
+    return {
+        "machine": machine(results),
+        "peers": as_markdown(results, results.loads[0]),
+        "loads": loads(results),
+        "targets": markdown(["target", "measured", "at most", ""], verdicts(results)),
+        "lossless": lossless.table(str(folder / LOSSLESS)),
+        "application": application.table(str(folder / APPLICATION)),
+    }
+
+
+def filled(page: str, found: dict[str, str]) -> str:
+    """The page with its tables; every one has its place."""
+    for name, text in found.items():
+        before, mark, rest = page.partition(f"<!-- {name} -->\n")
+        assert mark, f"{PAGE} has no place for {name}"
+        page = f"{before}{mark}\n{text}\n\n{_END}{rest.partition(_END)[2]}"
+    return page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.page", description=__doc__)
+    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="bench/out, after a run")
+    asked = parser.parse_args()
+    if asked.folder:
+        for name in (RESULTS, LOSSLESS, APPLICATION):
+            shutil.copy(asked.folder / name, FOLDER / name)
+    PAGE.write_text(filled(PAGE.read_text(), tables(FOLDER)))
+    from bench.plots import draw  # matplotlib is needed for the pictures alone
+
+    draw(Results(read(str(FOLDER / RESULTS))), FOLDER)
+
+
+if __name__ == "__main__":
+    main()
