@@ -43,6 +43,7 @@ class Rings:
         longs, cursors = self.words.view(np.int64), np.zeros((len(self.end), 2), np.int64)
         longs.reshape(len(self.end), -1)[:, 1032 // 8] = 0
         out = np.empty(WRITE_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
+        pieces = np.zeros((merge.PIECES_MOST, merge.PIECE_COLUMNS), np.int64)
         state, tallies = np.zeros(merge.STATE_SLOTS, np.int64), np.zeros((1, merge.FLAG_SETS, 3), np.int64)
         state[[merge.LEFT, merge.LEFT_FORWARD, merge.LEFT_REVERSE, merge.BYTES_LEFT, merge.FILE_LEFT]] = 1 << 62
         heads = np.zeros(len(self.end), np.int64)
@@ -51,8 +52,9 @@ class Rings:
         while written:
             merge.snapshot(longs, self.stride, heads)
             written = merge.merge(
-                self.words, longs, self.stride, PAGE, heads, cursors, merge.NEVER, 0, out, state, tallies
+                self.words, longs, self.stride, PAGE, heads, cursors, merge.NEVER, 0, out, pieces, state, tallies
             )
+            merge.release(longs, self.stride, cursors)
         seconds = time.perf_counter() - began
         assert int(tallies[0, :, 0].sum()) == self.packets
         assert state[merge.LATE] == 0
@@ -100,12 +102,16 @@ def idle(rings: Rings) -> float:
     states.flags.writeable = False
     cursors = np.stack([rings.end, rings.end], axis=1)
     out = np.empty(merge.LARGEST_BLOCK_WORDS + 1, np.uint32)
+    pieces = np.zeros((merge.PIECES_MOST, merge.PIECE_COLUMNS), np.int64)
     state, tallies = np.zeros(merge.STATE_SLOTS, np.int64), np.zeros((1, merge.FLAG_SETS, 3), np.int64)
     began = time.perf_counter()
     for _ in range(IDLE_ROUNDS):
         merge.oldest_waiting(states)
         merge.snapshot(longs, rings.stride, heads)
-        merge.merge(rings.words, longs, rings.stride, PAGE, heads, cursors, merge.NEVER, 0, out, state, tallies)
+        merge.merge(
+            rings.words, longs, rings.stride, PAGE, heads, cursors, merge.NEVER, 0, out, pieces, state, tallies
+        )
+        merge.release(longs, rings.stride, cursors)
     return (time.perf_counter() - began) * 1e9 / IDLE_ROUNDS
 
 

@@ -81,7 +81,7 @@ class Output:
         while len(self._introduced) > 1 and self._introduced[1][0] <= self._sink.durable:
             self._introduced.popleft()
         self._introduced.append((self._writes + 1, self._introduced[-1][1] + len(come)))
-        return self.write(memoryview(blocks), before)
+        return self.write([memoryview(blocks)], before)
 
     def room(self, seconds: float) -> bool:
         """Whether `write` would not wait."""
@@ -92,15 +92,15 @@ class Output:
                 self._fail(error)
         return True
 
-    def write(self, blocks: memoryview, before: Tallies) -> str | None:
-        """Write packets; `before` is the tallies without them. A reason to end, if there is one."""
+    def write(self, parts: Sequence[memoryview], before: Tallies) -> str | None:
+        """Write packets, in parts; `before` is the tallies without them. A reason to end, if there is one."""
         if self.failure is None:
             while self._before and self._before[0][0] <= self._sink.durable:
                 self._before.popleft()
             self._writes += 1
             self._before.append((self._writes, before))
             try:
-                self._sink.write(blocks)
+                self._sink.write(*parts)
             except SinkError as error:
                 self._fail(error)
         return self.check()

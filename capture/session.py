@@ -105,6 +105,7 @@ class Session:
         self._ledger = Ledger(0)
         self._limits = Limits(plan.spec)
         self._blocks = np.empty(WRITE_BYTES // 4 + merge.LARGEST_BLOCK_WORDS, np.uint32)
+        self._pieces = np.zeros((merge.PIECES_MOST, merge.PIECE_COLUMNS), np.int64)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stack.callback(os.close, self._wake)
         self._lineup = Lineup(plan, self._wake, on_event)
@@ -291,7 +292,7 @@ class Session:
     def _merge(self, final_ns: int) -> int:
         """Move one batch from the rings to the output, at most to the end of a file; 0 if there is no more."""
         before = self._ledger.moved.copy()
-        rings = self._rings
+        rings, state = self._rings, self._limits.state
         final_in_file = self._limits.final_in_file(final_ns)
         words: int = merge.merge(
             rings.words,
@@ -303,11 +304,16 @@ class Session:
             final_in_file,
             self._clock.offset_ns,
             self._blocks,
-            self._limits.state,
+            self._pieces,
+            state,
             self._ledger.moved,
         )
         if words:
-            self._stop_if(self._output.write(self._blocks[:words].view(np.uint8).data, before))
+            blocks = self._blocks[:words].view(np.uint8).data
+            parts = merge.parts(blocks, rings.bytes, self._pieces[: state[merge.PIECES]])
+            self._stop_if(self._output.write(parts, before))
+            words += int(state[merge.PIECED])
+        merge.release(rings.longs, rings.stride, self._cursors)
         self._stop_if(self._limits.reached)
         all_written = final_ns if words * 4 < WRITE_BYTES else 0
         if self._output.failure is None and self._limits.file_is_over(all_written):

@@ -45,6 +45,7 @@ class Rings:
             self.close()
             raise refused(error, ring_bytes, cpu) from None
         memory = memoryview((ctypes.c_uint8 * self._length).from_address(self._address))
+        self.bytes = memory.cast("B")
         self.words: Words = np.frombuffer(memory, np.uint32)
         self.longs: Longs = np.frombuffer(memory, np.int64)
 

@@ -64,12 +64,13 @@ class FileSink:
     def _record(self) -> FileRecord:
         return FileRecord(self._file.path, self._file.size, self._began_ns)
 
-    def write(self, data: memoryview | bytes) -> None:
+    def write(self, *parts: memoryview | bytes) -> None:
         if self.bytes_written == 0:
             self._forget_earlier()
-        self._file.append(data)
+        before = self._file.size
+        self._file.append(*parts)
         self._cache.wrote(self._file.descriptor, self._file.size)
-        self.bytes_written += len(data)
+        self.bytes_written += self._file.size - before
         self.durable += 1
 
     def _forget_earlier(self) -> None:

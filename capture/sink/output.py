@@ -23,15 +23,20 @@ class OutputFile:
         except OSError as error:
             raise cannot("write", path, error) from None
 
-    def append(self, data: memoryview | bytes) -> None:
-        """Write all of it, or raise SinkError with nothing of it written."""
+    def append(self, *parts: memoryview | bytes) -> None:
+        """Write all of them, one after the other, or raise SinkError with nothing of them written."""
         if not self._ours:
             self._replace_earlier()
         self.check()
-        written, view = 0, memoryview(data)
+        written, left = 0, [memoryview(part) for part in parts if part]
         try:
-            while written < len(view):
-                written += os.pwrite(self.descriptor, view[written:], self.size + written)
+            while left:
+                took = _write(self.descriptor, left, self.size + written)
+                written += took
+                while left and took >= len(left[0]):
+                    took -= len(left.pop(0))
+                if left:
+                    left[0] = left[0][took:]
         except OSError as error:
             with contextlib.suppress(OSError):  # a disk that has become read-only does not even take this
                 os.ftruncate(self.descriptor, self.size)
@@ -69,6 +74,12 @@ class OutputFile:
             self.discard()
         else:
             os.close(self.descriptor)
+
+
+def _write(descriptor: int, parts: list[memoryview], offset: int) -> int:
+    if len(parts) == 1:  # nearly always
+        return os.pwrite(descriptor, parts[0], offset)
+    return os.pwritev(descriptor, parts, offset)
 
 
 def remove(path: str, identity: tuple[int, int]) -> None:

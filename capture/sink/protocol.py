@@ -39,10 +39,11 @@ class Sink(Protocol):
     def files_removed(self) -> int:
         """How many files made way for later ones."""
 
-    def write(self, data: memoryview | bytes) -> None:
-        """Take all of it; the memory may be used again. Raises SinkError, ReaderGoneError: nothing of it is written.
+    def write(self, *parts: memoryview | bytes) -> None:
+        """Take all of them, one after the other; the memory may be used again.
 
-        An error may also be of earlier data; `durable` says what arrived.
+        Raises SinkError, ReaderGoneError: nothing of it is written. An error may also be of earlier data; `durable`
+        says what arrived.
         """
 
     def room(self, seconds: float = 0) -> bool:

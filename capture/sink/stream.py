@@ -43,7 +43,8 @@ class StreamSink:
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
-    def write(self, data: memoryview | bytes) -> None:
+    def write(self, *parts: memoryview | bytes) -> None:
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         rest = self._send(memoryview(data)) if not self._backlog else memoryview(data)
         if rest:
             self._backlog.append(memoryview(bytes(rest)))

@@ -86,8 +86,9 @@ class ZstdSink:
     def files_removed(self) -> int:
         return self._inner.files_removed
 
-    def write(self, data: memoryview | bytes) -> None:
-        self._put(bytes(data), len(data))
+    def write(self, *parts: memoryview | bytes) -> None:
+        data = b"".join(parts)
+        self._put(data, len(data))
 
     def next_file(self, wall_ns: int, last: bytes, first: bytes) -> None:
         self._put(_NextFile(wall_ns, last, first), len(last) + len(first))

@@ -1,8 +1,9 @@
 """Records of all perf rings -> Enhanced Packet Blocks in order of time: the one loop over all packets.
 
-A record is copied once, from the ring straight into its block. The rings are merged by a heap of their oldest
-records; what is younger than `final_ns` stays in its ring, because another CPU may still deliver something
-older (see stream.rounds). Compiled by numba and cached; call `compiled()` before packets flow.
+A record is copied once, from the ring straight into its block, and a large packet not at all: it is a piece of ring
+that is to be written between two pieces of blocks. The rings are merged by a heap of their oldest records; what is
+younger than `final_ns` stays in its ring, because another CPU may still deliver something older (see stream.clock).
+Compiled by numba and cached; call `compiled()` before packets flow.
 
 All positions and times are int64: numba turns a mix of signed and unsigned into floating point.
 """
@@ -53,11 +54,21 @@ EPB_HEADER_WORDS, EPB_TRAILER_WORDS = 7, 4
 LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
 SMALLEST_BLOCK = 4 * (EPB_HEADER_WORDS + EPB_TRAILER_WORDS)
 
+LARGE = 8192
+"""Captured bytes from which a packet is not copied: below, to write one more piece takes longer than its copy."""
+PIECES_MOST = 128
+"""Packets and parts of them in one call: writev(2) takes 1,024 pieces, and those of blocks are between them."""
+PIECED_MOST = 1 << 18
+"""Words of them, after which a call ends: what is not copied need not stay in the processor's cache."""
+PIECE_AT, PIECE_FROM, PIECE_WORDS, PIECE_COLUMNS = 0, 1, 2, 3
+"""A piece goes before this word of the blocks, and is these words of the rings."""
+
 # Slots of the `state` array that merge() keeps between calls: what was late; what limits leave (packets of both
-# directions, forward, reverse; bytes of all files, and of this one); what this file has; which limit was reached.
+# directions, forward, reverse; bytes of all files, and of this one); what this file has; which limit was reached;
+# and of the last call: pieces of rings, and their words.
 LAST_NS, LATE, LATE_MOST_NS = 0, 1, 2
 LEFT, LEFT_FORWARD, LEFT_REVERSE, BYTES_LEFT, FILE_LEFT = 3, 4, 5, 6, 7
-FILE_PACKETS, FILE_FULL, REACHED, STATE_SLOTS = 8, 9, 10, 11
+FILE_PACKETS, FILE_FULL, REACHED, PIECES, PIECED, STATE_SLOTS = 8, 9, 10, 11, 12, 13
 
 
 @intrinsic
@@ -178,10 +189,14 @@ def merge(
     final_ns: int,
     wall_offset_ns: int,
     out: Words,
+    pieces: Longs,
     state: Longs,
     tallies: Longs,
 ) -> int:
     """Move records older than `final_ns` from the rings into `out` as blocks; the number of words written.
+
+    `pieces` is [PIECES_MOST, PIECE_COLUMNS]: state[PIECES] of them belong between the words written, and have
+    state[PIECED] words together. Release the rings only when these have been used.
 
     `words` and `longs` are views of the same memory: per ring `stride` bytes, first `page` bytes of control
     page, then the data (a power of two). `cursors` is [rings, 2], zero at first, and kept between calls, as is
@@ -202,7 +217,8 @@ def merge(
 
     written = 0
     room = len(out) - LARGEST_BLOCK_WORDS
-    while rings and written <= room:
+    state[PIECES] = state[PIECED] = 0
+    while rings and written <= room and state[PIECED] <= PIECED_MOST and state[PIECES] + 2 <= len(pieces):
         ring = heap[0]
         time = times[ring]
         if time >= final_ns:
@@ -221,8 +237,9 @@ def merge(
                 state[FILE_FULL] = 1
                 break
         cursors[ring, 0] += _RECORD + ((captured + 7) & ~7)
-        for ahead in range(at + _AHEAD, at + _AHEAD + ((_RECORD + captured) >> 2), _LINE):
-            _prefetch(words, base + (ahead & mask))
+        if captured < LARGE:
+            for ahead in range(at + _AHEAD, at + _AHEAD + ((_RECORD + captured) >> 2), _LINE):
+                _prefetch(words, base + (ahead & mask))
         tally = flags & _TALLY_MASK
         if state[REACHED] == 0:
             side = LEFT_REVERSE if flags & _REVERSE_FLAG else LEFT_FORWARD
@@ -249,6 +266,11 @@ def merge(
                     out[packet + i] = words[base + ((source + i) & mask)]
                 out[packet + 3] = (tag >> 16) | ((tci >> 8 | (tci & 0xFF) << 8) << 16)
                 packet, source, captured = packet + 4, source + 3, captured - 12
+            if captured >= LARGE:
+                whole = captured >> 2
+                _keep(pieces, state, packet, base, source & mask, whole, mask + 1)
+                source += whole
+                captured &= 3
             count = (captured + 3) >> 2
             begin = source & mask
             if begin + count <= mask + 1:
@@ -281,10 +303,29 @@ def merge(
         times[ring] = _oldest(words, base, mask, heads[ring], cursors, ring)
         _sift_down(heap, 0, times)
 
-    _fence()
-    for ring in range(rings):
-        longs[ring * stride // 8 + _TAIL] = cursors[ring, 0]
     return written
+
+
+@loop
+def _keep(pieces: Longs, state: Longs, at: int, base: int, begin: int, count: int, size: int) -> None:
+    """Let `count` words of a ring from `begin` on stay where they are: in one piece, or in two around its end."""
+    while count > 0:
+        part = min(count, size - begin)
+        piece = pieces[state[PIECES]]
+        piece[PIECE_AT] = at
+        piece[PIECE_FROM] = base + begin
+        piece[PIECE_WORDS] = part
+        state[PIECES] += 1
+        state[PIECED] += part
+        begin, count = 0, count - part
+
+
+@loop
+def release(longs: Longs, stride: int, cursors: Longs) -> None:
+    """Give back to the kernel what was merged."""
+    _fence()
+    for ring in range(len(cursors)):
+        longs[ring * stride // 8 + _TAIL] = cursors[ring, 0]
 
 
 def compiled() -> None:
@@ -298,4 +339,18 @@ def compiled() -> None:
     oldest_waiting(states)
     state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, 3), np.int64)
     cursors = np.zeros((1, 2), np.int64)
-    merge(words, longs, 8192, 4096, heads, cursors, NEVER, 0, np.zeros(1, np.uint32), state, tallies)
+    pieces = np.zeros((PIECES_MOST, PIECE_COLUMNS), np.int64)
+    merge(words, longs, 8192, 4096, heads, cursors, NEVER, 0, np.zeros(1, np.uint32), pieces, state, tallies)
+    release(longs, 8192, cursors)
+
+
+def parts(blocks: memoryview, rings: memoryview, pieces: Longs) -> list[memoryview]:
+    """Blocks with the pieces of rings in their places; both as bytes."""
+    found, done = [], 0
+    for at, start, count in (pieces * 4).tolist():
+        if at > done:
+            found.append(blocks[done:at])
+        found.append(rings[start : start + count])
+        done = at
+    found.append(blocks[done:])
+    return found

@@ -60,7 +60,8 @@ class FakeSink:
         if self.error is not None:
             raise self.error
 
-    def write(self, data: memoryview | bytes) -> None:
+    def write(self, *parts: memoryview | bytes) -> None:
+        data = b"".join(parts)
         self._raise()
         self.bytes_written += len(data)
         self.queue.append(("write", bytes(data), b""))
@@ -158,7 +159,7 @@ class World:
         self.pass_by(packets, interface, reverse)
         before = self.ledger.moved.copy()
         self.ledger.moved[interface, OUTBOUND | (REVERSE if reverse else 0)] += (packets, 4 * packets, 0)
-        return self.output.write(memoryview(BLOCK * packets), before)
+        return self.output.write([memoryview(BLOCK * packets)], before)
 
     def next_file(self, more: str = "") -> str | None:
         self.now += S

@@ -6,26 +6,31 @@ from collections.abc import Callable
 
 import pytest
 
-from capture.sink import output
-
 Install = Callable[..., None]
+Write = Callable[[int, bytes, int], int]
+
+
+def replace_writes(patch: pytest.MonkeyPatch, fake: Write) -> None:
+    """Let `fake` be all writes at a place of a file, of one part or of several."""
+    patch.setattr(os, "pwrite", fake)
+    patch.setattr(os, "pwritev", lambda descriptor, parts, offset: fake(descriptor, b"".join(parts), offset))
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """`failing(calls, code, at_most)`: os.pwrite fails at these calls, and writes at most so many bytes in others."""
+    """`failing(calls, code, at_most)`: these writes fail, and others write at most so many bytes."""
     real = os.pwrite
 
     def install(*calls: int, code: int = errno.ENOSPC, at_most: int = 1 << 30) -> None:
         count = 0
 
-        def fake(descriptor: int, data: memoryview, offset: int) -> int:
+        def fake(descriptor: int, data: bytes, offset: int) -> int:
             nonlocal count
             count += 1
             if count in calls:
                 raise OSError(code, os.strerror(code))
             return real(descriptor, data[:at_most], offset)
 
-        monkeypatch.setattr(output.os, "pwrite", fake)
+        replace_writes(monkeypatch, fake)
 
     return install

@@ -18,7 +18,7 @@ from capture.sink import files as sink_files
 from capture.sink.files import BALLAST, FileSink
 from capture.sink.place import owner_of
 from capture.storage import MinFree, Storage
-from tests.unit.sink.failing import Install
+from tests.unit.sink.failing import Install, replace_writes
 
 EARLIER = b"an earlier capture"
 SET = Storage(file_bytes=1)
@@ -300,15 +300,15 @@ def test_the_files_kept_hold_what_was_taken_and_nothing_else(
         real = os.pwrite
         for what, data, fails in events:
 
-            def fake(descriptor: int, view: memoryview, offset: int, fails: bool = fails) -> int:
-                if fails and len(view) <= at_most:  # the last part of a batch
+            def fake(descriptor: int, left: bytes, offset: int, fails: bool = fails) -> int:
+                if fails and len(left) <= at_most:  # the last part of a batch
                     raise OSError(errno.ENOSPC, "full")
-                return real(descriptor, view[:at_most], offset)
+                return real(descriptor, left[:at_most], offset)
 
-            patch.setattr(os, "pwrite", fake)
+            replace_writes(patch, fake)
             try:
                 if what == "write":
-                    sink.write(data)
+                    sink.write(data[: len(data) // 2], data[len(data) // 2 :])
                     model[-1] += data
                 else:
                     sink.next_file(LATER, data, data)

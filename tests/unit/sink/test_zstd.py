@@ -19,7 +19,7 @@ from capture.sink.protocol import ReaderGoneError
 from capture.sink.stream import StreamSink
 from capture.sink.zstd import ZstdSink
 from capture.storage import Storage
-from tests.unit.sink.failing import Install
+from tests.unit.sink.failing import Install, replace_writes
 
 LATER = 1_800_000_000 * 10**9
 
@@ -155,11 +155,11 @@ def test_a_compressor_that_is_behind_makes_no_one_wait(tmp_path: Path, monkeypat
     go_on = threading.Event()
     real = os.pwrite
 
-    def slow(descriptor: int, data: memoryview, offset: int) -> int:
+    def slow(descriptor: int, data: bytes, offset: int) -> int:
         go_on.wait()
         return real(descriptor, data, offset)
 
-    monkeypatch.setattr(os, "pwrite", slow)
+    replace_writes(monkeypatch, slow)
     monkeypatch.setattr(zstd, "QUEUE_BYTES", 1000)
     sink = ZstdSink(FileSink(str(tmp_path / "f")))
     begun = time.monotonic()
@@ -226,12 +226,12 @@ def test_what_arrived_is_the_writes_before_the_one_that_failed(batches: list[byt
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         real, calls = os.pwrite, iter(range(1, 1 << 30))
 
-        def fake(descriptor: int, data: memoryview, offset: int) -> int:
+        def fake(descriptor: int, data: bytes, offset: int) -> int:
             if next(calls) == failing_call:
                 raise OSError(errno.ENOSPC, "full")
             return real(descriptor, data, offset)
 
-        patch.setattr(os, "pwrite", fake)
+        replace_writes(patch, fake)
         sink = ZstdSink(FileSink(f"{folder}/f"))
         arrived = len(batches)
         try:
@@ -242,7 +242,7 @@ def test_what_arrived_is_the_writes_before_the_one_that_failed(batches: list[byt
             arrived = failing_call - 1
         assert sink.durable == arrived
         sink.finish()
-        patch.setattr(os, "pwrite", real)
+        replace_writes(patch, real)
         sink.write(b"statistics")
         sink.close()
         assert content(sink) == b"".join(batches[:arrived]) + b"statistics"

@@ -51,17 +51,20 @@ class FakeRings:
 
     def take(self, final_ns: int = merge.NEVER, offset_ns: int = 0, room: int = 1 << 20) -> bytes:
         """Merge until nothing more is final; the blocks."""
+        pieces = np.zeros((merge.PIECES_MOST, merge.PIECE_COLUMNS), np.int64)
         out = np.full(room // 4 + merge.LARGEST_BLOCK_WORDS, 0xDDDDDDDD, np.uint32)
         merge.snapshot(self.longs, self.stride, self.heads)
         taken = []
         while True:
             count = merge.merge(
                 self.words, self.longs, self.stride, PAGE, self.heads, self.cursors,
-                final_ns, offset_ns, out, self.state, self.tallies,
+                final_ns, offset_ns, out, pieces, self.state, self.tallies,
             )  # fmt: skip
+            blocks, rings = out[:count].view(np.uint8).data, self.words.view(np.uint8).data
+            taken += [bytes(part) for part in merge.parts(blocks, rings, pieces[: self.state[merge.PIECES]])]
+            merge.release(self.longs, self.stride, self.cursors)
             if not count:
                 return b"".join(taken)
-            taken.append(out[:count].tobytes())
 
 
 def record(

@@ -57,6 +57,29 @@ def test_a_record_may_wrap_around_the_end_of_its_ring_anywhere() -> None:
         assert rings.take() == block(0, 1, packet, 100, 1) + block(0, 2, packet, 100, 1)
 
 
+@pytest.mark.parametrize("length", [merge.LARGE - 1, merge.LARGE, merge.LARGE + 1, merge.LARGE + 2, 20_000])
+@pytest.mark.parametrize("tag", [0, VLAN])
+def test_a_large_packet_is_the_same_wherever_it_wraps(length: int, tag: int) -> None:
+    packet = (bytes(range(251)) * 80)[:length]
+    vlan = (0x8100, 0x2ABC) if tag else (0, 0)
+    written = packet[:12] + b"\x81\x00\x2a\xbc" * bool(tag) + packet[12:]
+    for before_end in (0, 8, 40, 44, 48, 64, 4096, 8000, length, length + 64):
+        rings = FakeRings(1, data_bytes=1 << 16)
+        rings.rewind(0, 3 * (1 << 16) - before_end // 8 * 8)
+        rings.put(0, record(1, b"before"), record(2, packet, flags=INBOUND | tag, vlan=vlan), record(3, b"behind"))
+        expected = [(1, b"before", 6), (2, written, length), (3, b"behind", 6)]
+        assert rings.take() == b"".join(block(0, at, data, size, 1) for at, data, size in expected)
+        assert rings.longs[rings.control(0, 1)] == rings.longs[rings.control(0, 0)]
+
+
+def test_more_large_packets_than_one_call_can_tell() -> None:
+    rings = FakeRings(2, data_bytes=1 << 21)
+    packets = [bytes([n]) * (merge.LARGE + n) for n in range(200)]
+    for n, packet in enumerate(packets):
+        rings.put(n % 2, record(n, packet))
+    assert rings.take(room=1 << 23) == b"".join(block(0, n, p, len(p), 1) for n, p in enumerate(packets))
+
+
 def test_a_tag_beside_the_packet_is_put_back() -> None:
     rings = FakeRings(1)
     rings.put(0, record(1, bytes(range(50)), original=54, flags=INBOUND | VLAN, vlan=(0x8100, 0x2ABC)))
