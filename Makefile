@@ -39,10 +39,14 @@ proto: setup ## compile capture/pods/*.proto
 
 bench: setup ## measure beside other capture tools in the same run
 	@scripts/setup.sh bench
+	rm -f bench/out/*.jsonl
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.lossless
+	$(BIN)/python -m bench.application
 	$(BIN)/python -m bench.matching
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.many_cpus
+	$(BIN)/python -m bench.guard
 
 fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz

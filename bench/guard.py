@@ -85,6 +85,12 @@ def now(results: str) -> dict[str, float]:
     return found
 
 
+def committed() -> dict[str, Any]:
+    """Kernel, and values by name."""
+    found: dict[str, Any] = json.loads(COMMITTED.read_text())
+    return found
+
+
 def comparable(before: dict[str, Any], kernel: str) -> dict[str, float]:
     """What was committed and can be held against: another kernel's verifier counts otherwise."""
     values: dict[str, float] = before["values"]
@@ -115,7 +121,7 @@ def main() -> None:
     if asked.update:
         COMMITTED.write_text(json.dumps({"kernel": os.uname().release, "values": found}, indent=2) + "\n")
         return
-    worse = regressions(comparable(json.loads(COMMITTED.read_text()), os.uname().release), found)
+    worse = regressions(comparable(committed(), os.uname().release), found)
     print("\n".join(worse) or "nothing became worse")
     sys.exit(1 if worse else 0)
 

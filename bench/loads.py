@@ -36,7 +36,7 @@ class Load:
     @property
     def packets(self) -> int:
         """Packets of a run, whole batches of the sender; of large ones fewer, because they fill memory."""
-        return DEFAULT_PACKETS if self.size <= 128 else DEFAULT_PACKETS * 256 // self.size >> 8 << 8
+        return DEFAULT_PACKETS if self.size <= 128 else DEFAULT_PACKETS * 256 // self.size >> 12 << 12
 
     def expected(self, sent: int) -> int:
         """How many of those that were sent a tool has to write."""

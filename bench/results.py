@@ -27,10 +27,10 @@ class Line:
     sent: int
     expected: int
     sender_ns: Sequence[float]
-    cpu_ns: Sequence[float] = ()
-    lost: Sequence[int] = ()
-    rss_mib: Sequence[float] = ()
-    file_bytes: Sequence[int] = ()
+    cpu_ns: Sequence[float] = field(default_factory=list)
+    lost: Sequence[int] = field(default_factory=list)
+    rss_mib: Sequence[float] = field(default_factory=list)
+    file_bytes: Sequence[int] = field(default_factory=list)
     machine: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,7 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 # Real pods for the tests, and an oracle of theirs: `make test` asks for it, `make demo` does without.
 [ "${1:-}" != tests ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables tcptrace)
 # The tools that the benchmark compares with, beside those above.
-[ "${1:-}" != bench ] || packages+=(netsniff-ng tcptrace)
+[ "${1:-}" != bench ] || packages+=(netsniff-ng tcptrace xdp-tools valgrind)
 # Debian's python3 cannot make a venv without this package; others can.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
@@ -48,7 +48,7 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
 fi
 # What only some need: the word is the name of the extra, and the module says whether it is there.
 case "${1:-}" in
-bench) module=pcapy ;;
+bench) module=pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 *) module=sys ;;
 esac
