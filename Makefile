@@ -43,6 +43,7 @@ bench: setup ## measure beside other capture tools in the same run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.lossless
 	$(BIN)/python -m bench.application
+	$(BIN)/python -m bench.model
 	$(BIN)/python -m bench.matching
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.many_cpus

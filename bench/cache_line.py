@@ -10,13 +10,13 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
+from bench import frames
 from bench.link import Link
 from bench.sampling import send
 from bench.senders import FlowSender
 from capture.kernel import syscall
 from capture.kernel.program import import_bcc
 from capture.stream.layout import BPF_FOLDER
-from tests import packets
 
 SIZE = 64
 LINES = (1 << 8, 1 << 14, 1 << 16, 1 << 18)
@@ -51,7 +51,7 @@ def measure(link: Link, program: int | None, flows: int, count: int) -> float:
     attached = None
     if program is not None:
         attached = link.namespace.run(lambda: syscall.tcx_attach(program, link.vb, syscall.BPF_TCX_INGRESS))
-    sender = FlowSender(link.va, packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(SIZE - 42)), flows)
+    sender = FlowSender(link.va, frames.udp(SIZE), flows)
     try:
         send(link, sender, flows, SIZE)
         return send(link, sender, count, SIZE)

@@ -12,12 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import frames
 from bench.link import Link
 from bench.source import send_one
 from bench.tools import RING_MIB, Tool, as_line, machine, tools
-from tests import packets
 
-FRAME = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(22))
+FRAME = frames.udp(64, "10.0.0.1", 1000)
 SESSIONS = 65_536
 
 
@@ -50,16 +50,18 @@ def cases(folder: str, matching: bool) -> list[Case]:
     """All kinds of filters; of all, the frame matches just the one thing that differs."""
     port = 2000 if matching else 2001
     sessions = Path(folder) / f"sessions-{port}"
-    lines = [f"udp 10.{n >> 16}.{n >> 8 & 255}.{n & 255}:5 10.0.0.2:80" for n in range(SESSIONS - 1)]
-    sessions.write_text("\n".join([*lines, f"udp 10.0.0.1:1000 10.0.0.2:{port}"]) + "\n")
-    exact = f"src host 10.0.0.1 and src port 1000 and dst host 10.0.0.2 and dst port {port}"
+    lines = [f"udp 10.{n >> 16}.{n >> 8 & 255}.{n & 255}:5 10.200.0.1:80" for n in range(SESSIONS - 1)]
+    sessions.write_text("\n".join([*lines, f"udp 10.0.0.1:1000 10.200.0.1:{port}"]) + "\n")
+    exact = f"src host 10.0.0.1 and src port 1000 and dst host 10.200.0.1 and dst port {port}"
     short = f"src host 10.0.0.1 and udp dst port {port}"
     short_both = f"({short}) or (dst host 10.0.0.1 and udp src port {port})"
     return [
         Case("1 rule", _rules(1, f":{port}"), f"udp and src net 10.0.0.0/24 and dst port {port}"),
         Case("1 rule, forward only", _rules(1, f":{port}") + " --no-bidirectional"),
         Case(
-            "1 exact rule", f"--source 10.0.0.1:1000 --destination 10.0.0.2:{port} --protocol udp", f"udp and {exact}"
+            "1 exact rule",
+            f"--source 10.0.0.1:1000 --destination 10.200.0.1:{port} --protocol udp",
+            f"udp and {exact}",
         ),
         Case("100 rules", _rules(100, f":{port}"), _rules_expression(100, port)),
         Case(f"{SESSIONS:,} sessions", f"--sessions {sessions}"),

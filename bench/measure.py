@@ -54,13 +54,12 @@ def measure(link: Link, load: Load, tool: Tool | None, folder: str, rate: float 
         warm(folder, round(1.5 * load.expected(count) * (load.size + 64)))
         file = f"{folder}/capture"
         cpu = TOOL_CPU if load.senders == 1 else None
-        with link.without_xdp(tool.brings_xdp):
-            running = tool.start(link.netns, "vb", file, SNAPLEN, cpu)
+        with link.without_xdp(tool.brings_xdp), tool.start(link.netns, "vb", file, SNAPLEN, cpu) as running:
             if rate is None:
                 sender_ns = source.send(count)
             else:
-                count, held = source.pace(count, rate)
-                sender_ns = 1e9 / held
+                paced = source.pace(count, rate)
+                count, sender_ns = paced.sent, paced.seconds * 1e9 / paced.sent
             result = running.stop()
         for left in Path(folder).glob("capture*"):
             left.unlink()

@@ -9,13 +9,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import application, lossless
+from bench import application, lossless, model
 from bench.results import Results, read
 from bench.table import as_markdown, markdown
 from bench.targets import rows as verdicts
+from capture.estimate.costs import shipped
 
 PAGE, FOLDER = Path("docs/performance.md"), Path("docs/performance")
-RESULTS, LOSSLESS, APPLICATION = "results.jsonl", "lossless.jsonl", "application.jsonl"
+RESULTS, LOSSLESS, APPLICATION, MODEL = "results.jsonl", "lossless.jsonl", "application.jsonl", "model.json"
 _END = "<!-- end -->"
 TOOLS = ("bicap", "tcpdump", "dumpcap")
 
@@ -59,6 +60,8 @@ def tables(folder: Path) -> dict[str, str]:
         "loads": loads(results),
         "targets": markdown(["target", "measured", "at most", ""], verdicts(results)),
         "lossless": lossless.table(str(folder / LOSSLESS)),
+        "costs": model.coefficients(shipped()),
+        "model": model.held_out(folder / MODEL, shipped()),
         "application": application.table(str(folder / APPLICATION)),
     }
 
@@ -77,7 +80,7 @@ def main() -> None:
     parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="bench/out, after a run")
     asked = parser.parse_args()
     if asked.folder:
-        for name in (RESULTS, LOSSLESS, APPLICATION):
+        for name in (RESULTS, LOSSLESS, APPLICATION, MODEL):
             shutil.copy(asked.folder / name, FOLDER / name)
     PAGE.write_text(filled(PAGE.read_text(), tables(FOLDER)))
     from bench.plots import draw  # matplotlib is needed for the pictures alone

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench import frames
 from bench.link import Link
 from bench.measure import warm
 from bench.process import Process
 from bench.senders import BATCH, FlowSender, load_verdict
 from bench.tools import BICAP, RING_MIB, SENDER_CPU, TOOL_CPU, as_line, machine
 from capture.kernel import syscall
-from tests import packets
 
 PAUSE = 0.1
 NOTHING, EMPTY, FULL = "nothing", "empty program", "captured in full"
@@ -101,7 +101,7 @@ def empty_program(link: Link) -> Iterator[None]:
 
 def measure(link: Link, case: Case, count: int, size: int, folder: str) -> Run:
     """One run; each conversation is seen before the clock starts, so that `first` is past its first packets."""
-    frame = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(size - 42))
+    frame = frames.udp(size)
     sender = FlowSender(link.va, frame, case.flows)
     try:
         if case.options is None:

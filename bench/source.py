@@ -4,14 +4,15 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
+from bench import frames
 from bench.link import Link
 from bench.loads import Load, Way
 from bench.senders import BATCH, FlowSender, QueueSender, XdpSender
 from bench.tools import SENDER_CPU
-from tests import packets
 
 _TURNS = 8
 """So often the two directions of a load take turns: each call of the kernel's has a price of its own."""
@@ -19,12 +20,21 @@ _BURSTS_PER_SECOND = 50
 """A rate is held by bursts: 20 ms of traffic at once, then a pause."""
 
 
+@dataclass(frozen=True)
+class Paced:
+    """What was sent at a rate: packets, seconds with the pauses, and the sender's nanoseconds per packet without."""
+
+    sent: int
+    seconds: float
+    active_ns: float
+
+
 class Source:
     """Sends a load's packets through a link while a `with` block lasts; counting goes on from call to call."""
 
     def __init__(self, link: Link, load: Load) -> None:
         self._link, self._load = link, load
-        frame = packets.udp("10.0.0.0", 1024, "10.200.0.1", 2000, bytes(load.size - 42))
+        frame = frames.udp(load.size)
         self._xdp = [
             FlowSender(link.va, frame, load.flows) for _ in range(load.senders if load.way != Way.OUT else 0)
         ]
@@ -51,20 +61,23 @@ class Source:
         share = count // len(turns)
         return self._on(SENDER_CPU, lambda: sum(sender.send(share) for sender in turns)) * 1e9 / count
 
-    def pace(self, count: int, packets_per_second: float) -> tuple[int, float]:
-        """Send at a rate, received packets from one CPU only; how many were sent, and at what rate they were."""
+    def pace(self, count: int, packets_per_second: float) -> Paced:
+        """Send at a rate, received packets from one CPU only."""
         batch = max(2, round(packets_per_second / _BURSTS_PER_SECOND / BATCH)) * BATCH
         bursts = -(-count // batch)
+        active = 0.0
 
         def send() -> float:
+            nonlocal active
             began = due = time.monotonic()
             for _ in range(bursts):
-                self._xdp[0].send(batch)
+                active += self._xdp[0].send(batch)
                 due += batch / packets_per_second
                 time.sleep(max(0.0, due - time.monotonic()))
             return time.monotonic() - began
 
-        return bursts * batch, bursts * batch / self._on(SENDER_CPU, send)
+        seconds = self._on(SENDER_CPU, send)
+        return Paced(bursts * batch, seconds, active * 1e9 / (bursts * batch))
 
     def _on(self, cpu: int, job: Callable[[], float]) -> float:
         def pinned() -> float:

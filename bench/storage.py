@@ -16,12 +16,12 @@ from pathlib import Path
 
 import zstandard
 
+from bench import frames
 from bench.link import Link
 from bench.process import Process
 from bench.senders import FlowSender
 from bench.tools import BICAP, RING_MIB, as_line, machine
 from bench.traffic import Traffic, contents
-from tests import packets
 
 SETTLED_SECONDS = 10
 """Memory is compared from here on: buffers have their size by then."""
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--results", help="append JSON lines to this file")
     asked = parser.parse_args()
-    frame = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(asked.size - 42))
+    frame = frames.udp(asked.size)
     ring = Ring(asked.file_mib, asked.files)
     runs = {}
     with Link() as link, tempfile.TemporaryDirectory(dir=asked.folder, prefix="bench-") as folder:

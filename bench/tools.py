@@ -7,19 +7,22 @@ on CPU 1.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from bench.process import Process
+from capture.analysis.reading import CaptureFile
 
 RING_MIB = 64
 TOOL_CPU, SENDER_CPU = 0, 1
 HERE = Path(__file__).parent
-BICAP = str(Path(".venv/bin/bicap").resolve())
+BICAP = str(Path(sys.executable).with_name("bicap"))
 
 
 @dataclass(frozen=True)
@@ -53,23 +56,41 @@ class Tool:
 
 
 class Running:
-    """A tool that captures."""
+    """A tool that captures until it is stopped, or a `with` block ends."""
 
     def __init__(self, tool: Tool, netns: str, words: Sequence[str], file: str, cpu: int | None) -> None:
         self._file = file
         self._process = Process(netns, words, f"{file}.log", lambda _: tool.ready(file), cpu=cpu)
         self._process.__enter__()
+        self._stopped = False
         time.sleep(0.2)
         self._before = self._process.cpu_seconds()
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._stopped:
+            self._process.__exit__(kind, error, trace)
 
     def stop(self) -> Result:
         """Let it finish what it has; its cost from ready to stopped."""
         time.sleep(0.5)
         used, peak = self._process.cpu_seconds() - self._before, self._process.peak_rss_bytes() / (1 << 20)
+        self._stopped = True
         self._process.__exit__(None, None, None)
-        counted = subprocess.run(["capinfos", "-Mrc", "-T", self._file], capture_output=True, text=True, check=False)
-        written = int(counted.stdout.split()[1])
-        return Result(written, os.path.getsize(self._file), used, peak)
+        return Result(_packets_in(self._file), os.path.getsize(self._file), used, peak)
+
+
+def _packets_in(file: str) -> int:
+    """Counted by capinfos, which knows nothing of bicap; on a node without it, by ourselves."""
+    if shutil.which("capinfos"):
+        counted = subprocess.run(["capinfos", "-Mrc", "-T", file], capture_output=True, text=True, check=False)
+        return int(counted.stdout.split()[1])
+    with CaptureFile(file) as capture:
+        return sum(len(batch.packets) for batch in capture)
 
 
 def _log_says(words: str) -> Callable[[str], bool]:
@@ -110,6 +131,11 @@ def tools(expression: str = "", bicap_options: str = "") -> list[Tool]:
             Tool("naive-bcc", naive.split(), _log_says("listening")),
         ]
     return found
+
+
+def installed(name: str) -> bool:
+    """Whether the tool of that name is on this machine."""
+    return name == "bicap" or shutil.which(name) is not None
 
 
 def machine() -> dict[str, str]:

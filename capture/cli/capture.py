@@ -39,6 +39,7 @@ def capture(
     quiet: bool,
     look: str | None,
     assume: str | None,
+    costs: str | None,
     **asked: Any,
 ) -> None:
     """Capture both directions of chosen conversations into pcapng.
@@ -52,8 +53,8 @@ def capture(
     spec, output = request.spec(), request.output
     if as_json and output == "-":
         raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
-    if (look is not None or assume is not None) and not dry_run:
-        raise SpecError("--look and --assume are for an estimate; give --dry-run too, or use bicap plan")
+    if not (look is assume is costs is None or dry_run):
+        raise SpecError("--look, --assume and --costs are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
     from capture.kernel.features import CAPABILITIES
     from capture.kernel.privileges import drop
@@ -68,7 +69,7 @@ def capture(
     if dry_run:
         from capture.cli.plan import look_ahead, plan_report
 
-        click.echo(plan_report(plan, look_ahead(plan, output, look, assume), as_json))
+        click.echo(plan_report(plan, look_ahead(plan, output, look, assume, costs), as_json))
         return
     if output is None:
         raise SpecError("no output given; name a file with -w, or -w - for a live stream")

@@ -208,6 +208,12 @@ _OPTIONS: _Declarations = [
         metavar="LOAD",
         help="Estimate from this load, both ways together: 100kpps,800B or 10mbit,800B or 100kpps,10mbit.",
     ),
+    option(
+        PLAN,
+        "--costs",
+        metavar="FILE",
+        help="What packets cost, as `bicap bench --calibrate` wrote it.  [default: what it measured here, if it did]",
+    ),
 ]
 
 

@@ -26,23 +26,28 @@ def plan(
     as_json: bool,
     look: str | None,
     assume: str | None,
+    costs: str | None,
     **asked: Any,
 ) -> None:
     """Estimate what a capture would write and cost, and whether the disk holds it.
 
     Takes the options of `bicap capture`, and loads nothing. What passes is read from the counters of the interfaces,
-    or said with --assume; what a packet costs was measured on the machine of the benchmark.
+    or said with --assume. What a packet costs was measured on the machine of the benchmark, until
+    `bicap bench --calibrate` has measured it on this one.
     """
     request = read_request(context.meta[ORDER], **asked)
     spec = request.spec()
     from capture.session import plan_capture
 
     planned = plan_capture(spec)
-    click.echo(plan_report(planned, look_ahead(planned, request.output, look, assume), as_json))
+    click.echo(plan_report(planned, look_ahead(planned, request.output, look, assume, costs), as_json))
 
 
-def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, assume: str | None) -> "Outlook":
-    """What is to be expected of a plan, from the words of -w, --look and --assume. Raises BicapError."""
+def look_ahead(
+    planned: "CapturePlan", output: str | None, look: str | None, assume: str | None, costs: str | None
+) -> "Outlook":
+    """What is to be expected of a plan, from the words of -w, --look, --assume and --costs. Raises BicapError."""
+    from capture.estimate.costs import costs_of
     from capture.estimate.load import parse_assumed
     from capture.estimate.outlook import Outlook
     from capture.estimate.request import asked_of, limits_of
@@ -53,6 +58,9 @@ def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, ass
     watched_ns = parse_duration(LOOK_DEFAULT if look is None else look, "--look")
     if watched_ns == 0:
         raise SpecError("--look is not longer than 0")
+    paid, trouble = costs_of(costs)
+    if trouble is not None:
+        click.echo(f"bicap: warning: {trouble}", err=True)
     spec, disk = planned.spec, None if output is None else disk_of(output)
     return Outlook(
         loads=[parse_assumed(assume)]
@@ -65,6 +73,7 @@ def look_ahead(planned: "CapturePlan", output: str | None, look: str | None, ass
         limits=limits_of(spec, disk, time.time_ns()),
         direction=spec.direction,
         disk=disk,
+        costs=paid,
     )
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from capture.estimate.costs import Cost, Costs
 from capture.estimate.load import InterfaceLoad, Load
 from capture.filters.rule import Direction
 from capture.pcapng.blocks import packet_block_bytes
@@ -45,37 +46,54 @@ class Asked:
     compressed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """CPU nanoseconds: in the kernel per packet seen, and more per packet captured; in the process."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of one CPU, and its standard error."""
 
-    kernel_seen_ns: float
-    kernel_captured_ns: float
-    process_packet_ns: float
-    process_byte_ns: float
-    source: str
+    of_cpu: float
+    error: float
 
 
-COSTS = Costs(
-    kernel_seen_ns=32.0,
-    kernel_captured_ns=75.0 - 32.0,
-    # A line through 63 ns for 64 bytes and 624 ns for 1,500.
-    process_packet_ns=38.0,
-    process_byte_ns=0.39,
-    source="bench/README.md: 64 and 1,500 byte packets, 2 vCPUs of a Xeon, Linux 6.18",
-)
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What is paid where: in the kernel by who sends and receives, and by the process that writes."""
+
+    kernel: Share
+    process: Share
+
+
+def price(costs: Costs, *, seen: float, left_out: float, captured: float, captured_bytes: float) -> Price:
+    """The price of so many packets per second: seen at the interface; of these left out by samplers; captured."""
+
+    def share(*parts: tuple[Cost, float]) -> Share:
+        error = math.hypot(*(cost.error * count for cost, count in parts))
+        return Share(sum(cost.ns * count for cost, count in parts) / 1e9, error / 1e9)
+
+    return Price(
+        kernel=share(
+            (costs.kernel_second, 1.0 if captured else 0.0),
+            (costs.kernel_seen, seen),
+            (costs.kernel_left_out, left_out),
+            (costs.kernel_captured, captured),
+            (costs.kernel_byte, captured_bytes),
+        ),
+        process=share(
+            (costs.process_second, 1.0 if captured else 0.0),
+            (costs.process_packet, captured),
+            (costs.process_byte, captured_bytes),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a capture of `direction` writes per second, and its shares of one CPU."""
+    """What a capture of `direction` writes per second, and its price."""
 
     direction: Direction
     forward_packets: float
     reverse_packets: float
     file_bytes: float
-    process_cpu: float
-    kernel_cpu: float
+    price: Price
 
     @property
     def packets(self) -> float:
@@ -110,9 +128,9 @@ class _Kept:
         return min(shares)
 
 
-def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction, costs: Costs = COSTS) -> Estimate:
+def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction, costs: Costs) -> Estimate:
     """What a capture of one direction, or of both, would write and cost."""
-    kept = {}
+    kept, matched = {}, 0.0
     for one, sides in (
         (Direction.FORWARD, [load.from_pod for load in loads]),
         (Direction.REVERSE, [load.to_pod for load in loads]),
@@ -120,6 +138,7 @@ def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction,
         all_of_it = _Kept()
         for side in sides if direction in (Direction.BOTH, one) else ():
             all_of_it = all_of_it.plus(_whole(side, asked))
+        matched += all_of_it.packets
         sampled = all_of_it.times(asked.shares.get(one, 1.0))
         kept[one] = sampled.times(sampled.within([cap for cap in asked.caps if cap.direction is one]))
     forward, reverse = kept[Direction.FORWARD], kept[Direction.REVERSE]
@@ -131,8 +150,13 @@ def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction,
         forward_packets=forward.packets * share,
         reverse_packets=reverse.packets * share,
         file_bytes=total.blocks,
-        process_cpu=(total.packets * costs.process_packet_ns + total.captured * costs.process_byte_ns) / 1e9,
-        kernel_cpu=(seen * costs.kernel_seen_ns + total.packets * costs.kernel_captured_ns) / 1e9,
+        price=price(
+            costs,
+            seen=seen,
+            left_out=matched - total.packets,
+            captured=total.packets,
+            captured_bytes=total.captured,
+        ),
     )
 
 

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from capture.estimate.cost import COSTS, Asked, Estimate, assumptions, estimate
+from capture.estimate.cost import Asked, Estimate, Share, assumptions, estimate
+from capture.estimate.costs import Costs
 from capture.estimate.load import InterfaceLoad, Load
 from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
 from capture.filters.rule import Direction
@@ -25,10 +26,11 @@ class Outlook:
     limits: Limits
     direction: Direction
     disk: Disk | None
+    costs: Costs
 
     def of(self, direction: Direction) -> Estimate:
         """The estimate for a capture of this direction instead."""
-        return estimate(self.loads, self.asked, direction)
+        return estimate(self.loads, self.asked, direction, self.costs)
 
     @property
     def expected(self) -> Estimate:
@@ -50,7 +52,7 @@ class Outlook:
             **{way.value: _plain(self.of(way)) for way in _WAYS},
             "disk": self._disk(),
             "assumptions": assumptions(self.asked),
-            "costs": asdict(COSTS),
+            "costs": self.costs.as_json(),
             "warnings": self.warnings,
         }
 
@@ -70,7 +72,7 @@ class Outlook:
         lines = [*_labelled("load", loads), f"source    {self.source}", *self._table()]
         if self.disk is not None:
             lines.append(f"disk      {self._disk_text(self.disk)}")
-        lines += _labelled("assumed", [*assumptions(self.asked), f"costs are those of {COSTS.source}"])
+        lines += _labelled("assumed", [*assumptions(self.asked), f"costs are those of {self.costs.source}"])
         return lines + [f"warning: {line}" for line in self.warnings]
 
     def _table(self) -> list[str]:
@@ -81,8 +83,8 @@ class Outlook:
                 f"{one.packets:,.0f}",
                 format_size(one.file_bytes),
                 format_size(one.file_bytes_per_hour),
-                f"{one.process_cpu:.1%}",
-                f"{one.kernel_cpu:.1%}",
+                _share(one.price.process),
+                _share(one.price.kernel),
             )
             mark = "  <- asked for" if way is self.direction else ""
             lines.append(f"          {way.value:<7}" + "".join(f"{cell:>14}" for cell in cells) + mark)
@@ -108,13 +110,19 @@ def _load(load: Load) -> dict[str, float]:
     return {"packets_per_second": load.packets, "bytes_per_second": load.bytes}
 
 
+def _share(share: Share) -> str:
+    return f"{share.of_cpu:.1%} ±{100 * share.error:.1g}"
+
+
 def _plain(one: Estimate) -> dict[str, float]:
     return {
         "packets_per_second": one.packets,
         "file_bytes_per_second": one.file_bytes,
         "file_bytes_per_hour": one.file_bytes_per_hour,
-        "process_cpu": one.process_cpu,
-        "kernel_cpu": one.kernel_cpu,
+        "process_cpu": one.price.process.of_cpu,
+        "process_cpu_error": one.price.process.error,
+        "kernel_cpu": one.price.kernel.of_cpu,
+        "kernel_cpu_error": one.price.kernel.error,
     }
 
 

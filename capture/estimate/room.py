@@ -68,9 +68,10 @@ def warnings(expected: Estimate, limits: Limits, disk: Disk | None) -> list[str]
     lines = []
     if not expected.packets:
         lines.append("no packet came by that would be kept; look longer with --look, or say what to --assume")
-    if expected.process_cpu > 1:
+    needed = expected.price.process.of_cpu
+    if needed > 1:
         lines.append(
-            f"writing needs {expected.process_cpu:.0%} of a CPU and has one: packets will be lost; "
+            f"writing needs {needed:.0%} of a CPU and has one: packets will be lost; "
             "capture less with -s, --sample or a filter"
         )
     if disk is not None and (line := _disk_warning(expected, limits, disk)):

@@ -2,14 +2,19 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.errors import SpecError
-from capture.estimate.cost import HEADERS_MOST, Asked, Cap, Costs, assumptions, estimate
+from capture.errors import FormatError, SpecError, TargetError
+from capture.estimate import costs
+from capture.estimate.cost import HEADERS_MOST, Asked, Cap, Estimate, Price, Share, assumptions, price
+from capture.estimate.cost import estimate as estimate_with
+from capture.estimate.costs import COEFFICIENTS, Cost, Costs, costs_of, read_costs, shipped
 from capture.estimate.load import InterfaceLoad, Load, parse_assumed
 from capture.estimate.outlook import Outlook
 from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
@@ -25,6 +30,24 @@ LOADS = (
     InterfaceLoad("veth2", Load(500, 30_000), Load()),
 )
 WHOLE = Asked(snaplen=262_144)
+COSTS = Costs(
+    kernel_second=Cost(1e6, 1e5),
+    kernel_seen=Cost(10, 1),
+    kernel_left_out=Cost(5, 1),
+    kernel_captured=Cost(100, 3),
+    kernel_byte=Cost(0.5, 0.1),
+    process_second=Cost(2e7, 1e6),
+    process_packet=Cost(1000, 40),
+    process_byte=Cost(2, 0.03),
+    source="2 CPUs, Linux 6.18, 2026-11-25",
+)
+
+
+def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction) -> Estimate:
+    """With the costs above."""
+    return estimate_with(loads, asked, direction, COSTS)
+
+
 BLOCK_100, BLOCK_1500, BLOCK_60 = 144, 1544, 104
 
 RATES = [
@@ -65,18 +88,85 @@ def test_packets_and_bytes(
     assert expected.file_bytes_per_hour == pytest.approx(file * 3600)
 
 
-def test_every_packet_seen_costs_the_kernel_and_every_one_kept_costs_both() -> None:
-    costs = Costs(kernel_seen_ns=10, kernel_captured_ns=100, process_packet_ns=1000, process_byte_ns=2, source="here")
-    expected = estimate(LOADS, replace(WHOLE, snaplen=60, shares={REVERSE: 0.5}), REVERSE, costs)
-    assert expected.kernel_cpu == pytest.approx((4500 * 10 + 1500 * 100) / 1e9)
-    assert expected.process_cpu == pytest.approx(1500 * (1000 + 60 * 2) / 1e9)
+PRICES = [
+    # packets and bytes per second, kernel, process: shares of a CPU and their errors
+    ("nothing", {}, Share(0, 0), Share(0, 0)),
+    ("seen", {"seen": 1e6}, Share(0.01, 0.001), Share(0, 0)),
+    ("left out", {"seen": 1e6, "left_out": 1e6}, Share(0.015, 2**0.5 / 1000), Share(0, 0)),
+    (
+        "captured",
+        {"seen": 2e6, "captured": 1e6, "captured_bytes": 1e8},
+        Share(0.001 + 0.02 + 0.1 + 0.05, (1e-8 + 4e-6 + 9e-6 + 1e-4) ** 0.5),
+        Share(0.02 + 1 + 0.2, (1e-6 + 1.6e-3 + 9e-6) ** 0.5),
+    ),
+]
 
 
-def test_the_costs_are_those_of_the_benchmark() -> None:
-    for size, process_ns in ((64, 63), (1500, 624)):
-        expected = estimate([InterfaceLoad("va", Load(1e9, size * 1e9), Load())], WHOLE, FORWARD)
-        assert expected.kernel_cpu == pytest.approx(75)
-        assert expected.process_cpu == pytest.approx(process_ns, abs=1)
+@pytest.mark.parametrize(("what", "amounts", "kernel", "process"), PRICES, ids=[case[0] for case in PRICES])
+def test_a_price_is_what_each_part_costs_and_errors_add_up_as_independent_ones_do(
+    what: str, amounts: dict[str, float], kernel: Share, process: Share
+) -> None:
+    none = dict.fromkeys(("seen", "left_out", "captured", "captured_bytes"), 0.0)
+    found = price(COSTS, **(none | amounts))
+    for share, expected in ((found.kernel, kernel), (found.process, process)):
+        assert (share.of_cpu, share.error) == pytest.approx((expected.of_cpu, expected.error))
+
+
+def test_an_estimate_pays_for_what_is_seen_left_out_and_captured() -> None:
+    found = estimate(LOADS, replace(WHOLE, snaplen=60, shares={REVERSE: 0.5}), REVERSE)
+    assert found.price == price(COSTS, seen=4500, left_out=1500, captured=1500, captured_bytes=1500 * 60)
+
+
+def test_what_is_not_of_the_direction_is_only_seen() -> None:
+    found = estimate(LOADS, WHOLE, FORWARD)
+    assert found.price == price(COSTS, seen=4500, left_out=0, captured=1500, captured_bytes=130_000)
+
+
+def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
+    file = tmp_path / "costs.json"
+    file.write_text(json.dumps(COSTS.as_json()))
+    assert read_costs(str(file)) == COSTS
+    assert costs_of(str(file)) == (COSTS, None)
+
+
+def test_the_shipped_costs_are_complete() -> None:
+    assert all(getattr(shipped(), name).ns >= 0 for name in COEFFICIENTS)
+    assert shipped().kernel_seen.ns > 0 < shipped().process_packet.ns
+
+
+DAMAGED = [
+    ("empty", "", "is not a file of costs"),
+    ("no JSON", "costs", "is not a file of costs"),
+    ("a list", "[]", "is not a file of costs"),
+    ("another version", json.dumps(COSTS.as_json() | {"version": 0}), "has version 0, not 1"),
+    ("a coefficient too few", json.dumps(COSTS.as_json() | {"coefficients": {}}), "is not a file of costs"),
+    ("words for numbers", json.dumps(COSTS.as_json()).replace("10", '"x"'), "is not a file of costs"),
+]
+
+
+@pytest.mark.parametrize(("what", "text", "said"), DAMAGED, ids=[case[0] for case in DAMAGED])
+def test_a_damaged_file_of_costs_is_said_and_the_nodes_own_is_replaced(
+    what: str, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "costs.json"
+    file.write_text(text)
+    with pytest.raises(FormatError, match=f"{said}.*--calibrate"):
+        costs_of(str(file))
+    monkeypatch.setattr(costs, "NODE_FILE", str(file))
+    found, trouble = costs_of(None)
+    assert found == shipped()
+    assert trouble is not None
+    assert said in trouble
+
+
+def test_a_file_of_costs_that_is_missing_matters_where_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = str(tmp_path / "none")
+    monkeypatch.setattr(costs, "NODE_FILE", missing)
+    assert costs_of(None) == (shipped(), None)
+    with pytest.raises(TargetError, match="cannot be read: No such file"):
+        costs_of(missing)
 
 
 def test_a_block_is_as_long_as_the_merge_writes_it() -> None:
@@ -104,8 +194,10 @@ def test_nothing_makes_more_of_what_passes(found: list[InterfaceLoad], wish: Ask
     kept = {way: estimate(found, wish, way) for way in Direction}
     close = 1 + 1e-9
     for way in Direction:
-        for value in ("packets", "file_bytes", "process_cpu", "kernel_cpu"):
+        for value in ("packets", "file_bytes"):
             assert getattr(kept[way], value) <= getattr(whole[way], value) * close
+        for where in ("kernel", "process"):
+            assert getattr(kept[way].price, where).of_cpu <= getattr(whole[way].price, where).of_cpu * close
         for cap in wish.caps:
             limited = {BOTH: "packets", FORWARD: "forward_packets", REVERSE: "reverse_packets"}[cap.direction]
             assert getattr(kept[way], limited) <= cap.packets * close
@@ -259,10 +351,11 @@ def test_silence_is_warned_of_because_its_estimate_says_nothing() -> None:
 
 
 def test_more_than_one_cpu_is_warned_of() -> None:
-    assert warnings(replace(STEADY, process_cpu=1.0), Limits(), None) == []
-    assert ["needs 140% of a CPU" in line for line in warnings(replace(STEADY, process_cpu=1.4), Limits(), None)] == [
-        True
-    ]
+    def of(share: float) -> Estimate:
+        return replace(STEADY, price=Price(kernel=Share(0, 0), process=Share(share, 0)))
+
+    assert warnings(of(1.0), Limits(), None) == []
+    assert ["needs 140% of a CPU" in line for line in warnings(of(1.4), Limits(), None)] == [True]
 
 
 OUTLOOK = Outlook(
@@ -272,6 +365,7 @@ OUTLOOK = Outlook(
     limits=Limits(duration_ns=H),
     direction=REVERSE,
     disk=Disk("/data", 100 * GIB, GIB),
+    costs=COSTS,
 )
 
 LINES = """\
@@ -279,12 +373,12 @@ load      veth1: from_pod 1,000 packets/s, 97.7 KiB/s; to_pod 3,000 packets/s, 4
           veth2: from_pod 500 packets/s, 29.3 KiB/s; to_pod 0 packets/s, 0 B/s
 source    --assume
 estimate              packets/s        file/s        file/h   process CPU    kernel CPU
-          forward         1,500     191.4 KiB     672.9 MiB          0.0%          0.0%
-          reverse         3,000       4.4 MiB      15.5 GiB          0.2%          0.0%  <- asked for
-          both            4,500       4.6 MiB      16.2 GiB          0.2%          0.0%
+          forward         1,500     191.4 KiB     672.9 MiB     2.2% ±0.1    0.1% ±0.01
+          reverse         3,000       4.4 MiB      15.5 GiB     3.2% ±0.1    0.4% ±0.05  <- asked for
+          both            4,500       4.6 MiB      16.2 GiB     3.4% ±0.1    0.4% ±0.05
 disk      /data has 1.0 GiB free; the capture takes at most 15.5 GiB; room for 3m52s
 assumed   forward is what leaves the pod (without a pod's veth: this machine)
-          costs are those of bench/README.md: 64 and 1,500 byte packets, 2 vCPUs of a Xeon, Linux 6.18
+          costs are those of 2 CPUs, Linux 6.18, 2026-11-25
 warning: /data has 1.0 GiB free: enough for 3m52s, and the capture takes 15.5 GiB; give a lower limit, or -C and -W
 """
 

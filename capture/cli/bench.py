@@ -1,0 +1,82 @@
+"""`bicap bench`: this node -> what capturing costs on it, beside other tools; the costs that `bicap plan` uses."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from capture.cli.groups import GroupedCommand, option
+from capture.errors import PrivilegeError
+from capture.estimate.costs import COEFFICIENTS, NODE_FILE
+
+if TYPE_CHECKING:
+    from capture.estimate.costs import Costs
+
+TOOLS = ("bicap", "tcpdump", "dumpcap")
+LOADS = ("64 B", "1514 B")
+
+
+@click.command(cls=GroupedCommand, short_help="Measure what capturing costs on this node.")
+@option("What", "--calibrate", is_flag=True, help="Measure what packets cost, for `bicap plan`; takes a minute.")
+@option("What", "--repeat", type=click.IntRange(1), metavar="N", help="Rounds.  [default: 3; 1 with --calibrate]")
+@option(
+    "What",
+    "--seconds",
+    type=click.FloatRange(0.05),
+    default=0.7,
+    show_default=True,
+    help="Of each run of --calibrate.",
+)
+@option("Output", "--costs", metavar="FILE", default=NODE_FILE, show_default=True, help="Where --calibrate writes.")
+@option("Output", "--json", "as_json", is_flag=True, help="Print JSON: an object per load and tool, or the costs.")
+def bench(calibrate: bool, repeat: int | None, seconds: float, costs: str, as_json: bool) -> None:
+    """Measure what capturing costs on this node, beside tcpdump and dumpcap where they are installed.
+
+    Packets flow in a network namespace that is made for it, as fast as the kernel sends them: on a busy node choose a
+    quiet hour. With --calibrate nothing is compared; workloads of all kinds are run, and what each part of a
+    capture costs is fitted to them and written to a file.
+    """
+    if os.geteuid() != 0:
+        raise PrivilegeError("bicap bench makes network namespaces and sends from the kernel; run as root")
+    if calibrate:
+        from capture.sink.place import cannot, make_directory, write_beside
+
+        try:
+            make_directory(costs, None)
+        except OSError as error:
+            raise cannot("write", costs, error) from None
+        found = _calibrated(repeat or 1, seconds)
+        write_beside(costs, json.dumps(found.as_json(), indent=2) + "\n")
+        click.echo(json.dumps(found.as_json(), indent=2) if as_json else _text(found, costs))
+        return
+    from bench.__main__ import contestants, run
+    from bench.loads import LOADS as ALL
+    from bench.results import Results
+    from bench.table import as_text
+    from bench.tools import installed
+
+    lines = []
+    for name in LOADS:
+        with_tools = contestants(ALL[name], [tool for tool in TOOLS if installed(tool)], all_of_them=False)
+        lines += run(ALL[name], with_tools, repeat or 3)
+    click.echo("\n".join(json.dumps(asdict(line)) for line in lines) if as_json else as_text(Results(lines)))
+
+
+def _calibrated(repeat: int, seconds: float) -> "Costs":
+    from bench.model import fit, source
+    from bench.workloads import TRAINING, observe_all
+
+    def told(text: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{text:70}\r", nl=False, err=True)
+
+    return fit(observe_all(TRAINING, repeat, seconds, told), source())
+
+
+def _text(costs: "Costs", path: str) -> str:
+    values = "\n".join(f"  {name.replace('_', ', '):20}{getattr(costs, name)} ns" for name in COEFFICIENTS)
+    heading = f"costs in the kernel and in the process, per second, packet or byte ({costs.source}):"
+    return f"{heading}\n{values}\nwritten to {path}"

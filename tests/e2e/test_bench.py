@@ -1,0 +1,62 @@
+"""`bicap bench` on this machine: a table, costs that `bicap plan` then uses, and one line where it cannot."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from capture.estimate.costs import COEFFICIENTS
+from tests.e2e.tool import BICAP, bicap
+
+
+def test_a_calibration_is_what_the_plan_uses(tmp_path: Path) -> None:
+    file = tmp_path / "made" / "costs.json"
+    done = bicap("bench", "--calibrate", "--seconds", "0.05", "--costs", str(file))
+    assert (done.code, done.stderr) == (0, "")
+    assert f"written to {file}" in done.stdout
+    costs = json.loads(file.read_text())
+    assert set(costs["coefficients"]) == set(COEFFICIENTS)
+    planned = bicap("plan", "-i", "lo", "--assume", "100kpps,500B", "--costs", str(file), "--json")
+    assert json.loads(planned.stdout)["estimate"]["costs"] == costs
+    words = bicap("plan", "-i", "lo", "--assume", "100kpps,500B", "--costs", str(file)).stdout
+    assert f"costs are those of {costs['source']}" in words
+
+
+def test_costs_that_are_none_are_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "costs.json"
+    missing = bicap("plan", "-i", "lo", "--assume", "1kpps,500B", "--costs", str(file))
+    assert (missing.code, missing.stderr) == (3, f"bicap: costs {file} cannot be read: No such file or directory\n")
+    file.write_text("{}")
+    damaged = bicap("plan", "-i", "lo", "--assume", "1kpps,500B", "--costs", str(file))
+    assert damaged.code == 5
+    assert damaged.stderr == f"bicap: {file} is not a file of costs; `bicap bench --calibrate` writes it anew\n"
+
+
+def test_it_says_who_may_run_it(tmp_path: Path) -> None:
+    words = ["setpriv", "--reuid", "65534", "--clear-groups", BICAP, "bench"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr == "bicap: bicap bench makes network namespaces and sends from the kernel; run as root\n"
+
+
+def test_where_costs_cannot_be_written_nothing_is_measured(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = bicap("bench", "--calibrate", "--costs", f"{tmp_path}/no/such/costs.json")
+    assert done.code == 6
+    assert done.stderr == f"bicap: cannot write {tmp_path}/no/such/costs.json: the directory does not exist\n"
+    assert time.monotonic() - began < 5
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [BICAP, "bench", "--repeat", "9", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=20)
+    assert (process.returncode, out, said.strip()) == (1, "", "Aborted!")
