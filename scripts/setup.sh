@@ -48,7 +48,7 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
 fi
 # What only some need: the word is the name of the extra, and the module says whether it is there.
 case "${1:-}" in
-bench) module=pcapy,matplotlib ;;
+bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 *) module=sys ;;
 esac
