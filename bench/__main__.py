@@ -5,13 +5,13 @@ ratios of the same run. bench/README.md says what happens and defines each colum
 """
 
 import argparse
-import sys
 import tempfile
 from collections import defaultdict
 
 from bench.link import Link
 from bench.loads import LOADS, Load
 from bench.measure import DISK, TMPFS, Run, measure, rounds
+from bench.progress import progress
 from bench.results import NOTHING, Line, Results, line_of, save
 from bench.table import as_text
 from bench.targets import rows
@@ -25,12 +25,6 @@ def contestants(load: Load, names: list[str] | None, all_of_them: bool) -> list[
     """No tool, then those that are asked for or belong to the load."""
     wanted = names or ([tool.name for tool in tools()] if all_of_them else EVERYWHERE)
     return [None, *(tool for tool in tools(load.expression) if tool.name in wanted)]
-
-
-def progress(text: str) -> None:
-    """What runs now, on a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
 
 
 def run(load: Load, found: list[Tool | None], repeat: int) -> list[Line]:
@@ -49,12 +43,11 @@ def run(load: Load, found: list[Tool | None], repeat: int) -> list[Line]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--load", nargs="+", choices=LOADS, metavar="LOAD", help=f"of {', '.join(LOADS)}")
-    parser.add_argument("--all", action="store_true", help="all loads, not only those that make bench runs")
     parser.add_argument("--tool", nargs="+", choices=[tool.name for tool in tools()], metavar="TOOL")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--results", default="bench/out/results.jsonl", help="append JSON lines to this file")
     asked = parser.parse_args()
-    chosen = [LOADS[name] for name in asked.load or LOADS if asked.load or asked.all or LOADS[name].default]
+    chosen = [LOADS[name] for name in asked.load or LOADS]
     lines: list[Line] = []
     for load in chosen:
         found = run(load, contestants(load, asked.tool, all_of_them=load is chosen[0]), asked.repeat)

@@ -7,6 +7,7 @@ as fast as it goes, in segments that the kernel has not cut yet (GSO). Tools tak
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.measure import SNAPLEN, TMPFS, rounds
 from bench.results import NOTHING
@@ -22,6 +24,7 @@ from bench.table import markdown
 from bench.tools import Tool, machine, tools
 from tests.e2e.pods import Node, Pod, two_pods
 
+RESULTS = "bench/out/application.jsonl"
 TOOLS = ("bicap", "tcpdump", "dumpcap")
 TALKERS = str(Path(__file__).with_name("talkers.py"))
 COLUMNS = ("tool", "HTTP p50 µs", "HTTP p99 µs", "TCP Gbit/s", "lost of TCP", "CPU ns per KiB of TCP")
@@ -92,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.application", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each conversation")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--results", default="bench/out/application.jsonl", help="append JSON lines to this file")
+    parser.add_argument("--results", default=RESULTS, help="append JSON lines to this file")
     asked = parser.parse_args()
     found = [None, *(tool for tool in tools() if tool.name in TOOLS)]
     runs: dict[str, list[Run]] = defaultdict(list)
@@ -103,11 +106,22 @@ def main() -> None:
     print(table(asked.results))
 
 
+def latest(path: str) -> dict[str, dict[str, Any]]:
+    """What the last run saved, by tool; nothing where there was none."""
+    if not os.path.exists(path):
+        return {}
+    return {line["tool"]: line for line in map(json.loads, Path(path).read_text().splitlines())}
+
+
+def p99_us(path: str) -> dict[str, float]:
+    """HTTP's latency in the last run, by tool."""
+    return {tool: statistics.median(line["p99_us"]) for tool, line in latest(path).items()}
+
+
 def table(path: str) -> str:
     """A row per tool of the last run: medians, the worst for what was lost."""
-    latest = {line["tool"]: line for line in map(json.loads, Path(path).read_text().splitlines())}
     rows = []
-    for tool, line in sorted(latest.items(), key=lambda item: item[0] != NOTHING):
+    for tool, line in sorted(latest(path).items(), key=lambda item: item[0] != NOTHING):
         row = [tool, *(f"{statistics.median(line[name]):,.1f}" for name in ("p50_us", "p99_us", "gbit"))]
         paid = [f"{max(line['lost']):.1%}", f"{statistics.median(line['cpu_ns']):,.0f}"]
         rows.append([*row, *(paid if tool != NOTHING else ["", ""])])

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.application import RESULTS as APPLICATION
+from bench.application import p99_us
 from bench.results import Results, read
 from bench.targets import verdicts
 from capture.filters.rule import Rule
@@ -76,12 +78,15 @@ def drain_instructions() -> float:
     return (counts[1] - counts[0]) / ((_TIMES[1] - _TIMES[0]) * int(done.stdout))
 
 
-def now(results: str) -> dict[str, float]:
+def now(results: str, application: str) -> dict[str, float]:
     """All values, by name."""
     found: dict[str, float] = {_VERIFIED + name: instructions(spec) for name, spec in _SPECS.items()}
     found["instructions of the drain per packet"] = round(drain_instructions(), 1)
     if os.path.exists(results):
-        found |= {_RATIO + target.name: round(ratio, 2) for target, ratio in verdicts(Results(read(results)))}
+        found |= {
+            _RATIO + target.name: round(ratio, 2)
+            for target, ratio in verdicts(Results(read(results), p99_us(application)))
+        }
     return found
 
 
@@ -113,9 +118,10 @@ def regressions(before: dict[str, float], found: dict[str, float]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.guard", description=__doc__)
     parser.add_argument("--results", default="bench/out/results.jsonl", help="what `python -m bench` measured")
+    parser.add_argument("--application", default=APPLICATION, help="what `python -m bench.application` measured")
     parser.add_argument("--update", action="store_true", help="commit to what is measured now")
     asked = parser.parse_args()
-    found = now(asked.results)
+    found = now(asked.results, asked.application)
     for name, value in found.items():
         print(f"{name:75}{value:>10g}")
     if asked.update:

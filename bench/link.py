@@ -30,13 +30,20 @@ class Link:
     def __enter__(self) -> "Link":
         self.netns = f"bicap-bench-{uuid.uuid4().hex[:6]}"
         run("ip", "netns", "add", self.netns)
+        try:
+            self._fill()
+        except BaseException:  # also Ctrl-C
+            run("ip", "netns", "del", self.netns)
+            raise
+        return self
+
+    def _fill(self) -> None:
         run("ip", "netns", "exec", self.netns, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
         run("ip", "-n", self.netns, "link", "add", "va", "type", "veth", "peer", "name", "vb")
         for name in ("va", "vb"):
             run("ip", "-n", self.netns, "link", "set", name, "up", "mtu", self._mtu)
         self.namespace = Namespace(self.netns)
         self.va, self.vb = self.namespace.run(self._prepare)
-        return self
 
     def _prepare(self) -> tuple[int, int]:
         with IPRoute() as netlink:
@@ -56,10 +63,10 @@ class Link:
         if wanted:
             self.namespace.run(self._prepare)
 
-    def counters(self, name: str) -> tuple[int, int]:
-        """Packets received and sent by an interface."""
+    def received(self, name: str) -> int:
+        """Packets that an interface received since it is there."""
         words = run("ip", "netns", "exec", self.netns, "cat", "/proc/net/dev").split(f"{name}:")[1].split()
-        return int(words[1]), int(words[9])
+        return int(words[1])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,14 +1,14 @@
 """Names -> loads: what passes the interface where the tools listen, and the filter that they all get."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 DEFAULT_PACKETS = 2_048_000
 _EIGHT = "src net 10.0.0.0/29"
 """Of the conversations that bench.senders makes, the first eight."""
 
 
-class Way(Enum):
+class Way(StrEnum):
     """Which of the interface's two hooks sees the packets."""
 
     IN = "received"
@@ -30,13 +30,15 @@ class Load:
     """The share of packets that fit the expression."""
     disk: bool = False
     """Files go to a disk, not to tmpfs."""
-    default: bool = True
-    """Whether `make bench` runs it."""
 
     @property
     def packets(self) -> int:
         """Packets of a run, whole batches of the sender; of large ones fewer, because they fill memory."""
         return DEFAULT_PACKETS if self.size <= 128 else DEFAULT_PACKETS * 256 // self.size >> 12 << 12
+
+    def received(self, sent: int) -> int:
+        """How many of those that were sent come to the interface; it sends the others itself."""
+        return {Way.IN: sent, Way.OUT: 0, Way.BOTH: sent // 2}[self.way]
 
     def expected(self, sent: int) -> int:
         """How many of those that were sent a tool has to write."""
@@ -50,16 +52,16 @@ LOADS = {
         Load(name="128 B", size=128),
         Load(name="512 B", size=512),
         Load(name="1514 B", size=1514),
-        Load(name="64 B, 1000 flows", flows=1_000, default=False),
+        Load(name="64 B, 1000 flows", flows=1_000),
         Load(name="64 B, 1 M flows", flows=1_000_000),
         Load(name="hit 100 %", flows=8, expression=_EIGHT),
-        Load(name="hit 10 %", flows=80, expression=_EIGHT, hits=0.1, default=False),
+        Load(name="hit 10 %", flows=80, expression=_EIGHT, hits=0.1),
         Load(name="hit 1 %", flows=800, expression=_EIGHT, hits=0.01),
         Load(name="hit 0 %", flows=800, expression="src net 11.0.0.0/8", hits=0.0),
         Load(name="64 B sent", way=Way.OUT),
         Load(name="64 B both ways", way=Way.BOTH),
         Load(name="64 B, 2 senders", senders=2),
         Load(name="64 B to disk", disk=True),
-        Load(name="1514 B to disk", size=1514, disk=True, default=False),
+        Load(name="1514 B to disk", size=1514, disk=True),
     )
 }

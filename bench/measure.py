@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,10 +18,14 @@ SNAPLEN = 262_144
 
 @dataclass(frozen=True)
 class Run:
-    """The sender's time per packet, pauses included where it holds a rate; without a tool nothing else."""
+    """The sender's time per packet, pauses included where it holds a rate; without a tool no more than packets.
+
+    `dropped` are packets that the link itself had no room for: the interface never saw them, and no tool can.
+    """
 
     sender_ns: float
     sent: int
+    dropped: int
     expected: int
     tool: Result | None = None
 
@@ -47,23 +51,29 @@ def warm(folder: str, size: int) -> None:
 
 def measure(link: Link, load: Load, tool: Tool | None, folder: str, rate: float | None = None) -> Run:
     """One run, at full speed or at a rate (packets per second), with a file in the folder."""
-    count = load.packets
     with Source(link, load) as source:
         if tool is None:
-            return Run(source.send(count), count, load.expected(count))
-        warm(folder, round(1.5 * load.expected(count) * (load.size + 64)))
+            return _send(link, load, source, rate)
+        warm(folder, round(1.5 * load.expected(load.packets) * (load.size + 64)))
         file = f"{folder}/capture"
         cpu = TOOL_CPU if load.senders == 1 else None
         with link.without_xdp(tool.brings_xdp), tool.start(link.netns, "vb", file, SNAPLEN, cpu) as running:
-            if rate is None:
-                sender_ns = source.send(count)
-            else:
-                paced = source.pace(count, rate)
-                count, sender_ns = paced.sent, paced.seconds * 1e9 / paced.sent
+            run = _send(link, load, source, rate)
             result = running.stop()
         for left in Path(folder).glob("capture*"):
             left.unlink()
-    return Run(sender_ns, count, load.expected(count), result)
+    return replace(run, tool=result)
+
+
+def _send(link: Link, load: Load, source: Source, rate: float | None) -> Run:
+    count, before = load.packets, link.received("vb")
+    if rate is None:
+        sender_ns = source.send(count)
+    else:
+        paced = source.pace(count, rate)
+        count, sender_ns = paced.sent, paced.seconds * 1e9 / paced.sent
+    dropped = load.received(count) - (link.received("vb") - before)
+    return Run(sender_ns, count, dropped, load.expected(count - dropped))
 
 
 def rounds(contestants: Sequence[T], repeat: int) -> Iterator[tuple[int, T]]:

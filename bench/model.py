@@ -7,7 +7,6 @@ coefficients that `bicap plan` brings along.
 import argparse
 import json
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -45,24 +44,24 @@ def fit(found: Sequence[Sequence[Observed]], source: str) -> Costs:
     kernel_rows, kernel, process_rows, process = [], [], [], []
     for runs in found:
         workload, rate = runs[0].workload, statistics.median(run.rate for run in runs)
-        left_out, captured = workload.matching - workload.captured, workload.captured
-        kernel_rows.append([(1.0 if captured else 0.0) / rate, 1.0, left_out, captured, captured * workload.size])
+        captured, kept = workload.captured, workload.captured * workload.captured_bytes
+        kernel_rows.append([(captured > 0) / rate, 1.0, workload.matching - captured, captured, kept])
         kernel.append(max(statistics.median(run.kernel_ns for run in runs), LEAST_NS))
         if captured:
-            process_rows.append([1.0, captured * rate, captured * rate * workload.size])
+            process_rows.append([1.0, captured * rate, kept * rate])
             process.append(statistics.median(run.process_ns for run in runs))
     in_kernel, in_process = fitted(kernel_rows, kernel), fitted(process_rows, process)
     names = costs_of.COEFFICIENTS
     values = [*in_kernel.values, *in_process.values]
     errors = [*in_kernel.errors, *in_process.errors]
     pairs = {name: Cost(float(v), float(e)) for name, v, e in zip(names, values, errors, strict=True)}
-    return Costs(**pairs, source=source)
+    return Costs(**pairs, kernel_off=in_kernel.off, process_off=in_process.off, source=source)
 
 
-def source() -> str:
-    """Where and when costs are measured, in words."""
+def source(program: str) -> str:
+    """Where, with which bicap and when costs are measured, in words."""
     facts = machine()
-    return f"{facts['cpu']}, Linux {facts['kernel']}, {date.today().isoformat()}"
+    return f"{facts['cpu']}, Linux {facts['kernel']}, {program}, {date.today().isoformat()}"
 
 
 def predicted(workload: Workload, rate: float, costs: Costs) -> tuple[float, float, float]:
@@ -73,9 +72,13 @@ def predicted(workload: Workload, rate: float, costs: Costs) -> tuple[float, flo
         seen=rate,
         left_out=workload.matching * rate - captured,
         captured=captured,
-        captured_bytes=captured * workload.size,
+        captured_bytes=captured * workload.captured_bytes,
     )
-    return said.kernel.of_cpu * 1e9 / rate, said.process.of_cpu * 1e9, captured * packet_block_bytes(workload.size)
+    return (
+        said.kernel.of_cpu * 1e9 / rate,
+        said.process.of_cpu * 1e9,
+        captured * packet_block_bytes(workload.captured_bytes),
+    )
 
 
 def check(found: Sequence[Sequence[Observed]], costs: Costs) -> list[list[str]]:
@@ -126,12 +129,8 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help=f"write {SHIPPED}")
     asked = parser.parse_args()
 
-    def told(text: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{text:70}\r", end="", file=sys.stderr, flush=True)
-
-    found = observe_all([*TRAINING, *HELD_OUT], asked.repeat, asked.seconds, told)
-    costs = fit(found[: len(TRAINING)], source())
+    found = observe_all([*TRAINING, *HELD_OUT], asked.repeat, asked.seconds)
+    costs = fit(found[: len(TRAINING)], source(f"commit {machine()['commit']}"))
     save(found, asked.results)
     print(f"{coefficients(costs)}\n\nnot used to fit:\n{held_out(asked.results, costs)}")
     print("\nused to fit:\n" + markdown(COLUMNS, check(found[: len(TRAINING)], costs)))

@@ -33,7 +33,7 @@ def _cells(results: Results, load: str) -> list[str]:
 
     def lost(tool: str) -> float | None:
         line = results.line(load, tool)
-        return 100 * line.lost_most / line.expected if line and line.expected else None
+        return 100 * max(line.lost_shares) if line and line.lost_shares else None
 
     return [
         *cell(lambda tool: results.cpu_ns(load, tool), 0),
@@ -53,7 +53,7 @@ def machine(results: Results) -> str:
 
 def tables(folder: Path) -> dict[str, str]:
     """Everything that the page gets from the lines, by name."""
-    results = Results(read(str(folder / RESULTS)))
+    results = Results(read(str(folder / RESULTS)), application.p99_us(str(folder / APPLICATION)))
     return {
         "machine": machine(results),
         "peers": as_markdown(results, results.loads[0]),

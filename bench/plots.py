@@ -54,7 +54,7 @@ def draw(results: Results, folder: Path) -> None:
         return [ns - statistics.median(alone.sender_ns) for ns in line.sender_ns]
 
     def lost(line: Line) -> list[float]:
-        return [100 * count / line.expected for count in line.lost]
+        return [100 * share for share in line.lost_shares]
 
     sizes = tuple(load for load in SIZES if load in results.loads)
     hits = tuple(load for load in HITS if load in results.loads)

@@ -30,14 +30,20 @@ class Process:
                 stderr=subprocess.STDOUT,
                 preexec_fn=self._pin,
             )
+        try:
+            self._await_ready()
+        except BaseException:  # also Ctrl-C
+            self._process.kill()
+            self._process.wait()
+            raise
+        return self
+
+    def _await_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while not self._ready(self.log()):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                self._process.kill()
-                self._process.wait()
                 raise RuntimeError(f"{' '.join(self._words)} did not become ready: {self.log()}")
             time.sleep(0.02)
-        return self
 
     def log(self) -> str:
         """What it printed."""

@@ -6,7 +6,7 @@ printed, plotted or checked comes from these lines.
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,9 +25,11 @@ class Line:
     tool: str
     size: int
     sent: int
-    expected: int
+    expected: Sequence[int]
+    """What a tool should have written: fewer than were sent, where the filter or the link itself drops some."""
     sender_ns: Sequence[float]
     cpu_ns: Sequence[float] = field(default_factory=list)
+    dropped: Sequence[int] = field(default_factory=list)
     lost: Sequence[int] = field(default_factory=list)
     rss_mib: Sequence[float] = field(default_factory=list)
     file_bytes: Sequence[int] = field(default_factory=list)
@@ -38,6 +40,11 @@ class Line:
         """Of the worst run."""
         return max(self.lost, default=0)
 
+    @property
+    def lost_shares(self) -> list[float]:
+        """Of what should have been written, per run; none where that is nothing."""
+        return [lost / expected for lost, expected in zip(self.lost, self.expected, strict=False) if expected]
+
 
 def line_of(load: Load, tool: str, runs: Sequence[Run]) -> Line:
     """All runs of a tool with a load."""
@@ -47,9 +54,10 @@ def line_of(load: Load, tool: str, runs: Sequence[Run]) -> Line:
         tool=tool,
         size=load.size,
         sent=runs[0].sent,
-        expected=runs[0].expected,
+        expected=[run.expected for run in runs],
         sender_ns=[run.sender_ns for run in runs],
         cpu_ns=[run.cpu_ns for run in runs if run.tool],
+        dropped=[run.dropped for run in runs],
         lost=[run.lost for run in runs if run.tool],
         rss_mib=[result.peak_rss_mib for result in results],
         file_bytes=[result.file_bytes for result in results],
@@ -76,9 +84,10 @@ def spread(values: Sequence[float]) -> str:
 
 
 class Results:
-    """Lines by load and tool, and what follows from them."""
+    """Lines by load and tool, and what follows from them; HTTP's latency by tool, where it was measured."""
 
-    def __init__(self, lines: Iterable[Line]) -> None:
+    def __init__(self, lines: Iterable[Line], p99_us: Mapping[str, float] | None = None) -> None:
+        self.p99_us = p99_us or {}
         self._lines = {(line.load, line.tool): line for line in lines}
         self.loads = list(dict.fromkeys(load for load, _ in self._lines))
 

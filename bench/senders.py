@@ -18,7 +18,7 @@ from capture.kernel.program import import_bcc
 from capture.stream.layout import BPF_FOLDER
 
 XDP_PASS, XDP_TX = 2, 3
-_CALL_CLONE_REDIRECT = 13
+_CALL_CLONE_REDIRECT, _CALL_REDIRECT = 13, 23
 _BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
 BATCH = 256
 FLOWS_MAX = 1 << 24
@@ -84,6 +84,17 @@ def load_verdict(kind: int, verdict: int) -> int:
     """A program that answers the same to every packet; its descriptor."""
     code = _instruction(_MOV, 0, verdict) + _instruction(_EXIT)
     return syscall.prog_load(code, "verdict", kind=kind)
+
+
+def load_redirect(ifindex: int) -> int:
+    """A tc program that sends every packet out of an interface; its descriptor."""
+    code = (
+        _instruction(_MOV, 1, ifindex)
+        + _instruction(_MOV, 2, 0)
+        + _instruction(_CALL, 0, _CALL_REDIRECT)
+        + _instruction(_EXIT)
+    )
+    return syscall.prog_load(code, "redirect", kind=syscall.BPF_PROG_TYPE_SCHED_CLS)
 
 
 def _test_run(program: int, frame: bytes, repeat: int, context: bytes = b"", flags: int = 0, batch: int = 0) -> None:

@@ -57,4 +57,6 @@ def markdown(columns: Sequence[str], found: Sequence[Sequence[str]]) -> str:
 
 def _heading(results: Results, load: str) -> str:
     line = results.tools(load)[0]
-    return f"{line.sent:,} packets of {line.size} bytes, {len(line.sender_ns)} runs; median (least-most)"
+    dropped = max((most for tool in results.tools(load) for most in tool.dropped), default=0)
+    note = f"; the link itself dropped up to {dropped:,}" if dropped else ""
+    return f"{line.sent:,} packets of {line.size} bytes, {len(line.sender_ns)} runs; median (least-most){note}"

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.results import Results
+from bench.results import NOTHING, Results
 
 Ratio = Callable[[Results], float | None]
 
@@ -44,10 +44,16 @@ def _both_ways(results: Results) -> float | None:
     return both / statistics.mean([received, sent]) if both and received and sent else None
 
 
+def _latency(results: Results) -> float | None:
+    """Through the middle between that without a tool and tcpdump's."""
+    ours, alone, theirs = (results.p99_us.get(tool) for tool in ("bicap", NOTHING, "tcpdump"))
+    return 2 * ours / (alone + theirs) if ours and alone and theirs else None
+
+
 def _lost(load: str) -> Ratio:
     def lost(results: Results) -> float | None:
         line = results.line(load, "bicap")
-        return line.lost_most / line.expected if line and line.expected else None
+        return max(line.lost_shares) if line and line.lost_shares else None
 
     return lost
 
@@ -63,6 +69,7 @@ TARGETS = [
         "added for what does not match, through tcpdump's full capture", 0.25, _added("hit 0 %", against_load="64 B")
     ),
     Target("CPU per packet of both directions through one", 1.05, _both_ways),
+    Target("HTTP p99 through the middle of tcpdump's and none", 1.0, _latency),
 ]
 
 

@@ -1,7 +1,7 @@
 """Capture tools as they are compared: each is started on one interface, becomes ready, is stopped, and is counted.
 
-Same interface, snaplen and ring memory for all (64 MiB; xdpdump cannot be told); the tool on CPU 0, the sender
-on CPU 1.
+Same interface, snaplen and ring memory for all (64 MiB; xdpdump cannot be told); the tool on the first CPU
+that we may use, the sender on the second.
 """
 
 import json
@@ -20,7 +20,8 @@ from bench.process import Process
 from capture.analysis.reading import CaptureFile
 
 RING_MIB = 64
-TOOL_CPU, SENDER_CPU = 0, 1
+_CPUS = sorted(os.sched_getaffinity(0))
+TOOL_CPU, SENDER_CPU = _CPUS[0], _CPUS[-1 if len(_CPUS) < 2 else 1]
 HERE = Path(__file__).parent
 BICAP = str(Path(sys.executable).with_name("bicap"))
 

@@ -1,55 +1,103 @@
-"""Workloads at rates where nothing is lost -> what each cost, in the kernel and in the process."""
+"""Workloads that lose nothing -> what a capture of each costs, in the kernel and in the process."""
 
+import json
+import os
+import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.link import Link
-from bench.loads import Load
+from bench import frames
+from bench.loads import Way
 from bench.measure import SNAPLEN, TMPFS, warm
-from bench.source import Source
-from bench.tools import tools
+from bench.process import Process
+from bench.progress import progress
+from bench.senders import BATCH
+from bench.tools import BICAP, TOOL_CPU
+from bench.twins import Twins
+from capture.kernel.cost import ENOUGH_RUNS
+from capture.pcapng.blocks import packet_block_bytes
 
+FULL_SPEED = 0
 _CONVERSATIONS = 8
 _RULE = "--source 10.0.0.0/29 --protocol udp"
 """Of the conversations that bench.senders makes, the first eight."""
+_BURSTS_PER_SECOND = 10
+_LONG_BURST = 1 << 20
+"""Packets, where no rate is held: the reader works while they come."""
+_RING = 8 << 20
+"""Bytes of one CPU's ring, at least: bursts that fit into less would be all beginnings."""
+_FIRST = -(-ENOUGH_RUNS // BATCH) * BATCH
+_PROCESS_BYTES = 256 << 20
+_INTERFACES = {Way.IN: ["vb"], Way.OUT: ["out"], Way.BOTH: ["vb", "out"]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """UDP packets of one size at a rate; a share of them match a rule, and samplers keep a share of these."""
+    """UDP packets of one size; a share of them match a rule, samplers keep a share of these, and `snaplen` bytes."""
 
     size: int
     rate: int
+    """Packets per second, about: in bursts that fit into a ring."""
     matching: float = 1.0
     keeps: int = 1
     """One in so many of those that match is kept."""
+    snaplen: int = SNAPLEN
+    way: Way = Way.IN
 
     def __str__(self) -> str:
-        kept = f", one in {self.keeps} kept" if self.keeps > 1 else ""
-        return f"{self.size} B, {self.rate / 1000:,.0f} kpps, {self.matching:.0%} match{kept}"
+        rate = f"{self.rate / 1000:,.0f} kpps" if self.rate else "full speed"
+        cut = [f"cut to {self.snaplen} B"] if self.snaplen < self.size else []
+        match = [f"{self.matching:.0%} match"] if self.matching < 1 else []
+        kept = [f"one in {self.keeps} kept"] if self.keeps > 1 else []
+        return ", ".join([f"{self.size} B", *cut, rate, self.way, *match, *kept])
 
     @property
-    def load(self) -> Load:
-        """What is sent: the conversations that match, among as many as make them their share."""
-        flows = round(_CONVERSATIONS / self.matching) if self.matching else 1_000
-        return Load(name=str(self), size=self.size, flows=flows)
+    def flows(self) -> int:
+        """Conversations: those that match, among as many as make them their share."""
+        return round(_CONVERSATIONS / self.matching) if self.matching else 1_000
 
     @property
-    def options(self) -> str:
+    def options(self) -> list[str]:
         """What bicap is asked for."""
         rule = _RULE if self.matching else "--source 11.0.0.0/8 --protocol udp"
-        return rule + (f" --sample packet:1/{self.keeps}" if self.keeps > 1 else "")
+        sample = f" --sample packet:1/{self.keeps}" if self.keeps > 1 else ""
+        where = " ".join(f"-i {name}" for name in _INTERFACES[self.way])
+        return f"{where} -s {self.snaplen} {rule}{sample}".split()
+
+    @property
+    def seen_each(self) -> int:
+        """How often a packet is seen."""
+        return len(_INTERFACES[self.way])
+
+    @property
+    def captured_bytes(self) -> int:
+        """Bytes that are kept of a packet."""
+        return min(self.size, self.snaplen)
 
     @property
     def captured(self) -> float:
-        """The share of all packets that is captured."""
+        """The share of packets seen that is captured."""
         return self.matching / self.keeps
+
+    def held(self, ring_bytes: int) -> int:
+        """Packets that three quarters of a ring hold, in whole batches of the sender."""
+        fit = ring_bytes * 3 // 4 // (self.captured_bytes + 64) // self.seen_each
+        return max(2, fit // BATCH) * BATCH
+
+    def burst(self, ring_bytes: int) -> int:
+        """Packets sent at once."""
+        if self.rate == FULL_SPEED:
+            return _LONG_BURST
+        return min(self.held(ring_bytes), max(2, self.rate // _BURSTS_PER_SECOND // BATCH) * BATCH)
 
 
 @dataclass(frozen=True)
 class Observed:
-    """The sender's nanoseconds per packet that the capture added; the process's per second; bytes per second."""
+    """What a run came to: packets seen per second; the sender's nanoseconds per packet seen that the capture added;
+    the process's nanoseconds, and bytes of its file, per second; packets lost in the whole run."""
 
     workload: Workload
     rate: float
@@ -60,65 +108,82 @@ class Observed:
 
 
 TRAINING = (
-    Workload(size=64, rate=20_000),
+    Workload(size=64, rate=10_000),
+    Workload(size=64, rate=100_000, way=Way.OUT),
     Workload(size=64, rate=1_000_000),
-    Workload(size=64, rate=100_000),
-    Workload(size=256, rate=700_000),
-    Workload(size=1024, rate=400_000),
-    Workload(size=1514, rate=300_000),
+    Workload(size=64, rate=1_000_000, way=Way.OUT),
+    Workload(size=256, rate=500_000),
+    Workload(size=1024, rate=150_000, way=Way.OUT),
+    Workload(size=1514, rate=120_000),
+    Workload(size=1514, rate=120_000, snaplen=128, way=Way.OUT),
     Workload(size=64, rate=1_000_000, matching=0.1),
     Workload(size=64, rate=1_000_000, matching=0.0),
+    Workload(size=64, rate=1_000_000, matching=0.0, way=Way.OUT),
     Workload(size=64, rate=1_000_000, keeps=10),
-    Workload(size=1024, rate=400_000, keeps=10),
-    Workload(size=512, rate=100_000),
+    Workload(size=1024, rate=150_000, keeps=10, way=Way.OUT),
 )
 HELD_OUT = (
-    Workload(size=128, rate=500_000),
-    Workload(size=512, rate=600_000),
-    Workload(size=1400, rate=200_000),
-    Workload(size=64, rate=800_000, matching=0.5),
-    Workload(size=512, rate=300_000, keeps=4),
     Workload(size=64, rate=30_000),
+    Workload(size=128, rate=500_000),
+    Workload(size=512, rate=250_000, way=Way.OUT),
+    Workload(size=1400, rate=100_000),
+    Workload(size=1000, rate=150_000, snaplen=300),
+    Workload(size=300, rate=100_000, way=Way.BOTH),
+    Workload(size=64, rate=800_000, matching=0.5),
+    Workload(size=512, rate=200_000, keeps=4),
+    Workload(size=64, rate=FULL_SPEED),
 )
 
 
 def observe(workload: Workload, seconds: float) -> Observed:
-    """One run without the capture and one with it, of about so many seconds each."""
-    load, count = workload.load, round(workload.rate * seconds)
-    (bicap,) = (tool for tool in tools(bicap_options=workload.options) if tool.name == "bicap")
-    with Link() as link, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
-        with Source(link, load) as source:
-            source.pace(count // 4, workload.rate)
-            alone = source.pace(count, workload.rate)
-        warm(folder, round(1.5 * count * workload.captured * (workload.size + 64)))
-        with Source(link, load) as source, bicap.start(link.netns, "vb", f"{folder}/capture", SNAPLEN) as running:
-            paced = source.pace(count, workload.rate)
-            result = running.stop()
+    """One run of about so many seconds."""
+    cpus = os.cpu_count() or 1
+    buffer = max(64 << 20, cpus * _RING)
+    burst, first = workload.burst(buffer // cpus), min(workload.held(buffer // cpus), _FIRST)
+    frame = frames.udp(workload.size)
+    with (
+        tempfile.TemporaryDirectory(dir=TMPFS) as folder,
+        Twins(frame, workload.flows, workload.way is not Way.IN) as twins,
+    ):
+        file = f"{folder}/capture"
+        words = [BICAP, "capture", *workload.options, "-q", "-w", file, "--ready-file", f"{file}.ready"]
+        most = workload.captured * (workload.rate * seconds if workload.rate else 4 * _LONG_BURST * seconds)
+        # What the tool's process takes of this memory at its start is not left for its file.
+        warm(
+            folder,
+            _PROCESS_BYTES + round(1.5 * most * packet_block_bytes(workload.captured_bytes)),
+        )
+        with Process(
+            twins.watched.netns,
+            [*words, "--buffer", str(buffer)],
+            f"{file}.log",
+            lambda _: os.path.exists(f"{file}.ready"),
+            cpu=TOOL_CPU,
+        ) as process:
+            # The kernel times the programs in their first packets: these are not for our clock.
+            for _ in range(-(-ENOUGH_RUNS // first)):
+                twins.send(first, 0, 0)
+            began, used = time.monotonic(), process.cpu_seconds()
+            bursts = twins.send(burst, 1 / _BURSTS_PER_SECOND, seconds)
+            used, took = process.cpu_seconds() - used, time.monotonic() - began
+        summary = json.loads(Path(f"{file}.json").read_text())
+    account, seen = summary["account"], bursts.sent * workload.seen_each
     return Observed(
         workload,
-        paced.sent / paced.seconds,
-        paced.active_ns - alone.active_ns,
-        result.cpu_seconds * 1e9 / paced.seconds,
-        result.file_bytes / paced.seconds,
-        max(0, matched(workload, paced.sent) - result.written) if workload.keeps == 1 else 0,
+        rate=seen / took,
+        kernel_ns=statistics.median(bursts.added_ns) / workload.seen_each,
+        process_ns=used * 1e9 / took,
+        file_bytes=summary["file_bytes"] / account["seen"] * seen / took,
+        lost=account["lost"],
     )
 
 
-def matched(workload: Workload, sent: int) -> int:
-    """How many of the packets sent match: conversations take turns."""
-    if not workload.matching:
-        return 0
-    flows = workload.load.flows
-    return sent // flows * _CONVERSATIONS + min(sent % flows, _CONVERSATIONS)
-
-
-def observe_all(
-    workloads: Sequence[Workload], repeat: int, seconds: float, told: Callable[[str], None]
-) -> list[list[Observed]]:
+def observe_all(workloads: Sequence[Workload], repeat: int, seconds: float) -> list[list[Observed]]:
     """All of them in turn, so many times; a list of runs per workload."""
     found: list[list[Observed]] = [[] for _ in workloads]
     for number in range(repeat):
         for runs, workload in zip(found, workloads, strict=True):
-            told(f"round {number + 1} of {repeat}: {workload}")
+            progress(f"round {number + 1} of {repeat}: {workload}")
             runs.append(observe(workload, seconds))
+    progress("")
     return found

@@ -47,7 +47,7 @@ def look_ahead(
     planned: "CapturePlan", output: str | None, look: str | None, assume: str | None, costs: str | None
 ) -> "Outlook":
     """What is to be expected of a plan, from the words of -w, --look, --assume and --costs. Raises BicapError."""
-    from capture.estimate.costs import costs_of
+    from capture.estimate.costs import known_costs
     from capture.estimate.load import parse_assumed
     from capture.estimate.outlook import Outlook
     from capture.estimate.request import asked_of, limits_of
@@ -58,9 +58,9 @@ def look_ahead(
     watched_ns = parse_duration(LOOK_DEFAULT if look is None else look, "--look")
     if watched_ns == 0:
         raise SpecError("--look is not longer than 0")
-    paid, trouble = costs_of(costs)
-    if trouble is not None:
-        click.echo(f"bicap: warning: {trouble}", err=True)
+    known = known_costs(costs)
+    if known.trouble is not None:
+        click.echo(f"bicap: warning: {known.trouble}", err=True)
     spec, disk = planned.spec, None if output is None else disk_of(output)
     return Outlook(
         loads=[parse_assumed(assume)]
@@ -73,7 +73,7 @@ def look_ahead(
         limits=limits_of(spec, disk, time.time_ns()),
         direction=spec.direction,
         disk=disk,
-        costs=paid,
+        known=known,
     )
 
 

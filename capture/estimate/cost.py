@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of one CPU, and its standard error."""
+    """Of one CPU, and its standard error: that of the coefficients, and how far single workloads are from them."""
 
     of_cpu: float
     error: float
@@ -65,12 +65,14 @@ class Price:
 def price(costs: Costs, *, seen: float, left_out: float, captured: float, captured_bytes: float) -> Price:
     """The price of so many packets per second: seen at the interface; of these left out by samplers; captured."""
 
-    def share(*parts: tuple[Cost, float]) -> Share:
-        error = math.hypot(*(cost.error * count for cost, count in parts))
-        return Share(sum(cost.ns * count for cost, count in parts) / 1e9, error / 1e9)
+    def share(off: float, *parts: tuple[Cost, float]) -> Share:
+        paid = sum(cost.ns * count for cost, count in parts)
+        error = math.hypot(off * paid, *(cost.error * count for cost, count in parts))
+        return Share(paid / 1e9, error / 1e9)
 
     return Price(
         kernel=share(
+            costs.kernel_off,
             (costs.kernel_second, 1.0 if captured else 0.0),
             (costs.kernel_seen, seen),
             (costs.kernel_left_out, left_out),
@@ -78,6 +80,7 @@ def price(costs: Costs, *, seen: float, left_out: float, captured: float, captur
             (costs.kernel_byte, captured_bytes),
         ),
         process=share(
+            costs.process_off,
             (costs.process_second, 1.0 if captured else 0.0),
             (costs.process_packet, captured),
             (costs.process_byte, captured_bytes),

@@ -4,16 +4,17 @@ Fitted by `bicap bench --calibrate` and `python -m bench.model`; each coefficien
 """
 
 import json
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from capture.errors import FormatError, TargetError
+from capture.errors import BicapError, FormatError, TargetError
 
 NODE_FILE = "/var/lib/bicap/costs.json"
 """Where a calibration of this node is kept."""
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Costs:
     """In the kernel: a packet that is seen; more for one that samplers leave out, or that is captured, and its bytes.
 
     In the process: a packet captured, and its bytes. In both a second in which packets are captured, however few.
+    `kernel_off` and `process_off` are how far single workloads are from what is fitted to all: standard deviations
+    of their relative residuals.
     """
 
     kernel_second: Cost
@@ -42,14 +45,17 @@ class Costs:
     process_second: Cost
     process_packet: Cost
     process_byte: Cost
+    kernel_off: float
+    process_off: float
     source: str
-    """Where they were measured: one line for a person."""
+    """Where, with what and when they were measured: one line for a person."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values: nanoseconds and their errors."""
+        """Plain values: nanoseconds and their errors, and the residuals."""
         values = {name: getattr(self, name) for name in COEFFICIENTS}
         coefficients = {name: {"ns": cost.ns, "error": cost.error} for name, cost in values.items()}
-        return {"version": VERSION, "source": self.source, "coefficients": coefficients}
+        off = {"kernel": self.kernel_off, "process": self.process_off}
+        return {"version": VERSION, "source": self.source, "coefficients": coefficients, "off": off}
 
 
 COEFFICIENTS = tuple(field.name for field in fields(Costs) if field.type is Cost or field.type == "Cost")
@@ -57,40 +63,62 @@ COEFFICIENTS = tuple(field.name for field in fields(Costs) if field.type is Cost
 
 def shipped() -> Costs:
     """Those of the benchmark's machine."""
-    return _parsed(files("capture.estimate").joinpath("costs.json").read_text(), "the shipped costs")
+    return _parsed(files("capture.estimate").joinpath("costs.json").read_bytes(), "the shipped costs")
 
 
-def read_costs(path: str) -> Costs:
-    """Costs from a file. Raises FormatError, OSError."""
-    return _parsed(Path(path).read_text(), path)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Costs to estimate with: whose they are, and what is wrong with those of this node, if anything is."""
+
+    costs: Costs
+    origin: str
+    trouble: str | None = None
 
 
-def costs_of(path: str | None) -> tuple[Costs, str | None]:
-    """Those of a file, else this node's, else the shipped ones; and what is wrong with this node's, if anything is.
+def known_costs(path: str | None) -> Known:
+    """Those of a file, else this node's, else the shipped ones.
 
     Raises FormatError, TargetError for a file that was asked for.
     """
+    ours = Known(shipped(), "shipped with bicap; `bicap bench --calibrate` measures those of this node")
     try:
-        return read_costs(NODE_FILE if path is None else path), None
+        if path is not None:
+            return Known(_read(path), f"of {path}")
+        return Known(_read(NODE_FILE), "calibrated on this node")
+    except FileNotFoundError as error:
+        if path is None:
+            return ours
+        raise TargetError(f"costs {path} cannot be read: {error.strerror}") from None
     except OSError as error:
-        if path is not None:
-            raise TargetError(f"costs {path} cannot be read: {error.strerror}") from None
-        return shipped(), None
+        trouble: BicapError = TargetError(f"costs {path or NODE_FILE} cannot be read: {error.strerror}")
     except FormatError as error:
-        if path is not None:
-            raise
-        return shipped(), f"{error}; until then the shipped costs are used"
+        trouble = error
+    if path is not None:
+        raise trouble
+    return replace(ours, trouble=f"{trouble}; until then the shipped costs are used")
 
 
-def _parsed(text: str, name: str) -> Costs:
+def _read(path: str) -> Costs:
+    return _parsed(Path(path).read_bytes(), path)
+
+
+def _parsed(text: bytes, name: str) -> Costs:
     try:
         found = json.loads(text)
         if found["version"] != VERSION:
             raise FormatError(f"{name} has version {found['version']}, not {VERSION}; {_AGAIN}")
-        costs = {key: Cost(float(one["ns"]), float(one["error"])) for key, one in found["coefficients"].items()}
-        return Costs(**costs, source=str(found["source"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        costs = {key: Cost(_amount(one["ns"]), _amount(one["error"])) for key, one in found["coefficients"].items()}
+        kernel_off, process_off = (_amount(found["off"][where]) for where in ("kernel", "process"))
+        return Costs(**costs, kernel_off=kernel_off, process_off=process_off, source=str(found["source"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise FormatError(f"{name} is not a file of costs; {_AGAIN}") from None
+
+
+def _amount(value: object) -> float:
+    """A number that costs can have. Raises ValueError, TypeError."""
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError
+    return float(value)
 
 
 _AGAIN = "`bicap bench --calibrate` writes it anew"

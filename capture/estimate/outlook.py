@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capture.estimate.cost import Asked, Estimate, Share, assumptions, estimate
-from capture.estimate.costs import Costs
+from capture.estimate.costs import Known
 from capture.estimate.load import InterfaceLoad, Load
 from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
 from capture.filters.rule import Direction
@@ -26,11 +26,11 @@ class Outlook:
     limits: Limits
     direction: Direction
     disk: Disk | None
-    costs: Costs
+    known: Known
 
     def of(self, direction: Direction) -> Estimate:
         """The estimate for a capture of this direction instead."""
-        return estimate(self.loads, self.asked, direction, self.costs)
+        return estimate(self.loads, self.asked, direction, self.known.costs)
 
     @property
     def expected(self) -> Estimate:
@@ -52,7 +52,7 @@ class Outlook:
             **{way.value: _plain(self.of(way)) for way in _WAYS},
             "disk": self._disk(),
             "assumptions": assumptions(self.asked),
-            "costs": self.costs.as_json(),
+            "costs": {"origin": self.known.origin} | self.known.costs.as_json(),
             "warnings": self.warnings,
         }
 
@@ -72,7 +72,8 @@ class Outlook:
         lines = [*_labelled("load", loads), f"source    {self.source}", *self._table()]
         if self.disk is not None:
             lines.append(f"disk      {self._disk_text(self.disk)}")
-        lines += _labelled("assumed", [*assumptions(self.asked), f"costs are those of {self.costs.source}"])
+        lines += _labelled("costs", [self.known.origin, self.known.costs.source])
+        lines += _labelled("assumed", assumptions(self.asked))
         return lines + [f"warning: {line}" for line in self.warnings]
 
     def _table(self) -> list[str]:

@@ -13,14 +13,15 @@ from tests.e2e.tool import BICAP, bicap
 def test_a_calibration_is_what_the_plan_uses(tmp_path: Path) -> None:
     file = tmp_path / "made" / "costs.json"
     done = bicap("bench", "--calibrate", "--seconds", "0.05", "--costs", str(file))
-    assert (done.code, done.stderr) == (0, "")
+    assert done.code == 0
+    assert all("packets were lost" in line for line in done.stderr.splitlines())
     assert f"written to {file}" in done.stdout
     costs = json.loads(file.read_text())
     assert set(costs["coefficients"]) == set(COEFFICIENTS)
     planned = bicap("plan", "-i", "lo", "--assume", "100kpps,500B", "--costs", str(file), "--json")
-    assert json.loads(planned.stdout)["estimate"]["costs"] == costs
+    assert json.loads(planned.stdout)["estimate"]["costs"] == {"origin": f"of {file}"} | costs
     words = bicap("plan", "-i", "lo", "--assume", "100kpps,500B", "--costs", str(file)).stdout
-    assert f"costs are those of {costs['source']}" in words
+    assert f"costs     of {file}\n          {costs['source']}\n" in words
 
 
 def test_costs_that_are_none_are_one_line(tmp_path: Path) -> None:
@@ -38,6 +39,13 @@ def test_it_says_who_may_run_it(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 4
     assert done.stderr == "bicap: bicap bench makes network namespaces and sends from the kernel; run as root\n"
+
+
+def test_one_cpu_is_too_few() -> None:
+    done = subprocess.run(["taskset", "-c", "0", BICAP, "bench"], capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith("bicap: bicap bench needs two CPUs")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_where_costs_cannot_be_written_nothing_is_measured(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from capture.errors import FormatError, SpecError, TargetError
 from capture.estimate import costs
 from capture.estimate.cost import HEADERS_MOST, Asked, Cap, Estimate, Price, Share, assumptions, price
 from capture.estimate.cost import estimate as estimate_with
-from capture.estimate.costs import COEFFICIENTS, Cost, Costs, costs_of, read_costs, shipped
+from capture.estimate.costs import COEFFICIENTS, Cost, Costs, Known, known_costs, shipped
 from capture.estimate.load import InterfaceLoad, Load, parse_assumed
 from capture.estimate.outlook import Outlook
 from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
@@ -39,6 +39,8 @@ COSTS = Costs(
     process_second=Cost(2e7, 1e6),
     process_packet=Cost(1000, 40),
     process_byte=Cost(2, 0.03),
+    kernel_off=0,
+    process_off=0,
     source="2 CPUs, Linux 6.18, 2026-11-25",
 )
 
@@ -112,6 +114,12 @@ def test_a_price_is_what_each_part_costs_and_errors_add_up_as_independent_ones_d
         assert (share.of_cpu, share.error) == pytest.approx((expected.of_cpu, expected.error))
 
 
+def test_how_far_single_workloads_are_off_adds_to_the_error() -> None:
+    found = price(replace(COSTS, kernel_off=0.3, process_off=0.4), **PRICES[3][1] | {"left_out": 0.0})
+    assert found.kernel.error == pytest.approx(math.hypot(PRICES[3][2].error, 0.3 * found.kernel.of_cpu))
+    assert found.process.error == pytest.approx(math.hypot(PRICES[3][3].error, 0.4 * found.process.of_cpu))
+
+
 def test_an_estimate_pays_for_what_is_seen_left_out_and_captured() -> None:
     found = estimate(LOADS, replace(WHOLE, snaplen=60, shares={REVERSE: 0.5}), REVERSE)
     assert found.price == price(COSTS, seen=4500, left_out=1500, captured=1500, captured_bytes=1500 * 60)
@@ -125,8 +133,7 @@ def test_what_is_not_of_the_direction_is_only_seen() -> None:
 def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
     file = tmp_path / "costs.json"
     file.write_text(json.dumps(COSTS.as_json()))
-    assert read_costs(str(file)) == COSTS
-    assert costs_of(str(file)) == (COSTS, None)
+    assert known_costs(str(file)) == Known(COSTS, f"of {file}")
 
 
 def test_the_shipped_costs_are_complete() -> None:
@@ -138,9 +145,12 @@ DAMAGED = [
     ("empty", "", "is not a file of costs"),
     ("no JSON", "costs", "is not a file of costs"),
     ("a list", "[]", "is not a file of costs"),
-    ("another version", json.dumps(COSTS.as_json() | {"version": 0}), "has version 0, not 1"),
+    ("another version", json.dumps(COSTS.as_json() | {"version": 0}), "has version 0, not 2"),
     ("a coefficient too few", json.dumps(COSTS.as_json() | {"coefficients": {}}), "is not a file of costs"),
     ("words for numbers", json.dumps(COSTS.as_json()).replace("10", '"x"'), "is not a file of costs"),
+    ("below nothing", json.dumps(COSTS.as_json()).replace("10", "-10"), "is not a file of costs"),
+    ("without end", json.dumps(COSTS.as_json()).replace("1000", "Infinity"), "is not a file of costs"),
+    ("deeper than any", "[" * 100_000, "is not a file of costs"),
 ]
 
 
@@ -151,12 +161,13 @@ def test_a_damaged_file_of_costs_is_said_and_the_nodes_own_is_replaced(
     file = tmp_path / "costs.json"
     file.write_text(text)
     with pytest.raises(FormatError, match=f"{said}.*--calibrate"):
-        costs_of(str(file))
+        known_costs(str(file))
     monkeypatch.setattr(costs, "NODE_FILE", str(file))
-    found, trouble = costs_of(None)
-    assert found == shipped()
-    assert trouble is not None
-    assert said in trouble
+    found = known_costs(None)
+    assert found.costs == shipped()
+    assert found.origin.startswith("shipped with bicap")
+    assert found.trouble is not None
+    assert said in found.trouble
 
 
 def test_a_file_of_costs_that_is_missing_matters_where_it_was_asked_for(
@@ -164,9 +175,23 @@ def test_a_file_of_costs_that_is_missing_matters_where_it_was_asked_for(
 ) -> None:
     missing = str(tmp_path / "none")
     monkeypatch.setattr(costs, "NODE_FILE", missing)
-    assert costs_of(None) == (shipped(), None)
+    assert (known_costs(None).costs, known_costs(None).trouble) == (shipped(), None)
     with pytest.raises(TargetError, match="cannot be read: No such file"):
-        costs_of(missing)
+        known_costs(missing)
+
+
+def test_a_calibration_of_this_node_is_used_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "costs.json"
+    file.write_text(json.dumps(COSTS.as_json()))
+    monkeypatch.setattr(costs, "NODE_FILE", str(file))
+    assert known_costs(None) == Known(COSTS, "calibrated on this node")
+
+
+def test_a_calibration_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "NODE_FILE", str(tmp_path))
+    found = known_costs(None)
+    assert found.costs == shipped()
+    assert found.trouble == f"costs {tmp_path} cannot be read: Is a directory; until then the shipped costs are used"
 
 
 def test_a_block_is_as_long_as_the_merge_writes_it() -> None:
@@ -365,7 +390,7 @@ OUTLOOK = Outlook(
     limits=Limits(duration_ns=H),
     direction=REVERSE,
     disk=Disk("/data", 100 * GIB, GIB),
-    costs=COSTS,
+    known=Known(COSTS, "calibrated on this node"),
 )
 
 LINES = """\
@@ -377,8 +402,9 @@ estimate              packets/s        file/s        file/h   process CPU    ker
           reverse         3,000       4.4 MiB      15.5 GiB     3.2% ±0.1    0.4% ±0.05  <- asked for
           both            4,500       4.6 MiB      16.2 GiB     3.4% ±0.1    0.4% ±0.05
 disk      /data has 1.0 GiB free; the capture takes at most 15.5 GiB; room for 3m52s
+costs     calibrated on this node
+          2 CPUs, Linux 6.18, 2026-11-25
 assumed   forward is what leaves the pod (without a pod's veth: this machine)
-          costs are those of 2 CPUs, Linux 6.18, 2026-11-25
 warning: /data has 1.0 GiB free: enough for 3m52s, and the capture takes 15.5 GiB; give a lower limit, or -C and -W
 """
 

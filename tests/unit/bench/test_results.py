@@ -20,9 +20,9 @@ def line(load: str, tool: str, sender_ns: float, cpu_ns: float | None = None, lo
     """A line of three runs around the values given."""
     runs = [sender_ns - 10, sender_ns, sender_ns + 30]
     if cpu_ns is None:
-        return Line(load=load, tool=tool, size=64, sent=1000, expected=1000, sender_ns=runs)
+        return Line(load=load, tool=tool, size=64, sent=1000, expected=[1000] * 3, sender_ns=runs)
     return Line(
-        load=load, tool=tool, size=64, sent=1000, expected=1000, sender_ns=runs,
+        load=load, tool=tool, size=64, sent=1000, expected=[1000] * 3, sender_ns=runs,
         cpu_ns=[cpu_ns - 1, cpu_ns, cpu_ns + 9], lost=[0, lost, 0], rss_mib=[9, 10, 11], file_bytes=[2_000_000] * 3,
     )  # fmt: skip
 
@@ -135,10 +135,10 @@ def test_the_highest_rate_without_loss_is_found_to_a_step(limit: float) -> None:
     def attempt(rate: float | None) -> Run:
         actual = min(rate or 9e6, 9e6)
         lost = 1 if actual > limit else 0
-        return Run(1e9 / actual, 100, 100, Result(100 - lost, 0, 0.0, 0.0))
+        return Run(1e9 / actual, 100, 0, 100, Result(100 - lost, 0, 0.0, 0.0))
 
     assert limit - 10e6 / (1 << STEPS) <= highest(attempt, 10e6) <= limit
 
 
 def test_a_tool_that_loses_nothing_at_full_speed_has_the_rate_that_it_leaves_the_sender() -> None:
-    assert highest(lambda rate: Run(200.0, 100, 100, Result(100, 0, 0.0, 0.0)), 10e6) == 5e6
+    assert highest(lambda rate: Run(200.0, 100, 0, 100, Result(100, 0, 0.0, 0.0)), 10e6) == 5e6
