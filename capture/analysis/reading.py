@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 import zstandard
 
+from capture.analysis.ahead import ahead
 from capture.analysis.decode import LINK_TYPES, decode
 from capture.analysis.layout import PACKET, Table
 from capture.errors import FormatError, TargetError
@@ -23,6 +25,9 @@ from capture.pcapng.read import Reader
 from capture.pcapng.scan import Bytes
 
 _PIECE, _BATCH = 1 << 20, 1 << 12
+_WORTH_A_THREAD = 4 << 20
+_AHEAD = 4
+"""Batches of a regular file that exist at a time: in the making, waiting, and in use."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -67,26 +72,37 @@ class CaptureFile:
         return self._file.tell()
 
     def __iter__(self) -> Iterator[Batch]:
-        buffer, at, filled = np.empty(_PIECE, np.uint8), 0, 0
-        rows = np.zeros(_BATCH, PACKET)
+        # Of a pipe, what has come is shown before more is waited for.
+        if self.size is None or self.size < _WORTH_A_THREAD:
+            return self._batches(1)
+        return ahead(self._batches(_AHEAD), _AHEAD)
+
+    def _batches(self, most: int) -> Iterator[Batch]:
+        """Batches, of which each holds until the one that is `most` behind it is asked for."""
+        pieces = deque(np.empty(_PIECE, np.uint8) for _ in range(most))
+        tables = deque(np.zeros(_BATCH, PACKET) for _ in range(most))
+        at = filled = 0
         while True:
+            buffer = pieces[0]
             got = self._read_into(buffer.data[filled:])
             filled += got
-            more = False
+            more, before = False, self.packets
             while not more:
-                at, count, more = self.description.take(buffer, at, filled, rows)
+                at, count, more = self.description.take(buffer, at, filled, tables[0])
                 if count:
-                    decode(buffer, self._links(), rows[:count], self.packets + 1)
+                    decode(buffer, self._links(), tables[0][:count], self.packets + 1)
                     self.packets += count
-                    yield Batch(buffer, rows[:count])
+                    yield Batch(buffer, tables[0][:count])
+                    tables.rotate()
             left = filled - at
             if not got:
                 self.description.end(left)
                 return
-            if left == len(buffer):
-                buffer = np.concatenate([buffer, np.empty_like(buffer)])
-            else:
-                buffer[:left] = buffer[at:filled].copy()
+            if self.packets > before:  # one without packets may be used again at once, and must: others may hold
+                pieces.rotate()
+            if left >= len(pieces[0]):
+                pieces[0] = np.empty(2 * left, np.uint8)
+            pieces[0][:left] = buffer[at:filled]
             at, filled = 0, left
 
     def _read_into(self, room: memoryview) -> int:
