@@ -1,9 +1,9 @@
 """Pods that come, go, and come again while a capture runs; nothing of the others is lost by it."""
 
 import os
+import re
 import signal
 import subprocess
-import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
