@@ -63,10 +63,10 @@ class Link:
         if wanted:
             self.namespace.run(self._prepare)
 
-    def received(self, name: str) -> int:
-        """Packets that an interface received since it is there."""
+    def counters(self, name: str) -> tuple[int, int]:
+        """Packets received and sent by an interface."""
         words = run("ip", "netns", "exec", self.netns, "cat", "/proc/net/dev").split(f"{name}:")[1].split()
-        return int(words[1])
+        return int(words[1]), int(words[9])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

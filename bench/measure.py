@@ -66,13 +66,13 @@ def measure(link: Link, load: Load, tool: Tool | None, folder: str, rate: float 
 
 
 def _send(link: Link, load: Load, source: Source, rate: float | None) -> Run:
-    count, before = load.packets, link.received("vb")
+    count, before = load.packets, link.counters("vb")[0]
     if rate is None:
         sender_ns = source.send(count)
     else:
         paced = source.pace(count, rate)
         count, sender_ns = paced.sent, paced.seconds * 1e9 / paced.sent
-    dropped = load.received(count) - (link.received("vb") - before)
+    dropped = load.received(count) - (link.counters("vb")[0] - before)
     return Run(sender_ns, count, dropped, load.expected(count - dropped))
 
 

@@ -91,7 +91,7 @@ def measure(link: Link, name: str, ring: Ring, sender: FlowSender, pps: int, sec
     file = folder / ("capture.pcapng.zst" if "zstd" in name else "capture.pcapng")
     ready = Path(f"{file}.ready")
     words = ring.command(name, str(file))
-    received = link.received("vb")
+    received = link.counters("vb")[0]
     samples = []
     process = Process(link.netns, words, str(folder / "log"), lambda log: ready.exists() or "listening on" in log)
     with process, Traffic(link, sender, pps):
@@ -100,7 +100,7 @@ def measure(link: Link, name: str, ring: Ring, sender: FlowSender, pps: int, sec
             time.sleep(1)
             samples.append(sample(process, began, folder))
         cpu = process.cpu_seconds()
-    sent = link.received("vb") - received
+    sent = link.counters("vb")[0] - received
     found = re.search(r"([\d,]+) packets (written|captured)", process.log())
     assert found, f"{name} does not say how many packets it wrote: {process.log()}"
     written = int(found[1].replace(",", ""))

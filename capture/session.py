@@ -48,7 +48,7 @@ from capture.targets.finder import Finder
 WRITE_BYTES = 1 << 18
 IDLE_SECONDS = 0.2
 """A live reader waits at most this long for a packet that wakes nobody."""
-UNSETTLED_SECONDS = 0.02
+UNSETTLED_SECONDS = 0.05
 """Until the next round when a ring holds records that were too young to be final."""
 PATIENCE_NS, HURRIED_PATIENCE_NS = 100_000_000, 20_000_000
 """How old a record may become on a CPU without further packets before the reader goes there to flush it; hurried
