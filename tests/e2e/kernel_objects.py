@@ -25,7 +25,7 @@ ETH_P_ALL = 3
 
 def held_by(pid: int) -> set[tuple[str, int]]:
     """The programs, maps and links that a process has descriptors of: (kind of id, id)."""
-    found = set()
+    found: set[tuple[str, int]] = set()
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         try:
             lines = info.read_text().splitlines()

@@ -348,7 +348,7 @@ def test_a_delay_is_found_on_its_side_within_5_percent_with_loss_present(
 
 def test_a_retransmitted_segment_gives_no_round_trip(tmp_path: Path) -> None:
     """One lost request: Wireshark's ack_rtt is the retransmission timeout and more, ours is not there."""
-    lost = []
+    lost: list[bytes] = []
 
     def once(frame: bytes, side: int, _: int) -> Fate:
         if side == CLIENT and payload_bytes(frame) and not lost:

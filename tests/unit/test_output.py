@@ -202,14 +202,12 @@ def parse(content: bytes) -> tuple[list[int], list[Statistics]]:
                 place += 4 + (length + 3 & ~3)
             high, low = struct.unpack("<II", options[2])
             end_high, end_low = struct.unpack("<II", options[3])
-            counts = [struct.unpack("<Q", options[code])[0] for code in (4, 5, 6, 8)]
+            received, dropped, accepted, delivered = (struct.unpack("<Q", options[code])[0] for code in (4, 5, 6, 8))
+            begin_ns, end_ns = high << 32 | low, end_high << 32 | end_low
+            comment = options.get(1, b"").decode()
             (interface,) = struct.unpack_from("<I", content, at + 8)
             assert SECTION not in kinds or interface < kinds.count(INTERFACE), "the file does not know the interface"
-            found.append(
-                Statistics(
-                    interface, high << 32 | low, end_high << 32 | end_low, *counts, options.get(1, b"").decode()
-                )
-            )
+            found.append(Statistics(interface, begin_ns, end_ns, received, dropped, accepted, delivered, comment))
         at += size
     return kinds, found
 

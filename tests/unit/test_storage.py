@@ -1,5 +1,7 @@
 """How the output is kept: words become values, and what cannot be is refused by name."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +64,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("parse", "text", "says"), WORDS)
-def test_words_that_mean_nothing(parse, text: str, says: str) -> None:
+def test_words_that_mean_nothing(parse: Callable[[str], object], text: str, says: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse(text)
     assert says in str(refused.value)

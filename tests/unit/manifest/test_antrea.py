@@ -231,7 +231,7 @@ def test_what_matches_is_what_antreas_tcpdump_filter_matches(
 
 
 POD, IP, IP6 = {"pod": {"name": "a"}}, {"ip": "10.0.0.9"}, {"ip": "fd00::9"}
-SIDES = (None, {}, POD, IP, IP6, POD | IP)
+SIDES: tuple[dict[str, Any] | None, ...] = (None, {}, POD, IP, IP6, POD | IP)
 PROTOCOLS = {None: None, "tcp": 6, 17: 17, "Icmp": 1, "ICMPv6": 58, 132: 132, "SCTP": -1}
 HEADERS: list[tuple[dict[str, Any] | None, int | None]] = [
     # a header, its protocol

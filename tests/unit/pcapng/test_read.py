@@ -61,7 +61,8 @@ def read(content: bytes, piece: int = 1 << 20) -> tuple[list[Row], Reader, str]:
 
     The file comes in pieces of that size.
     """
-    reader, rows, found = Reader("file"), np.zeros(2, PACKET), []
+    reader, rows = Reader("file"), np.zeros(2, PACKET)
+    found: list[tuple[int, bytes, int, int, int]] = []
     data, at, end = np.frombuffer(content, np.uint8), 0, 0
     try:
         while True:
@@ -72,8 +73,8 @@ def read(content: bytes, piece: int = 1 << 20) -> tuple[list[Row], Reader, str]:
                 for row in rows[:count]:
                     begin = int(row["offset"])
                     kept = content[begin : begin + int(row["captured"])]
-                    others = (int(row[name]) for name in ("original", "interface", "flags"))
-                    found.append((int(row["time_ns"]), kept, *others))
+                    original, interface, flags = (int(row[name]) for name in ("original", "interface", "flags"))
+                    found.append((int(row["time_ns"]), kept, original, interface, flags))
             if end == len(data):
                 reader.end(end - at)
                 return found, reader, ""

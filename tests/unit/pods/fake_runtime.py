@@ -14,7 +14,7 @@ import grpc
 from capture.pods import containerd_events_pb2 as containerd
 from capture.pods import cri_pb2 as cri
 
-EVENTS = {
+EVENTS: dict[str, Any] = {
     "cri": ("runtime.v1.RuntimeService", "GetContainerEvents", cri.GetEventsRequest, cri.ContainerEventResponse),
     "containerd": (
         "containerd.services.events.v1.Events",
@@ -47,7 +47,7 @@ class FakeRuntime:
     def __enter__(self) -> "FakeRuntime":
         self.changed = threading.Semaphore(0)
         self._server = grpc.server(ThreadPoolExecutor(20))
-        unary = {
+        unary: dict[str, Any] = {
             "ListPodSandbox": (cri.ListPodSandboxRequest, self._list),
             "PodSandboxStatus": (cri.PodSandboxStatusRequest, self._status),
             "ListContainers": (cri.ListContainersRequest, self._list_containers),

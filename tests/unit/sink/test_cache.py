@@ -1,5 +1,6 @@
 """Windows of a file are handed to the kernel in order, and dropped once they are on the disk."""
 
+import ctypes
 import errno
 import os
 import threading
@@ -17,7 +18,7 @@ from capture.sink.files import FileSink
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What the kernel was asked: begin (and forget), wait, by the window's number."""
     found: list[tuple[str, int]] = []
-    monkeypatch.setattr(cache.os, "posix_fadvise", lambda _, start, *__: found.append(("forget", start // WINDOW)))
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, *__: found.append(("forget", start // WINDOW)))
 
     def wait(_: int, start: int, *__: int) -> int:
         found.append(("wait", start // WINDOW))
@@ -60,7 +61,7 @@ def test_files_follow_one_another_and_no_descriptor_is_left(asked: list[tuple[st
 
 def test_a_disk_that_fails_afterwards_is_heard_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: int) -> int:
-        cache.ctypes.set_errno(errno.EIO)
+        ctypes.set_errno(errno.EIO)
         return -1
 
     monkeypatch.setattr(cache, "_sync_file_range", fail)

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SinkError
-from capture.sink import files as sink_files
 from capture.sink.files import BALLAST, FileSink
 from capture.sink.place import owner_of
 from capture.storage import MinFree, Storage
@@ -95,7 +94,7 @@ def test_it_writes_also_where_no_space_can_be_held_back(tmp_path: Path, monkeypa
     def refuse(*_: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(sink_files.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
     sink = FileSink(str(tmp_path / "f.pcapng"))
     sink.write(b"header")
     sink.close()
@@ -200,7 +199,7 @@ def test_a_file_that_is_renamed_goes_on(sink: FileSink) -> None:
 def _disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     """A disk of 1000 blocks of 1 KiB, so many of them free for us, and more for root."""
     found = SimpleNamespace(f_frsize=1024, f_blocks=1000, f_bavail=free, f_bfree=1000)
-    monkeypatch.setattr(sink_files.os, "fstatvfs", lambda _: found)
+    monkeypatch.setattr(os, "fstatvfs", lambda _: found)
 
 
 @pytest.mark.parametrize("min_free", [MinFree(percent=5), MinFree(bytes=50 * 1024)])

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from capture.errors import SinkError, SpecError
-from capture.sink import place
 from capture.sink.place import Owner, cannot, make_directory, make_way, owner_of, write_beside
 
 ME = Owner(os.geteuid(), os.getegid())
@@ -65,7 +64,7 @@ def test_a_small_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
         seen.append((Path(temporary).read_text(), Path(final).read_text()))
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(place.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(SinkError, match="the disk is full"):
         write_beside(str(summary), "two")
     assert seen == [("two", "one")]  # written whole before it takes the name

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ HEADER = (layout.BPF_FOLDER / "record.h").read_text()
 
 def by_the_compiler(header: str, folder: Path) -> dict[str, int]:
     """Name -> number as gcc has it: sizeof and offsetof of all structs, and the constants of all enums."""
-    structs = {name: dtype.fields for name, dtype in parse_structs(header).items()}
+    structs: dict[str, Any] = {name: dtype.fields or {} for name, dtype in parse_structs(header).items()}
     asked = {f"sizeof {name}": f"sizeof(struct {name})" for name in structs}
     asked |= {f"{s}.{field}": f"offsetof(struct {s}, {field})" for s, fields in structs.items() for field in fields}
     asked |= {
@@ -39,7 +40,7 @@ def by_numpy(header: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, dtype in parse_structs(header).items():
         found[f"sizeof {name}"] = dtype.itemsize
-        for field, (kind, offset, *_) in dtype.fields.items():
+        for field, (kind, offset, *_) in (dtype.fields or {}).items():
             found[f"{name}.{field}"], found[f"sizeof {name}.{field}"] = offset, kind.itemsize
     for enum in parse_enums(header).values():
         found |= enum
