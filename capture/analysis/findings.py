@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.layout import Table
+from capture.analysis.points import Seen
 from capture.analysis.statement import Completeness
 from capture.analysis.words import Names, place_text
 
@@ -118,26 +119,31 @@ class Finding:
 
 
 class Diagnosis:
-    """Add what trackers give; ask at the end."""
+    """Add what trackers give; ask at the end. What several points show of a conversation counts once per kind."""
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self._kinds = kinds
         self._groups: list[dict[Place, Group]] = [{} for _ in kinds]
+        self._seen = Seen()
+        self._shown = {(kind.name, way): Seen() for kind in kinds for way in kind.ways}
         self._totals: dict[Any, int] = {}
         self.sessions = 0
         self.elsewhere = 0
         "sessions with trouble at more places than are told apart"
 
-    def add(self, file: str, sessions: Table) -> None:
-        """Sessions of a file that ended."""
-        self.sessions += len(sessions)
-        for key, count in _counted(_keys(sessions, by_client=False)):
+    def add(self, file: str, sessions: Table, several: bool = False) -> None:
+        """Sessions of a file that ended; `several`: there are other points, which may have seen the same."""
+        counted = sessions[~self._seen.elsewhere(file, sessions)] if several else sessions
+        self.sessions += len(counted)
+        for key, count in _counted(_keys(counted, by_client=False)):
             server = key[:5]
             if server in self._totals or len(self._totals) < GROUPS_MAX:
                 self._totals[server] = self._totals.get(server, 0) + count
         for kind, groups in zip(self._kinds, self._groups, strict=True):
             for way in kind.ways:
                 shown = sessions[kind.shows(sessions, way)]
+                if several:
+                    shown = shown[~self._shown[kind.name, way].elsewhere(file, shown)]
                 if len(shown):
                     self._group(file, kind, groups, way, shown)
 

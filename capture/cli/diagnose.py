@@ -53,7 +53,7 @@ def diagnose(files: tuple[str, ...], count: int, across_interfaces: bool, numeri
     for file in files:
         with CaptureFile(file) as capture:
             for sessions, samples in ended_sessions(capture, across_interfaces, damage):
-                found.add(file, sessions)
+                found.add(file, sessions, several=len(files) > 1 or len(capture.description.interfaces) > 1)
                 waits.add(sessions, samples)
             names = {**names, **capture.description.names}
     truth = of_all([completeness(file) for file in files])

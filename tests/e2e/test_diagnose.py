@@ -97,6 +97,14 @@ def test_the_first_finding_is_the_trouble_that_was_made(case: str, tmp_path: Pat
     assert first["evidence"][0]["packet"] > 0
 
 
+def test_a_connection_that_three_points_saw_is_one(tmp_path: Path) -> None:
+    with wire(tmp_path / "file", ends=True) as on:
+        closed_port(on)
+    done = bicap("diagnose", str(tmp_path / "file"))
+    assert done.stdout.startswith("1 sessions; ")
+    assert f"1. 1 of 1 connections to {ADDRESSES[SERVER]}:{PORT} were refused by RST" in done.stdout
+
+
 def test_a_wire_without_faults_gives_no_finding(tmp_path: Path) -> None:
     with wire(tmp_path / "file") as on:
         converse(on)

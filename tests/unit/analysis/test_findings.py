@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from capture.analysis import findings as module
+from capture.analysis import points
 from capture.analysis.findings import Diagnosis, Finding
 from capture.analysis.kinds import KINDS
 from capture.analysis.statement import Completeness
@@ -267,3 +268,51 @@ def test_names_are_used_and_places_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     (finding,) = diagnosis.findings(UNKNOWN, {IPv4Address(SERVER[0]): "shop/web-0"})
     assert finding.what == "1 of 1 connections to shop/web-0:81 were refused by RST"
     assert diagnosis.elsewhere == 1
+
+
+def several_points(frames: Iterable[Frame], later_ns: int, moved: str = "interface") -> Diagnosis:
+    """A file's sessions, and the same once more from another point, so much later."""
+    diagnosis = Diagnosis(KINDS)
+    tables = track(frames).tables
+    for table in tables:
+        diagnosis.add("file", table, several=True)
+    for table in tables:
+        again = table.copy()
+        for name in ("first_ns", "last_ns"):
+            again[name] += later_ns
+        if moved == "interface":
+            again["interface"] += 1
+        diagnosis.add("other file" if moved == "file" else "file", again, several=True)
+    return diagnosis
+
+
+@pytest.mark.parametrize("moved", ["interface", "file"])
+@pytest.mark.parametrize("case", CASES)
+def test_what_two_points_saw_of_a_conversation_counts_once(case: str, moved: str) -> None:
+    frames = CASES[case][0]
+    diagnosis = several_points(frames, 100, moved)
+    assert diagnosis.findings(UNKNOWN, {}) == diagnose(frames)
+
+
+@pytest.mark.parametrize(("later_s", "moved"), [(3600, "interface"), (3600, "nothing")])
+def test_the_same_endpoints_at_another_time_are_another_conversation(later_s: int, moved: str) -> None:
+    diagnosis = several_points(CASES["refused"][0], later_s * 10**9, moved)
+    (finding,) = diagnosis.findings(UNKNOWN, {})
+    assert finding.what == "4 of 6 connections to 10.0.0.2:81 were refused by RST"
+    assert diagnosis.sessions == 6
+
+
+def test_what_only_the_other_point_shows_is_found_there() -> None:
+    diagnosis = Diagnosis(KINDS)
+    for number, frames in enumerate(([*HANDSHAKE], [segment(0, "client", S), segment(1000, "client", S)])):
+        for table in track(frames).tables:
+            table["interface"] = number
+            diagnosis.add("file", table, several=True)
+    (finding,) = diagnosis.findings(UNKNOWN, {})
+    assert finding.what == "1 of 1 connections to 10.0.0.2:80 were not answered"
+
+
+def test_conversations_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "REMEMBERED", 2)
+    diagnosis = several_points([*refused(1001, 0), *refused(1002, 0), *refused(1003, 0)], 100)
+    assert diagnosis.sessions == 6
