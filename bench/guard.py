@@ -29,9 +29,10 @@ from capture.sampling.words import parse_sampler
 from capture.spec import CaptureSpec, Hook
 
 COMMITTED = Path(__file__).with_name("guard.json")
-COUNT_MARGIN, RATIO_MARGIN = 0.05, 0.2
-"""By so much of it a value may grow: compilers differ a little, and runs on a shared machine a lot."""
-_VERIFIED, _RATIO = "verified instructions, ", "ratio: "
+_VERIFIED, _DRAIN, _RATIO = "verified instructions, ", "instructions of the drain per packet", "ratio: "
+_MARGINS = {_VERIFIED: 0.05, _DRAIN: 0.15, _RATIO: 0.2}
+"""By so much of it a value may grow: clang differs a little, numba's code for the same loop by a tenth from one
+compilation to the next (326 to 370), and runs on a shared machine a lot."""
 _TIMES = (1, 51)
 # Valgrind knows no AVX-512: the loop is compiled for any x86-64, before valgrind runs it from the cache.
 _PORTABLE = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "PYTHONHASHSEED": "0"}
@@ -81,7 +82,7 @@ def drain_instructions() -> float:
 def now(results: str, application: str) -> dict[str, float]:
     """All values, by name."""
     found: dict[str, float] = {_VERIFIED + name: instructions(spec) for name, spec in _SPECS.items()}
-    found["instructions of the drain per packet"] = round(drain_instructions(), 1)
+    found[_DRAIN] = round(drain_instructions(), 1)
     if os.path.exists(results):
         found |= {
             _RATIO + target.name: round(ratio, 2)
@@ -108,7 +109,7 @@ def regressions(before: dict[str, float], found: dict[str, float]) -> list[str]:
     worse = []
     for name, value in found.items():
         if name in before:
-            margin = RATIO_MARGIN if name.startswith(_RATIO) else COUNT_MARGIN
+            margin = next(margin for kind, margin in _MARGINS.items() if name.startswith(kind))
             most = before[name] * (1 + margin)
             if value > most:
                 worse.append(f"{name}: {value:g}, was {before[name]:g}; at most {most:.4g} is noise")
