@@ -22,12 +22,12 @@ LOADS = ("64 B", "1514 B")
 
 @click.command(cls=GroupedCommand, short_help="Measure what capturing costs on this node.")
 @option("What", "--calibrate", is_flag=True, help="Measure what packets cost, for `bicap plan`; takes a minute.")
-@option("What", "--repeat", type=click.IntRange(1), metavar="N", help="Rounds.  [default: 3; 2 with --calibrate]")
+@option("What", "--repeat", type=click.IntRange(1), metavar="N", help="Rounds.  [default: 3; 1 with --calibrate]")
 @option(
     "What",
     "--seconds",
     type=click.FloatRange(0.05),
-    default=0.5,
+    default=1.0,
     show_default=True,
     help="Of each run of --calibrate.",
 )
@@ -47,7 +47,7 @@ def bench(calibrate: bool, repeat: int | None, seconds: float, costs: str, as_js
             "bicap bench needs two CPUs, for the tool and for the sender, and may use one; see taskset -p"
         )
     try:
-        text = _calibrated(repeat or 2, seconds, costs, as_json) if calibrate else _compared(repeat or 3, as_json)
+        text = _calibrated(repeat or 1, seconds, costs, as_json) if calibrate else _compared(repeat or 3, as_json)
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         # What the benchmark starts, tools and `ip`, did not do its part.
         said = getattr(error, "stderr", None) or ""
@@ -89,7 +89,8 @@ def _compared(repeat: int, as_json: bool) -> str:
 
 
 def _text(costs: "Costs", path: str) -> str:
-    values = "\n".join(f"  {name.replace('_', ', '):20}{getattr(costs, name)} ns" for name in COEFFICIENTS)
+    named = [(name.replace("_", ", ", 1).replace("_", " "), getattr(costs, name)) for name in COEFFICIENTS]
+    values = "\n".join(f"  {name:20}{cost} ns" for name, cost in named)
     return (
         f"costs in the kernel and in the process, per second, packet or byte ({costs.source}):\n{values}\n"
         f"single workloads are off by {costs.kernel_off:.0%} (kernel) and {costs.process_off:.0%} (process)\n"

@@ -17,6 +17,11 @@ NODE_FILE = "/var/lib/bicap/costs.json"
 VERSION = 2
 
 
+def _short(value: float, digits: int) -> str:
+    """12.3, 9,240,000: so many digits that mean something, and no exponent."""
+    return f"{float(f'{value:.{digits}g}'):,.10g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Nanoseconds of one CPU, and their standard error."""
@@ -25,7 +30,7 @@ class Cost:
     error: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.ns:.3g} ± {self.error:.1g}"
+        return f"{_short(self.ns, 3)} ± {_short(self.error, 2)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,6 +136,20 @@ def test_costs_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert known_costs(str(file)) == Known(COSTS, f"of {file}")
 
 
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [
+        (Cost(28.25, 1.43), "28.2 ± 1.4"),
+        (Cost(9_243_211, 731_000), "9,240,000 ± 730,000"),
+        (Cost(0.48219, 0.0231), "0.482 ± 0.023"),
+        (Cost(0, 104_000), "0 ± 100,000"),
+        (Cost(45.6, 11), "45.6 ± 11"),
+    ],
+)
+def test_a_cost_is_written_with_the_digits_that_mean_something(cost: Cost, text: str) -> None:
+    assert str(cost) == text
+
+
 def test_the_shipped_costs_are_complete() -> None:
     assert all(getattr(shipped(), name).ns >= 0 for name in COEFFICIENTS)
     assert shipped().kernel_seen.ns > 0 < shipped().process_packet.ns
