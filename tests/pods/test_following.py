@@ -19,14 +19,16 @@ from tests.pods.traffic import Numbered, numbers
 PATIENCE = 10.0
 
 
-ENDED = "(was deleted|went)"
-"""Of a pod that is removed the runtime may say that it is no more before its interface is gone, or after that."""
+def ended(name: str) -> re.Pattern[str]:
+    """Of a pod that is removed the runtime may say that it is no more before its interface is gone, or after that."""
+    return re.compile(f"{re.escape(name)} (was deleted|went)")
 
 
-def until(log: Callable[[], str], *texts: str) -> float:
-    """Wait until a capture has said what fits all of these expressions; how long that took."""
+def until(log: Callable[[], str], *texts: str | re.Pattern[str]) -> float:
+    """Wait until a capture has said all of these; how long that took."""
     began = time.monotonic()
-    while not all(re.search(text, log()) for text in texts):
+    wanted = [text if isinstance(text, re.Pattern) else re.compile(re.escape(text)) for text in texts]
+    while not all(text.search(log()) for text in wanted):
         assert time.monotonic() - began < PATIENCE, f"{texts} not in: {log()}"
         time.sleep(0.01)
     return time.monotonic() - began
@@ -38,7 +40,7 @@ def test_a_pod_that_is_made_again_has_both_lives_in_the_file(pods: Pods, tmp_pat
     with Capture(file, "--cri-socket", pods.node.socket, "--pod", "shop/web-0") as capture:
         one = Numbered(first, peer.ips[0], 0.3).total()
         pods.remove(first)
-        until(capture.log, f"shop/web-0:eth0 {ENDED}")
+        until(capture.log, ended("shop/web-0:eth0"))
         second = pods("shop", "web-0")
         time.sleep(1.0)
         two = Numbered(second, peer.ips[0], 0.3).total()
@@ -53,7 +55,7 @@ def test_a_pod_that_is_made_again_has_both_lives_in_the_file(pods: Pods, tmp_pat
     assert lives[0]["ended_ns"] < lives[1]["began_ns"]
     assert lives[1]["ended_ns"] is None
     went, came = [event["event"].partition(",")[0] for event in capture.summary["events"]]
-    assert re.fullmatch(f"shop/web-0:eth0 {ENDED}", went)
+    assert ended("shop/web-0:eth0").fullmatch(went)
     assert came == "shop/web-0:eth0#2 came"
     for life in lives:
         assert_adds_up(life["account"])
@@ -83,7 +85,7 @@ def test_from_two_pods_to_twenty_and_nothing_of_the_first_is_lost(pods: Pods, tm
         until(capture.log, *(f"shop/web-{number}:eth0 came" for number in range(2, 20)))
         for pod in more[:9]:
             pods.remove(pod)
-        until(capture.log, *(f"{pod}:eth0 {ENDED}" for pod in more[:9]))
+        until(capture.log, *(ended(f"{pod}:eth0") for pod in more[:9]))
         total = flow.total()
     check_with_readers(file)
     assert numbers(file, "shop/web-0:eth0") == list(range(total))
