@@ -77,6 +77,20 @@ def test_targets_are_ratios_of_what_was_measured_and_nothing_else_is_judged() ->
     assert [(name, ratio, verdict) for name, ratio, _, verdict in targets.rows(RESULTS)] == VERDICTS
 
 
+@pytest.mark.parametrize(("ours", "ratio", "verdict"), [(140.0, "1.00", "met"), (150.0, "1.07", "not met")])
+def test_latency_is_held_against_the_middle_of_none_and_tcpdump(ours: float, ratio: str, verdict: str) -> None:
+    found = targets.rows(Results([], {"bicap": ours, NOTHING: 120.0, "tcpdump": 160.0}))
+    assert [(row[1], row[3]) for row in found] == [(ratio, verdict)]
+
+
+def test_what_the_link_itself_dropped_is_said_and_is_nobodys_loss() -> None:
+    one = replace(line("64 B", "bicap", 170, 50), dropped=[0, 64, 0], expected=[1000, 936, 1000])
+    assert as_text(Results([one])).startswith(
+        "64 B: 1,000 packets of 64 bytes, 3 runs; median (least-most); the link itself dropped up to 64\n"
+    )
+    assert one.lost_shares == [0, 0, 0]
+
+
 def test_a_loss_of_one_packet_in_a_million_is_a_loss() -> None:
     target = targets.TARGETS[0]
     assert not target.met_by(1e-6)
