@@ -13,7 +13,7 @@ from matplotlib import pyplot
 
 SIZES = ("64 B", "128 B", "512 B", "1514 B")
 COLOURS = {"bicap": "#1f77b4", "tcpdump": "#ff7f0e", "dumpcap": "#7f7f7f"}
-HITS = ("hit 100 %", "hit 1 %", "hit 0 %")
+HITS = ("hit 100 %", "hit 10 %", "hit 1 %", "hit 0 %")
 
 
 def bars(
