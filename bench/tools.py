@@ -21,7 +21,7 @@ from capture.analysis.reading import CaptureFile
 
 RING_MIB = 64
 _CPUS = sorted(os.sched_getaffinity(0))
-TOOL_CPU, SENDER_CPU = _CPUS[0], _CPUS[-1 if len(_CPUS) < 2 else 1]
+TOOL_CPU, SENDER_CPU = _CPUS[0], _CPUS[:2][-1]
 HERE = Path(__file__).parent
 BICAP = str(Path(sys.executable).with_name("bicap"))
 

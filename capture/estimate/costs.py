@@ -85,22 +85,25 @@ def known_costs(path: str | None) -> Known:
 
     Raises FormatError, TargetError for a file that was asked for.
     """
+    if path is not None:
+        try:
+            return Known(_read(path), f"of {path}")
+        except OSError as error:
+            raise _unreadable(path, error) from None
     ours = Known(shipped(), "shipped with bicap; `bicap bench --calibrate` measures those of this node")
     try:
-        if path is not None:
-            return Known(_read(path), f"of {path}")
         return Known(_read(NODE_FILE), "calibrated on this node")
-    except FileNotFoundError as error:
-        if path is None:
-            return ours
-        raise TargetError(f"costs {path} cannot be read: {error.strerror}") from None
+    except FileNotFoundError:
+        return ours
     except OSError as error:
-        trouble: BicapError = TargetError(f"costs {path or NODE_FILE} cannot be read: {error.strerror}")
+        trouble: BicapError = _unreadable(NODE_FILE, error)
     except FormatError as error:
         trouble = error
-    if path is not None:
-        raise trouble
     return replace(ours, trouble=f"{trouble}; until then the shipped costs are used")
+
+
+def _unreadable(path: str, error: OSError) -> TargetError:
+    return TargetError(f"costs {path} cannot be read: {error.strerror}")
 
 
 def _read(path: str) -> Costs:
