@@ -43,8 +43,8 @@ class Leg:
     """From a point to the next, in this direction.
 
     `lost` are numbers of packets in the file of `source`. `delays` are exact where `clock` is None, else each of them
-    is right to its uncertainty. `early` counts packets that arrived before they left: then `source` and `target` have
-    no common clock, though they should. `unplaced` were paired, but their time says nothing.
+    is right to its uncertainty. `early` counts packets that arrived before they left, whatever is uncertain: then
+    the times of `source` and `target` contradict each other. `unplaced` were paired, but their time says nothing.
     """
 
     source: Point
@@ -85,6 +85,7 @@ class Comparison:
         self._clocks = [0 if one_clock else point.file for point in self.points]
         self._conversations = Conversations([point.file for point in self.points], observations.sessions)
         self._bounds: dict[tuple[int, int], Bounds] = {}
+        self._uncertainty: dict[tuple[int, int], int] = {}
         self._legs: dict[tuple[int, int], Leg] = {}
         self._missed: dict[tuple[int, int], list[Table]] = {}
         self._unseen: dict[tuple[int, int], list[Table]] = {}
@@ -144,13 +145,15 @@ class Comparison:
                 of_first = times[both, source if sign > 0 else target]
                 bounds.add(of_first, times[both, target] - times[both, source], sign)
 
-    def _offsets(self, source: int, target: int, rows: Table) -> tuple[Any, Any]:
-        """How far the target's clock is ahead at each of these passages, and how uncertain that is (-1: unknown)."""
+    def _offsets(self, source: int, target: int, times_ns: Any, of: int) -> tuple[Any, Any]:
+        """How far the target's clock is ahead at times `of` one of them, and how uncertain that is (-1: unknown)."""
         if self._clocks[source] == self._clocks[target]:
-            return np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+            return np.zeros(len(times_ns), np.int64), np.zeros(len(times_ns), np.int64)
         clocks, sign = self._clock_of(source, target)
-        first = rows["times_ns"][:, source if sign > 0 else target]
-        offsets, uncertain = self._bounds.setdefault(clocks, Bounds()).of(first)
+        bounds = self._bounds.setdefault(clocks, Bounds())
+        if self._clocks[of] != clocks[0]:
+            times_ns = times_ns - bounds.of(times_ns)[0]
+        offsets, uncertain = bounds.of(times_ns)
         return sign * offsets, uncertain
 
     def _take(self, rows: Table) -> None:
@@ -176,30 +179,35 @@ class Comparison:
         doubtful = rows["doubtful"] == 1
         leg.doubtful += int(doubtful.sum())
         rows = rows[~doubtful]
-        offsets, uncertain = self._offsets(source, target, rows)
-        delays = rows["times_ns"][:, target] - rows["times_ns"][:, source] - offsets
-        leg.unplaced += int((uncertain < 0).sum())
-        leg.early += int(((uncertain >= 0) & (delays < 0)).sum())
-        good = delays[(uncertain >= 0) & (delays >= 0)]
-        if len(good):
-            leg.delays.add(good)
+        times = rows["times_ns"]
+        first = min(source, target, key=self._clocks.__getitem__)
+        offsets, uncertain = self._offsets(source, target, times[:, first], first)
+        delays = times[:, target] - times[:, source] - offsets
+        placed, early = uncertain >= 0, delays < -uncertain
+        leg.unplaced += int((~placed).sum())
+        leg.early += int((placed & early).sum())
+        good = placed & ~early
+        if good.any():
+            leg.delays.add(np.maximum(delays[good], 0))  # nothing takes less
+        self._uncertainty[source, target] = int(uncertain.max(initial=self._uncertainty.get((source, target), 0)))
 
     def _judge(self) -> None:
         """What became of the packets that were seen at one end only."""
         for (source, target), leg in self._legs.items():
-            ahead = 0
             if self._clocks[source] != self._clocks[target]:
                 clocks, sign = self._clock_of(source, target)
-                found = self._bounds[clocks].overall if clocks in self._bounds else None
-                leg.clock = found and Offset(sign * found.offset_ns, found.uncertainty_ns)
-                ahead = leg.clock.offset_ns if leg.clock else 0
+                bounds = self._bounds.setdefault(clocks, Bounds())
+                leg.clock = bounds.overall(sign, self._uncertainty.get((source, target), 0))
             missed = np.concatenate(self._missed[source, target])
             unseen = np.concatenate(self._unseen[source, target])
             cut, grown = _overlaps(missed, unseen), _overlaps(unseen, missed)
             leg.resegmented = int(cut.sum() + grown.sum())
-            leg.not_captured += int(self._within(unseen[~grown]["time_ns"] - ahead, leg.source, leg).sum())
+            arrived = unseen[~grown]["time_ns"]
+            left = arrived - self._offsets(source, target, arrived, target)[0]
+            leg.not_captured += int(self._within(left, leg.source, leg).sum())
             missed = missed[~cut]
-            judged = self._within(missed["time_ns"] + ahead, leg.target, leg)
+            due = missed["time_ns"] + self._offsets(source, target, missed["time_ns"], source)[0]
+            judged = self._within(due, leg.target, leg)
             leg.undecided = int((~judged).sum())
             leg.lost = np.sort(missed["number"][judged]).tolist()
 

@@ -125,8 +125,12 @@ def _delay(leg: "Leg") -> str:
     text = ", ".join(f"{name} {format_duration(value)}" for name, value in values.items())
     if leg.clock is None:
         return text
-    ahead = format_duration(leg.clock.offset_ns)
-    return f"{text}, each ± {format_duration(leg.clock.uncertainty_ns)} (its clock is {ahead} ahead)"
+    ahead = f"its clock is {format_duration(leg.clock.offset_ns)} ahead"
+    if leg.clock.drift_ppm:
+        ahead += (
+            f" at first, and {'gains' if leg.clock.drift_ppm > 0 else 'loses'} {abs(leg.clock.drift_ppm):.3g} ppm"
+        )
+    return f"{text}, each ± {format_duration(leg.clock.uncertainty_ns)} ({ahead})"
 
 
 def _delays(leg: "Leg") -> dict[str, float] | None:

@@ -267,6 +267,28 @@ def test_between_two_clocks_the_truth_is_within_the_uncertainty(delays: list[flo
             assert abs(leg.delays.most - max(there) * MS) <= uncertain
 
 
+def test_a_clock_that_drifts_does_not_blur_the_delays() -> None:
+    """It gains 50 ppm, which is 3 ms in the minute of this capture; packets take 1 ms, and once 2 ms."""
+    turns = [
+        segment(100 * n + 50 * side, ("client", "server")[side], A, n, n, 1, identification=n)
+        for n in range(600)
+        for side in (0, 1)
+    ]
+    behind = later([*HANDSHAKE, *turns], 1)
+    slow, frame = behind[1003]
+    assert by_client(frame)
+    behind[1003] = (slow + 1, frame)
+    drifting = [(ms * (1 + 50e-6) + 7000, frame) for ms, frame in behind]
+    there, back = compare([*HANDSHAKE, *turns], drifting, files=True).legs
+    assert there.clock is not None
+    assert back.clock is not None
+    assert (there.clock.drift_ppm, back.clock.drift_ppm) == pytest.approx((50, -50), abs=1)
+    # Half of the way there and back, and what 500 ppm are in the 50 ms between packets at the ends of a window.
+    assert MS <= there.clock.uncertainty_ns < 1.1 * MS
+    assert (there.delays.least, there.delays.quantile(0.5)) == pytest.approx((MS, MS), rel=0.05)
+    assert there.delays.most == pytest.approx(2 * MS, rel=0.05)
+
+
 def test_of_one_direction_between_two_clocks_there_is_no_delay() -> None:
     one_way = [frame for frame in EXCHANGE if by_client(frame[1])]
     (leg,) = compare(one_way, later(one_way, 4), files=True).legs
