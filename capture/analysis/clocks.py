@@ -54,8 +54,9 @@ class Bounds:
         offsets, uncertain = np.zeros(len(times_ns), np.int64), np.full(len(times_ns), -1, np.int64)
         windows = self._fitted()
         known, of_time = np.array(list(windows)), times_ns // WINDOW_NS
-        for window in np.unique(of_time).tolist() if windows else []:
-            mine = of_time == window
+        order = np.argsort(of_time, kind="stable")
+        asked, begins = np.unique(of_time[order], return_index=True)
+        for window, mine in zip(asked.tolist(), np.split(order, begins[1:]), strict=False) if windows else ():
             nearest = int(known[np.abs(known - window).argmin()])
             within = np.clip(times_ns[mine], nearest * WINDOW_NS, (nearest + 1) * WINDOW_NS)
             low, high = windows[nearest].between(within)
