@@ -1,19 +1,17 @@
 """A decoded packet -> two numbers that are the same wherever it passes, and that of another packet are others.
 
 `strict` is of addresses, ports and all that routers leave alone; `loose` is the same without addresses, ports and
-what a translator (DNAT, SNAT) has to change with them. Neither has the TTL, ECN bits or a checksum in it. Packets in
-VXLAN, Geneve and IP-in-IP tunnels are replaced by what is in them first.
+what a translator (DNAT, SNAT) has to change with them. Neither has the TTL, ECN bits or a checksum in it.
 """
 
 from typing import Any
 
 import numpy as np
 
-from capture.analysis.decode import ETHERNET, decode_ip, link_layer, net16
 from capture.analysis.layout import Kind
 from capture.analysis.tables import mix
 from capture.compiled import borrowing_loop as loop
-from capture.filters.names import ICMP, ICMPV6, TCP, UDP
+from capture.filters.names import ICMP, ICMPV6, TCP
 from capture.pcapng.scan import Bytes, Longs
 
 _CUT, _LATER, _FRAGMENT, _ERROR = (
@@ -22,42 +20,8 @@ _CUT, _LATER, _FRAGMENT, _ERROR = (
     int(Kind.FIRST_FRAGMENT | Kind.LATER_FRAGMENT),
     int(Kind.ICMP_ERROR),
 )
-_IPIP, _IPV6 = 4, 41
-_VXLAN, _VXLAN_LINUX, _GENEVE = 4789, 8472, 6081
-"""UDP ports; Linux's own default for VXLAN is older than the standard's."""
-_NESTED = 3
 _CONTENT = 32
 """So many bytes of payload tell packets without sequence numbers apart: all points must have captured them."""
-
-
-@loop
-def unwrap(data: Bytes, packets: Any) -> None:
-    """Put what is in a tunnel in the place of the packet that carries it."""
-    for i in range(len(packets)):
-        row = packets[i]
-        for _ in range(_NESTED):
-            if row.kind & (_CUT | _FRAGMENT):
-                break
-            start, at = row.offset, row.offset + row.payload_at
-            end, wire_end = start + row.captured, at + row.payload
-            if row.protocol == _IPIP and row.family:
-                decode_ip(data, at, end, wire_end, 0x0800, start, row)
-            elif row.protocol == _IPV6 and row.family:
-                decode_ip(data, at, end, wire_end, 0x86DD, start, row)
-            elif row.protocol == UDP and at + 8 <= end:
-                inner = np.int64(0)
-                if row.destination_port == _VXLAN or row.destination_port == _VXLAN_LINUX:
-                    inner = at + 8
-                elif row.destination_port == _GENEVE and net16(data, at + 2) == 0x6558:
-                    inner = at + 8 + (np.int64(data[at]) & 0x3F) * 4
-                if inner == 0:
-                    break
-                network, kind = link_layer(data, inner, end, ETHERNET)
-                if kind != 0x0800 and kind != 0x86DD:
-                    break
-                decode_ip(data, network, end, wire_end, kind, start, row)
-            else:
-                break
 
 
 @loop

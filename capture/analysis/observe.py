@@ -1,7 +1,7 @@
 """Capture files -> what each point saw, in files of observations that are small enough to be sorted in memory.
 
 A point is an interface of a file. An observation is a packet at a point. Those of one packet come into the same of
-PARTS files, whatever was translated on the way.
+PARTS files, whatever was translated on the way; tunnels have been opened before (CaptureFile, `inner`).
 """
 
 import secrets
@@ -11,7 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
-from capture.analysis.fingerprint import fingerprints, hosts, unwrap
+from capture.analysis.fingerprint import fingerprints, hosts
 from capture.analysis.layout import Table
 from capture.analysis.reading import Batch
 from capture.analysis.scratch import Scratch
@@ -28,7 +28,7 @@ OBSERVATION = np.dtype(
         ("loose", "i8"),
         ("time_ns", "i8"),
         ("number", "i8"),  # of the packet in its file
-        ("session", "i8"),  # in its file, tunnels opened
+        ("session", "i8"),  # in its file
         ("hosts", "i8"),  # who talks to which service, as this point sees it
         ("sequence", "u4"),
         ("payload", "u4"),
@@ -81,7 +81,6 @@ class Observations:
         self.sessions.append(0)
         for batch in batches:
             packets = batch.packets
-            unwrap(batch.data, packets)
             for _ in tracker.feed(batch.data, packets):
                 pass
             times = packets["time_ns"]

@@ -20,6 +20,7 @@ import zstandard
 from capture.analysis.ahead import ahead
 from capture.analysis.decode import LINK_TYPES, decode
 from capture.analysis.layout import PACKET, Table
+from capture.analysis.tunnels import unwrap
 from capture.errors import FormatError, TargetError
 from capture.pcapng.read import Reader
 from capture.pcapng.scan import Bytes
@@ -42,11 +43,13 @@ class Batch:
 class CaptureFile:
     """An open capture file. `description` has interfaces, names and statistics, as far as they have been read.
 
+    With `inner`, packets in VXLAN, Geneve, GRE and IP in IP are given instead of those that carry them.
     Raises TargetError if it cannot be opened; iterating raises FormatError where it is damaged, after the batches
     before that.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, inner: bool = False) -> None:
+        self._inner = inner
         self.name = "standard input" if name == "-" else name
         self.packets = 0
         try:
@@ -91,6 +94,8 @@ class CaptureFile:
                 at, count, more = self.description.take(buffer, at, filled, tables[0])
                 if count:
                     decode(buffer, self._links(), tables[0][:count], self.packets + 1)
+                    if self._inner:
+                        unwrap(buffer, tables[0][:count])
                     self.packets += count
                     yield Batch(buffer, tables[0][:count])
                     tables.rotate()

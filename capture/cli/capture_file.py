@@ -1,4 +1,4 @@
-"""What the commands that read a capture file share: an option, its sessions, and how far reading has come."""
+"""What the commands that read a capture file share: options, its sessions, and how far reading has come."""
 
 import sys
 from collections.abc import Iterator
@@ -16,6 +16,13 @@ across_interfaces = option(
     "--across-interfaces",
     is_flag=True,
     help="Take packets of all interfaces together: for traffic whose directions pass different ones.",
+)
+
+inner = option(
+    "Which",
+    "--inner",
+    is_flag=True,
+    help="Take packets inside VXLAN, Geneve, GRE and IP in IP instead of those that carry them.",
 )
 
 _STEP = 1 << 24

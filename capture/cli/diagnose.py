@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capture.cli.capture_file import across_interfaces, ended_sessions
+from capture.cli.capture_file import across_interfaces, ended_sessions, inner
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     help="Show N findings at most.",
 )
 @across_interfaces
+@inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the files have for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object, with all findings.")
-def diagnose(files: tuple[str, ...], count: int, across_interfaces: bool, numeric: bool, as_json: bool) -> None:
+def diagnose(
+    files: tuple[str, ...], count: int, across_interfaces: bool, inner: bool, numeric: bool, as_json: bool
+) -> None:
     """Say what goes wrong in capture files, the worst first, with sessions and packets as evidence.
 
     Failed handshakes by cause and server, large segments that do not arrive, unanswered DNS, slow servers, places
@@ -51,7 +54,7 @@ def diagnose(files: tuple[str, ...], count: int, across_interfaces: bool, numeri
     names: Names = {}
     damage: list[FormatError] = []
     for file in files:
-        with CaptureFile(file) as capture:
+        with CaptureFile(file, inner) as capture:
             for sessions, samples in ended_sessions(capture, across_interfaces, damage):
                 found.add(file, sessions, several=len(files) > 1 or len(capture.description.interfaces) > 1)
                 waits.add(sessions, samples)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, with_progress
+from capture.cli.capture_file import across_interfaces, inner, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -19,6 +19,7 @@ _SIDES = {"client": 0, "server": 1}
 @click.argument("session")
 @option("Which", "--side", type=click.Choice(list(_SIDES)), help="Only what this side said.")
 @across_interfaces
+@inner
 @option(
     "Output",
     "--as",
@@ -29,7 +30,9 @@ _SIDES = {"client": 0, "server": 1}
     help="How bytes are shown. raw is the bytes of one --side and nothing else; all words go to stderr.",
 )
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, bytes in base64.")
-def follow(file: str, session: str, side: str | None, across_interfaces: bool, form: str, as_json: bool) -> None:
+def follow(
+    file: str, session: str, side: str | None, across_interfaces: bool, inner: bool, form: str, as_json: bool
+) -> None:
     """Show what the two sides of a TCP or UDP session said, as it was said: in order, each byte once.
 
     SESSION is a number from `bicap sessions`, or a five-tuple like 'tcp 10.0.0.1:4000 10.0.0.2:80'. FILE is
@@ -46,7 +49,7 @@ def follow(file: str, session: str, side: str | None, across_interfaces: bool, f
     followed = Followed(Which.parse(session), by_interface=not across_interfaces)
     forms: dict[str, type[Output]] = {"text": output.Text, "hex": output.Hex, "raw": output.Raw}
     show = output.Json(followed) if as_json else forms[form](followed)
-    with CaptureFile(file) as capture:
+    with CaptureFile(file, inner) as capture:
         damage = None
         try:
             for part in followed.parts(with_progress(capture)):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, ended_sessions
+from capture.cli.capture_file import across_interfaces, ended_sessions, inner
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 from capture.units import format_duration
@@ -26,8 +26,9 @@ _LEFT_OUT = {
 @click.command(cls=GroupedCommand, short_help="Show how long things took in a capture file, and on which side.")
 @click.argument("file")
 @across_interfaces
+@inner
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object.")
-def latency(file: str, across_interfaces: bool, as_json: bool) -> None:
+def latency(file: str, across_interfaces: bool, inner: bool, as_json: bool) -> None:
     """Show how long things took in a capture file, and on which side.
 
     Everything is measured from where packets were captured: "server" is the way to the server and back, and its own
@@ -39,7 +40,7 @@ def latency(file: str, across_interfaces: bool, as_json: bool) -> None:
 
     found = Latency()
     damage: list[FormatError] = []
-    with CaptureFile(file) as capture:
+    with CaptureFile(file, inner) as capture:
         for sessions, samples in ended_sessions(capture, across_interfaces, damage):
             found.add(sessions, samples)
     click.echo(json.dumps(found.as_json(), indent=2) if as_json else report(found))

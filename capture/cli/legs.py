@@ -45,10 +45,10 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
     """Compare points that saw the same packets: how long they took from one to the next, and where they were lost.
 
     A point is an interface of a file: both ends of a capture with --point both, or files of several nodes. Packets
-    are told by what does not change on the way, through DNAT, SNAT, VXLAN, Geneve and IP-in-IP. Points of one file
-    have one clock, and their delays are exact. How far the clocks of two files are apart is estimated from packets
-    that went both ways, and each delay between them has that uncertainty. FILE is pcap or pcapng, plain, gzip or
-    zstd. docs/analysis.md says what is counted how.
+    are told by what does not change on the way, through DNAT, SNAT, VXLAN, Geneve, GRE and IP in IP. Points of one
+    file have one clock, and their delays are exact. How far the clocks of two files are apart is estimated from
+    packets that went both ways, and each delay between them has that uncertainty. FILE is pcap or pcapng, plain,
+    gzip or zstd. docs/analysis.md says what is counted how.
     """
     from capture.analysis.legs import Comparison
     from capture.analysis.observe import Observations
@@ -58,7 +58,7 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
     damage: list[FormatError] = []
     with Observations() as observations:
         for file in files:
-            with CaptureFile(file) as capture:
+            with CaptureFile(file, inner=True) as capture:
                 try:
                     observations.add(file, with_progress(capture), capture.description)
                 except FormatError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces
+from capture.cli.capture_file import across_interfaces, inner
 from capture.cli.groups import GroupedCommand, option
 
 if TYPE_CHECKING:
@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 )
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N packets at most.")
 @across_interfaces
+@inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 def read(
-    file: str, chosen: tuple[int, ...], count: int | None, across_interfaces: bool, numeric: bool, as_json: bool
+    file: str,
+    chosen: tuple[int, ...],
+    count: int | None,
+    across_interfaces: bool,
+    inner: bool,
+    numeric: bool,
+    as_json: bool,
 ) -> None:
     """Show the packets of a capture file, one a line: number, time, interface, direction, session and headers.
 
@@ -40,7 +47,7 @@ def read(
     from capture.analysis.packet_words import PacketWords, packet_json
     from capture.analysis.reading import CaptureFile
 
-    with CaptureFile(file) as capture:
+    with CaptureFile(file, inner) as capture:
         words = PacketWords(capture.description, names=not numeric)
         left = count
         for packets in _chosen(capture, chosen, across_interfaces):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from capture.cli.capture_file import across_interfaces, ended_sessions
+from capture.cli.capture_file import across_interfaces, ended_sessions, inner
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 )
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N sessions at most.")
 @across_interfaces
+@inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, with all columns.")
 @option("Output", "--csv", "as_csv", is_flag=True, help="Print CSV, with all columns.")
@@ -46,6 +47,7 @@ def sessions(
     sort: str,
     count: int | None,
     across_interfaces: bool,
+    inner: bool,
     numeric: bool,
     as_json: bool,
     as_csv: bool,
@@ -66,7 +68,7 @@ def sessions(
     conditions = [Filter(text) for text in filters]
     order = None if sort == "none" else sort_key(sort)
     truth = completeness(file)
-    with CaptureFile(file) as capture:
+    with CaptureFile(file, inner) as capture:
         damage: list[FormatError] = []
         tables = _limited(_ordered(_chosen(capture, conditions, across_interfaces, damage), order), count)
         if as_json:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.pods import serve, talk
+from tests.e2e.test_analysis import sessions
 from tests.e2e.test_legs import compared
 from tests.e2e.tool import Capture
 from tests.e2e.two_nodes import SERVICE, Two, two_nodes
@@ -63,6 +64,23 @@ def test_every_packet_is_followed_through_translation_and_tunnel(nodes: Two, tmp
     for leg in found.values():
         assert [leg[name] for name in ("lost", "doubtful", "early", "resegmented", "not_captured")] == [0] * 5
         assert 0 < leg["delay_ns"]["median"] < 1e7
+
+
+SAID = ["protocol", "client", "client_port", "server", "server_port", "handshake", "client_payload", "server_payload"]
+"""What is the same before and behind a tunnel, whatever is cut up and put together on the way."""
+
+
+def test_sessions_inside_the_tunnel_are_those_behind_it(nodes: Two, tmp_path: Path) -> None:
+    """What node-b's wire carries for the pods is what its pod's interface sees."""
+    with captured(nodes, tmp_path):
+        subprocess.run(talk(nodes.client, SERVICE), check=True)
+    by_interface: dict[str, list[list[Any]]] = {"wire": [], "pod-b": []}
+    for session in sessions(tmp_path / "b", "--inner", "--filter", f"address={nodes.server.ip4}"):
+        by_interface[session["interface"]].append([session[name] for name in SAID])
+    assert by_interface["wire"] == by_interface["pod-b"]
+    assert {protocol for protocol, *_ in by_interface["wire"]} == {"tcp", "udp", "icmp"}
+    outside = sessions(tmp_path / "b", "--filter", f"address={nodes.server.ip4}")
+    assert {session["interface"] for session in outside} == {"pod-b"}
 
 
 ASK = """

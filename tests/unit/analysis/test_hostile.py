@@ -72,7 +72,7 @@ def everything(path: Path) -> None:
             assert sum(len(part.data) for part in mine if isinstance(part, Said)) == stream.said
     with Observations() as observations:
         for _ in range(2):
-            with CaptureFile(str(path)) as file:
+            with CaptureFile(str(path), inner=True) as file:
                 observations.add("file", whole(file), file.description)
         found = Comparison(observations)
     assert all(one.paired >= one.doubtful for one in found.legs)

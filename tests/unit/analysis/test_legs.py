@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from capture.analysis.legs import Comparison, Leg
 from capture.analysis.observe import Observations
 from capture.analysis.reading import Batch
+from capture.analysis.tunnels import unwrap
 from capture.errors import SpecError
 from capture.pcapng.describe import Interface
 from capture.pcapng.read import Reader
@@ -51,6 +52,7 @@ def compare(*points: Sequence[Frame], files: bool = False, one_clock: bool = Fal
             reader.interfaces = [Interface(1, name=f"{number}.{at}") for at in range(len(group))]
             every = sorted((frame[0], at, frame[1]) for at, point in enumerate(group) for frame in point)
             data, rows = decoded([(ms, frame) for ms, _, frame in every], 1, [at for _, at, _ in every])
+            unwrap(data, rows)
             observations.add("file", [Batch(data, rows)], reader)
         return Comparison(observations, one_clock)
 
@@ -83,6 +85,7 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "VXLAN": lambda frame: packets.vxlan(("172.16.0.1", "172.16.0.2"), frame),
     "VXLAN, Linux's port": lambda frame: packets.vxlan(("172.16.0.1", "172.16.0.2"), frame, 8472),
     "Geneve": lambda frame: packets.geneve(("172.16.0.1", "172.16.0.2"), frame, bytes(8)),
+    "GRE": lambda frame: packets.gre(("172.16.0.1", "172.16.0.2"), frame, key=True),
     "IP in IP": lambda frame: packets.ip_in_ip(("172.16.0.1", "172.16.0.2"), frame),
     "VXLAN in IP in IP": lambda frame: packets.ip_in_ip(
         ("1.1.1.1", "2.2.2.2"), packets.vxlan(("172.16.0.1", "172.16.0.2"), frame)
