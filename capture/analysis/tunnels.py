@@ -1,6 +1,6 @@
 """A decoded packet that carries another -> the columns of the other: VXLAN, Geneve, GRE and IP in IP.
 
-What bpf/inner.h looks into when --inner is asked for, by the same rules.
+A tunnel is told by the same rules as in bpf/inner.h, which looks into one; here it may be in up to two others.
 """
 
 from typing import Any
