@@ -36,6 +36,7 @@ for (a, b), row in table.items():
 READERS = {
     "bicap sessions": [BICAP, "sessions", "{file}"],
     "bicap latency": [BICAP, "latency", "{file}"],
+    "bicap diagnose": [BICAP, "diagnose", "{file}"],
     "tshark conv,tcp": ["tshark", "-n", "-q", "-z", "conv,tcp", "-r", "{file}"],
     "tcptrace": ["tcptrace", "-n", "{file}"],
     "tcptrace -lr": ["tcptrace", "-n", "-lr", "{file}"],
@@ -67,6 +68,7 @@ def measure(words: list[str]) -> Result:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.analysis", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100_000, help="of 30 packets each")
+    parser.add_argument("--first", type=int, help="only so many packets of each session, which stays open")
     parser.add_argument("--snaplen", type=int, default=128)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
@@ -75,7 +77,7 @@ def main() -> None:
     results: dict[str, list[Result]] = defaultdict(list)
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as folder:
         file = Path(folder) / "sessions.pcapng"
-        packets = write(file, asked.sessions, snaplen=asked.snaplen)
+        packets = write(file, asked.sessions, snaplen=asked.snaplen, first=asked.first)
         measure([BICAP, "sessions", "-c", "1", str(file)])  # loops compiled, file in memory
         for _, name in rounds(asked.only, asked.repeat):
             results[name].append(measure([word.replace("{file}", str(file)) for word in READERS[name]]))

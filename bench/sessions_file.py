@@ -79,9 +79,9 @@ def _blocks(up: bool, frame: bytes, group: int, round_: int, step: int, snaplen:
     return out
 
 
-def write(path: Path, sessions: int, group: int = 500, snaplen: int = 262_144) -> int:
-    """Write so many sessions, `group` of them open at a time; the number of packets."""
-    packets = list(_session())
+def write(path: Path, sessions: int, group: int = 500, snaplen: int = 262_144, first: int | None = None) -> int:
+    """Write so many sessions, `group` of them open at a time, or of all only the `first` packets; their number."""
+    packets = list(_session())[:first]
     with path.open("wb") as file:
         file.write(section_header(hardware="", os="", application="", comment=""))
         file.write(interfaces([InterfaceBlock("bench0")]))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from capture.analysis.layout import Table
 from capture.errors import SinkError
@@ -32,11 +33,11 @@ class Scratch:
         while len(rows := np.fromfile(self._file, self._dtype, count)):
             yield rows
 
-    def mapped(self) -> Table:
-        """All rows, read where they are asked for; there must be some."""
+    def picked(self, places: npt.NDArray[np.int64]) -> Table:
+        """The rows at these places, in this order; nothing else of the file stays in memory."""
         with _told():
             self._file.flush()
-        return np.memmap(self._file, self._dtype, "r")
+        return np.asarray(np.memmap(self._file, self._dtype, "r")[places])
 
     def close(self) -> None:
         """Give the room back."""

@@ -20,6 +20,7 @@ class Spool:
         self._column, self._largest_first = column, largest_first
         self._rows = Scratch(SESSION)
         self._keys: list[Any] = []
+        self._numbers: list[Any] = []
 
     def __enter__(self) -> "Spool":
         return self
@@ -32,14 +33,14 @@ class Spool:
     def add(self, sessions: Table) -> None:
         """Keep rows until they are asked for."""
         self._keys.append(np.array(COLUMNS[self._column](sessions)))
+        self._numbers.append(np.array(sessions["session"]))
         self._rows.add(sessions)
 
     def in_order(self) -> Iterator[Table]:
         """All rows in order of the column, equal ones in order of their sessions' first packets."""
         if not self._keys:
             return
-        rows = self._rows.mapped()
         keys = np.concatenate(self._keys).astype(np.int64)
-        order = np.lexsort((rows["session"], -keys if self._largest_first else keys))
+        order = np.lexsort((np.concatenate(self._numbers), -keys if self._largest_first else keys))
         for start in range(0, len(order), _CHUNK):
-            yield np.array(rows[order[start : start + _CHUNK]])
+            yield self._rows.picked(order[start : start + _CHUNK])

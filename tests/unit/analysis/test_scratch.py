@@ -23,6 +23,8 @@ def test_rows_come_back_in_order_as_often_as_asked() -> None:
         chunks = list(scratch.chunks(count))
         assert [len(chunk) for chunk in chunks] == sizes
         assert (np.concatenate(chunks) == rows).all()
+    places = np.array([9, 0, 4, 4])
+    assert (scratch.picked(places) == rows[places]).all()
     scratch.close()
 
 
