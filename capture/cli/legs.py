@@ -13,6 +13,7 @@ from capture.errors import FormatError, SpecError
 from capture.units import format_duration
 
 if TYPE_CHECKING:
+    from capture.analysis.clocks import Offset
     from capture.analysis.legs import Comparison, Leg
     from capture.analysis.observe import Point
     from capture.analysis.statement import Completeness
@@ -125,12 +126,14 @@ def _delay(leg: "Leg") -> str:
     text = ", ".join(f"{name} {format_duration(value)}" for name, value in values.items())
     if leg.clock is None:
         return text
-    ahead = f"its clock is {format_duration(leg.clock.offset_ns)} ahead"
-    if leg.clock.drift_ppm:
-        ahead += (
-            f" at first, and {'gains' if leg.clock.drift_ppm > 0 else 'loses'} {abs(leg.clock.drift_ppm):.3g} ppm"
-        )
-    return f"{text}, each ± {format_duration(leg.clock.uncertainty_ns)} ({ahead})"
+    return f"{text}, each ± {format_duration(leg.clock.uncertainty_ns)} (its clock is {_clock(leg.clock)})"
+
+
+def _clock(clock: "Offset") -> str:
+    ahead = f"{format_duration(abs(clock.offset_ns))} {'behind' if clock.offset_ns < 0 else 'ahead'}"
+    if not clock.drift_ppm:
+        return ahead
+    return f"{ahead} at first and {'loses' if clock.drift_ppm < 0 else 'gains'} {abs(clock.drift_ppm):.3g} ppm"
 
 
 def _delays(leg: "Leg") -> dict[str, float] | None:
