@@ -4,6 +4,7 @@ import json
 import random
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Node
 from tests.e2e.pods import serve
 from tests.e2e.pods import talk as pod_talk
-from tests.e2e.relay import CLIENT, PASSES, POINTS, SERVER, Fate, wire
+from tests.e2e.relay import CLIENT, PASSES, POINTS, SERVER, Fate, Wire, wire
 from tests.e2e.test_analysis import tshark_count
 from tests.e2e.test_follow import talk
 from tests.e2e.tool import Capture, bicap
@@ -46,6 +47,13 @@ class Loser:
         self.lost += 1
         return Fate(**self._how)
 
+    def talk(self, on: Wire) -> None:
+        """Have two talk; lose no more at the end: of what comes last nobody knows whether it would have arrived."""
+        talk(on, TURNS)
+        time.sleep(0.1)
+        self._share = 0.0
+        talk(on, [(CLIENT, b"bye")])
+
 
 @pytest.mark.parametrize(
     ("side", "how", "leg"),
@@ -60,7 +68,7 @@ def test_a_leg_that_drops_2_percent_is_named_and_every_packet_counted(
 ) -> None:
     policy = Loser(0.02, side, **how)
     with wire(tmp_path / "file", policy, (0.001, 0.001), ends=True) as on:
-        talk(on, TURNS)
+        policy.talk(on)
     assert policy.lost > 0
     found = legs(tmp_path / "file")
     assert {way: one["lost"] for way, one in found.items() if one["lost"]} == {leg: policy.lost}
@@ -96,7 +104,7 @@ def test_two_clocks_are_as_far_apart_as_they_are_and_delays_have_their_uncertain
 ) -> None:
     policy = Loser(0.02, SERVER, lost_before=True)
     with wire(tmp_path / "file", policy, DELAYS_S, ends=True) as on:
-        talk(on, TURNS)
+        policy.talk(on)
     here, there = point_of(tmp_path / "file", "client"), point_of(tmp_path / "file", "server", ahead_s)
     found = legs(here, there)
     assert set(found) == {("client", "server"), ("server", "client")}
