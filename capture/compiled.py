@@ -1,8 +1,24 @@
 """A Python function over arrays -> machine code, by numba, kept on disk for the next start."""
 
+from contextlib import suppress
 from typing import Any
 
 from numba import njit
+from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
+
+
+class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
+    """A function's machine code on disk, loaded without what only a compiler needs.
+
+    numba first fills its tables of all that it can compile, which takes a quarter of a command's start. Where nothing
+    is kept, its compiler does that still.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The kept code for a signature, or None."""
+        rtsys.initialize(target_context)
+        return self._load_overload(sig, target_context)
 
 
 def loop(function: Any) -> Any:
@@ -20,7 +36,7 @@ def borrowing_loop(function: Any) -> Any:
 
 
 def _kept(function: Any, options: dict[str, Any]) -> Any:
-    try:
-        return njit(nogil=True, cache=True, **options)(function)
-    except RuntimeError:  # no place that we may write to: compiled at each start, which takes seconds
-        return njit(nogil=True, **options)(function)
+    compiled = njit(nogil=True, **options)(function)
+    with suppress(RuntimeError):  # no place that we may write to: compiled at each start, which takes seconds
+        compiled._cache = KeptCode(function)
+    return compiled

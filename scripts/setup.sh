@@ -46,6 +46,8 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
     .venv/bin/python -c 'from capture.analysis import tracker; tracker.compiled()'
     echo "$wanted" >"$stamp"
 fi
+# Where Python may write no bytecode, each start would compile our own modules again: a tenth of it.
+.venv/bin/python -m compileall -q capture
 # What only some need: the word is the name of the extra, and the module says whether it is there.
 case "${1:-}" in
 bench) module=dpkt,pcapy,matplotlib ;;

@@ -61,6 +61,25 @@ def test_a_heavy_module_would_be_seen() -> None:
     assert {"numpy", "numba"} <= imported("from capture import Session")
 
 
+TABLES = "numba.np.random.generator_core"  # numba imports it when its compiler fills its tables
+LOAD = f"import sys; from capture.stream import merge; merge.compiled(); print({TABLES!r} in sys.modules)"
+
+
+def test_what_is_kept_is_loaded_without_the_tables_of_the_compiler(tmp_path: Path) -> None:
+    compiler_used = [
+        subprocess.run(
+            [sys.executable, "-c", LOAD],
+            env={"NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert compiler_used == ["True", "False"]
+
+
 def test_every_name_of_the_api_is_there_and_no_other() -> None:
     assert {name for name in dir(capture) if name[0].isupper()} <= set(capture.__all__) | {"TYPE_CHECKING", "Any"}
     for name in capture.__all__:
