@@ -47,7 +47,7 @@ CLOSES = {
 
 def protocol_word(number: int) -> str:
     """tcp, or the number of one that has no name here."""
-    return _PROTOCOL_NAMES.get(number, str(number))
+    return _PROTOCOL_NAMES.get(number) or str(number)
 
 
 @lru_cache(1 << 16)
