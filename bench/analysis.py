@@ -4,6 +4,7 @@ bicap, tshark, tcptrace and dpkt each make a table of the TCP conversations. ben
 """
 
 import argparse
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from bench.measure import rounds
 from bench.sessions_file import write
-from bench.tools import BICAP, as_line, machine
+from bench.tools import BICAP, as_line, installed, machine
 
 DPKT = """
 import socket, sys
@@ -74,6 +75,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=READERS, default=list(READERS))
     parser.add_argument("--results", help="append JSON lines to this file")
     asked = parser.parse_args()
+    here = {name: installed(READERS[name][0]) for name in asked.only}
+    here["dpkt"] = importlib.util.find_spec("dpkt") is not None
+    if missing := [name for name in asked.only if not here[name]]:
+        parser.error(f"not installed: {', '.join(missing)}; `scripts/setup.sh bench` installs them")
     results: dict[str, list[Result]] = defaultdict(list)
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as folder:
         file = Path(folder) / "sessions.pcapng"
