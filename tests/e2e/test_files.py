@@ -118,8 +118,8 @@ def test_a_full_disk_ends_it_with_a_complete_file(link: Link, tmp_path: Path) ->
 
 def test_rings_too_small_lose_and_every_packet_is_accounted_for(link: Link, tmp_path: Path) -> None:
     with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--buffer", "256KiB") as capture:
-        send_fast(link, 400_000)
-        send_fast(link, 400_000, QueueSender)
+        send_fast(link, 30_000)  # not more: tshark shows a million items of a file
+        send_fast(link, 30_000, QueueSender)
     received, sent = link.counters("vb")
     account = capture.summary["account"]
     assert_adds_up(account)
