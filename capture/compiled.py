@@ -11,8 +11,8 @@ from numba.core.runtime import rtsys
 class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
     """A function's machine code on disk, loaded without what only a compiler needs.
 
-    numba first fills its tables of all that it can compile, which takes a quarter of a command's start. Where nothing
-    is kept, its compiler does that still.
+    numba first fills its tables of all that it can compile, and a command waits for it (docs/decisions/0001).
+    Where nothing is kept, its compiler does that still.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
