@@ -50,7 +50,10 @@ def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
 def ended_sessions(
     file: "CaptureFile", across_interfaces: bool, damage: list[FormatError]
 ) -> Iterator[tuple["Table", "Table"]]:
-    """(sessions that ended, samples), as often as there are some. Damage ends the file, and is told in `damage`."""
+    """(sessions that ended, samples), as often as there are some. Damage ends the file, and is told in `damage`.
+
+    Raises FormatError of a file that no packet could be read from.
+    """
     from capture.analysis.tracker import Tracker
 
     tracker = Tracker(by_interface=not across_interfaces)
@@ -58,5 +61,7 @@ def ended_sessions(
         for batch in with_progress(file):
             yield from tracker.feed(batch.data, batch.packets)
     except FormatError as error:
+        if not file.packets:
+            raise
         damage.append(error)
     yield from tracker.finish()

@@ -1,6 +1,7 @@
 """`bicap sessions FILE`: a capture file -> one row per conversation, as text, JSON lines, CSV or Parquet."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,6 +72,7 @@ def sessions(
     with CaptureFile(file, inner) as capture:
         damage: list[FormatError] = []
         tables = _limited(_ordered(_chosen(capture, conditions, across_interfaces, damage), order), count)
+        tables = chain(list(islice(tables, 1)), tables)  # a file that is none is told before a heading is written
         if as_json:
             output.as_json_lines(tables, capture, truth)
         elif as_csv:

@@ -120,6 +120,8 @@ BAD = [
     (["read", "/tmp"], b"", 3, "/tmp cannot be read: Is a directory"),
     (["read", "FILE"], b"", 5, "is no pcap or pcapng file"),
     (["latency", "FILE"], b"GET / HTTP/1.1\r\n\r\n", 5, "is no pcap or pcapng file"),
+    (["sessions", "FILE"], bytes(100), 5, "is no pcap or pcapng file"),
+    (["diagnose", "FILE"], bytes(100), 5, "is no pcap or pcapng file"),
     (["sessions", "--filter", "colour=red", "FILE"], b"", 2, "there is no column colour"),
     (["sessions", "--sort", "colour", "FILE"], b"", 2, "is no column of numbers"),
     (["sessions", "--json", "--csv", "FILE"], b"", 2, "give one of them"),
@@ -135,6 +137,7 @@ def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: in
     assert done.code == code
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+    assert not done.stdout
 
 
 def test_a_link_type_that_is_not_understood_is_told(tmp_path: Path) -> None:
