@@ -75,12 +75,9 @@ def format_size(count: float) -> str:
     size = abs(count)
     if size < 1023.5:  # from here on 1024 would be written
         return f"{count:.0f} B"
-    if size < 1023.95 * (1 << 10):
-        return f"{count / (1 << 10):.1f} KiB"
-    if size < 1023.95 * (1 << 20):
-        return f"{count / (1 << 20):.1f} MiB"
-    if size < 1023.95 * (1 << 30):
-        return f"{count / (1 << 30):.1f} GiB"
+    for unit, bits in (("KiB", 10), ("MiB", 20), ("GiB", 30)):
+        if size < 1023.95 * (1 << bits):
+            return f"{count / (1 << bits):.1f} {unit}"
     return f"{count / (1 << 40):.1f} TiB"
 
 
