@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capture.cli.groups import option
@@ -39,7 +40,7 @@ def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
 
     shown = 0
     with Progress(console=Console(file=sys.stderr), transient=True) as progress:
-        task = progress.add_task(f"reading {file.name}", total=file.size)
+        task = progress.add_task(f"reading {Path(file.name).name}", total=file.size)
         for batch in file:
             yield batch
             if file.position - shown >= _STEP:

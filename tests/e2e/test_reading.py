@@ -1,10 +1,13 @@
 """`bicap read`, `sessions` and `latency` as commands: every form of a file, every form of output, and bad input."""
 
+import contextlib
 import csv
 import gzip
 import io
 import json
+import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -90,6 +93,26 @@ def test_compressed_and_piped_files_are_read_like_plain_ones(file: Path, tmp_pat
 def test_a_reader_that_has_enough_is_no_error(file: Path) -> None:
     done = subprocess.run(f"{BICAP} read {file} | head -n 1", shell=True, capture_output=True, text=True, check=True)
     assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
+def test_a_long_file_shows_on_a_terminal_how_far_reading_has_come(tmp_path: Path) -> None:
+    file = tmp_path / ("folder" * 12) / "long.pcapng"  # a path that is as wide as the terminal
+    file.parent.mkdir()
+    write(file, 900_000, first=1)  # sessions that stay open take long
+    controller, terminal = os.openpty()
+    command = [BICAP, "latency", str(file)]
+    said = b""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal) as process:
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal any more
+            while more := os.read(controller, 4096):
+                said += more
+    os.close(controller)
+    assert process.returncode == 0
+    assert b"reading long.pcapng" in said
+    percentages = [int(number) for number in re.findall(rb"(\d+)%", said)]
+    assert percentages == sorted(percentages)
+    assert any(0 < number < 100 for number in percentages)
 
 
 @pytest.mark.parametrize("command", ["read", "sessions", "latency"])
