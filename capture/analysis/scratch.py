@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
+from capture.analysis.layout import Table, picked
 from capture.errors import SinkError
 
 
@@ -37,7 +37,7 @@ class Scratch:
         """The rows at these places, in this order; nothing else of the file stays in memory."""
         with _told():
             self._file.flush()
-        return np.asarray(np.memmap(self._file, self._dtype, "r")[places])
+        return picked(np.memmap(self._file, self._dtype, "r"), places)
 
     def close(self) -> None:
         """Give the room back."""

@@ -12,8 +12,10 @@ import numpy as np
 from capture.analysis import tables as slots
 from capture.analysis.decode import decode
 from capture.analysis.layout import (
+    EVIDENCE,
     FLIGHT,
     HOLES,
+    KEY,
     PACKET,
     RECENT,
     ROW,
@@ -21,8 +23,12 @@ from capture.analysis.layout import (
     SAMPLE,
     SEGMENT,
     SESSION,
+    SIDE,
+    SIDES,
     Close,
     Table,
+    as_numbers,
+    run,
 )
 from capture.analysis.tables import Tables, close_until, expire
 from capture.analysis.track import FRAGMENT_COLUMNS, track
@@ -41,9 +47,6 @@ _SWEEP_NS = 10 * _SECOND
 _HALF = 1 << 31
 """Half of the circle of sequence numbers."""
 
-_SHARED = [name for name in SESSION.names or () if name in (ROW.names or ())]
-_SIDES = list(SESSION["client"].names or ())
-
 
 class Tracker:
     """Open sessions. Feed batches in the file's order, then `finish`; each gives what has ended meanwhile."""
@@ -58,8 +61,7 @@ class Tracker:
         state[slots.FREE_ROWS] = state[slots.FREE_BLOCKS] = open_max
         lowest_first = np.arange(open_max, dtype=np.int64)[::-1]
         rows, sides = np.zeros(open_max, ROW), np.zeros((open_max, 2), ROW_SIDE)
-        # The same memory: numpy copies and clears numbers several times faster than records.
-        self._words = [table.view(np.int64).reshape(open_max, -1) for table in (rows, sides)]
+        self._numbers = [as_numbers(table) for table in (rows, sides)]
         # The kernel gives memory where it is first written to: what no session has used takes none.
         self._tables = Tables(
             slots=np.zeros(1 << (2 * open_max - 1).bit_length(), np.int64),
@@ -131,14 +133,14 @@ class Tracker:
         ended, taken = int(state[slots.DONE]), int(state[slots.SAMPLES])
         if not ended and not taken:
             return
-        samples = tables.samples[:taken].copy()
-        numbers = tables.done[:ended]
-        rows, sides = (words[numbers] for words in self._words)
-        sessions = _sessions(rows.view(ROW)[:, 0], sides.view(ROW_SIDE))
-        for words in self._words:
-            words[numbers] = 0
+        samples = as_numbers(tables.samples)[:taken].copy().view(SAMPLE)[:, 0]
+        done = tables.done[:ended]
+        rows, sides = (table[done] for table in self._numbers)
+        sessions = _sessions(rows.view(ROW)[:, 0], sides.view(ROW_SIDE)[:, :, 0])
+        for table in self._numbers:
+            table[done] = 0
         free = int(state[slots.FREE_ROWS])
-        tables.free_rows[free : free + ended] = numbers
+        tables.free_rows[free : free + ended] = done
         state[slots.FREE_ROWS] += ended
         state[slots.DONE] = state[slots.SAMPLES] = 0
         yield sessions, samples
@@ -161,18 +163,17 @@ def _sessions(rows: Table, sides: Table) -> Table:
     ahead = sides["next"].astype(np.int64) - sides["acked"][:, ::-1]
     followed = (sides["has_next"] & sides["has_acked"][:, ::-1]) == 1
     sides["unacknowledged"] = np.where(followed, np.maximum((ahead + _HALF) % (2 * _HALF) - _HALF, 0), 0)
+    every, client, advances = np.arange(len(rows)), rows["client_side"], sides["advances"]
     sessions = np.zeros(len(rows), SESSION)
-    for name in _SHARED:
-        sessions[name] = rows[name]
-    every, client = np.arange(len(rows)), rows["client_side"]
-    by_client, by_server = sides[every, client], sides[every, 1 - client]
-    for name in _SIDES:
-        sessions["client"][name] = by_client[name]
-        sessions["server"][name] = by_server[name]
+    made, given, ends = as_numbers(sessions), as_numbers(rows), as_numbers(sides)
+    for fields in (KEY, EVIDENCE):
+        made[:, run(SESSION, *fields)] = given[:, run(ROW, *fields)]
+    for side, endpoint in zip(SIDES, (client, 1 - client), strict=True):
+        made[:, run(SESSION, side)] = ends[every, endpoint, run(ROW_SIDE, *SIDE)]
     lower_is_client = client == 0
     for half in ("high", "low", "port"):
         lower, higher = rows[f"low_{half}"], rows[f"high_{half}"]
         sessions[f"client_{half}"] = np.where(lower_is_client, lower, higher)
         sessions[f"server_{half}"] = np.where(lower_is_client, higher, lower)
-    sessions["handshake"] = handshakes(sessions, by_client["advances"], by_server["advances"])
+    sessions["handshake"] = handshakes(sessions, advances[every, client], advances[every, 1 - client])
     return sessions
