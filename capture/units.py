@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 from capture.errors import SpecError
@@ -70,30 +71,47 @@ def parse_wall_time(text: str, after: datetime, field: str = "time") -> int:
     return round(found.timestamp() * 10**9)
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How amounts below `below` are written: so many of `size`."""
+
+    word: str
+    size: int
+    below: float
+
+
+SIZE_UNITS = (
+    Unit("B", 1, 1023.5),  # from here on 1024 would be written
+    Unit("KiB", 1 << 10, 1023.95 * (1 << 10)),
+    Unit("MiB", 1 << 20, 1023.95 * (1 << 20)),
+    Unit("GiB", 1 << 30, 1023.95 * (1 << 30)),
+    Unit("TiB", 1 << 40, math.inf),
+)
+"""Bytes in whole numbers, all others with one decimal place."""
+DURATION_UNITS = (
+    Unit("ns", 1, 999.5),  # what %.3g still writes without an exponent
+    Unit("µs", 10**3, 999.5e3),
+    Unit("ms", 10**6, 999.5e6),
+    Unit("s", 10**9, 59.95e9),
+)
+"""Three significant digits; seconds have one decimal place. From a minute on it is 1m30s."""
+
+
 def format_size(count: float) -> str:
     """Bytes -> words like 1.4 MiB."""
     size = abs(count)
-    if size < 1023.5:  # from here on 1024 would be written
-        return f"{count:.0f} B"
-    for unit, bits in (("KiB", 10), ("MiB", 20), ("GiB", 30)):
-        if size < 1023.95 * (1 << bits):
-            return f"{count / (1 << bits):.1f} {unit}"
-    return f"{count / (1 << 40):.1f} TiB"
+    unit = next((unit for unit in SIZE_UNITS if size < unit.below), SIZE_UNITS[-1])
+    return f"{count:.0f} B" if unit.size == 1 else f"{count / unit.size:.1f} {unit.word}"
 
 
 def format_duration(nanoseconds: float) -> str:
     """Nanoseconds -> words like 1.2 ms, 3.4 s or 5m10s."""
     if nanoseconds < 0:
         return f"-{format_duration(-nanoseconds)}"
-    if nanoseconds < 999.5:  # what %.3g still writes without an exponent
-        return f"{nanoseconds:.3g} ns"
-    if nanoseconds < 999.5e3:
-        return f"{nanoseconds / 10**3:.3g} µs"
-    if nanoseconds < 999.5e6:
-        return f"{nanoseconds / 10**6:.3g} ms"
-    seconds = nanoseconds / 10**9
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, whole = divmod(round(seconds), 60)
+    for unit in DURATION_UNITS:
+        if nanoseconds < unit.below:
+            digits = ".1f" if unit.word == "s" else ".3g"
+            return f"{nanoseconds / unit.size:{digits}} {unit.word}"
+    minutes, whole = divmod(round(nanoseconds / 10**9), 60)
     hours, minutes = divmod(minutes, 60)
     return (f"{hours}h" if hours else "") + f"{minutes}m{whole:02d}s"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.analysis.cells import lines
 from capture.analysis.layout import SESSION, SIDES, Role, Table
 from capture.analysis.words import CLOSES, HANDSHAKES, address_text, protocol_word, states
 from capture.errors import SpecError
@@ -70,7 +71,7 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
         "last_packet": lambda s: s["last_packet"],
         "packets": _both("packets"),
         "bytes": _both("bytes"),
-        "state": states,
+        "state": lambda s: lines(states(s)),
         "handshake": lambda s: _words(HANDSHAKES, s["handshake"]),
         "close": lambda s: _words(CLOSES, s["close"]),
         "server_handshake_ns": lambda s: s["server_ns"],

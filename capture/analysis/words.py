@@ -1,19 +1,19 @@
 """Sessions -> what a person reads: their ends, their states, what became of their handshakes.
 
-What is asked of every session of a file takes a table and gives a list; the rest takes a session of layout.records.
+What is asked of every session of a file takes a table and gives a row of cells for each.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from capture.analysis.layout import SIDES, Close, Handshake, Table, address, records
+from capture.analysis.cells import Cells, beside, durations, each, numbers, scattered, where, words
+from capture.analysis.layout import SIDES, Close, Handshake, Table, address, picked
 from capture.analysis.statement import Completeness
 from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
-from capture.units import format_duration
 
 _STATES = ("two-way", "one-way", "reset", "closing", "closed", "established", "syn-received", "syn-sent")
 Names = Mapping[IPv4Address | IPv6Address, str]
@@ -56,21 +56,24 @@ def address_text(family: int, high: int, low: int) -> str:
     return str(address(family, high, low))
 
 
-def endpoints(sessions: Table, side: str, names: Names | None = None) -> list[str]:
+def endpoints(sessions: Table, side: str, names: Names | None = None) -> Cells:
     """10.0.0.1:80, [fd00::1]:80, or with the name that the file has for the address."""
-    columns = (
-        sessions[name].tolist() for name in ("family", *(f"{side}_{part}" for part in ("high", "low", "port")))
-    )
-    return [place_text(family, high, low, port, names) for family, high, low, port in zip(*columns, strict=True)]
+    high, low, port = (sessions[f"{side}_{part}"] for part in ("high", "low", "port"))
+    before = each(partial(_before_port, names), sessions["family"], high, low, port > 0)
+    return beside(before, where(port > 0, numbers(port)))
 
 
 def place_text(family: int, high: int, low: int, port: int, names: Names | None = None) -> str:
     """An address by its name, if it has one, and a port, if it is not 0."""
+    return f"{_before_port(names, family, high, low, port > 0)}{port or ''}"
+
+
+def _before_port(names: Names | None, family: int, high: int, low: int, has_port: bool) -> str:
     name = names.get(address(family, high, low)) if names else None
     text = name or address_text(family, high, low)
-    if not port:
+    if not has_port:
         return text
-    return f"[{text}]:{port}" if family == 6 and name is None else f"{text}:{port}"
+    return f"[{text}]:" if family == 6 and name is None else f"{text}:"
 
 
 def icmp_words(family: int, kind: int, code: int) -> str:
@@ -82,82 +85,84 @@ def icmp_words(family: int, kind: int, code: int) -> str:
     return f"{name}/{what}" if what else name
 
 
-def handshake_sentences(sessions: Table, truth: Completeness) -> list[str]:
-    """What became of the handshakes, and the packets that show it; "" for what is not TCP."""
-    words = [""] * len(sessions)
-    complete = sessions["handshake"] == Handshake.COMPLETE
-    columns = ("syn_packet", "syn_ack_packet", "ack_packet", "syns", "syn_acks")
-    evidence = zip(*(sessions[name][complete].tolist() for name in columns), strict=True)
-    for at, found in zip(np.flatnonzero(complete).tolist(), evidence, strict=True):
-        words[at] = _complete(*found)
-    others = ~complete & (sessions["handshake"] != Handshake.NONE)
-    for at, session in zip(np.flatnonzero(others).tolist(), records(sessions[others]), strict=True):
-        words[at] = _incomplete(session, truth)
-    return words
+def handshake_sentences(sessions: Table, truth: Completeness) -> Cells:
+    """What became of the handshakes, and the packets that show it; nothing for what is not TCP."""
+    verdicts = sessions["handshake"]
+    parts = []
+    for verdict in np.unique(verdicts[verdicts != Handshake.NONE]).tolist():
+        at = np.flatnonzero(verdicts == verdict)
+        parts.append((at, _sentences(verdict, picked(sessions, at), truth)))
+    return scattered(len(sessions), *parts)
 
 
-def _complete(syn: int, syn_ack: int, ack: int, syns: int, syn_acks: int) -> str:
-    if syn and syn_ack and ack and syns == syn_acks == 1:  # nearly all
-        return f"complete (packets {syn}, {syn_ack}, {ack})"
-    seen = f"packets {', '.join(str(number) for number in (syn, syn_ack, ack) if number)}"
-    again = syns + syn_acks - 2
-    return f"complete ({seen}; {_times(again, 'repetition')})" if again > 0 else f"complete ({seen})"
+def _sentences(verdict: int, sessions: Table, truth: Completeness) -> Cells:
+    """Those of sessions that have one verdict."""
 
+    def since(earlier: str, later: str) -> Cells:
+        return durations(sessions[f"{later}_ns"] - sessions[f"{earlier}_ns"])
 
-def _incomplete(session: Any, truth: Completeness) -> str:
-    match session.handshake:
+    match verdict:
+        case Handshake.COMPLETE:
+            again = sessions["syns"].astype(np.int64) + sessions["syn_acks"] - 2
+            repeated = each(lambda count: f"; {_times(count, 'repetition')}" if count > 0 else "", again)
+            return beside("complete (", _packets(sessions, "syn", "syn_ack", "ack"), repeated, ")")
         case Handshake.UNANSWERED:
-            tries = session.syns - 1
-            over = format_duration(session.syn_last_ns - session.syn_ns)
-            retries = f"{_times(tries, 'retry', 'retries')} over {over}" if tries else "not repeated"
-            doubt = "" if truth.complete else f"; {truth}"
-            return f"SYN unanswered (from packet {session.syn_packet}, {retries}){doubt}"
-        case Handshake.REFUSED:
-            after = format_duration(session.rst_ns - session.syn_last_ns)
-            return f"refused by RST after {after} (packets {session.syn_packet}, {session.rst_packet})"
-        case Handshake.UNREACHABLE:
-            by = address(session.family, session.icmp_high, session.icmp_low)
-            error = icmp_words(session.family, session.icmp_type, session.icmp_code)
-            return f"unreachable: {error} from {by} (packets {session.syn_packet}, {session.icmp_packet})"
-        case Handshake.UNACKNOWLEDGED:
-            times = _times(session.syn_acks, "time")
-            return f"SYN-ACK sent {times}, never acknowledged (from packet {session.syn_ack_packet})"
-        case Handshake.ACK_LOST:
-            return (
-                f"acknowledged (packet {session.ack_packet}), but the server repeats its SYN-ACK: "
-                "the ACK was lost behind this point"
+            tries = sessions["syns"].astype(np.int64) - 1
+            retries = beside(
+                each(lambda count: f"{_times(count, 'retry', 'retries')} over ", tries), since("syn", "syn_last")
             )
+            again = beside(where(tries > 0, retries), where(tries <= 0, "not repeated"))
+            doubt = "" if truth.complete else f"; {truth}"
+            return beside("SYN unanswered (from packet ", numbers(sessions["syn_packet"]), ", ", again, f"){doubt}")
+        case Handshake.REFUSED:
+            return beside(
+                "refused by RST after ", since("syn_last", "rst"), " (", _packets(sessions, "syn", "rst"), ")"
+            )
+        case Handshake.UNREACHABLE:
+            error = each(icmp_words, *(sessions[name] for name in ("family", "icmp_type", "icmp_code")))
+            by = each(address_text, *(sessions[name] for name in ("family", "icmp_high", "icmp_low")))
+            return beside("unreachable: ", error, " from ", by, " (", _packets(sessions, "syn", "icmp"), ")")
+        case Handshake.UNACKNOWLEDGED:
+            times = each(lambda count: _times(count, "time"), sessions["syn_acks"])
+            first = numbers(sessions["syn_ack_packet"])
+            return beside("SYN-ACK sent ", times, ", never acknowledged (from packet ", first, ")")
+        case Handshake.ACK_LOST:
+            lost = "), but the server repeats its SYN-ACK: the ACK was lost behind this point"
+            return beside("acknowledged (packet ", numbers(sessions["ack_packet"]), lost)
         case Handshake.ABORTED:
-            shown = f"packets {session.syn_ack_packet}, {session.rst_packet}"
-            return f"the client answered the SYN-ACK with RST ({shown})"
+            return beside("the client answered the SYN-ACK with RST (", _packets(sessions, "syn_ack", "rst"), ")")
         case Handshake.RESET_AT_ONCE:
-            who = "client" if session.client.rst_packet == session.rst_packet else "server"
-            after = format_duration(session.rst_ns - session.ack_ns)
-            shown = f"packets {session.ack_packet}, {session.rst_packet}"
-            return f"complete, then reset by the {who} after {after} ({shown})"
+            by_server = sessions["client"]["rst_packet"] != sessions["rst_packet"]
+            who = words(SIDES)[by_server.astype(int)]
+            shown = _packets(sessions, "ack", "rst")
+            return beside("complete, then reset by the ", who, " after ", since("ack", "rst"), " (", shown, ")")
         case Handshake.STARTED_BEFORE:
-            return "started before the capture"
+            return words(["started before the capture"] * len(sessions))
         case _:
-            return f"packets of the {_missing(session)} are not in the file; {truth}"
+            missing = np.select([sessions[side]["packets"] == 0 for side in SIDES], (0, 1), 2)
+            return beside("packets of the ", words((*SIDES, "handshake"))[missing], f" are not in the file; {truth}")
 
 
-def _missing(session: Any) -> str:
-    sides = [side for side in SIDES if not getattr(session, side).packets]
-    if sides:
-        return sides[0]
-    return "handshake"
+def _packets(sessions: Table, *names: str) -> Cells:
+    """The numbers of those packets that there were."""
+    parts, before = [], np.zeros(len(sessions), np.bool_)
+    for name in names:
+        number = sessions[f"{name}_packet"]
+        parts += [where(before & (number > 0), ", "), where(number > 0, numbers(number))]
+        before |= number > 0
+    return beside("packets ", *parts)
 
 
 def _times(count: int, one: str, more: str = "") -> str:
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
-def states(sessions: Table) -> list[str]:
+def states(sessions: Table) -> Cells:
     """Where the sessions stood at their last packets."""
     client, server = sessions["client"], sessions["server"]
     closed = (client["fin_packet"] > 0).astype(int) + (server["fin_packet"] > 0)
     two_way = (client["packets"] > 0) & (server["packets"] > 0)
-    found = np.select(
+    found: npt.NDArray[np.int64] = np.select(
         [
             sessions["protocol"] != PROTOCOLS["tcp"],
             sessions["rst_packet"] > 0,
@@ -167,4 +172,4 @@ def states(sessions: Table) -> list[str]:
         [np.where(two_way, 0, 1), 2, 2 + closed, 5],
         np.where(sessions["syn_acks"] > 0, 6, 7),
     )
-    return [_STATES[number] for number in found.tolist()]
+    return words(_STATES)[found]

@@ -5,73 +5,94 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import click
 import numpy as np
 
+from capture.analysis.cells import (
+    Cells,
+    aligned,
+    beside,
+    durations,
+    each,
+    lines,
+    numbers,
+    sizes,
+    text,
+    where,
+    words,
+)
 from capture.analysis.columns import COLUMNS, WORDS, flat
-from capture.analysis.layout import SIDES, Table
+from capture.analysis.layout import Handshake, Table
 from capture.analysis.reading import CaptureFile
 from capture.analysis.statement import Completeness
 from capture.analysis.words import CLOSES, Names, endpoints, handshake_sentences, protocol_word, states
 from capture.errors import SinkError, SpecError
-from capture.units import format_duration, format_size
 
 Tables = Iterable[Table]
 
-_LINE = "%6s  %-15s  %8s  %-6s  %-45s  %13s  %19s  %17s  %8s  %s"
-_TITLES = ("#", "START", "DURATION", "PROTO", "CLIENT > SERVER", "PACKETS", "BYTES", "RTT", "REPEATED", "STATE")
+_COLUMNS = {
+    "#": 6,
+    "START": -15,
+    "DURATION": 8,
+    "PROTO": -6,
+    "CLIENT > SERVER": -45,
+    "PACKETS": 13,
+    "BYTES": 19,
+    "RTT": 17,
+    "REPEATED": 8,
+    "STATE": 0,
+}
+"""Titles, and widths as in a format: those below 0 are filled up at the end."""
 
 
 def as_text(tables: Tables, capture: CaptureFile, truth: Completeness, names: bool) -> None:
     """A line each, both directions as client/server."""
-    click.echo(_LINE % _TITLES)
+    click.echo(_in_columns(words([title]) for title in _COLUMNS), nl=False)
     for table in tables:
         known: Names = capture.description.names if names else {}
-        click.echo("\n".join(_LINE % line for line in zip(*_cells(table, known, truth), strict=True)))
+        click.echo(_in_columns(_cells(table, known, truth)), nl=False)
 
 
-def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[list[Any]]:
-    """The columns of the lines: a list each, with what every session has there."""
+def _in_columns(columns: Iterable[Cells]) -> str:
+    first, *others = (aligned(cells, width) for cells, width in zip(columns, _COLUMNS.values(), strict=True))
+    return text(beside(first, *(part for cells in others for part in ("  ", cells)), "\n"))
+
+
+def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
+    """The columns of the lines."""
     client, server = table["client"], table["server"]
-    yield table["session"].tolist()
-    starts = zip((table["first_ns"] // 10**9).tolist(), (table["first_ns"] // 1000 % 10**6).tolist(), strict=True)
-    yield [f"{_clock(seconds)}.{micros:06d}" for seconds, micros in starts]
-    yield [format_duration(ns) for ns in (table["last_ns"] - table["first_ns"]).tolist()]
-    yield [protocol_word(number) for number in table["protocol"].tolist()]
-    yield _both([endpoints(table, side, names) for side in SIDES], " > ")
-    yield _both([client["packets"].tolist(), server["packets"].tolist()])
-    yield _both([[format_size(size) for size in side["bytes"].tolist()] for side in (client, server)])
-    yield _both([_trips(client, table["client_ns"]), _trips(server, table["server_ns"])])
-    yield _both([client["retransmitted"].tolist(), server["retransmitted"].tolist()])
-    closes = [CLOSES[number] for number in table["close"].tolist()]
-    said = zip(states(table), handshake_sentences(table, truth), closes, strict=True)
-    yield [f"{state}; {what}; {close}" if what else f"{state}; {close}" for state, what, close in said]
+    yield numbers(table["session"])
+    yield beside(each(_clock, table["first_ns"] // 10**9), ".", numbers(table["first_ns"] // 1000 % 10**6, 6))
+    yield durations(table["last_ns"] - table["first_ns"])
+    yield each(protocol_word, table["protocol"])
+    yield beside(endpoints(table, "client", names), " > ", endpoints(table, "server", names))
+    yield beside(numbers(client["packets"]), "/", numbers(server["packets"]))
+    yield beside(sizes(client["bytes"]), "/", sizes(server["bytes"]))
+    yield beside(_trips(table, "client"), "/", _trips(table, "server"))
+    yield beside(numbers(client["retransmitted"]), "/", numbers(server["retransmitted"]))
+    handshake = handshake_sentences(table, truth)
+    between = where(table["handshake"] != Handshake.NONE, "; ")
+    yield beside(states(table), between, handshake, "; ", each(lambda number: CLOSES[number], table["close"]))
 
 
-def _both(sides: list[list[Any]], between: str = "/") -> list[str]:
-    return [f"{client}{between}{server}" for client, server in zip(*sides, strict=True)]
-
-
-@lru_cache(1024)
 def _clock(seconds: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
-def _trips(side: Table, handshake_ns: Any) -> list[str]:
+def _trips(table: Table, side: str) -> Cells:
     """The mean round trips from here to that side; those of the handshake where there are no others."""
-    count = side["rtt_count"]
-    means = np.where(count > 0, side["rtt_sum_ns"] / np.maximum(count, 1), handshake_ns)
-    return [format_duration(mean) if mean >= 0 else "-" for mean in means.tolist()]
+    mean, handshake = (COLUMNS[f"{side}_{name}_ns"](table) for name in ("rtt_mean", "handshake"))
+    found = np.where(mean >= 0, mean, handshake)
+    return beside(where(found >= 0, durations(np.maximum(found, 0))), where(found < 0, "-"))
 
 
 def _rows(tables: Tables, capture: CaptureFile, truth: Completeness) -> Iterator[dict[str, list[Any]]]:
     """Tables as columns, the verdict in words behind them."""
     for table in tables:
         columns = flat(table, capture.description.interfaces)
-        columns["handshake_words"] = handshake_sentences(table, truth)
+        columns["handshake_words"] = lines(handshake_sentences(table, truth))
         yield columns
 
 
