@@ -3,6 +3,7 @@
 Commands are imported only when named, so that `bicap --help` does not pay for numba or bcc.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -66,3 +67,6 @@ def main(own_process: bool = True) -> None:
         # The reader of our standard output went away (`bicap read F | head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    finally:
+        if own_process:
+            gc.freeze()  # the collection at the end would go through all that numba has made, and find nothing
