@@ -6,15 +6,14 @@ formatting does for one, several times faster (docs/decisions/0016).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from capture.analysis.rows import Numbers, alike
 from capture.units import DURATION_UNITS, SIZE_UNITS, format_duration, format_size
 
 Cells = npt.NDArray[np.uint8]
-Numbers = npt.NDArray[Any]
 
 _Steps = tuple[tuple[float, int, int, bool, str], ...]
 """Amounts up to the first are so many of the second, in parts of the third, with all digits or not; the unit."""
@@ -94,11 +93,7 @@ def _amounts(values: Numbers, steps: _Steps, otherwise: Callable[[int], str]) ->
 
 def each(word: Callable[..., str], *columns: Numbers) -> Cells:
     """The text for the values of a row, made once for those that are equal."""
-    code = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        distinct, which = np.unique(column, return_inverse=True)
-        code = code * len(distinct) + which
-    _, first, which = np.unique(code, return_index=True, return_inverse=True)
+    first, which = alike(*columns)
     keys = zip(*(column[first].tolist() for column in columns), strict=True)
     return words([word(*key) for key in keys])[which]
 

@@ -5,7 +5,7 @@ them; what is shown as evidence is a few sessions of each.
 """
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from capture.analysis.layout import Table
 from capture.analysis.points import Seen
+from capture.analysis.rows import alike, picked
 from capture.analysis.statement import Completeness
 from capture.analysis.words import Names, place_text
 
@@ -133,33 +134,29 @@ class Diagnosis:
 
     def add(self, file: str, sessions: Table, several: bool = False) -> None:
         """Sessions of a file that ended; `several`: there are other points, which may have seen the same."""
-        counted = sessions[~self._seen.elsewhere(file, sessions)] if several else sessions
+        counted = picked(sessions, ~self._seen.elsewhere(file, sessions)) if several else sessions
         self.sessions += len(counted)
-        for key, count in _counted(_keys(counted, by_client=False)):
-            server = key[:5]
+        for key, rows in _by_place(_keys(counted, by_client=False)):
+            server, count = key[:5], len(rows)
             if server in self._totals or len(self._totals) < GROUPS_MAX:
                 self._totals[server] = self._totals.get(server, 0) + count
         for kind, groups in zip(self._kinds, self._groups, strict=True):
             for way in kind.ways:
-                shown = sessions[kind.shows(sessions, way)]
+                shown = picked(sessions, kind.shows(sessions, way))
                 if several:
-                    shown = shown[~self._shown[kind.name, way].elsewhere(file, shown)]
+                    shown = picked(shown, ~self._shown[kind.name, way].elsewhere(file, shown))
                 if len(shown):
                     self._group(file, kind, groups, way, shown)
 
     def _group(self, file: str, kind: Kind, groups: dict[Place, Group], way: str, sessions: Table) -> None:
-        keys = _keys(sessions, kind.by_client, kind.cause)
-        unique, which = np.unique(keys, axis=0, return_inverse=True)
-        which = which.reshape(-1)
         sums = {name: np.asarray(column(sessions, way)).astype(np.int64) for name, column in kind.sums.items()}
         packets = np.asarray(kind.packet(sessions, way))
         weights = next(iter(sums.values())) if sums else np.zeros(len(sessions), np.int64)
-        for number, key in enumerate(unique.tolist()):
+        for key, mine in _by_place(_keys(sessions, kind.by_client, kind.cause)):
             family, protocol, *rest = key
             client = (rest[3], rest[4]) if kind.by_client else None
             place = Place(family, protocol, (rest[0], rest[1], rest[2]), client, way, rest[5])
             group = groups.get(place)
-            mine = np.flatnonzero(which == number)
             if group is None:
                 if len(groups) == GROUPS_MAX:
                     self.elsewhere += len(mine)
@@ -192,16 +189,19 @@ class Diagnosis:
         return sorted(found, key=lambda one: -one.score)
 
 
-def _keys(sessions: Table, by_client: bool, cause: str = "") -> npt.NDArray[np.int64]:
-    """A row of numbers for each session, the same for those of one place."""
+def _keys(sessions: Table, by_client: bool, cause: str = "") -> list[npt.NDArray[np.int64]]:
+    """Columns that are the same for sessions of one place."""
     names = ["family", "protocol", "server_high", "server_low", "server_port"]
     columns = [sessions[name].astype(np.int64) for name in names]
     nothing = np.zeros(len(sessions), np.int64)
     columns += [sessions[name] if by_client else nothing for name in ("client_high", "client_low")]
-    columns.append(sessions[cause].astype(np.int64) if cause else nothing)
-    return np.stack(columns, axis=1)
+    return [*columns, sessions[cause].astype(np.int64) if cause else nothing]
 
 
-def _counted(keys: npt.NDArray[np.int64]) -> list[tuple[tuple[int, ...], int]]:
-    unique, counts = np.unique(keys, axis=0, return_counts=True)
-    return [(tuple(key), count) for key, count in zip(unique.tolist(), counts.tolist(), strict=True)]
+def _by_place(keys: list[npt.NDArray[np.int64]]) -> Iterator[tuple[tuple[int, ...], npt.NDArray[np.intp]]]:
+    """(key, which sessions have it), for each key there is."""
+    first, which = alike(*keys)
+    order = np.argsort(which, kind="stable")
+    ends = np.cumsum(np.bincount(which))
+    for at, start, end in zip(first.tolist(), [0, *ends.tolist()], ends.tolist(), strict=False):
+        yield tuple(int(key[at]) for key in keys), order[start:end]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.layout import SIDES, Measure, Table
+from capture.analysis.rows import picked
 from capture.filters.names import TCP
 from capture.units import format_duration
 
@@ -96,7 +97,7 @@ class Latency:
         self.left_out["handshakes_ambiguous"] += int(twice.sum() + again.sum())
         self.left_out["questions_repeated"] += int(sessions["repeated"].sum())
         self.left_out["questions_unanswered"] += int(sessions["unanswered"].sum())
-        self._wait(sessions[tcp])
+        self._wait(picked(sessions, tcp))
 
     def _wait(self, sessions: Table) -> None:
         """What a client waited for, split where packets were captured.

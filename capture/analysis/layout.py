@@ -299,22 +299,6 @@ KEY, EVIDENCE, SIDE = (tuple(name for name, _ in fields) for fields in (_KEY, _E
 """Fields that ROW and ROW_SIDE have as SESSION has them, in the same order."""
 
 
-def as_numbers(rows: Table) -> npt.NDArray[np.int64]:
-    """The same memory, with one more axis: numpy copies and clears numbers several times faster than records."""
-    return rows.view(np.int64).reshape(*rows.shape, rows.itemsize // 8)
-
-
-def run(dtype: np.dtype[Any], *fields: str) -> slice:
-    """Where, in a row as numbers, these fields are, of which the first begins a number and the last ends one."""
-    (_, start, *_), (last, end, *_) = (cast(Any, dtype.fields)[fields[at]] for at in (0, -1))
-    return slice(start // 8, (end + last.itemsize) // 8)
-
-
-def picked(rows: Table, places: npt.NDArray[np.int64]) -> Table:
-    """The rows at these places, in this order."""
-    return as_numbers(rows)[places].view(rows.dtype)[:, 0]
-
-
 def address(family: int, high: int, low: int) -> IPv4Address | IPv6Address:
     """The two halves as an address."""
     mask = (1 << 64) - 1

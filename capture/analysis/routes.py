@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from capture.analysis.layout import Table
 from capture.analysis.pairing import NEVER
+from capture.analysis.rows import alike
 from capture.compiled import borrowing_loop as loop
 from capture.pcapng.scan import Longs
 
@@ -151,10 +152,11 @@ class Routes:
         for side in (0, 1):
             passed, other = self._passed[:, side], self._passed[:, 1 - side]
             back = (passed == 0) & (other > 0)
-            ways = np.stack([np.where(back, other, passed), codes, back], axis=1)
-            unique, which = np.unique(ways, axis=0, return_inverse=True)
-            numbers = [self._number(mask, code, side, bool(turned)) for mask, code, turned in unique.tolist()]
-            self._of[:, side] = np.array(numbers, np.int64)[which.reshape(-1)]
+            ways = (np.where(back, other, passed), codes, back)
+            first, which = alike(*ways)
+            distinct = zip(*(column[first].tolist() for column in ways), strict=True)
+            numbers = [self._number(mask, code, side, turned) for mask, code, turned in distinct]
+            self._of[:, side] = np.array(numbers, np.int64)[which]
         self._later.clear()
 
     def _number(self, mask: int, code: int, side: int, back: bool) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table, picked
+from capture.analysis.layout import Table
+from capture.analysis.rows import picked
 from capture.errors import SinkError
 
 

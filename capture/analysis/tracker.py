@@ -27,9 +27,8 @@ from capture.analysis.layout import (
     SIDES,
     Close,
     Table,
-    as_numbers,
-    run,
 )
+from capture.analysis.rows import as_numbers, run
 from capture.analysis.tables import Tables, close_until, expire
 from capture.analysis.track import FRAGMENT_COLUMNS, track
 from capture.analysis.verdict import handshakes

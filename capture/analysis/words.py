@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.cells import Cells, beside, durations, each, numbers, scattered, where, words
-from capture.analysis.layout import SIDES, Close, Handshake, Table, address, picked
+from capture.analysis.layout import SIDES, Close, Handshake, Table, address
+from capture.analysis.rows import picked
 from capture.analysis.statement import Completeness
 from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
 
