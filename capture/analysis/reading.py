@@ -41,7 +41,7 @@ class Batch:
 
 
 class CaptureFile:
-    """An open capture file. `description` has interfaces, names and statistics, as far as they have been read.
+    """An open capture file. `description` has interfaces and names, as far as they have been read.
 
     With `inner`, packets in VXLAN, Geneve, GRE and IP in IP are given instead of those that carry them.
     Raises TargetError if it cannot be opened; iterating raises FormatError where it is damaged, after the batches
@@ -52,6 +52,7 @@ class CaptureFile:
         self._inner = inner
         self.name = "standard input" if name == "-" else name
         self.packets = 0
+        self._known = np.empty(0, np.int64)
         try:
             self._file: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
             regular = os.path.isfile(name)
@@ -122,13 +123,17 @@ class CaptureFile:
             raise TargetError(f"{self.name} cannot be read: {error.strerror}") from None
 
     def _links(self) -> Any:
-        links = [interface.link for interface in self.description.interfaces]
-        if links and not any(link in LINK_TYPES for link in links):
-            raise FormatError(
-                f"{self.name} has packets of link type {links[0]}, which is not understood; understood are "
-                f"{', '.join(dict.fromkeys(LINK_TYPES.values()))}"
-            )
-        return np.array(links, np.int64)
+        """Of each interface; made anew only where some came since the batch before."""
+        interfaces = self.description.interfaces
+        if len(self._known) < len(interfaces):
+            links = [interface.link for interface in interfaces]
+            if not any(link in LINK_TYPES for link in links):
+                raise FormatError(
+                    f"{self.name} has packets of link type {links[0]}, which is not understood; understood are "
+                    f"{', '.join(dict.fromkeys(LINK_TYPES.values()))}"
+                )
+            self._known = np.array(links, np.int64)
+        return self._known
 
 
 def _plain(file: IO[bytes]) -> Any:

@@ -74,7 +74,7 @@ def _before_port(names: Names | None, family: int, high: int, low: int, has_port
     text = name or address_text(family, high, low)
     if not has_port:
         return text
-    return f"[{text}]:" if family == 6 and name is None else f"{text}:"
+    return f"{text}:" if name or family == 4 else f"[{text}]:"
 
 
 def icmp_words(family: int, kind: int, code: int) -> str:

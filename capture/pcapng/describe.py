@@ -1,6 +1,7 @@
 """Blocks that describe packets -> values: interfaces, names, statistics (draft-ietf-opsawg-pcapng, section 4).
 
-The bytes are a stranger's: a length that does not fit ends the list that it is in, text is decoded with replacements.
+The bytes are a stranger's: a length that does not fit ends the list that it is in, and text is decoded with
+replacements. A name stands in lines on terminals: it is short, and nothing in it is a control character.
 """
 
 import struct
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 DEFAULT_RESOLUTION = 6
+NAME_MAX = 512
+"""Characters: a name of the DNS has at most 253, and a pod's comes behind its namespace's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,6 @@ class Interface:
     link: int
     snaplen: int = 0
     name: str = ""
-    description: str = ""
     resolution: int = DEFAULT_RESOLUTION
     offset_s: int = 0
 
@@ -57,8 +59,7 @@ def interface(body: bytes, order: str) -> Interface:
     return Interface(
         link=link,
         snaplen=snaplen,
-        name=_text(found.get(2, b"")),
-        description=_text(found.get(3, b"")),
+        name=_name(found.get(2, b"")),
         resolution=resolution[0] if len(resolution) == 1 else DEFAULT_RESOLUTION,
         offset_s=struct.unpack(order + "q", offset)[0] if len(offset) == 8 else 0,
     )
@@ -82,8 +83,13 @@ def names(body: bytes, order: str) -> Iterator[tuple[IPv4Address | IPv6Address, 
     for kind, value in options(body, order):
         size = sizes.get(kind, 0)
         if size and len(value) > size:
-            yield ip_address(value[:size]), _text(value[size:].split(b"\0", 1)[0])
+            yield ip_address(value[:size]), _name(value[size:])
 
 
 def _text(value: bytes) -> str:
     return value.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _name(value: bytes) -> str:
+    text = _text(value)[:NAME_MAX]
+    return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)

@@ -6,24 +6,21 @@ how many it has used. Numbers of interfaces are of the whole file: each section'
 
 import struct
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from capture.errors import FormatError
 from capture.pcapng import describe, scan
-from capture.pcapng.blocks import (
-    BYTE_ORDER_MAGIC,
-    INTERFACE_DESCRIPTION,
-    INTERFACE_STATISTICS,
-    NAME_RESOLUTION,
-    SECTION_HEADER,
-)
-from capture.pcapng.describe import Interface, Statistics
+from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_DESCRIPTION, NAME_RESOLUTION, SECTION_HEADER
+from capture.pcapng.describe import Interface
 from capture.pcapng.scan import Bytes
 
-INTERFACES_MAX = 65_536
-"""More interfaces in one section are taken for damage."""
+INTERFACES_MAX = 1 << 18
+"""More interfaces are taken for damage; a capture that was rotated every minute has fewer in a month of files."""
+NAMES_MAX = 1 << 16
+"""Addresses that have names; what comes beyond has none."""
 
 # The first four bytes, as they are in the file -> byte order, nanoseconds of a fraction's unit.
 _PCAP_MAGICS = {
@@ -33,7 +30,7 @@ _PCAP_MAGICS = {
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
 _PCAP_HEADER = 24
-_SMALLEST = {SECTION_HEADER: 28, INTERFACE_DESCRIPTION: 20, INTERFACE_STATISTICS: 24, NAME_RESOLUTION: 12}
+_SMALLEST = {SECTION_HEADER: 28, INTERFACE_DESCRIPTION: 20, NAME_RESOLUTION: 12}
 _DAMAGE = {
     scan.TOO_LONG: f"a block of more than {scan.BLOCK_LIMIT >> 20} MiB",
     scan.BAD_LENGTH: "a block whose length cannot be",
@@ -46,13 +43,12 @@ _DAMAGE = {
 class Reader:
     """The state of reading one file; `name` is for messages.
 
-    `interfaces`, `names` and `statistics` are what has been read of them so far.
+    `interfaces` and `names` are what has been read of them so far: of a stranger's file not without end.
     """
 
     def __init__(self, name: str) -> None:
         self.interfaces: list[Interface] = []
         self.names: dict[IPv4Address | IPv6Address, str] = {}
-        self.statistics: list[Statistics] = []
         self._name = name
         self._position = 0
         self._base = 0
@@ -159,17 +155,15 @@ class Reader:
             self._order, self._section = order, len(self.interfaces)
         elif kind == INTERFACE_DESCRIPTION:
             self._add(describe.interface(body, order), at)
-        elif kind == INTERFACE_STATISTICS:
-            self.statistics.append(describe.statistics(body, order))
         elif kind == NAME_RESOLUTION:
-            for address, name in describe.names(body, order):
+            for address, name in islice(describe.names(body, order), NAMES_MAX - len(self.names)):
                 self.names.setdefault(address, name)
         return int(total)
 
     def _add(self, interface: Interface, at: int) -> None:
-        number = len(self.interfaces) - self._section
-        if number == INTERFACES_MAX:
+        if len(self.interfaces) == INTERFACES_MAX:
             raise self._damage(f"more than {INTERFACES_MAX:,} interfaces", at)
+        number = len(self.interfaces) - self._section
         if number == len(self._table):
             self._table = np.concatenate([self._table, np.zeros_like(self._table)])
         exponent = interface.resolution & 0x7F

@@ -26,7 +26,7 @@ PACKET_LIMIT = 16 << 20
 # Columns of the interface table: the snaplen (0: none), how its ticks become nanoseconds, what is added.
 SNAPLEN, MULTIPLY, DIVIDE, SHIFT, OFFSET_NS, INTERFACE_COLUMNS = range(6)
 
-_SECTION_HEADER, _INTERFACE, _NAMES, _STATISTICS = 0x0A0D0D0A, 1, 4, 5
+_SECTION_HEADER, _INTERFACE, _NAMES = 0x0A0D0D0A, 1, 4
 _OBSOLETE_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET = 2, 3, 6
 _FLAGS_OPTION = 2
 
@@ -131,7 +131,7 @@ def scan_pcapng(
             captured = min(original, limit - packet)
             if interfaces[0, SNAPLEN]:
                 captured = min(captured, interfaces[0, SNAPLEN])
-        elif kind in (_INTERFACE, _NAMES, _STATISTICS):
+        elif kind in (_INTERFACE, _NAMES):
             return at, count, DESCRIPTION
         else:  # custom, local and future blocks
             at += total

@@ -1,4 +1,4 @@
-"""Bytes of capture files of every kind -> rows, interfaces, names and statistics; damage is told, nothing lost."""
+"""Bytes of capture files of every kind -> rows, interfaces and names; damage is told, nothing lost."""
 
 import struct
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from capture.analysis.layout import PACKET
 from capture.errors import FormatError
-from capture.pcapng.describe import Interface, Statistics
+from capture.pcapng import read as reading
+from capture.pcapng.describe import Interface, Statistics, statistics
 from capture.pcapng.read import Reader
 
 T = 1_700_000_000
@@ -142,17 +143,54 @@ def test_each_section_has_its_own_byte_order_and_interfaces() -> None:
     assert [one.link for one in reader.interfaces] == [1, 101, 1]
 
 
-def test_names_and_statistics_are_kept_and_other_blocks_are_skipped() -> None:
+def test_names_are_kept_and_other_blocks_are_skipped() -> None:
     names = struct.pack("<HH", 1, 9) + bytes([10, 0, 0, 1]) + b"web\0x" + bytes(3)
     names += struct.pack("<HH", 2, 19) + ip_address("fd00::1").packed + b"db\0" + bytes(1) + bytes(4)
-    counts = b"".join(option("<", code, struct.pack("<Q", code * 10)) for code in (4, 5, 6, 7, 8))
-    statistics = struct.pack("<III", 0, 0, 0) + option("<", 1, b"3 sampled out") + counts + bytes(4)
     others = block("<", 0xBAD, b"\0\0\0\1") + block("<", 10, bytes(8)) + block("<", 0x80000001, b"")
     file = section("<") + interface("<") + block("<", 4, names) + others + enhanced("<", b"a", T) + others
-    found, reader, _ = read(file + block("<", 5, statistics))
+    found, reader, _ = read(file + block("<", 5, bytes(12)))
     assert [row[1] for row in found] == [b"a"]
     assert reader.names == {ip_address("10.0.0.1"): "web", ip_address("fd00::1"): "db"}
-    assert reader.statistics == [Statistics(0, 40, 50, 60, 70, 80, "3 sampled out")]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_statistics(order: str) -> None:
+    counts = b"".join(option(order, code, struct.pack(order + "Q", code * 10)) for code in (4, 5, 6, 7, 8))
+    body = struct.pack(order + "III", 3, 0, 0) + option(order, 1, b"3 sampled out") + counts + bytes(4)
+    assert statistics(body, order) == Statistics(3, 40, 50, 60, 70, 80, "3 sampled out")
+
+
+def test_what_describes_packets_is_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "INTERFACES_MAX", 6)
+    monkeypatch.setattr(reading, "NAMES_MAX", 4)
+    names = [block("<", 4, struct.pack("<HHI", 1, 6, number) + b"a\0" + bytes(6)) for number in range(9)]
+    part = section("<") + interface("<") * 2 + b"".join(names) + enhanced("<", b"a", T)
+    found, reader, damage = read(part * 4)
+    assert len(found) == 3
+    assert len(reader.names) == 4
+    assert "more than 6 interfaces; the 3 packets before it were read" in damage
+
+
+NAMES = [
+    (b"web", "web"),
+    ("bücher/\N{SNOWMAN}".encode(), "bücher/\N{SNOWMAN}"),
+    (b"\x1b[31mred\x07", "\ufffd[31mred\ufffd"),
+    (b"two\nlines\r", "two\ufffdlines\ufffd"),
+    (b"\xff\xfe", "\ufffd\ufffd"),
+    ("right\u202eleft".encode(), "right\ufffdleft"),
+    (b"x" * 60_000, "x" * 512),
+    (b"\0hidden", ""),
+]
+
+
+@pytest.mark.parametrize(("written", "name"), NAMES, ids=[repr(name[:12]) for _, name in NAMES])
+def test_a_name_can_stand_in_a_line(written: bytes, name: str) -> None:
+    record = struct.pack("<HH", 1, 5 + len(written)) + bytes([10, 0, 0, 1]) + written + b"\0"
+    record += bytes(-len(record) % 4 + 4)
+    described = struct.pack("<HHI", 1, 0, 0) + option("<", 2, written) + bytes(4)
+    _, reader, _ = read(section("<") + block("<", 1, described) + block("<", 4, record) + enhanced("<", b"a", T))
+    assert reader.names == {ip_address("10.0.0.1"): name}
+    assert reader.interfaces[0].name == name
 
 
 @pytest.mark.parametrize("content", [plain("<"), plain(">"), pcap("<", 0xA1B2C3D4)], ids=["<", ">", "pcap"])
