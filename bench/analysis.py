@@ -1,6 +1,7 @@
 """`python -m bench.analysis`: readers of a capture file side by side, on the same file, interleaved; medians.
 
-bicap, tshark, tcptrace and dpkt each make a table of the TCP conversations. bench/README.md defines the columns.
+bicap, tshark, tcptrace and dpkt each make a table of the TCP conversations; `bicap read` and `tcpdump -r` write a
+line for each packet. bench/README.md defines the columns.
 """
 
 import argparse
@@ -38,6 +39,8 @@ READERS = {
     "bicap sessions": [BICAP, "sessions", "{file}"],
     "bicap latency": [BICAP, "latency", "{file}"],
     "bicap diagnose": [BICAP, "diagnose", "{file}"],
+    "bicap read": [BICAP, "read", "-n", "{file}"],
+    "tcpdump -r": ["tcpdump", "-nn", "-r", "{file}"],
     "tshark conv,tcp": ["tshark", "-n", "-q", "-z", "conv,tcp", "-r", "{file}"],
     "tcptrace": ["tcptrace", "-n", "{file}"],
     "tcptrace -lr": ["tcptrace", "-n", "-lr", "{file}"],

@@ -1,20 +1,30 @@
-"""A decoded packet -> a line in tcpdump's manner, or a JSON object.
+"""Decoded packets -> lines in tcpdump's manner, or columns for JSON; a batch at a time.
 
 Sequence numbers are relative to the first that is seen of their side, as tcpdump shows them.
 """
 
-import time
 from typing import Any
 
-from capture.analysis.layout import PACKET, Kind, address
-from capture.analysis.words import address_text, icmp_words, protocol_word
-from capture.filters.names import ICMP, ICMPV6
+import numpy as np
+import numpy.typing as npt
+
+from capture.analysis.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
+from capture.analysis.layout import ACK, FIN, PACKET, RST, SYN, Kind, Table, address
+from capture.analysis.rows import picked
+from capture.analysis.words import address_text, clock_text, icmp_words, protocol_word
+from capture.filters.names import ICMP, ICMP_TYPES, ICMPV6, TCP, UDP
 from capture.pcapng.read import Reader
 
-_FLAGS = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x10, "."))
-DIRECTIONS = {1: "In", 2: "Out"}
+DIRECTIONS = ("", "In", "Out", "")
 """By epb_flags bits 0-1; docs/formats.md says whose view that is."""
+_FLAGS = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x10, "."))
+_ECHO = {
+    protocol: [number for name, number in ICMP_TYPES[protocol].items() if name.startswith("echo-")]
+    for protocol in (ICMP, ICMPV6)
+}
+_END = ("high", "low", "port")
 _REMEMBERED = 1 << 16
+_CIRCLE = 0xFFFFFFFF
 
 
 class PacketWords:
@@ -22,77 +32,108 @@ class PacketWords:
 
     def __init__(self, description: Reader, names: bool) -> None:
         self._description, self._names = description, names
-        self._first: dict[tuple[int, int, int, int], int] = {}
+        self._first: dict[int, int] = {}
+        """The first sequence number, by session and side."""
 
-    def line(self, packet: Any) -> str:
-        """One packet."""
-        moment = int(packet["time_ns"])
-        clock = time.strftime("%H:%M:%S", time.localtime(moment // 10**9))
-        where = interface_name(self._description, int(packet["interface"]))
-        way = DIRECTIONS.get(int(packet["flags"]) & 3, "")
-        start = " ".join(filter(None, (f"{packet['number']:>6} {clock}.{moment % 10**9:09d}", where, way)))
-        if not packet["family"]:
-            return f"{start} no IP, length {packet['original']}"
-        ends = f"{self._end(packet, 'source')} > {self._end(packet, 'destination')}"
-        return (
-            f"{start} #{packet['session']} {'IP' if packet['family'] == 4 else 'IP6'} {ends}: {self._upper(packet)}"
-        )
+    def lines(self, packets: Table) -> str:
+        """A line each."""
+        no_ip = beside(" no IP, length ", numbers(packets["original"]))
+        ends = beside(self._end(packets, "source"), " > ", self._end(packets, "destination"))
+        version = where(packets["family"] != 4, "6")
+        ip = beside(" #", numbers(packets["session"]), " IP", version, " ", ends, ": ", self._upper(packets))
+        is_ip = packets["family"] > 0
+        return text(beside(self._start(packets), where(is_ip, ip), where(~is_ip, no_ip), "\n"))
 
-    def _end(self, packet: Any, side: str) -> str:
-        family, high, low = int(packet["family"]), int(packet[f"{side}_high"]), int(packet[f"{side}_low"])
+    def _start(self, packets: Table) -> Cells:
+        moments = packets["time_ns"]
+        clock = beside(each(clock_text, moments // 10**9), ".", numbers(moments % 10**9, 9))
+        point = each(lambda number: _behind_space(interface_name(self._description, number)), packets["interface"])
+        way = words([_behind_space(direction) for direction in DIRECTIONS])[packets["flags"] & 3]
+        return beside(aligned(numbers(packets["number"]), 6), " ", clock, point, way)
+
+    def _end(self, packets: Table, side: str) -> Cells:
+        host = each(self._host, *(packets[name] for name in ("family", f"{side}_high", f"{side}_low")))
+        port = np.where(_is_icmp(packets), 0, packets[f"{side}_port"])
+        return beside(host, where(port > 0, beside(".", numbers(port))))
+
+    def _host(self, family: int, high: int, low: int) -> str:
         name = self._description.names.get(address(family, high, low)) if self._names else None
-        port = int(packet[f"{side}_port"]) if packet["protocol"] not in (ICMP, ICMPV6) else 0
-        text = name or address_text(family, high, low)
-        return f"{text}.{port}" if port else text
+        return name or address_text(family, high, low)
 
-    def _upper(self, packet: Any) -> str:
-        kind, length = int(packet["kind"]), int(packet["payload"])
-        if kind & Kind.LATER_FRAGMENT:
-            return f"{protocol_word(int(packet['protocol']))}, a later fragment, length {length}"
-        cut = " [cut]" if kind & Kind.CUT else ""
-        match int(packet["protocol"]):
-            case 6:
-                return self._tcp(packet) + cut
-            case 17:
-                return f"UDP, length {length}{cut}"
-            case 1 | 58:
-                what = icmp_words(int(packet["family"]), int(packet["icmp_type"]), int(packet["icmp_code"]))
-                which = f", id {packet['source_port']}, seq {packet['sequence']}" if what.startswith("echo") else ""
-                return f"ICMP {what}{which}, length {length + 8}{cut}"
-            case protocol:
-                return f"{protocol_word(protocol)}, length {length}{cut}"
+    def _upper(self, packets: Table) -> Cells:
+        """What is behind the addresses."""
+        later = packets["kind"] & Kind.LATER_FRAGMENT > 0
+        tcp, icmp = ~later & (packets["protocol"] == TCP), ~later & _is_icmp(packets)
+        parts = []
+        for chosen, of in ((tcp, self._tcp), (icmp, _icmp), (~tcp & ~icmp, _other)):
+            at = np.flatnonzero(chosen)
+            if len(at):
+                parts.append((at, of(picked(packets, at))))
+        cut = ~later & (packets["kind"] & Kind.CUT > 0)
+        return beside(scattered(len(packets), *parts), where(cut, " [cut]"))
 
-    def _tcp(self, packet: Any) -> str:
-        flags, length = int(packet["tcp_flags"]), int(packet["payload"])
-        own = (
-            int(packet["session"]),
-            int(packet["source_high"]),
-            int(packet["source_low"]),
-            int(packet["source_port"]),
-        )
-        other = (
-            own[0],
-            int(packet["destination_high"]),
-            int(packet["destination_low"]),
-            int(packet["destination_port"]),
-        )
-        sequence, acknowledged = int(packet["sequence"]), int(packet["acknowledgment"])
-        if own not in self._first:
-            if len(self._first) >= _REMEMBERED:
-                self._first.clear()
-            self._first[own] = sequence
-            start = sequence  # absolute where it is the first, as in tcpdump
-        else:
-            start = (sequence - self._first[own]) & 0xFFFFFFFF
-        parts = [f"Flags [{''.join(letter for bit, letter in _FLAGS if flags & bit) or 'none'}]"]
-        if length or flags & 0x07:
-            parts.append(f"seq {start}:{start + length}" if length else f"seq {start}")
-        if flags & 0x10:
-            parts.append(f"ack {(acknowledged - self._first.get(other, 0)) & 0xFFFFFFFF}")
-        parts.append(f"win {packet['window']}")
-        if packet["kind"] & Kind.TIMESTAMPS:
-            parts.append(f"TS val {packet['tsval']} ecr {packet['tsecr']}")
-        return ", ".join([*parts, f"length {length}"])
+    def _tcp(self, packets: Table) -> Cells:
+        flags, length = packets["tcp_flags"], packets["payload"].astype(np.int64)
+        sequence, acknowledged = self._relative(packets)
+        range_end = where(length > 0, beside(":", numbers(sequence + length)))
+        shown = (length > 0) | (flags & (SYN | FIN | RST) > 0)
+        stamps = beside(", TS val ", numbers(packets["tsval"]), " ecr ", numbers(packets["tsecr"]))
+        return beside(
+            "Flags [", each(_flag_letters, flags), "]",
+            where(shown, beside(", seq ", numbers(sequence), range_end)),
+            where(flags & ACK > 0, beside(", ack ", numbers(acknowledged))),
+            ", win ", numbers(packets["window"]),
+            where(packets["kind"] & Kind.TIMESTAMPS > 0, stamps),
+            ", length ", numbers(length),
+        )  # fmt: skip
+
+    def _relative(self, packets: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Sequence and acknowledgment numbers; the first of a side is absolute, as in tcpdump."""
+        if len(self._first) >= _REMEMBERED:
+            self._first.clear()
+        row, side = np.arange(len(packets)), packets["session"] * 2 + packets["side"]
+        to_itself = np.logical_and.reduce([packets[f"source_{end}"] == packets[f"destination_{end}"] for end in _END])
+        keys, which = np.unique(np.concatenate([side, side ^ ~to_itself]), return_inverse=True)
+        own, other = which[: len(packets)], which[len(packets) :]
+        sequence, acknowledged = packets["sequence"].astype(np.int64), packets["acknowledgment"].astype(np.int64)
+        known = np.array([self._first.get(key, -1) for key in keys.tolist()], np.int64)
+        since = np.where(known < 0, len(packets), -1)
+        new = known[own] < 0
+        since[own[new][::-1]] = row[new][::-1]  # of equal places the last is kept: the first packet
+        first = np.flatnonzero((since >= 0) & (since < len(packets)))
+        known[first] = sequence[since[first]]
+        self._first.update(zip(keys[first].tolist(), known[first].tolist(), strict=True))
+        base = np.where(since[own] == row, 0, known[own])
+        other_base = np.where(since[other] <= row, known[other], 0)
+        return sequence - base & _CIRCLE, acknowledged - other_base & _CIRCLE
+
+
+def _icmp(packets: Table) -> Cells:
+    kind = [packets[name] for name in ("family", "icmp_type", "icmp_code")]
+    asked = beside(", id ", numbers(packets["source_port"]), ", seq ", numbers(packets["sequence"]))
+    echo = np.where(kind[0] == 4, np.isin(kind[1], _ECHO[ICMP]), np.isin(kind[1], _ECHO[ICMPV6]))
+    length = numbers(packets["payload"].astype(np.int64) + 8)
+    return beside("ICMP ", each(icmp_words, *kind), where(echo, asked), ", length ", length)
+
+
+def _other(packets: Table) -> Cells:
+    later = packets["kind"] & Kind.LATER_FRAGMENT > 0
+    udp = ~later & (packets["protocol"] == UDP)
+    name = where(~udp, each(protocol_word, packets["protocol"]))
+    length = numbers(packets["payload"])
+    return beside(where(udp, "UDP"), name, where(later, ", a later fragment"), ", length ", length)
+
+
+def _is_icmp(packets: Table) -> npt.NDArray[np.bool_]:
+    return np.isin(packets["protocol"], (ICMP, ICMPV6))
+
+
+def _flag_letters(flags: int) -> str:
+    return "".join(letter for bit, letter in _FLAGS if flags & bit) or "none"
+
+
+def _behind_space(word: str) -> str:
+    return f" {word}" if word else ""
 
 
 def interface_name(description: Reader, number: int) -> str:
@@ -100,13 +141,13 @@ def interface_name(description: Reader, number: int) -> str:
     return description.interfaces[number].name
 
 
-def packet_json(packet: Any, description: Reader) -> dict[str, Any]:
-    """The columns of a packet, its addresses and interface in words."""
+def packet_columns(packets: Table, description: Reader) -> dict[str, list[Any]]:
+    """The columns of packets as plain lists, their addresses and interfaces in words."""
     halves = {f"{side}_{half}" for side in ("source", "destination") for half in ("high", "low")}
-    plain = {name: packet[name].item() for name in PACKET.names or () if name not in halves and name != "offset"}
+    plain = {name: packets[name].tolist() for name in PACKET.names or () if name not in halves and name != "offset"}
     for side in ("source", "destination"):
-        high, low = int(packet[f"{side}_high"]), int(packet[f"{side}_low"])
-        plain[side] = address_text(plain["family"], high, low) if plain["family"] else None
-    plain["interface"] = interface_name(description, plain["interface"]) or plain["interface"]
-    plain["direction"] = DIRECTIONS.get(plain["flags"] & 3)
+        hosts = lines(each(address_text, *(packets[name] for name in ("family", f"{side}_high", f"{side}_low"))))
+        plain[side] = [host if family else None for host, family in zip(hosts, plain["family"], strict=True)]
+    plain["interface"] = [interface_name(description, number) or number for number in plain["interface"]]
+    plain["direction"] = [DIRECTIONS[flags & 3] or None for flags in plain["flags"]]
     return plain

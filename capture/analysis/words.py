@@ -3,6 +3,7 @@
 What is asked of every session of a file takes a table and gives a row of cells for each.
 """
 
+import time
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address
@@ -55,6 +56,11 @@ def protocol_word(number: int) -> str:
 def address_text(family: int, high: int, low: int) -> str:
     """An address as it is written."""
     return str(address(family, high, low))
+
+
+def clock_text(seconds: int) -> str:
+    """The local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def endpoints(sessions: Table, side: str, names: Names | None = None) -> Cells:

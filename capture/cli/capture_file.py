@@ -1,9 +1,10 @@
 """What the commands that read a capture file share: options, its sessions, and how far reading has come."""
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from capture.cli.groups import option
 from capture.errors import FormatError
@@ -46,6 +47,11 @@ def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
             if file.position - shown >= _STEP:
                 shown = file.position
                 progress.update(task, completed=shown)
+
+
+def json_lines(columns: Mapping[str, Sequence[Any]]) -> str:
+    """An object a line, of columns of the same length."""
+    return "\n".join(json.dumps(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
 
 
 def ended_sessions(

@@ -1,12 +1,11 @@
 """`bicap read FILE`: a capture file -> one line per packet, in tcpdump's manner."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner
+from capture.cli.capture_file import across_interfaces, inner, json_lines
 from capture.cli.groups import GroupedCommand, option
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def read(
     FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. Of a damaged file all is shown that could be
     read, and the exit code is 5.
     """
-    from capture.analysis.packet_words import PacketWords, packet_json
+    from capture.analysis.packet_words import PacketWords, packet_columns
     from capture.analysis.reading import CaptureFile
 
     with CaptureFile(file, inner) as capture:
@@ -53,9 +52,9 @@ def read(
         for packets in _chosen(capture, chosen, across_interfaces):
             shown = packets if left is None else packets[:left]
             if as_json:
-                click.echo("\n".join(json.dumps(packet_json(packet, capture.description)) for packet in shown))
+                click.echo(json_lines(packet_columns(shown, capture.description)))
             else:
-                click.echo("\n".join(words.line(packet) for packet in shown))
+                click.echo(words.lines(shown), nl=False)
             if left is not None:
                 left -= len(shown)
                 if left == 0:

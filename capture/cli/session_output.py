@@ -1,9 +1,7 @@
 """Tables of sessions -> lines for a person, JSON lines, CSV, or a Parquet file."""
 
 import csv
-import json
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,7 +25,8 @@ from capture.analysis.columns import COLUMNS, WORDS, flat
 from capture.analysis.layout import Handshake, Table
 from capture.analysis.reading import CaptureFile
 from capture.analysis.statement import Completeness
-from capture.analysis.words import CLOSES, Names, endpoints, handshake_sentences, protocol_word, states
+from capture.analysis.words import CLOSES, Names, clock_text, endpoints, handshake_sentences, protocol_word, states
+from capture.cli.capture_file import json_lines
 from capture.errors import SinkError, SpecError
 
 Tables = Iterable[Table]
@@ -51,8 +50,12 @@ def as_text(tables: Tables, capture: CaptureFile, truth: Completeness, names: bo
     """A line each, both directions as client/server."""
     click.echo(_in_columns(words([title]) for title in _COLUMNS), nl=False)
     for table in tables:
-        known: Names = capture.description.names if names else {}
-        click.echo(_in_columns(_cells(table, known, truth)), nl=False)
+        click.echo(session_lines(table, capture.description.names if names else {}, truth), nl=False)
+
+
+def session_lines(table: Table, names: Names, truth: Completeness) -> str:
+    """The lines of a table's sessions, without the heading."""
+    return _in_columns(_cells(table, names, truth))
 
 
 def _in_columns(columns: Iterable[Cells]) -> str:
@@ -64,7 +67,7 @@ def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
     """The columns of the lines."""
     client, server = table["client"], table["server"]
     yield numbers(table["session"])
-    yield beside(each(_clock, table["first_ns"] // 10**9), ".", numbers(table["first_ns"] // 1000 % 10**6, 6))
+    yield beside(each(clock_text, table["first_ns"] // 10**9), ".", numbers(table["first_ns"] // 1000 % 10**6, 6))
     yield durations(table["last_ns"] - table["first_ns"])
     yield each(protocol_word, table["protocol"])
     yield beside(endpoints(table, "client", names), " > ", endpoints(table, "server", names))
@@ -75,10 +78,6 @@ def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
     handshake = handshake_sentences(table, truth)
     between = where(table["handshake"] != Handshake.NONE, "; ")
     yield beside(states(table), between, handshake, "; ", each(lambda number: CLOSES[number], table["close"]))
-
-
-def _clock(seconds: int) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def _trips(table: Table, side: str) -> Cells:
@@ -99,8 +98,7 @@ def _rows(tables: Tables, capture: CaptureFile, truth: Completeness) -> Iterator
 def as_json_lines(tables: Tables, capture: CaptureFile, truth: Completeness) -> None:
     """An object a line."""
     for columns in _rows(tables, capture, truth):
-        rows = zip(*columns.values(), strict=True)
-        click.echo("\n".join(json.dumps(dict(zip(columns, row, strict=True))) for row in rows))
+        click.echo(json_lines(columns))
 
 
 def as_csv(tables: Tables, capture: CaptureFile, truth: Completeness) -> None:

@@ -1,4 +1,4 @@
-"""Files of strangers, damaged anywhere -> follow, diagnose and legs give what can be read, and no other error."""
+"""Files of strangers, damaged anywhere -> every command shows what can be read, and no other error."""
 
 import contextlib
 import random
@@ -10,16 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capture.analysis.columns import flat
 from capture.analysis.findings import Diagnosis
 from capture.analysis.follow import Followed, Which
 from capture.analysis.kinds import KINDS
 from capture.analysis.latency import Latency
+from capture.analysis.layout import Table
 from capture.analysis.legs import Comparison
 from capture.analysis.observe import Observations
+from capture.analysis.packet_words import PacketWords, packet_columns
 from capture.analysis.reading import Batch, CaptureFile
-from capture.analysis.statement import Completeness
+from capture.analysis.statement import completeness
 from capture.analysis.stream import Said
 from capture.analysis.tracker import Tracker
+from capture.cli.capture_file import json_lines
+from capture.cli.session_output import session_lines
 from capture.errors import FormatError, SpecError
 from tests import generate
 
@@ -49,16 +54,23 @@ def whole(file: CaptureFile) -> Iterator[Batch]:
 def everything(path: Path) -> None:
     """All that can be asked of a file."""
     waits, diagnosis, tracker = Latency(), Diagnosis(KINDS), Tracker()
+    truth, shown = completeness(str(path)), 0
     said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
     with CaptureFile(str(path)) as file:
+        packets, names = PacketWords(file.description, names=True), file.description.names
+        ended: list[tuple[Table, Table]] = []
         for batch in whole(file):
-            for sessions, samples in tracker.feed(batch.data, batch.packets):
-                diagnosis.add("file", sessions)
-                waits.add(sessions, samples)
-    for sessions, samples in tracker.finish():
-        diagnosis.add("file", sessions)
-        waits.add(sessions, samples)
-    findings = diagnosis.findings(Completeness(), {})
+            ended += tracker.feed(batch.data, batch.packets)
+            assert packets.lines(batch.packets).count("\n") == len(batch.packets)
+            assert json_lines(packet_columns(batch.packets, file.description)).count("\n") == len(batch.packets) - 1
+        for sessions, samples in (*ended, *tracker.finish()):
+            diagnosis.add("file", sessions)
+            waits.add(sessions, samples)
+            assert session_lines(sessions, names, truth).count("\n") == len(sessions)
+            assert {len(column) for column in flat(sessions, file.description.interfaces).values()} == {len(sessions)}
+            shown += len(sessions)
+    assert shown == diagnosis.sessions
+    findings = diagnosis.findings(truth, names)
     assert all(one.what and one.next and one.score > 0 for one in findings)
     for followed in said.values():
         with CaptureFile(str(path)) as file:
