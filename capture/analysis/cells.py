@@ -93,9 +93,8 @@ def _amounts(values: Numbers, steps: _Steps, otherwise: Callable[[int], str]) ->
 
 def each(word: Callable[..., str], *columns: Numbers) -> Cells:
     """The text for the values of a row, made once for those that are equal."""
-    first, which = alike(*columns)
-    keys = zip(*(column[first].tolist() for column in columns), strict=True)
-    return words([word(*key) for key in keys])[which]
+    distinct, which = alike(*columns)
+    return words([word(*values) for values in distinct])[which]
 
 
 def where(rows: npt.NDArray[np.bool_], cells: Cells | str) -> Cells:

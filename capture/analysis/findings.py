@@ -200,8 +200,6 @@ def _keys(sessions: Table, by_client: bool, cause: str = "") -> list[npt.NDArray
 
 def _by_place(keys: list[npt.NDArray[np.int64]]) -> Iterator[tuple[tuple[int, ...], npt.NDArray[np.intp]]]:
     """(key, which sessions have it), for each key there is."""
-    first, which = alike(*keys)
-    order = np.argsort(which, kind="stable")
-    ends = np.cumsum(np.bincount(which))
-    for at, start, end in zip(first.tolist(), [0, *ends.tolist()], ends.tolist(), strict=False):
-        yield tuple(int(key[at]) for key in keys), order[start:end]
+    distinct, which = alike(*keys)
+    order, ends = np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))
+    yield from zip(distinct, np.split(order, ends[:-1]), strict=False)

@@ -152,10 +152,8 @@ class Routes:
         for side in (0, 1):
             passed, other = self._passed[:, side], self._passed[:, 1 - side]
             back = (passed == 0) & (other > 0)
-            ways = (np.where(back, other, passed), codes, back)
-            first, which = alike(*ways)
-            distinct = zip(*(column[first].tolist() for column in ways), strict=True)
-            numbers = [self._number(mask, code, side, turned) for mask, code, turned in distinct]
+            distinct, which = alike(np.where(back, other, passed), codes, back)
+            numbers = [self._number(mask, code, side, bool(turned)) for mask, code, turned in distinct]
             self._of[:, side] = np.array(numbers, np.int64)[which]
         self._later.clear()
 

@@ -27,12 +27,12 @@ def picked(rows: Table, places: npt.NDArray[Any]) -> Table:
     return found
 
 
-def alike(*columns: Numbers) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Where each distinct row of these columns is first, in order of its values, and which of them every row is."""
+def alike(*columns: Numbers) -> tuple[list[tuple[int, ...]], npt.NDArray[np.intp]]:
+    """The distinct rows of these columns, in order of their values, and which of them every row is."""
     code = np.zeros(len(columns[0]), np.intp)
     for column in columns:
         distinct, which = np.unique(column, return_inverse=True)
         if len(distinct) > 1:
             _, code = np.unique(code * len(distinct) + which, return_inverse=True)
     _, first, which = np.unique(code, return_index=True, return_inverse=True)
-    return first, which
+    return list(zip(*(column[first].tolist() for column in columns), strict=True)), which

@@ -42,15 +42,14 @@ SMALL = st.integers(-2, 2)
 @given(st.lists(st.tuples(*[SMALL] * 5), min_size=1, max_size=60))
 def test_equal_rows_are_found_in_order_of_their_values(rows: list[tuple[int, ...]]) -> None:
     table = np.array(rows)
-    distinct, expected_first, expected = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    first, which = alike(*table.T)
-    assert (first == expected_first).all()
-    assert (which == expected.reshape(-1)).all()
-    assert (table[first] == distinct).all()
+    expected, places = np.unique(table, axis=0, return_inverse=True)
+    distinct, which = alike(*table.T)
+    assert distinct == [tuple(row) for row in expected.tolist()]
+    assert (which == places.reshape(-1)).all()
 
 
 def test_many_columns_of_many_values() -> None:
     table = np.random.default_rng(2).integers(-(1 << 63), (1 << 63) - 1, (4000, 8))
-    first, which = alike(*np.concatenate([table, table]).T)
-    assert sorted(first.tolist()) == list(range(4000))
+    distinct, which = alike(*np.concatenate([table, table]).T)
+    assert set(distinct) == {tuple(row) for row in table.tolist()}
     assert (which[:4000] == which[4000:]).all()
