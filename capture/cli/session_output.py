@@ -41,6 +41,7 @@ _COLUMNS = {
     "BYTES": 19,
     "RTT": 17,
     "REPEATED": 8,
+    "LOST": 7,
     "STATE": 0,
 }
 """Titles, and widths as in a format: those below 0 are filled up at the end."""
@@ -71,13 +72,19 @@ def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
     yield durations(table["last_ns"] - table["first_ns"])
     yield each(protocol_word, table["protocol"])
     yield beside(endpoints(table, "client", names), " > ", endpoints(table, "server", names))
-    yield beside(numbers(client["packets"]), "/", numbers(server["packets"]))
+    yield _each_way(table, "packets")
     yield beside(sizes(client["bytes"]), "/", sizes(server["bytes"]))
     yield beside(_trips(table, "client"), "/", _trips(table, "server"))
-    yield beside(numbers(client["retransmitted"]), "/", numbers(server["retransmitted"]))
+    yield _each_way(table, "retransmitted")
+    yield _each_way(table, "lost_before")
     handshake = handshake_sentences(table, truth)
     between = where(table["handshake"] != Handshake.NONE, "; ")
     yield beside(states(table), between, handshake, "; ", each(lambda number: CLOSES[number], table["close"]))
+
+
+def _each_way(table: Table, name: str) -> Cells:
+    """A number of the client, and of the server."""
+    return beside(numbers(table["client"][name]), "/", numbers(table["server"][name]))
 
 
 def _trips(table: Table, side: str) -> Cells:
