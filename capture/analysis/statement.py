@@ -9,13 +9,15 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from capture.filters.rule import Direction
 from capture.pcapng import describe
 from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_STATISTICS, SECTION_HEADER
 from capture.pcapng.describe import Statistics
 
+_SUMMARY_LIMIT = 1 << 24
+"""Characters: that of 1,024 interfaces has a tenth."""
 _TRAILER_LIMIT = 1 << 20
 """Statistics blocks are looked for in so many bytes at the end."""
 
@@ -43,7 +45,7 @@ class Completeness:
             (self.sampled_out, "sampled out"),
             (self.over_limit, "over the limit"),
         )
-        parts = [f"{count:,} packets were {what}" for count, what in counts if count]
+        parts = [f"{count:,} packet{' was' if count == 1 else 's were'} {what}" for count, what in counts if count]
         if self.only:
             parts.append(f"only the {self.only} direction was captured")
         return f"in the capture {', '.join(parts)}" if parts else "the capture lost nothing"
@@ -54,9 +56,9 @@ def completeness(name: str) -> Completeness:
     if name == "-" or not os.path.isfile(name):
         return Completeness()
     try:
-        summary = json.loads(Path(f"{name}.json").read_text())
-        return from_summary(summary)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        with open(f"{name}.json", encoding="utf-8") as summary:
+            return from_summary(json.loads(summary.read(_SUMMARY_LIMIT)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         pass  # none, or not bicap's
     try:
         with open(name, "rb") as file:
@@ -79,14 +81,14 @@ def of_all(parts: Sequence[Completeness]) -> Completeness:
 
 
 def from_summary(summary: dict[str, Any]) -> Completeness:
-    """FILE.json -> what it says. Raises KeyError or TypeError if that is no summary."""
-    account, direction = summary["account"], summary["spec"]["direction"]
+    """FILE.json -> what it says. Raises KeyError, TypeError, ValueError or OverflowError if that is no summary."""
+    account, direction = summary["account"], Direction(summary["spec"]["direction"])
     return Completeness(
         known=True,
         lost=int(account["lost"]),
         sampled_out=int(account["sampled_out"]),
         over_limit=int(account["over_limit"]),
-        only="" if direction == "both" else str(direction),
+        only="" if direction is Direction.BOTH else direction.value,
     )
 
 

@@ -250,6 +250,32 @@ def test_statistics_at_the_end_say_what_was_lost(tmp_path: Path) -> None:
     assert completeness(str(tmp_path / "f")) == Completeness(known=True, lost=5)
 
 
+NO_SUMMARIES = [
+    "",
+    "null",
+    "[" * 100_000,
+    '{"account": 1, "spec": {"direction": "both"}}',
+    *(
+        f'{{"account": {{"lost": {lost}, "sampled_out": 0, "over_limit": 0}}, "spec": {{"direction": {direction}}}}}'
+        for lost, direction in (
+            ("Infinity", '"both"'),
+            ("NaN", '"both"'),
+            ('"many"', '"both"'),
+            ("0", '"sideways"'),
+            ("0", '"\\ud800"'),
+            ("0", "[]"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("content", NO_SUMMARIES, ids=range(len(NO_SUMMARIES)))
+def test_what_is_no_summary_of_ours_says_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "f").write_bytes(b"")
+    (tmp_path / "f.json").write_text(content)
+    assert completeness(str(tmp_path / "f")) == Completeness()
+
+
 def test_the_summary_beside_the_file_says_more(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"")
     account = {"lost": 1, "sampled_out": 2, "over_limit": 3}
@@ -257,7 +283,7 @@ def test_the_summary_beside_the_file_says_more(tmp_path: Path) -> None:
     found = completeness(str(tmp_path / "f"))
     assert found == Completeness(True, 1, 2, 3, "forward")
     assert str(found) == (
-        "in the capture 1 packets were lost, 2 packets were sampled out, 3 packets were over the limit, "
+        "in the capture 1 packet was lost, 2 packets were sampled out, 3 packets were over the limit, "
         "only the forward direction was captured"
     )
 
