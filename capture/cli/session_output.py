@@ -22,10 +22,11 @@ from capture.analysis.cells import (
     words,
 )
 from capture.analysis.columns import COLUMNS, WORDS, flat
+from capture.analysis.handshake_words import handshake_sentences
 from capture.analysis.layout import Handshake, Table
 from capture.analysis.reading import CaptureFile
 from capture.analysis.statement import Completeness
-from capture.analysis.words import CLOSES, Names, clock_text, endpoints, handshake_sentences, protocol_word, states
+from capture.analysis.words import CLOSES, Names, clock_text, endpoints, protocol_word, states
 from capture.cli.capture_file import json_lines
 from capture.errors import SinkError, SpecError
 

@@ -9,10 +9,11 @@ import pytest
 
 from capture.analysis.cells import lines
 from capture.analysis.columns import COLUMNS, Filter, flat, sort_key
+from capture.analysis.handshake_words import handshake_sentences
 from capture.analysis.layout import SESSION, Handshake, Table
 from capture.analysis.spool import Spool
 from capture.analysis.statement import Completeness, completeness
-from capture.analysis.words import endpoints, handshake_sentences, states
+from capture.analysis.words import endpoints, states
 from capture.errors import SpecError
 from capture.pcapng.blocks import InterfaceStatistics, section_header
 from capture.pcapng.describe import Interface
