@@ -18,7 +18,7 @@ from capture.pcapng.describe import Interface
 from capture.pcapng.scan import Bytes
 
 INTERFACES_MAX = 1 << 18
-"""More interfaces are taken for damage; a capture that was rotated every minute has fewer in a month of files."""
+"""More are taken for damage. A day of files of a minute each, put together, has 1,440 for each interface."""
 NAMES_MAX = 1 << 16
 """Addresses that have names; what comes beyond has none."""
 
