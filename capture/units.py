@@ -73,35 +73,35 @@ def parse_wall_time(text: str, after: datetime, field: str = "time") -> int:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How amounts below `below` are written: so many of `size`."""
+    """How amounts below `below` are written: so many of `size`, with such digits."""
 
     word: str
     size: int
     below: float
+    digits: str
 
 
 SIZE_UNITS = (
-    Unit("B", 1, 1023.5),  # from here on 1024 would be written
-    Unit("KiB", 1 << 10, 1023.95 * (1 << 10)),
-    Unit("MiB", 1 << 20, 1023.95 * (1 << 20)),
-    Unit("GiB", 1 << 30, 1023.95 * (1 << 30)),
-    Unit("TiB", 1 << 40, math.inf),
+    Unit("B", 1, 1023.5, ".0f"),  # from here on 1024 would be written
+    Unit("KiB", 1 << 10, 1023.95 * (1 << 10), ".1f"),
+    Unit("MiB", 1 << 20, 1023.95 * (1 << 20), ".1f"),
+    Unit("GiB", 1 << 30, 1023.95 * (1 << 30), ".1f"),
+    Unit("TiB", 1 << 40, math.inf, ".1f"),
 )
-"""Bytes in whole numbers, all others with one decimal place."""
 DURATION_UNITS = (
-    Unit("ns", 1, 999.5),  # what %.3g still writes without an exponent
-    Unit("µs", 10**3, 999.5e3),
-    Unit("ms", 10**6, 999.5e6),
-    Unit("s", 10**9, 59.95e9),
+    Unit("ns", 1, 999.5, ".3g"),  # what %.3g still writes without an exponent
+    Unit("µs", 10**3, 999.5e3, ".3g"),
+    Unit("ms", 10**6, 999.5e6, ".3g"),
+    Unit("s", 10**9, 59.95e9, ".1f"),
 )
-"""Three significant digits; seconds have one decimal place. From a minute on it is 1m30s."""
+"""From a minute on it is 1m30s."""
 
 
 def format_size(count: float) -> str:
     """Bytes -> words like 1.4 MiB."""
     size = abs(count)
     unit = next((unit for unit in SIZE_UNITS if size < unit.below), SIZE_UNITS[-1])
-    return f"{count:.0f} B" if unit.size == 1 else f"{count / unit.size:.1f} {unit.word}"
+    return f"{count / unit.size:{unit.digits}} {unit.word}"
 
 
 def format_duration(nanoseconds: float) -> str:
@@ -110,8 +110,7 @@ def format_duration(nanoseconds: float) -> str:
         return f"-{format_duration(-nanoseconds)}"
     for unit in DURATION_UNITS:
         if nanoseconds < unit.below:
-            digits = ".1f" if unit.word == "s" else ".3g"
-            return f"{nanoseconds / unit.size:{digits}} {unit.word}"
+            return f"{nanoseconds / unit.size:{unit.digits}} {unit.word}"
     minutes, whole = divmod(round(nanoseconds / 10**9), 60)
     hours, minutes = divmod(minutes, 60)
     return (f"{hours}h" if hours else "") + f"{minutes}m{whole:02d}s"

@@ -5,37 +5,19 @@ side by side, and what is nothing goes when the lines are put together. numpy do
 formatting does for one, several times faster (docs/decisions/0016).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.rows import Numbers, alike
-from capture.units import DURATION_UNITS, SIZE_UNITS, format_duration, format_size
+from capture.units import DURATION_UNITS, SIZE_UNITS, Unit, format_duration, format_size
 
 Cells = npt.NDArray[np.uint8]
 
-_Steps = tuple[tuple[float, int, int, bool, str], ...]
-"""Amounts up to the first are so many of the second, in parts of the third, with all digits or not; the unit."""
 _EXACT = float(1 << 53)
-
-
-def _duration_steps() -> Iterator[tuple[float, int, int, bool, str]]:
-    for unit in DURATION_UNITS:
-        word = f" {unit.word}"
-        if unit.word == "s":
-            yield unit.below, unit.size, 10, True, word
-            continue
-        if unit.size > 1:
-            yield unit.below / 100, unit.size, 100, False, word
-            yield unit.below / 10, unit.size, 10, False, word
-        yield unit.below, unit.size, 1, False, word
-
-
-_DURATIONS: _Steps = tuple(_duration_steps())
-_SIZES: _Steps = tuple(
-    (min(unit.below, _EXACT), unit.size, 10 if unit.size > 1 else 1, True, f" {unit.word}") for unit in SIZE_UNITS
-)
+"""From here on a float does not hold every whole number."""
 
 
 def words(texts: Sequence[str]) -> Cells:
@@ -57,6 +39,34 @@ def numbers(values: Numbers, least: int = 1) -> Cells:
     return digits
 
 
+class _Scale(NamedTuple):
+    """Amounts up to `most` are so many of `size`, in `parts`; `fixed`: the digits of parts are shown though 0."""
+
+    most: npt.NDArray[np.float64]
+    size: npt.NDArray[np.int64]
+    parts: npt.NDArray[np.int64]
+    fixed: npt.NDArray[np.bool_]
+    unit: Cells
+
+
+def _scale(units: Sequence[Unit]) -> _Scale:
+    steps: list[tuple[float, int, int, bool, str]] = []
+    for unit in units:
+        below, word = min(unit.below, _EXACT), f" {unit.word}"
+        match unit.digits:
+            case ".0f":
+                steps.append((below, unit.size, 1, True, word))
+            case ".1f":
+                steps.append((below, unit.size, 10, True, word))
+            case _:  # three significant digits
+                steps += [(below / parts, unit.size, parts, False, word) for parts in (100, 10, 1)]
+    most, size, parts, fixed, unit_words = zip(*steps, strict=True)
+    return _Scale(np.array(most), np.array(size), np.array(parts), np.array(fixed), words(unit_words))
+
+
+_DURATIONS, _SIZES = _scale(DURATION_UNITS), _scale(SIZE_UNITS)
+
+
 def durations(nanoseconds: Numbers) -> Cells:
     """As units.format_duration writes them."""
     return _amounts(nanoseconds, _DURATIONS, format_duration)
@@ -67,21 +77,21 @@ def sizes(counts: Numbers) -> Cells:
     return _amounts(counts, _SIZES, format_size)
 
 
-def _amounts(values: Numbers, steps: _Steps, otherwise: Callable[[int], str]) -> Cells:
-    most, size, parts, fixed = (np.array(column) for column in list(zip(*steps, strict=True))[:-1])
-    step = np.searchsorted(most, values)
-    other = (step == len(steps)) | (values < 0)
+def _amounts(values: Numbers, scale: _Scale, otherwise: Callable[[int], str]) -> Cells:
+    step = np.searchsorted(scale.most, values)
+    other = (step == len(scale.most)) | (values < 0)
     step[other] = 0
-    whole = np.where(other, 0, values) * parts[step]
-    rounded = (whole + size[step] // 2) // size[step]
+    size, parts = scale.size[step], scale.parts[step]
+    whole = np.where(other, 0, values) * parts
+    rounded = (whole + size // 2) // size
     # Half-way between two texts it is the binary fraction that decides.
-    other |= 2 * (rounded * size[step] - whole) == size[step]
-    above, below = np.divmod(rounded, parts[step])
-    tenths, hundredths = np.divmod(below * (100 // parts[step]), 10)
-    has_tenths = (parts[step] > 1) & (fixed[step] | (below > 0))
+    other |= 2 * (rounded * size - whole) == size
+    above, below = np.divmod(rounded, parts)
+    tenths, hundredths = np.divmod(below * (100 // parts), 10)
+    has_tenths = (parts > 1) & (scale.fixed[step] | (below > 0))
     cells = beside(
         numbers(above), where(has_tenths, "."), where(has_tenths, numbers(tenths)),
-        where(hundredths > 0, numbers(hundredths)), words([word for *_, word in steps])[step],
+        where(hundredths > 0, numbers(hundredths)), scale.unit[step],
     )  # fmt: skip
     unusual = np.flatnonzero(other)
     return scattered(
