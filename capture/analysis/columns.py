@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.cells import lines
+from capture.analysis.cells import each, lines
 from capture.analysis.layout import SESSION, SIDES, Role, Table
-from capture.analysis.words import CLOSES, HANDSHAKES, address_text, protocol_word, states
+from capture.analysis.words import CLOSES, HANDSHAKES, hosts, protocol_word, states
 from capture.errors import SpecError
 from capture.pcapng.describe import Interface
 from capture.units import parse_duration, parse_size
@@ -27,18 +27,6 @@ _PLAIN = (
     *("icmp_type", "icmp_code", "requests", "unanswered", "repeated"),
 )
 _SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "rtt_sum_ns")
-
-
-def _halves(sessions: Table, side: str) -> list[str]:
-    return [
-        address_text(family, high, low)
-        for family, high, low in zip(
-            sessions["family"].tolist(),
-            sessions[f"{side}_high"].tolist(),
-            sessions[f"{side}_low"].tolist(),
-            strict=True,
-        )
-    ]
 
 
 def _mean(total: Any, count: Any) -> Any:
@@ -59,10 +47,10 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
     columns: dict[str, Callable[[Table], Any]] = {
         "session": lambda s: s["session"],
         "interface": lambda s: s["interface"],
-        "protocol": lambda s: [protocol_word(number) for number in s["protocol"].tolist()],
-        "client": lambda s: _halves(s, "client"),
+        "protocol": lambda s: lines(each(protocol_word, s["protocol"])),
+        "client": lambda s: lines(hosts(s, "client")),
         "client_port": lambda s: s["client_port"],
-        "server": lambda s: _halves(s, "server"),
+        "server": lambda s: lines(hosts(s, "server")),
         "server_port": lambda s: s["server_port"],
         "role": lambda s: _words(ROLES, s["role"]),
         "start_ns": lambda s: s["first_ns"],

@@ -6,7 +6,7 @@ from capture.analysis.cells import Cells, beside, durations, each, numbers, scat
 from capture.analysis.layout import SIDES, Handshake, Table
 from capture.analysis.rows import picked
 from capture.analysis.statement import Completeness
-from capture.analysis.words import address_text, icmp_words
+from capture.analysis.words import hosts, icmp_words
 
 
 def handshake_sentences(sessions: Table, truth: Completeness) -> Cells:
@@ -44,7 +44,7 @@ def _sentences(verdict: int, sessions: Table, truth: Completeness) -> Cells:
             )
         case Handshake.UNREACHABLE:
             error = each(icmp_words, *(sessions[name] for name in ("family", "icmp_type", "icmp_code")))
-            by = each(address_text, *(sessions[name] for name in ("family", "icmp_high", "icmp_low")))
+            by = hosts(sessions, "icmp")
             return beside("unreachable: ", error, " from ", by, " (", _packets(sessions, "syn", "icmp"), ")")
         case Handshake.UNACKNOWLEDGED:
             times = each(lambda count: _times(count, "time"), sessions["syn_acks"])

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
-from capture.analysis.layout import ACK, FIN, PACKET, RST, SYN, Kind, Table, address
+from capture.analysis.layout import ACK, FIN, PACKET, RST, SYN, Kind, Table
 from capture.analysis.rows import picked
-from capture.analysis.words import address_text, clock_text, icmp_words, protocol_word
+from capture.analysis.words import clock_text, hosts, icmp_words, protocol_word
 from capture.filters.names import ICMP, ICMP_TYPES, ICMPV6, TCP, UDP
 from capture.pcapng.read import Reader
 
@@ -52,13 +52,9 @@ class PacketWords:
         return beside(aligned(numbers(packets["number"]), 6), " ", clock, point, way)
 
     def _end(self, packets: Table, side: str) -> Cells:
-        host = each(self._host, *(packets[name] for name in ("family", f"{side}_high", f"{side}_low")))
         port = np.where(_is_icmp(packets), 0, packets[f"{side}_port"])
-        return beside(host, where(port > 0, beside(".", numbers(port))))
-
-    def _host(self, family: int, high: int, low: int) -> str:
-        name = self._description.names.get(address(family, high, low)) if self._names else None
-        return name or address_text(family, high, low)
+        names = self._description.names if self._names else None
+        return beside(hosts(packets, side, names), where(port > 0, beside(".", numbers(port))))
 
     def _upper(self, packets: Table) -> Cells:
         """What is behind the addresses."""
@@ -98,8 +94,7 @@ class PacketWords:
         sequence, acknowledged = packets["sequence"].astype(np.int64), packets["acknowledgment"].astype(np.int64)
         known = np.array([self._first.get(key, -1) for key in keys.tolist()], np.int64)
         since = np.where(known < 0, len(packets), -1)
-        new = known[own] < 0
-        since[own[new][::-1]] = row[new][::-1]  # of equal places the last is kept: the first packet
+        np.minimum.at(since, own, row)
         first = np.flatnonzero((since >= 0) & (since < len(packets)))
         known[first] = sequence[since[first]]
         self._first.update(zip(keys[first].tolist(), known[first].tolist(), strict=True))
@@ -146,8 +141,8 @@ def packet_columns(packets: Table, description: Reader) -> dict[str, list[Any]]:
     halves = {f"{side}_{half}" for side in ("source", "destination") for half in ("high", "low")}
     plain = {name: packets[name].tolist() for name in PACKET.names or () if name not in halves and name != "offset"}
     for side in ("source", "destination"):
-        hosts = lines(each(address_text, *(packets[name] for name in ("family", f"{side}_high", f"{side}_low"))))
-        plain[side] = [host if family else None for host, family in zip(hosts, plain["family"], strict=True)]
+        addresses = zip(lines(hosts(packets, side)), plain["family"], strict=True)
+        plain[side] = [address if family else None for address, family in addresses]
     plain["interface"] = [interface_name(description, number) or number for number in plain["interface"]]
     plain["direction"] = [DIRECTIONS[flags & 3] or None for flags in plain["flags"]]
     return plain

@@ -61,19 +61,24 @@ def clock_text(seconds: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
+def hosts(rows: Table, side: str, names: Names | None = None) -> Cells:
+    """Who is on a side of sessions, or of packets: the address, or its name where it has one."""
+    return each(partial(_before_port, names, False), rows["family"], rows[f"{side}_high"], rows[f"{side}_low"])
+
+
 def endpoints(sessions: Table, side: str, names: Names | None = None) -> Cells:
     """10.0.0.1:80, [fd00::1]:80, or with the name that the file has for the address."""
     high, low, port = (sessions[f"{side}_{part}"] for part in ("high", "low", "port"))
-    before = each(partial(_before_port, names), sessions["family"], high, low, port > 0)
+    before = each(partial(_before_port, names), port > 0, sessions["family"], high, low)
     return beside(before, where(port > 0, numbers(port)))
 
 
 def place_text(family: int, high: int, low: int, port: int, names: Names | None = None) -> str:
     """An address by its name, if it has one, and a port, if it is not 0."""
-    return f"{_before_port(names, family, high, low, port > 0)}{port or ''}"
+    return f"{_before_port(names, port > 0, family, high, low)}{port or ''}"
 
 
-def _before_port(names: Names | None, family: int, high: int, low: int, has_port: bool) -> str:
+def _before_port(names: Names | None, has_port: bool, family: int, high: int, low: int) -> str:
     name = names.get(address(family, high, low)) if names else None
     text = name or address_text(family, high, low)
     if not has_port:

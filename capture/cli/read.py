@@ -64,6 +64,7 @@ def read(
 def _chosen(capture: "CaptureFile", chosen: tuple[int, ...], across_interfaces: bool) -> Iterator["Table"]:
     import numpy as np
 
+    from capture.analysis.rows import picked
     from capture.analysis.tracker import Tracker
 
     tracker = Tracker(by_interface=not across_interfaces)
@@ -72,6 +73,6 @@ def _chosen(capture: "CaptureFile", chosen: tuple[int, ...], across_interfaces: 
             pass
         packets = batch.packets
         if chosen:
-            packets = packets[np.isin(packets["session"], chosen)]
+            packets = picked(packets, np.isin(packets["session"], chosen))
         if len(packets):
             yield packets

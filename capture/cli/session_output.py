@@ -80,7 +80,7 @@ def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
     yield _each_way(table, "lost_before")
     handshake = handshake_sentences(table, truth)
     between = where(table["handshake"] != Handshake.NONE, "; ")
-    yield beside(states(table), between, handshake, "; ", each(lambda number: CLOSES[number], table["close"]))
+    yield beside(states(table), between, handshake, "; ", each(CLOSES.__getitem__, table["close"]))
 
 
 def _each_way(table: Table, name: str) -> Cells:

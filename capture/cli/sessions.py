@@ -89,9 +89,11 @@ def _chosen(
     capture: "CaptureFile", conditions: list[Any], across_interfaces: bool, damage: list[FormatError]
 ) -> Iterator["Table"]:
     """Sessions of the file that meet the conditions, as they end; damage ends the file."""
+    from capture.analysis.rows import picked
+
     for table, _ in ended_sessions(capture, across_interfaces, damage):
         for condition in conditions:
-            table = table[condition(table)]
+            table = picked(table, condition(table))
         if len(table):
             yield table
 
