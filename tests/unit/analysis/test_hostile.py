@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from capture.cli.capture_file import json_lines
 from capture.cli.session_output import session_lines
 from capture.errors import FormatError, SpecError
 from tests import generate
+from tests.blocks import enhanced, interface, section
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pcapng(frames: list[bytes], interfaces: list[int]) -> bytes:
     """A file of two interfaces."""
-    section = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
-    blocks = [section, *[struct.pack("<IIHHII", 1, 20, 1, 0, 0, 20)] * 2]
-    for number, (frame, interface) in enumerate(zip(frames, interfaces, strict=True)):
-        total = 32 + len(frame) + -len(frame) % 4
-        head = struct.pack("<IIIIIII", 6, total, interface, 0, 1000 + number, len(frame), len(frame))
-        blocks.append(head + frame + bytes(-len(frame) % 4) + struct.pack("<I", total))
-    return b"".join(blocks)
+    caught = enumerate(zip(frames, interfaces, strict=True))
+    blocks = [enhanced("<", frame, 1000 + at, number) for at, (frame, number) in caught]
+    return section("<") + interface("<") * 2 + b"".join(blocks)
 
 
 def whole(file: CaptureFile) -> Iterator[Batch]:

@@ -1,7 +1,6 @@
 """Packets -> lines, whatever batches they come in, and columns for JSON."""
 
 import random
-import struct
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from capture.analysis import reading
 from capture.analysis.packet_words import PacketWords, packet_columns
 from capture.analysis.reading import CaptureFile
 from capture.analysis.tracker import Tracker
-from capture.pcapng.blocks import InterfaceBlock, interfaces, names, section_header
+from capture.pcapng.blocks import names
 from tests import generate, packets
+from tests.blocks import enhanced, interface, option, section
 
 A, B, A6, B6 = "10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"
 SYN, ACK, PSH = packets.SYN, packets.ACK, 8
@@ -27,13 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shown(path: Path, frames: list[bytes], by_name: bool = False, flags: int | None = None) -> list[str]:
     """The lines of a file of these frames, a microsecond apart, without number and time."""
-    content = section_header(hardware="", os="", application="", comment="")
-    content += interfaces([InterfaceBlock("eth0")]) + names({ip_address(A): "default/web"})
-    for number, frame in enumerate(frames):
-        body = struct.pack("<IIIII", 0, 0, number, len(frame), len(frame)) + frame + bytes(-len(frame) % 4)
-        body += struct.pack("<HHI", 2, 4, flags) + bytes(4) if flags is not None else b""
-        content += struct.pack("<II", 6, 12 + len(body)) + body + struct.pack("<I", 12 + len(body))
-    path.write_bytes(content)
+    described = section("<") + interface("<", option("<", 2, b"eth0")) + names({ip_address(A): "default/web"})
+    path.write_bytes(described + b"".join(enhanced("<", frame, at, flags=flags) for at, frame in enumerate(frames)))
     said, tracker = "", Tracker()
     with CaptureFile(str(path)) as file:
         lines = PacketWords(file.description, by_name)
