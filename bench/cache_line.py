@@ -15,7 +15,7 @@ from bench.link import Link
 from bench.sampling import send
 from bench.senders import FlowSender
 from capture.kernel import syscall
-from capture.kernel.program import import_bcc
+from capture.kernel.compiler import import_bcc
 from capture.stream.layout import BPF_FOLDER
 
 SIZE = 64

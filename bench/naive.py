@@ -11,9 +11,9 @@ import sys
 import time
 
 from capture.kernel import syscall
+from capture.kernel.compiler import import_bcc
 from capture.kernel.links import find_interfaces
 from capture.kernel.netns import Namespace
-from capture.kernel.program import import_bcc
 from capture.stream.layout import BPF_FOLDER
 
 PROGRAM = """

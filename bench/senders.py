@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from capture.kernel import syscall
-from capture.kernel.program import import_bcc
+from capture.kernel.compiler import import_bcc
 from capture.stream.layout import BPF_FOLDER
 
 XDP_PASS, XDP_TX = 2, 3

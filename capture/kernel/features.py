@@ -3,6 +3,7 @@
 import functools
 import re
 
+from capture.errors import PrivilegeError
 from capture.spec import Hook
 
 BTF = "/sys/kernel/btf/vmlinux"
@@ -68,3 +69,11 @@ def missing_capabilities(needed: tuple[str, ...] = NEEDED) -> list[str]:
         known = int(last.read())
     lacking = [name for name in needed if name not in held]
     return list(dict.fromkeys(name if CAPABILITIES[name] <= known else "CAP_SYS_ADMIN" for name in lacking))
+
+
+def not_permitted(what: str) -> PrivilegeError:
+    """Why the kernel answers EPERM to bpf(2)."""
+    missing = missing_capabilities()
+    if missing:
+        return PrivilegeError(f"{what} needs {' and '.join(missing)}; run as root")
+    return PrivilegeError(f"{what} is forbidden in spite of all capabilities; allow bpf(2) in the seccomp profile")

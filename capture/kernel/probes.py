@@ -13,10 +13,11 @@ from capture.errors import KernelError, MissingBccError, PrivilegeError
 from capture.kernel import syscall
 from capture.kernel.attach import EGRESS, INGRESS, attach
 from capture.kernel.checks import Check, Finding
+from capture.kernel.compiler import import_bcc
 from capture.kernel.counters import online_cpus
-from capture.kernel.features import BTF, NEEDED, choose_hook, has_tcx, missing_capabilities
+from capture.kernel.features import BTF, NEEDED, choose_hook, has_tcx, missing_capabilities, not_permitted
 from capture.kernel.netns import Namespace
-from capture.kernel.program import Module, import_bcc, module_of, not_permitted
+from capture.kernel.program import Module, module_of
 from capture.kernel.rings import refused
 from capture.kernel.wallclock import clock_state
 from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, place_of, ring_bytes

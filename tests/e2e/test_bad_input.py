@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import capture.kernel.program
+import capture.kernel.compiler
 from capture.cli.main import main
 from capture.errors import CompileError, VerifierError
 from capture.filters.program import FilterProgram
@@ -316,18 +316,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Append text to the filter header of all programs that this process compiles."""
 
     def install(text: str) -> None:
-        init = capture.kernel.program.Module.__init__
+        compile_programs = capture.kernel.compiler.compile_programs
 
         def spoiled(
-            self: capture.kernel.program.Module,
-            wanted: FilterProgram,
-            sampling: SamplingProgram,
-            defines: dict[str, int],
-            **more: bool,
-        ) -> None:
-            init(self, replace(wanted, header=f"{wanted.header}\n{text}"), sampling, defines, **more)
+            wanted: FilterProgram, sampling: SamplingProgram, defines: dict[str, int], **more: bool
+        ) -> capture.kernel.compiler.Compiled:
+            return compile_programs(replace(wanted, header=f"{wanted.header}\n{text}"), sampling, defines, **more)
 
-        monkeypatch.setattr(capture.kernel.program.Module, "__init__", spoiled)
+        monkeypatch.setattr(capture.kernel.compiler, "compile_programs", spoiled)
 
     return install
 

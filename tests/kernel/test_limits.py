@@ -7,6 +7,7 @@ import pytest
 from capture.errors import CompileError, VerifierError
 from capture.filters.program import FilterProgram, filter_program
 from capture.filters.ruletext import RuleText
+from capture.kernel.compiler import compile_programs
 from capture.kernel.counters import possible_cpus
 from capture.kernel.program import Module
 from tests.kernel.harness import EVERYTHING, Programs
@@ -31,7 +32,7 @@ def test_more_stack_than_there_is_where_llvm_ends_its_process() -> None:
 def test_more_steps_than_the_verifier_takes() -> None:
     body = "    u32 sum = 0;\n    for (u32 i = 0; i < 400000; i++) { sum ^= i; opaque(sum); }\n    return sum;"
     sizes = {"SNAPLEN": 64, "ROWS": 2, "CPUS": possible_cpus(), "BATCHING": 1, "RING_BYTES": 1 << 20}
-    module = Module(program_with(body), EVERYTHING, sizes)
+    module = Module(compile_programs(program_with(body), EVERYTHING, sizes))
     try:
         with pytest.raises(VerifierError, match=r"too large.*ask for less, or give exact conversations") as caught:
             module.load("from_pod", 0)

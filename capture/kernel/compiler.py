@@ -1,0 +1,158 @@
+"""bpf/capture.c and a plan's generated headers -> instructions and maps, made by bcc; nothing is loaded yet."""
+
+import contextlib
+import ctypes
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capture.errors import CompileError, MissingBccError, PrivilegeError
+from capture.filters.program import FilterProgram
+from capture.kernel.features import missing_capabilities, not_permitted
+from capture.kernel.instructions import with_maps
+from capture.sampling.program import SamplingProgram
+from capture.stream.layout import BPF_FOLDER
+
+PASSES, FLUSH = "packet_passes", "flush_waiting"
+"""The functions of bpf/capture.c."""
+TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --sessions"
+BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
+_INCLUDE = re.compile(r'^#include "(.+)"$')
+_CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
+_LARGE = 64 << 10
+"""Bytes of generated C from which a compiler's failure must be reckoned with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Instructions for tc of both functions, for XDP of PASSES if asked for, and the maps that they refer to.
+
+    `code` and `maps` hold descriptors of this process, which `close` gives back.
+    """
+
+    code: Mapping[str, bytes]
+    xdp: bytes | None
+    maps: Mapping[str, int]
+    close: Callable[[], None]
+
+
+def import_bcc() -> Any:
+    """The bcc module of iovisor. Raises MissingBccError, also for PyPI's unrelated package of that name."""
+    try:
+        import bcc
+    except Exception as error:  # also OSError where libbcc.so is missing
+        raise MissingBccError(f"bcc cannot be imported ({error}); {BCC_REMEDY}") from None
+    if not hasattr(bcc, "BPF"):
+        raise MissingBccError(f"the package bcc in {_place(bcc)} is PyPI's, an unrelated project; {BCC_REMEDY}")
+    return bcc
+
+
+def _place(module: Any) -> str:
+    return module.__file__ or next(iter(module.__path__), "?")  # a folder without __init__.py has no file
+
+
+def compile_programs(
+    wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, int], xdp: bool = False
+) -> Compiled:
+    """Compile the programs and make their maps. Raises CompileError, MissingBccError, PrivilegeError."""
+    bcc = import_bcc()
+    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
+    text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
+    switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
+    large = len(wanted.header) > _LARGE
+    tc = _compile(bcc, text, switches | {"XDP": 0}, large)
+    maps = _maps(bcc, tc)
+    code = {function: _code(bcc, tc, function) for function in (PASSES, FLUSH)}
+    received = None
+    if xdp:
+        # The same text once more, with maps of its own: its code is made to use those that are there.
+        other = _compile(bcc, text, switches | {"XDP": 1}, large)
+        fds = {fd: maps[name] for name, fd in _maps(bcc, other).items()}
+        received = with_maps(_code(bcc, other, PASSES), fds)
+        other.cleanup()
+    return Compiled(code, received, maps, tc.cleanup)
+
+
+def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOLDER) -> str:
+    """A C file and its quoted includes as one text, with #line so that errors name the right file."""
+    lines = [f'#line 1 "bpf/{name}"']
+    for number, line in enumerate((folder / name).read_text().splitlines(), start=2):
+        include = _INCLUDE.match(line)
+        if include is None:
+            lines.append(line)
+        elif include[1] in generated:
+            lines += [f'#line 1 "{include[1]} (generated)"', generated[include[1]], f'#line {number} "bpf/{name}"']
+        else:
+            lines += [join_sources(include[1], generated, folder), f'#line {number} "bpf/{name}"']
+    return "\n".join(lines)
+
+
+def _compile(bcc: Any, text: str, switches: Mapping[str, int], large: bool) -> Any:
+    """The text as a bcc.BPF. Raises CompileError, PrivilegeError."""
+    flags = [*(f"-D{name}={value}" for name, value in switches.items()), "-Wno-macro-redefined"]
+    with _compiler_output() as log:
+        if large and not _compiles(bcc, text, flags):
+            log.seek(0)
+            raise _compile_error(Exception(TOO_LARGE), log.read())
+        try:
+            return bcc.BPF(text=text.encode(), cflags=flags)
+        except Exception as error:
+            log.seek(0)
+            raise _compile_error(error, log.read()) from None
+
+
+def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
+    """Whether the compiler survives: on a program that BPF cannot hold, LLVM ends the process it runs in."""
+    child = os.fork()
+    if child == 0:
+        try:
+            bcc.BPF(text=text.encode(), cflags=flags)
+        finally:  # what bcc merely raises, it raises again in the parent
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@contextlib.contextmanager
+def _compiler_output() -> Iterator[Any]:
+    """What clang prints on descriptor 2, into a file instead."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield log
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def _maps(bcc: Any, bpf: Any) -> dict[str, int]:
+    """The descriptors of all maps by name: bcc's Python has no list of them, its library does."""
+    library = bcc.libbcc.lib
+    name = library.bpf_table_name
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_size_t]
+    library.bpf_num_tables.argtypes = [ctypes.c_void_p]
+    names = [name(bpf.module, number) for number in range(library.bpf_num_tables(bpf.module))]
+    return {name.decode(): int(bpf[name].map_fd) for name in names}
+
+
+def _code(bcc: Any, bpf: Any, function: str) -> bytes:
+    """A function as compiled, with the maps' descriptors in it."""
+    library = bcc.libbcc.lib
+    start = library.bpf_function_start(bpf.module, function.encode())
+    return ctypes.string_at(start, library.bpf_function_size(bpf.module, function.encode()))
+
+
+def _compile_error(error: Exception, log: str) -> CompileError | PrivilegeError:
+    first = next((line for line in log.splitlines() if _CLANG_ERROR.match(line)), "")
+    if first:
+        return CompileError(f"clang rejects the program: {first}", log)
+    if missing_capabilities():
+        return not_permitted("making maps")
+    said = " ".join([str(error), *log.splitlines()]).strip() or type(error).__name__
+    return CompileError(f"bcc cannot make the program: {said}", log)
