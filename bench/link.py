@@ -49,7 +49,7 @@ class Link:
         with IPRoute() as netlink:
             va, vb = (netlink.link_lookup(ifname=name)[0] for name in ("va", "vb"))
             if self._xdp:
-                program = load_verdict(syscall.BPF_PROG_TYPE_XDP, XDP_PASS)
+                program = load_verdict(syscall.XDP, XDP_PASS)
                 netlink.link("set", index=vb, xdp_fd=program)
                 os.close(program)
         return va, vb

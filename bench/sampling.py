@@ -90,7 +90,7 @@ def send(link: Link, sender: FlowSender, count: int, size: int) -> float:
 @contextlib.contextmanager
 def empty_program(link: Link) -> Iterator[None]:
     """A tcx program that only says "next" on what vb receives: no capture there can cost less."""
-    program = load_verdict(syscall.BPF_PROG_TYPE_SCHED_CLS, _NEXT)
+    program = load_verdict(syscall.SCHED_CLS, _NEXT)
     attached = link.namespace.run(lambda: syscall.tcx_attach(program, link.vb, syscall.BPF_TCX_INGRESS))
     try:
         yield

@@ -80,10 +80,10 @@ def _instruction(code: int, register: int = 0, immediate: int = 0) -> bytes:
 _MOV, _CALL, _EXIT = 0xB7, 0x85, 0x95
 
 
-def load_verdict(kind: int, verdict: int) -> int:
+def load_verdict(kind: syscall.ProgramType, verdict: int) -> int:
     """A program that answers the same to every packet; its descriptor."""
     code = _instruction(_MOV, 0, verdict) + _instruction(_EXIT)
-    return syscall.prog_load(code, "verdict", kind=kind)
+    return syscall.prog_load(code, "verdict", kind)
 
 
 def load_redirect(ifindex: int) -> int:
@@ -94,7 +94,7 @@ def load_redirect(ifindex: int) -> int:
         + _instruction(_CALL, 0, _CALL_REDIRECT)
         + _instruction(_EXIT)
     )
-    return syscall.prog_load(code, "redirect", kind=syscall.BPF_PROG_TYPE_SCHED_CLS)
+    return syscall.prog_load(code, "redirect")
 
 
 def _test_run(program: int, frame: bytes, repeat: int, context: bytes = b"", flags: int = 0, batch: int = 0) -> None:
@@ -113,7 +113,7 @@ class XdpSender:
     """Transmits a frame from a veth; the peer must have NAPI, which an XDP program on it gives."""
 
     def __init__(self, ifindex: int, frame: bytes, program: int | None = None) -> None:
-        self._program = load_verdict(syscall.BPF_PROG_TYPE_XDP, XDP_TX) if program is None else program
+        self._program = load_verdict(syscall.XDP, XDP_TX) if program is None else program
         self._frame = frame
         self._context = struct.pack("=IIIIII", 0, len(frame), 0, ifindex, 0, 0)
 
@@ -181,7 +181,7 @@ class QueueSender:
             + _instruction(_MOV, 0, 0)
             + _instruction(_EXIT)
         )
-        self._program = syscall.prog_load(code, "queue", kind=syscall.BPF_PROG_TYPE_SCHED_CLS)
+        self._program = syscall.prog_load(code, "queue")
         self._frame = frame
 
     def send(self, packets: int) -> float:

@@ -8,6 +8,7 @@
  * change a packet.
  */
 #include <linux/types.h>
+#include "verifier.h"
 #include "record.h"
 #include "maps.h"
 #include "context.h"

@@ -14,7 +14,7 @@ enum {
     EFAULT = 14,
     ENOSPC = 28,
     BATCH_BYTES = 16 << 10,
-    LARGEST_BATCHED = BATCHING ? 2040 : 0, /* above, the second copy costs more than the call it saves */
+    LARGEST_BATCHED = 2040, /* above, the second copy costs more than the call it saves */
     BATCH_AGE_NS = 5000000,
     RETRY_NS = 50000, /* a full ring is not asked for every packet */
     /* perf_event_header.size is 16 bits. A record above this vanishes while the helper returns 0. */
@@ -40,10 +40,7 @@ static __always_inline bool flush(CONTEXT *ctx, u32 cpu, struct batch_state *sta
     u64 used = state->used;
     if (used == 0)
         return true;
-    opaque(used);
-    if (used > BATCH_BYTES)
-        return false;
-    if (rings.perf_submit(ctx, batch->bytes, used)) {
+    if (rings.perf_submit(ctx, batch->bytes, within(used, BATCH_BYTES))) {
         state->refused_ns = bpf_ktime_get_ns();
         feel_pressure(state, cpu, true);
         return false;
@@ -61,14 +58,8 @@ static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, stru
     u64 used = state->used, captured = record->captured;
     if (used > BATCH_BYTES - sizeof(*record))
         return false;
-    opaque(captured);
-    if (captured > LARGEST_BATCHED)
-        return false;
-    barrier(); /* two comparisons in one would be hidden from the verifier */
-    if (captured == 0)
-        return false;
     __builtin_memcpy(batch->bytes + used, record, sizeof(*record));
-    if (load_bytes(ctx, 0, batch->bytes + used + sizeof(*record), captured))
+    if (load_bytes(ctx, 0, batch->bytes + used + sizeof(*record), within(captured, LARGEST_BATCHED)))
         return false;
     if (used == 0)
         state->oldest_ns = record->timestamp_ns;
@@ -80,7 +71,7 @@ static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, stru
 /* 0, or the error of the ring. A packet that goes alone must not overtake those that wait. */
 static __always_inline int submit(CONTEXT *ctx, u32 cpu, struct batch_state *state, struct batch *batch,
                                   const struct packet_record *record) {
-    bool alone = record->captured > LARGEST_BATCHED;
+    bool alone = !BATCHING || record->captured > LARGEST_BATCHED;
     u32 size = sizeof(*record) + padded(record->captured);
     bool full = alone || state->used + size > BATCH_BYTES;
     if (full || record->timestamp_ns - state->oldest_ns > BATCH_AGE_NS) {

@@ -22,12 +22,7 @@ BPF_PERCPU_ARRAY(heads, struct head, 1);
 
 /* Copy `size` bytes; `most` is a constant that tells the verifier how many they can be. */
 static __always_inline bool copy(CONTEXT *ctx, u32 offset, u8 *to, u64 size, u64 most) {
-    if (size == 0)
-        return false;
-    opaque(size);
-    if (size > most)
-        return false;
-    return !load_bytes(ctx, offset, to, size);
+    return !load_bytes(ctx, offset, to, within(size, most));
 }
 
 /* Copy the head; NULL if that fails. Programs run with softirqs off: nothing else uses it meanwhile. */
@@ -53,23 +48,17 @@ static __always_inline u8 *load_head(CONTEXT *ctx, u32 *length) {
     return copy(ctx, MACS, head->bytes + MACS + VLAN_TAG, (u64)size - MACS, rest) ? head->bytes : NULL;
 }
 
-/* `size` bytes at `offset`: in the head, or copied to `buffer`; NULL beyond the packet. */
-static __always_inline const u8 *word(CONTEXT *ctx, const u8 *head, u32 length, u64 offset, u32 size,
-                                      u8 *buffer) {
-    if (offset + size > length)
-        return NULL;
-    if (!__builtin_constant_p(offset))
-        opaque(offset); /* so that what is checked is what is used */
-    if (offset <= HEAD_END)
-        return head + offset;
-    return load_bytes(ctx, offset - (has_tag(ctx) ? VLAN_TAG : 0), buffer, size) ? NULL : buffer;
-}
-
 /* Read 1, 2 or 4 bytes (a constant) as a number; false beyond the packet. */
 static __always_inline bool read(CONTEXT *ctx, const u8 *head, u32 length, u64 offset, u32 size, u32 *value) {
     u8 buffer[8] __attribute__((aligned(8)));
-    const u8 *p = word(ctx, head, length, offset, size, buffer);
-    if (!p)
+    const u8 *p = buffer;
+    if (offset + size > length)
+        return false;
+    if (!__builtin_constant_p(offset))
+        opaque(offset); /* so that what is checked is what is used */
+    if (offset <= HEAD_END)
+        p = head + offset;
+    else if (load_bytes(ctx, offset - (has_tag(ctx) ? VLAN_TAG : 0), buffer, size))
         return false;
     *value = size == 1 ? *p : size == 2 ? be16(p) : be32(p);
     return true;

@@ -39,7 +39,7 @@ static __always_inline u32 transport_bytes(CONTEXT *ctx, const struct packet *pa
 
 /* The part of `whole` bytes that is kept at a level of pressure. */
 static __always_inline u32 without_payload(CONTEXT *ctx, const struct packet *packet, u32 level, u32 whole) {
-    if (!HEADERS_ONLY && level < PRESSURE_CUTS_FROM)
+    if (!HEADERS_ONLY && (level ^ unknown_zero(ctx)) < PRESSURE_CUTS_FROM)
         return whole;
     u32 headers = packet->transport + (packet->has_flow ? transport_bytes(ctx, packet) : 0);
     return headers && headers < whole ? headers : whole; /* 0: it ends within its tags */

@@ -40,9 +40,8 @@ static __always_inline bool is_icmp_error(u8 family, const struct packet *packet
 }
 
 static __always_inline bool gre(CONTEXT *ctx, u32 at, struct layer *layer) {
-    u8 buffer[GRE_HEADER] __attribute__((aligned(8)));
-    const u8 *header = header_pointer(ctx, false, at, buffer, GRE_HEADER);
-    if (!header || header[1] & 7) /* version 1 is PPTP's */
+    u8 header[GRE_HEADER] __attribute__((aligned(8)));
+    if (load_bytes(ctx, at, header, GRE_HEADER) || header[1] & 7) /* version 1 is PPTP's */
         return false;
     u16 type = be16(header + 2);
     layer->ethertype = type == ETHERTYPE_TEB ? 0 : type;
@@ -52,11 +51,10 @@ static __always_inline bool gre(CONTEXT *ctx, u32 at, struct layer *layer) {
 }
 
 static __always_inline bool udp_tunnel(CONTEXT *ctx, u32 port, u32 at, struct layer *layer) {
-    u8 buffer[8] __attribute__((aligned(8)));
+    u8 header[8] __attribute__((aligned(8)));
     if (port != PORT_VXLAN && port != PORT_VXLAN_LINUX && port != PORT_GENEVE)
         return false;
-    const u8 *header = header_pointer(ctx, false, at, buffer, 8);
-    if (!header)
+    if (load_bytes(ctx, at, header, 8))
         return false;
     if (port != PORT_GENEVE) {
         layer->ethertype = 0;

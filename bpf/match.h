@@ -91,7 +91,7 @@ static __always_inline u32 match_layer(CONTEXT *ctx, bool in_place, struct layer
 static __always_inline u32 forget_the_way(CONTEXT *ctx, struct packet *packet, u32 directions) {
 #if SAMPLED || HEADERS_ASKED
     u32 zero = unknown_zero(ctx);
-    packet->transport ^= zero;
+    packet->transport = (packet->transport ^ zero) & OFFSET_MASK;
     packet->protocol ^= zero;
     packet->later = (packet->later ^ zero) & 1;
     packet->quoted = (packet->quoted ^ zero) & 1;
@@ -113,6 +113,8 @@ static __always_inline u32 match_layers(CONTEXT *ctx, struct packet *packet) {
             break;
         other_way ^= below == ERROR_BELOW;
         packet->quoted |= below == ERROR_BELOW;
+        /* The verifier need not know which layers came before. */
+        layer.offset = (layer.offset ^ unknown_zero(ctx)) & OFFSET_MASK;
         directions = match_layer(ctx, false, &layer, packet);
     }
     directions = other_way ? turned(directions) : directions;

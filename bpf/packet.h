@@ -73,18 +73,24 @@ struct layer {
 };
 
 /*
- * `size` (a constant) bytes at `offset`: in place where they are linear, else copied to `buffer`, NULL where
- * the packet ends before; like the kernel's skb_header_pointer(). In place costs a tenth of the copy, but
- * doubles the verifier's paths: what is rare or read in a loop is copied always (`in_place` is a constant).
+ * Point `header` to `size` (a constant) bytes at `offset`: in place where they are linear, else copied to
+ * `buffer`; false where the packet ends before. Like the kernel's skb_header_pointer(), but never NULL:
+ * before Linux 6.2 the verifier does not see that a NULL made from a helper's answer goes with that answer.
+ *
+ * In place costs a tenth of the copy, but doubles the verifier's paths: what is rare or read in a loop is
+ * copied always (`in_place` is a constant).
  */
-static __always_inline const u8 *header_pointer(CONTEXT *ctx, bool in_place, u32 offset, u8 *buffer,
-                                                u32 size) {
+static __always_inline bool find_header(CONTEXT *ctx, bool in_place, u32 offset, u8 *buffer, u32 size,
+                                        const u8 **header) {
+    *header = buffer;
     if (in_place && offset < IN_PLACE_MAX) {
-        const u8 *header = (const u8 *)(long)ctx->data + offset;
-        if (header + size <= (const u8 *)(long)ctx->data_end)
-            return header;
+        const u8 *linear = (const u8 *)(long)ctx->data + offset;
+        if (linear + size <= (const u8 *)(long)ctx->data_end) {
+            *header = linear;
+            return true;
+        }
     }
-    return load_bytes(ctx, offset, buffer, size) ? NULL : buffer;
+    return !load_bytes(ctx, offset, buffer, size);
 }
 
 /* Fields are read whole: the verifier lets packets be read unaligned where the machine can. */
@@ -108,8 +114,8 @@ static __always_inline bool is_vlan(u16 ethertype) {
 static __always_inline bool parse_ethernet(CONTEXT *ctx, bool in_place, struct layer *layer) {
     u8 buffer[2] __attribute__((aligned(8)));
     u32 at = layer->offset + ETHERNET_HEADER - 2;
-    const u8 *type = header_pointer(ctx, in_place, at, buffer, 2);
-    if (!type)
+    const u8 *type;
+    if (!find_header(ctx, in_place, at, buffer, 2, &type))
         return false;
     layer->ethertype = be16(type);
 #pragma clang loop unroll(disable)
@@ -138,27 +144,23 @@ static __always_inline void parse_transport(CONTEXT *ctx, bool in_place, struct 
     if (packet->later)
         return;
     if (has_ports(packet->protocol)) {
-        header = header_pointer(ctx, in_place, packet->transport, buffer, 4);
-        if (!header)
+        if (!find_header(ctx, in_place, packet->transport, buffer, 4, &header))
             return;
         packet->source.port = be16(header);
         packet->destination.port = be16(header + 2);
-        if (TCP_FLAGS_ASKED && packet->protocol == PROTOCOL_TCP) {
-            header = header_pointer(ctx, in_place, packet->transport + TCP_FLAGS, buffer, 1);
-            if (header)
-                packet->detail = header[0];
-        }
+        if (TCP_FLAGS_ASKED && packet->protocol == PROTOCOL_TCP &&
+            find_header(ctx, in_place, packet->transport + TCP_FLAGS, buffer, 1, &header))
+            packet->detail = header[0];
     } else if (packet->protocol == PROTOCOL_ICMP || packet->protocol == PROTOCOL_ICMPV6) {
-        header = header_pointer(ctx, false, packet->transport, buffer, 2);
-        if (header)
-            packet->detail = be16(header);
+        if (!load_bytes(ctx, packet->transport, buffer, 2))
+            packet->detail = be16(buffer);
     }
 }
 
 static __always_inline bool parse_ipv4(CONTEXT *ctx, bool in_place, u32 offset, struct packet *packet) {
     u8 buffer[IPV4_HEADER] __attribute__((aligned(8)));
-    const u8 *header = header_pointer(ctx, in_place, offset, buffer, IPV4_HEADER);
-    if (!header)
+    const u8 *header;
+    if (!find_header(ctx, in_place, offset, buffer, IPV4_HEADER, &header))
         return false;
     u16 fragment = be16(header + 6);
     packet->protocol = header[9];
@@ -184,13 +186,18 @@ static __always_inline bool is_extension(u8 next) {
 /* Walk to the upper layer (RFC 8200, section 4); false where the packet ends in between. */
 static __always_inline bool skip_extensions(CONTEXT *ctx, struct packet *packet) {
     u8 buffer[8] __attribute__((aligned(8)));
-    u32 zero = unknown_zero(ctx), at = packet->transport + zero, fragment = zero, identification = zero;
+    u32 zero = unknown_zero(ctx), at = packet->transport, fragment = zero, identification = zero;
     u8 next = packet->protocol;
     if (!is_extension(next))
         return true;
+    packet->protocol ^= zero; /* what they are does not matter where the walk fails */
+    packet->transport = (packet->transport ^ zero) & OFFSET_MASK;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < IPV6_EXTENSIONS && is_extension(next) && !(fragment & 0xfff8); i++) {
-        at &= OFFSET_MASK;
+        /* Every round looks like the first one to the verifier: what was read does not multiply its paths. */
+        at = (at ^ zero) & OFFSET_MASK;
+        fragment ^= zero;
+        next ^= zero;
         if (load_bytes(ctx, at, buffer, 8))
             return false;
         if (next == EXTENSION_FRAGMENT) {
@@ -214,8 +221,8 @@ static __always_inline bool skip_extensions(CONTEXT *ctx, struct packet *packet)
 
 static __always_inline bool parse_ipv6(CONTEXT *ctx, bool in_place, u32 offset, struct packet *packet) {
     u8 buffer[IPV6_HEADER] __attribute__((aligned(8)));
-    const u8 *header = header_pointer(ctx, in_place, offset, buffer, IPV6_HEADER);
-    if (!header)
+    const u8 *header;
+    if (!find_header(ctx, in_place, offset, buffer, IPV6_HEADER, &header))
         return false;
     packet->protocol = header[6];
     packet->source.high = be64(header + 8);

@@ -26,9 +26,9 @@ BPF_PERCPU_ARRAY(shares, struct shares, 1);
 
 /* Take what a packet costs from this CPU's share of a bucket (a constant); false if there is none. */
 static __always_inline bool take(u32 number, u64 cost_ns) {
-    u32 zero = 0;
+    u32 zero = 0, key = number; /* `number` has no address, so that it stays a constant */
     struct shares *share = shares.lookup(&zero);
-    struct bucket *bucket = buckets.lookup(&number);
+    struct bucket *bucket = buckets.lookup(&key);
     if (!share || !bucket)
         return false;
     if (share->left_ns[number] < cost_ns) {

@@ -60,7 +60,7 @@ def _refusal(error: KernelError) -> Finding:
 
 
 def _load_nothing() -> int:
-    return syscall.prog_load(_NOTHING, "bicap_doctor", kind=syscall.BPF_PROG_TYPE_SCHED_CLS)
+    return syscall.prog_load(_NOTHING, "bicap_doctor")
 
 
 def _btf() -> Finding:

@@ -4,6 +4,7 @@ bcc compiles the text and makes the maps (compiler.py). The instructions are loa
 is ours and each program gets its row of accounts put into the code.
 """
 
+import ctypes
 import errno
 import re
 
@@ -21,12 +22,6 @@ ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
 """The constants in bpf/maps.h and bpf/groups.h that the loader replaces."""
 HOOK_OF = {"from_pod": HOOK_FROM_POD, "to_pod": HOOK_TO_POD}
 """The programs of an interface, and their hooks."""
-_TC = {"kind": syscall.BPF_PROG_TYPE_SCHED_CLS}
-_XDP = {
-    "kind": syscall.BPF_PROG_TYPE_XDP,
-    "attach_type": syscall.BPF_XDP,
-    "flags": syscall.BPF_F_XDP_HAS_FRAGS,  # frames may lie in several pages, as with a large MTU
-}
 _NO_VERDICT = re.compile(r"processed |verification time|stack depth|(old|cur) state:")
 _LOG_SIZE = 16 << 20
 _SIZE = re.compile("too large|too complex|out of range from insn")
@@ -48,31 +43,34 @@ class Module:
         `shared`: pods share the interface with their node; `xdp`: for XDP, if the module was made for that, too.
         Raises VerifierError, PrivilegeError.
         """
-        code = self._code_of(entry, slot, shared, xdp)
-        kind = _XDP if xdp else _TC
+        code, kind = self.program(entry, slot, shared=shared, xdp=xdp)
         try:
-            return syscall.prog_load(code, entry, **kind)
+            return syscall.prog_load(code, entry, kind)
         except OSError as error:  # EACCES is the verifier's
             if error.errno == errno.EPERM:
                 raise not_permitted("loading a program") from None
         # Again, for the log: asking for it always would slow every start.
+        buffer = ctypes.create_string_buffer(_LOG_SIZE)
         try:
-            return syscall.prog_load(code, entry, **kind, log_size=_LOG_SIZE)
+            return syscall.prog_load(code, entry, kind, log=buffer)
         except OSError as error:
             if missing_capabilities():
                 raise not_permitted("loading a program") from None
-            log = str(error.filename or "")
+            log = buffer.value.decode(errors="replace")
             verdict = _verdict(log) or error.strerror or ""
             remedy = f"; {TOO_LARGE}" if error.errno == errno.E2BIG or _SIZE.search(verdict) else ""
             raise VerifierError(f"the kernel rejects {entry}: {verdict}{remedy}", log) from None
 
-    def _code_of(self, entry: str, slot: int, shared: bool, xdp: bool) -> bytes:
+    def program(
+        self, entry: str, slot: int = 0, *, shared: bool = False, xdp: bool = False
+    ) -> tuple[bytes, syscall.ProgramType]:
+        """The instructions that `load` loads, and what they are loaded as."""
         if entry not in HOOK_OF:
-            return self._compiled.code[FLUSH]
+            return self._compiled.code[FLUSH], syscall.SCHED_CLS
         code = self._compiled.xdp if xdp else self._compiled.code[PASSES]
         assert code is not None, "the module was made without programs for XDP"
         code = with_constant(code, ROW_PLACEHOLDER, slot * HOOKS + HOOK_OF[entry], needed=True)
-        return with_constant(code, SHARED_PLACEHOLDER, int(shared), needed=shared)
+        return with_constant(code, SHARED_PLACEHOLDER, int(shared), needed=shared), syscall.XDP_IN_PAGES if xdp else syscall.SCHED_CLS
 
     def close(self) -> None:
         """Give the maps back; loaded programs keep those they use."""

@@ -26,12 +26,26 @@ _NR_MEMBARRIER = 324 if _X86_64 else 283
 BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 1, 2, 3
 BPF_PROG_LOAD, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD = 5, 10, 15
 BPF_LINK_CREATE, BPF_ENABLE_STATS = 28, 32
-BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
 BPF_XDP, BPF_TCX_INGRESS, BPF_TCX_EGRESS = 37, 46, 47
 BPF_F_BEFORE = 1 << 3
 BPF_F_XDP_HAS_FRAGS = 1 << 5
 XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE = 1 << 1, 1 << 2  # include/uapi/linux/if_link.h
 BPF_STATS_RUN_TIME = 0
+BPF_LOG_LEVEL1, BPF_LOG_STATS = 1, 4  # include/linux/bpf_verifier.h
+
+
+class ProgramType(NamedTuple):
+    """What a program is loaded as: BPF_PROG_TYPE_*, what it will be attached to (0: not said), BPF_F_*."""
+
+    number: int
+    attach_type: int = 0
+    flags: int = 0
+
+
+SCHED_CLS = ProgramType(3)
+XDP = ProgramType(6, BPF_XDP)
+XDP_IN_PAGES = ProgramType(6, BPF_XDP, BPF_F_XDP_HAS_FRAGS)
+"""Frames may lie in several pages, as with a large MTU (Linux 5.18)."""
 
 
 def _checked(result: int) -> int:
@@ -52,31 +66,32 @@ def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
 
 
 def prog_load(
-    instructions: bytes, name: str, *, kind: int, attach_type: int = 0, flags: int = 0, log_size: int = 0
+    instructions: bytes,
+    name: str,
+    kind: ProgramType = SCHED_CLS,
+    *,
+    log: ctypes.Array[ctypes.c_char] | None = None,
+    log_level: int = BPF_LOG_LEVEL1,
 ) -> int:
-    """Load a program; its descriptor. With `log_size`, OSError's filename holds the verifier's log."""
+    """Load a program; its descriptor. The verifier writes into `log`, also when it refuses the program."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
-    log = ctypes.create_string_buffer(log_size) if log_size else None
     attributes = struct.pack(
         "=IIQQIIQII16sII",
-        kind,
+        kind.number,
         len(instructions) // 8,
         _address(code),
         _address(license_text),
-        1 if log else 0,
-        log_size,
-        _address(log) if log else 0,
+        0 if log is None else log_level,
+        0 if log is None else len(log),
+        0 if log is None else _address(log),
         0,  # kern_version
-        flags,
+        kind.flags,
         name.encode()[:15],
         0,  # prog_ifindex
-        attach_type,
+        kind.attach_type,
     )
-    try:
-        return _bpf(BPF_PROG_LOAD, attributes)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, log.value.decode(errors="replace") if log else "") from None
+    return _bpf(BPF_PROG_LOAD, attributes)
 
 
 def tcx_attach(program: int, ifindex: int, attach_type: int) -> int:

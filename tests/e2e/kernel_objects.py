@@ -66,7 +66,7 @@ class Stranger:
 
     def __init__(self, verdict: int) -> None:
         code = struct.pack("=BBhi", _MOV, 0, 0, verdict) + struct.pack("=BBhi", _EXIT, 0, 0, 0)
-        self._program = syscall.prog_load(code, "stranger", kind=syscall.BPF_PROG_TYPE_SCHED_CLS)
+        self._program = syscall.prog_load(code, "stranger")
         self._link = -1
 
     def filter_on(self, namespace: Namespace, interface: int, side: str) -> None:

@@ -15,7 +15,7 @@ from capture.errors import VerifierError
 from capture.filters.program import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
-from capture.kernel.compiler import compile_programs
+from capture.kernel.compiler import Compiled, compile_programs
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
@@ -55,12 +55,15 @@ class Programs:
         sampling: SamplingProgram = EVERYTHING,
         shared: bool = False,
         xdp: bool = False,
+        compiled: Compiled | None = None,
         **defines: int,
     ) -> None:
+        """`compiled`: what was made of these already."""
         self.passes = 2 if xdp else 0xFFFFFFFF  # XDP_PASS, TCX_NEXT
         rows = (slot + 1) * HOOKS
         sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
-        self.module = Module(compile_programs(wanted, sampling, {**sizes, "BATCHING": 1, **defines}, xdp))
+        sizes |= {"BATCHING": 1, **defines}
+        self.module = Module(compiled or compile_programs(wanted, sampling, sizes, xdp))
         try:
             self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
             self.descriptors["flush_waiting"] = self.module.load("flush_waiting")

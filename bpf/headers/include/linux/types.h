@@ -14,8 +14,5 @@ typedef __UINTPTR_TYPE__ uintptr_t;
 typedef _Bool bool;
 enum { false, true };
 #define NULL ((void *)0)
-#define barrier() asm volatile("" ::: "memory")
-/* Keeps clang from folding bound checks into one that the verifier does not follow. */
-#define opaque(variable) asm volatile("" : "+r"(variable))
 #define __always_inline inline __attribute__((always_inline))
 #endif

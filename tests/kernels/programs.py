@@ -1,0 +1,102 @@
+"""Compiled variants on the kernel that runs this -> what its verifier says of each, and what they do to packets."""
+
+import ctypes
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from random import Random
+from typing import Any
+
+from capture.errors import BicapError
+from capture.kernel import syscall
+from capture.kernel.program import Module
+from tests import generate, packets
+from tests.kernel.harness import ENTRIES, Programs
+from tests.kernels.frozen import Frozen, thaw
+from tests.kernels.variants import Variant
+
+PACKETS = 60
+"""Random ones, beside the ordinary."""
+_PROCESSED = re.compile(r"processed (\d+) insns")
+
+
+def cases() -> list[bytes]:
+    """The packets that every variant is run on: ordinary ones of the conversation that rules ask for, and any."""
+    a, b = "10.0.0.1", "10.0.0.2"
+    pair = [packets.tcp(a, 1000, b, 80), packets.tcp(b, 80, a, 1000)]
+    plain = [*pair, packets.udp(a, 5, b, 53), packets.icmp(a, b), packets.icmp(b, a, 0), packets.arp()]
+    nested = [packets.vlan(pair[0], (0x8100, 42)), packets.icmp_error(b, pair[0]), packets.vxlan((a, b), pair[1])]
+    random = Random(5)
+    any_of_them = (generate.packet(random, number) for number in range(10 * PACKETS))
+    return [*plain, *nested, *islice(filter(_runnable, any_of_them), PACKETS)]
+
+
+def _runnable(packet: bytes) -> bool:
+    # Newer kernels want whole IP headers in BPF_PROG_TEST_RUN, and XDP a whole Ethernet header.
+    return len(packet) >= 14 + {b"\x08\x00": 20, b"\x86\xdd": 40}.get(packet[12:14], 0)
+
+
+def load(variant: Variant, frozen: Frozen) -> dict[str, Any]:
+    """For each program: instructions that the verifier went through and milliseconds it took, or why it refuses."""
+    try:
+        compiled = thaw(frozen)
+    except OSError as error:
+        return {"maps": {"refused": str(error.strerror)}}
+    try:
+        module = Module(compiled)
+        entries = [(entry, variant.xdp) for entry in ENTRIES] + [("flush_waiting", False)]
+        return {entry: _load(module, variant, entry, xdp) for entry, xdp in entries}
+    finally:
+        compiled.close()
+
+
+def _load(module: Module, variant: Variant, entry: str, xdp: bool) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        program = module.load(entry, variant.slot, shared=variant.shared, xdp=xdp)
+    except BicapError as error:
+        return {"refused": str(error)}
+    took = time.monotonic() - began
+    os.close(program)
+    log = ctypes.create_string_buffer(1 << 16)
+    code, kind = module.program(entry, variant.slot, shared=variant.shared, xdp=xdp)
+    os.close(syscall.prog_load(code, entry, kind, log=log, log_level=syscall.BPF_LOG_STATS))
+    found = _PROCESSED.search(log.value.decode())
+    assert found, log.value
+    return {"instructions": int(found[1]), "milliseconds": round(took * 1000)}
+
+
+def run(variant: Variant, frozen: Frozen) -> dict[str, list[Any]]:
+    """For each program: what every packet left behind, in a form that can be compared as it is."""
+    with Programs(
+        variant.wanted, slot=variant.slot, sampling=variant.sampling, shared=variant.shared, xdp=variant.xdp,
+        compiled=thaw(frozen),
+    ) as programs:  # fmt: skip
+        return {entry: list(_traces(programs, entry, variant.steady)) for entry in ENTRIES}
+
+
+def _traces(programs: Programs, entry: str, steady: bool) -> Iterator[Any]:
+    before = [0, 0, 0]
+    for packet in cases():
+        verdict = syscall.prog_test_run(programs.descriptors[entry], packet).verdict
+        records = [
+            [int(r.header["original"]), r.flags, int(r.header["interface"]), r.packet.hex()]
+            for r in programs.records()
+        ]
+        counters = programs.counters(entry)
+        after = [int(counters["unmatched"]), *(int(counters[way]["matched"]) for way in ("forward", "reverse"))]
+        counted = [a - b for a, b in zip(after, before, strict=True)]
+        before = after
+        yield [verdict == programs.passes, counted, records if steady else None]
+
+
+def differences(expected: Mapping[str, list[Any]], found: Mapping[str, list[Any]]) -> list[str]:
+    """The packets of which two kernels disagree, a line each."""
+    return [
+        f"{entry}, {packet.hex()}: {there} in place of {here}"
+        for entry, traces in expected.items()
+        for packet, here, there in zip(cases(), traces, found[entry], strict=True)
+        if here != there
+    ]
