@@ -10,6 +10,7 @@
 #include <linux/types.h>
 #include "record.h"
 #include "maps.h"
+#include "helpers.h"
 #include "context.h"
 #include "packet.h"
 #include "tuple.h"

@@ -22,6 +22,14 @@ PASSES, FLUSH = "packet_passes", "flush_waiting"
 """The functions of bpf/capture.c."""
 TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --sessions"
 BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
+NEWER_BCC = "use bcc 0.18 (Debian 11) or newer"
+_NEEDED = ("bpf_num_tables", "bpf_table_name", "bpf_function_start", "bpf_function_size")
+"""Functions of libbcc.so that are called here."""
+_EXCHANGE = "int exchange(void *ctx) { long value = 0; return __sync_val_compare_and_swap(&value, 0, 1); }"
+NO_EXCHANGE = (
+    "rate samplers need compare-and-exchange, which LLVM 12 was the first to compile for BPF; use a newer bcc, "
+    "or sample by flow, packet or first"
+)
 _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
 _LARGE = 64 << 10
@@ -49,6 +57,9 @@ def import_bcc() -> Any:
         raise MissingBccError(f"bcc cannot be imported ({error}); {BCC_REMEDY}") from None
     if not hasattr(bcc, "BPF"):
         raise MissingBccError(f"the package bcc in {_place(bcc)} is PyPI's, an unrelated project; {BCC_REMEDY}")
+    lacking = [name for name in _NEEDED if not hasattr(bcc.libbcc.lib, name)]
+    if lacking:
+        raise MissingBccError(f"this bcc is too old: its library has no {', '.join(lacking)}; {NEWER_BCC}")
     return bcc
 
 
@@ -65,6 +76,8 @@ def compile_programs(
     text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
     switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
     large = len(wanted.header) > _LARGE
+    if switches["RATES"]:
+        require_exchange(bcc)
     tc = _compile(bcc, text, switches | {"XDP": 0}, large)
     maps = _maps(bcc, tc)
     code = {function: _code(bcc, tc, function) for function in (PASSES, FLUSH)}
@@ -104,6 +117,13 @@ def _compile(bcc: Any, text: str, switches: Mapping[str, int], large: bool) -> A
         except Exception as error:
             log.seek(0)
             raise _compile_error(error, log.read()) from None
+
+
+def require_exchange(bcc: Any) -> None:
+    """Raise CompileError where the compiler cannot do what rate samplers need."""
+    with _compiler_output():
+        if not _compiles(bcc, _EXCHANGE, []):
+            raise CompileError(NO_EXCHANGE)
 
 
 def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:

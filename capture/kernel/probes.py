@@ -9,13 +9,14 @@ import resource
 import time
 from collections.abc import Sequence
 
-from capture.errors import KernelError, MissingBccError, PrivilegeError
+from capture.errors import CompileError, KernelError, MissingBccError, PrivilegeError
 from capture.kernel import syscall
 from capture.kernel.attach import EGRESS, INGRESS, attach
 from capture.kernel.checks import Check, Finding
-from capture.kernel.compiler import import_bcc
+from capture.kernel.compiler import import_bcc, require_exchange
 from capture.kernel.counters import online_cpus
 from capture.kernel.features import BTF, NEEDED, choose_hook, has_tcx, missing_capabilities, not_permitted
+from capture.kernel.llvm import loaded_llvm
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, module_of
 from capture.kernel.rings import refused
@@ -74,7 +75,17 @@ def _bcc() -> Finding:
         bcc = import_bcc()
     except MissingBccError as error:
         return _refusal(error)
-    return Finding(True, f"version {bcc.__version__}")
+    with open("/proc/self/maps") as maps:
+        llvm = loaded_llvm(maps)
+    return Finding(True, f"version {bcc.__version__}, with {f'LLVM {llvm}' if llvm else 'an LLVM of its own'}")
+
+
+def _rates() -> Finding:
+    try:
+        require_exchange(import_bcc())
+    except CompileError as error:
+        return _refusal(error)
+    return Finding(True, "rate samplers can be compiled")
 
 
 def _program() -> Finding:
@@ -243,6 +254,7 @@ CHECKS = (
     Check("bpf", _bpf),
     Check("btf", _btf, required=False),
     Check("bcc", _bcc),
+    Check("rates", _rates, required=False, needs=("bcc",)),
     Check("program", _program, needs=("bpf", "bcc")),
     Check("tcx", _tcx, required=False, needs=("bpf",)),
     Check("clsact", _clsact, needs=("bpf",), unless="tcx"),

@@ -13,7 +13,7 @@ from tests.e2e.conftest import run
 from tests.e2e.tool import Finished, bicap
 from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc
 
-OPTIONAL = {"netns", "btf", "tcx", "clsact", "statistics", "cache", "cpus", "clock"}
+OPTIONAL = {"netns", "btf", "rates", "tcx", "clsact", "statistics", "cache", "cpus", "clock"}
 REQUIRED = {"capabilities", "bpf", "bcc", "program", "rings", "loops"}
 DESCRIPTORS = Path("/proc/self/fd")
 JUST_ENOUGH = ("bpf", "net_admin", "perfmon", "ipc_lock")

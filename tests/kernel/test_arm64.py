@@ -1,7 +1,7 @@
 """The programs as bcc compiles them on arm64: the same layouts, and the same answers to the same packets.
 
-bcc hands the C to clang for the machine's own processor and only then makes BPF of it, so widths, alignment and the sign
-of a plain char are that processor's. The variable ARCH, which bcc has for cross-compiling, chooses it here.
+bcc has clang read the C for the machine's own processor and only then makes BPF of it, so widths, alignment and the
+sign of a plain char are that processor's. The variable ARCH, which bcc has for cross-compiling, chooses it here.
 """
 
 from random import Random
@@ -10,7 +10,7 @@ import pytest
 
 from capture.filters.expression import parse_expression
 from capture.filters.program import FilterProgram, filter_program
-from capture.kernel.program import import_bcc
+from capture.kernel.compiler import import_bcc
 from capture.stream.layout import BPF_FOLDER, parse_enums, parse_structs
 from tests import generate, packets
 from tests.kernel.harness import Programs
