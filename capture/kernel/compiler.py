@@ -50,7 +50,7 @@ class Compiled:
 
 
 def import_bcc() -> Any:
-    """The bcc module of iovisor. Raises MissingBccError, also for PyPI's unrelated package of that name."""
+    """The bcc module of iovisor, which uses our headers. Raises MissingBccError, also for PyPI's of that name."""
     try:
         import bcc
     except Exception as error:  # also OSError where libbcc.so is missing
@@ -60,6 +60,7 @@ def import_bcc() -> Any:
     lacking = [name for name in _NEEDED if not hasattr(bcc.libbcc.lib, name)]
     if lacking:
         raise MissingBccError(f"this bcc is too old: its library has no {', '.join(lacking)}; {NEWER_BCC}")
+    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
     return bcc
 
 
@@ -72,7 +73,6 @@ def compile_programs(
 ) -> Compiled:
     """Compile the programs and make their maps. Raises CompileError, MissingBccError, PrivilegeError."""
     bcc = import_bcc()
-    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
     text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
     switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
     large = len(wanted.header) > _LARGE
