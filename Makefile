@@ -18,6 +18,10 @@ test: lint ## lint, then every tier of tests
 	@scripts/setup.sh tests
 	$(BIN)/pytest tests
 
+test-bcc: setup ## run with the bcc and LLVM of other Debian suites (SUITE=bullseye for one)
+	@scripts/setup.sh suites
+	$(BIN)/python -m tests.bcc $(SUITE)
+
 lint: setup ## style, types, import contract, C format
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/ruff format --check $(PYTHON_CODE)
@@ -53,4 +57,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test lint format docs proto bench fuzz
+.PHONY: help setup demo test test-bcc lint format docs proto bench fuzz

@@ -11,6 +11,7 @@
 #include "verifier.h"
 #include "record.h"
 #include "maps.h"
+#include "helpers.h"
 #include "context.h"
 #include "packet.h"
 #include "tuple.h"

@@ -14,11 +14,11 @@ enum {
 };
 
 static __always_inline u32 length_of(CONTEXT *ctx) {
-    return bpf_xdp_get_buff_len(ctx);
+    return xdp_length(ctx);
 }
 
 static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 size) {
-    return bpf_xdp_load_bytes(ctx, offset, to, size);
+    return xdp_load_bytes(ctx, offset, to, size);
 }
 
 static __always_inline u32 has_tag(CONTEXT *ctx) {

@@ -6,6 +6,11 @@
  * Annex A). All CPUs take shares of a millisecond from it, and spend them without looking at each other; so
  * the shares add up to the rate, whichever CPUs have traffic. A fixed share per CPU would give one busy CPU
  * half of it.
+ *
+ * A share is taken by one atomic addition, which all kernels and compilers have (compare-and-exchange came with
+ * Linux 5.12 and LLVM 12). CPUs that look at the same moment may all take one where there was room for one: the
+ * bucket is then ahead by all of them, and nobody gets anything until it has made up for it. An idle bucket is
+ * brought up by a plain store; two CPUs that do it at once give one share too many, once.
  */
 #if RATES
 
@@ -32,13 +37,13 @@ static __always_inline bool take(u32 number, u64 cost_ns) {
     if (!share || !bucket)
         return false;
     if (share->left_ns[number] < cost_ns) {
-        u64 now = bpf_ktime_get_coarse_ns(), given = bucket->given_until_ns;
+        u64 now = coarse_time(), given = bucket->given_until_ns;
         if (given > now)
             return false;
         u64 amount = cost_ns > SHARE_NS ? cost_ns : SHARE_NS;
-        u64 from = given + BURST_NS > now ? given : now - BURST_NS;
-        if (__sync_val_compare_and_swap(&bucket->given_until_ns, given, from + amount) != given)
-            return false; /* another CPU was faster; the next packet tries again */
+        if (given + BURST_NS < now)
+            bucket->given_until_ns = now - BURST_NS;
+        __sync_fetch_and_add(&bucket->given_until_ns, amount);
         share->left_ns[number] += amount;
     }
     share->left_ns[number] -= cost_ns;

@@ -56,8 +56,8 @@ struct interface_counters {
 
 /*
  * Records that wait on a CPU to be submitted together; one cache line per CPU, mapped by user space. `used`
- * is written after `oldest_ns` and read before it, so that a reader who finds it above zero also finds the
- * time of a record that waited.
+ * is written after `oldest_ns`, so that a reader who finds it above zero also finds the time of a record that
+ * waited, or an earlier one where the processor reorders (capture/stream/merge.py).
  */
 struct batch_state {
     u64 used; /* bytes */

@@ -18,9 +18,8 @@ from capture.spec import CaptureSpec, Hook
 from capture.stream.layout import HOOKS, PACKET_RECORD
 from capture.units import format_size
 
-PAGE = 4096
 RING_MIN = 128 << 10
-"""A ring must hold the largest record (65,528 bytes) while the one before it is being read."""
+"""A ring must hold the largest record (65,528 bytes) while the one before it is being read; pages of 64 KiB fit."""
 RING_MAX = 1 << 30
 WATERMARK_MAX = 1 << 20
 NOTHING = "less 0"

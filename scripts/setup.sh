@@ -11,6 +11,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != tests ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables tcptrace)
 # The tools that the benchmark compares with, beside those above.
 [ "${1:-}" != bench ] || packages+=(netsniff-ng tcptrace xdp-tools valgrind)
+# Root file systems of other suites.
+[ "${1:-}" != suites ] || packages+=(mmdebstrap)
 # Debian's python3 cannot make a venv without this package; others can.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)

@@ -22,6 +22,9 @@ PASSES, FLUSH = "packet_passes", "flush_waiting"
 """The functions of bpf/capture.c."""
 TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --sessions"
 BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
+NEWER_BCC = "use bcc 0.18 (Debian 11) or newer"
+_NEEDED = ("bpf_num_tables", "bpf_table_name", "bpf_function_start", "bpf_function_size")
+"""Functions of libbcc.so that are called here."""
 _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
 _LARGE = 64 << 10
@@ -42,13 +45,17 @@ class Compiled:
 
 
 def import_bcc() -> Any:
-    """The bcc module of iovisor. Raises MissingBccError, also for PyPI's unrelated package of that name."""
+    """The bcc module of iovisor, which uses our headers. Raises MissingBccError, also for PyPI's of that name."""
     try:
         import bcc
     except Exception as error:  # also OSError where libbcc.so is missing
         raise MissingBccError(f"bcc cannot be imported ({error}); {BCC_REMEDY}") from None
     if not hasattr(bcc, "BPF"):
         raise MissingBccError(f"the package bcc in {_place(bcc)} is PyPI's, an unrelated project; {BCC_REMEDY}")
+    lacking = [name for name in _NEEDED if not hasattr(bcc.libbcc.lib, name)]
+    if lacking:
+        raise MissingBccError(f"this bcc is too old: its library has no {', '.join(lacking)}; {NEWER_BCC}")
+    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
     return bcc
 
 
@@ -61,7 +68,6 @@ def compile_programs(
 ) -> Compiled:
     """Compile the programs and make their maps. Raises CompileError, MissingBccError, PrivilegeError."""
     bcc = import_bcc()
-    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
     text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
     switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
     large = len(wanted.header) > _LARGE

@@ -16,6 +16,7 @@ from capture.kernel.checks import Check, Finding
 from capture.kernel.compiler import import_bcc
 from capture.kernel.counters import online_cpus
 from capture.kernel.features import BTF, NEEDED, choose_hook, has_tcx, missing_capabilities, not_permitted
+from capture.kernel.llvm import loaded_llvm
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, module_of
 from capture.kernel.rings import refused
@@ -74,7 +75,9 @@ def _bcc() -> Finding:
         bcc = import_bcc()
     except MissingBccError as error:
         return _refusal(error)
-    return Finding(True, f"version {bcc.__version__}")
+    with open("/proc/self/maps") as maps:
+        llvm = loaded_llvm(maps)
+    return Finding(True, f"version {bcc.__version__}, with {f'LLVM {llvm}' if llvm else 'an LLVM of its own'}")
 
 
 def _program() -> Finding:

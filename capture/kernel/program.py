@@ -70,7 +70,9 @@ class Module:
         code = self._compiled.xdp if xdp else self._compiled.code[PASSES]
         assert code is not None, "the module was made without programs for XDP"
         code = with_constant(code, ROW_PLACEHOLDER, slot * HOOKS + HOOK_OF[entry], needed=True)
-        return with_constant(code, SHARED_PLACEHOLDER, int(shared), needed=shared), syscall.XDP_IN_PAGES if xdp else syscall.SCHED_CLS
+        return with_constant(
+            code, SHARED_PLACEHOLDER, int(shared), needed=shared
+        ), syscall.XDP_IN_PAGES if xdp else syscall.SCHED_CLS
 
     def close(self) -> None:
         """Give the maps back; loaded programs keep those they use."""

@@ -6,6 +6,19 @@ younger than `final_ns` stays in its ring, because another CPU may still deliver
 Compiled by numba and cached; call `compiled()` before packets flow.
 
 All positions and times are int64: numba turns a mix of signed and unsigned into floating point.
+
+What programs write on other CPUs is read in this order, which must hold where a processor reorders, too (arm64):
+
+- data_head, then the records before it. The kernel writes them the other way round, with a barrier between
+  (perf_output_put_handle() in kernel/events/ring_buffer.c). Between our reads is a fence; plain 64-bit reads of
+  aligned words are whole on all processors that numba compiles for.
+- The records, then data_tail. A fence again: the kernel reads data_tail before it overwrites what we gave back.
+- A batch's `used` and `oldest_ns`, then data_head. Programs have no barrier between their writes but the compiler's
+  (BPF has had store-release since Linux 6.15), so on arm64 any of them may be seen first. Times on one CPU only
+  grow: an outdated `oldest_ns` is too early, which makes us wait longer, never shorter. When a batch is submitted,
+  `used` = 0 may be seen before data_head, for the time in which a CPU's writes leave it. That is far below the
+  microseconds that Python needs from oldest_waiting() to snapshot(), and where it is not, the records are late: they
+  get the time of the one before, and are counted (docs/decisions/0005-rounds.md). None is lost.
 """
 
 from typing import Any
@@ -73,7 +86,10 @@ FILE_PACKETS, FILE_FULL, REACHED, PIECES, PIECED, STATE_SLOTS = 8, 9, 10, 11, 12
 
 @intrinsic
 def _fence(_context: Any) -> Any:
-    """Order our reads after data_head and before data_tail, as perf_event_open(2) asks."""
+    """Order our reads after data_head and before data_tail, as perf_event_open(2) asks.
+
+    A locked instruction on x86-64, `dmb ish` on arm64; once a round, so its cost cannot be measured.
+    """
 
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Any:
         builder.fence("seq_cst")
@@ -130,7 +146,7 @@ def oldest_waiting(states: Longs) -> int:
     """The time of the oldest record in any batch, NEVER if none waits; `states` is [CPUs, words of batch_state]."""
     oldest = NEVER
     for cpu in range(len(states)):
-        if states[cpu, _USED] > 0:  # read before oldest_ns, see bpf/record.h
+        if states[cpu, _USED] > 0:
             oldest = min(oldest, states[cpu, _OLDEST])
     _fence()
     return oldest

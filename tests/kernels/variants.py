@@ -46,7 +46,9 @@ FILTERS: dict[str, dict[str, Any]] = {
     "IPv6": {"rules": [{"source": "fd00::1", "destination": "[fd00::2]:80", "protocol": "tcp"}]},
     "a hundred rules": {"rules": [{"source": f"10.1.{n}.0/24", "destination": f":{1000 + n}"} for n in range(100)]},
     "ten exact rules": {
-        "rules": [{"source": f"10.0.0.1:{n}", "destination": "10.0.0.2:80", "protocol": "tcp"} for n in range(995, 1005)]
+        "rules": [
+            {"source": f"10.0.0.1:{n}", "destination": "10.0.0.2:80", "protocol": "tcp"} for n in range(995, 1005)
+        ]
     },
     "pods": {"rules": [{"source": "shop/web-0", "destination": "bank/api-0:80"}]},
     "one direction": {"rules": [WEB], "direction": Direction.REVERSE},

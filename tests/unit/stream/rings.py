@@ -17,10 +17,11 @@ class FakeRings:
 
     cpus: int
     data_bytes: int = 1 << 16
+    page: int = PAGE
     blocks: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.stride = PAGE + self.data_bytes
+        self.stride = self.page + self.data_bytes
         self.longs = np.zeros(self.cpus * self.stride // 8, np.int64)
         self.words = self.longs.view(np.uint32)
         self.heads = np.zeros(self.cpus, np.int64)
@@ -44,7 +45,7 @@ class FakeRings:
         sample = np.frombuffer(np.array([kind, size << 16, size - PERF_HEADERS], np.uint32).tobytes() + raw, np.uint8)
         head = int(self.longs[self.control(cpu, 0)])
         assert head + size - int(self.longs[self.control(cpu, 1)]) <= self.data_bytes, "the ring is full"
-        data = self.words.view(np.uint8)[cpu * self.stride + PAGE : (cpu + 1) * self.stride]
+        data = self.words.view(np.uint8)[cpu * self.stride + self.page : (cpu + 1) * self.stride]
         data[np.arange(head, head + size) % self.data_bytes] = 0xEE
         data[np.arange(head, head + len(sample)) % self.data_bytes] = sample
         self.longs[self.control(cpu, 0)] = head + size
@@ -57,7 +58,7 @@ class FakeRings:
         taken = []
         while True:
             count = merge.merge(
-                self.words, self.longs, self.stride, PAGE, self.heads, self.cursors,
+                self.words, self.longs, self.stride, self.page, self.heads, self.cursors,
                 final_ns, offset_ns, out, pieces, self.state, self.tallies,
             )  # fmt: skip
             blocks, rings = out[:count].view(np.uint8).data, self.words.view(np.uint8).data

@@ -57,6 +57,16 @@ def test_a_record_may_wrap_around_the_end_of_its_ring_anywhere() -> None:
         assert rings.take() == block(0, 1, packet, 100, 1) + block(0, 2, packet, 100, 1)
 
 
+@pytest.mark.parametrize("page", [16 << 10, 64 << 10])
+def test_pages_may_be_as_large_as_on_arm64(page: int) -> None:
+    rings = FakeRings(2, data_bytes=128 << 10, page=page)
+    rings.rewind(1, 3 * (128 << 10) - 40)
+    rings.put(0, record(2, b"b" * 60))
+    rings.put(1, record(1, b"a" * 60), record(3, b"c" * 60))
+    expected = [(1, b"a"), (2, b"b"), (3, b"c")]
+    assert rings.take() == b"".join(block(0, time, letter * 60, 60, 1) for time, letter in expected)
+
+
 @pytest.mark.parametrize("length", [merge.LARGE - 1, merge.LARGE, merge.LARGE + 1, merge.LARGE + 2, 20_000])
 @pytest.mark.parametrize("tag", [0, VLAN])
 def test_a_large_packet_is_the_same_wherever_it_wraps(length: int, tag: int) -> None:
