@@ -1,27 +1,35 @@
 """What every tier shares: kernel tests are skipped with a reason, or fail where that must not happen."""
 
 import os
-import secrets
 import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from capture.kernel.features import held_capabilities
 from tests.isolation import isolate, own_mounts
 
-# No database: a checkout may be read-only to the tests; a failure prints what reproduces it.
-settings.register_profile("bicap", database=None, print_blob=True)
+FIXED_SEED = 1
+SEED = int(os.environ.get("BICAP_SEED") or FIXED_SEED)
+CASES = int(os.environ.get("BICAP_CASES") or 500)
+"""Random programs that the differential tests compile; each sees 200 packets."""
+
+# No database: a checkout may be read-only to the tests; a failure prints what reproduces it. Nothing depends on the
+# machine's speed, nor on chance, unless a seed is asked for: tests/explore.py asks.
+settings.register_profile(
+    "bicap",
+    database=None,
+    deadline=None,
+    derandomize=SEED == FIXED_SEED,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("bicap")
 
 REQUIRE_KERNEL = os.environ.get("BICAP_REQUIRE_KERNEL") == "1"
-
-SEED = int(os.environ.get("BICAP_SEED") or secrets.randbelow(1 << 32))
-CASES = int(os.environ.get("BICAP_CASES") or 500)
-"""Random programs that the differential tests compile; each sees 200 packets."""
 
 
 def pytest_report_header() -> str:
@@ -52,6 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(Path(__file__).parent).parts[0] in ("kernel", "e2e", "pods"):
             item.add_marker(pytest.mark.kernel)
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.random)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

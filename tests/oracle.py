@@ -95,19 +95,21 @@ def _without_extensions(data: bytes) -> tuple[bytes, int, bool]:
     return data[:6] + bytes([protocol]) + data[7:40] + data[at:], protocol, False
 
 
-def protochain_steps(packet: bytes) -> int:
-    """How many headers `ip6 protochain` follows at most, up to 100.
+def protochain(packet: bytes) -> list[int]:
+    """The headers, by their numbers, that `ip6 protochain` follows at most; it may go round and round: up to 100.
 
     libpcap forgets where it was when it follows an authentication header: the next one is looked for at that header's
-    own length from the start. So it may go backwards, and round and round.
+    own length from the start.
     """
+    followed: list[int] = []
     kind, at, protocol = packet[12:14], 40, packet[20] if len(packet) > 20 else 59
-    for steps in range(100):
+    while kind == b"\x86\xdd" and protocol in (0, 43, 44, 51, 60) and len(followed) < 100:
         header = packet[14 + at : 14 + at + 2]
-        if kind != b"\x86\xdd" or protocol not in (0, 43, 44, 51, 60) or len(header) < 2:
-            return steps
+        if len(header) < 2:
+            break
+        followed.append(protocol)
         protocol, at = header[0], (header[1] + 2) * 4 if protocol == 51 else at + (header[1] + 1) * 8
-    return 100
+    return followed
 
 
 def extension_headers(packet: bytes) -> int:

@@ -166,6 +166,7 @@ def everything_in(capture: Capture, folder: Path) -> list[Packets]:
     return found
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("turn", range(2))
 def test_accounts_add_up_whatever_is_asked(link: Link, tmp_path: Path, turn: int) -> None:
     """seen is what the interface counted; written is what is in the files; between them nothing is missing."""
