@@ -6,11 +6,11 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.pods import Node, serve, talk
+from tests.patience import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 README_VETH = "veth-client"
@@ -42,14 +42,15 @@ def run_first_capture(node: Node, folder: Path) -> list[tuple[list[str], str]]:
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "serving\n"
-        deadline = time.monotonic() + 30
-        while not (folder / "ready").exists():
+
+        def ready() -> bool:
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+            return (folder / "ready").exists()
+
+        wait_until(ready)
         subprocess.run(talk(node.client, node.server.ip4), check=True)
         process.send_signal(signal.SIGINT)
-        _, seen = process.communicate(timeout=30)
+        _, seen = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
     finally:
         for started in (process, server):

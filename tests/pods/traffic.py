@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from tests.pods.node import RealPod
 
@@ -35,7 +37,7 @@ class Numbered:
 
     def total(self) -> int:
         """How many were sent, when all are."""
-        out, _ = self._process.communicate(timeout=60)
+        out, _ = self._process.communicate(timeout=PATIENCE)
         assert self._process.returncode == 0
         return int(out)
 
