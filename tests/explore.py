@@ -54,6 +54,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.explore", description=__doc__)
     asked = os.environ.get("EXPLORE_SECONDS") or "3600"
     parser.add_argument("--seconds", type=float, default=asked, help="how long (EXPLORE_SECONDS, or an hour)")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
     ends = time.monotonic() + parser.parse_args().seconds
     rounds, found = 0, []
     while (left := ends - time.monotonic()) > 0:

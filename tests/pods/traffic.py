@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.patience import PATIENCE
-
 if TYPE_CHECKING:
     from tests.pods.node import RealPod
 
@@ -37,7 +35,7 @@ class Numbered:
 
     def total(self) -> int:
         """How many were sent, when all are."""
-        out, _ = self._process.communicate(timeout=PATIENCE)
+        out, _ = self._process.communicate(timeout=100)
         assert self._process.returncode == 0
         return int(out)
 
