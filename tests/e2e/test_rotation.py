@@ -127,9 +127,10 @@ def check_names(files: Sequence[Path], summary: dict) -> None:
 
 
 def check_times(read: Sequence[Read]) -> None:
-    """What comes a tick or more after the begin of a file is in a later one."""
+    """A file ends with the tick in which its first packet came: without a packet it goes on for another."""
     for file, following in itertools.pairwise(read):
-        ends = file.statistics[0]["start_ns"] + TICK_NS
+        begins = file.statistics[0]["start_ns"]
+        ends = begins + ((file.times[0] - begins) // TICK_NS + 1) * TICK_NS
         assert file.times[-1] < ends
         assert (following.times >= ends - SLACK_NS).all()
 
