@@ -26,9 +26,21 @@ class Stopwatch:
         self._began, self._stalled = time.monotonic(), _stalled()
 
     @property
+    def stalled(self) -> float:
+        """Seconds since it was made in which something waited so."""
+        return _stalled() - self._stalled
+
+    @property
     def seconds(self) -> float:
         """At least so long it took by itself."""
-        return max(0.0, time.monotonic() - self._began - (_stalled() - self._stalled))
+        return max(0.0, time.monotonic() - self._began - self.stalled)
+
+
+def calm_sleep(seconds: float) -> None:
+    """Give others so long on a calm machine, where nothing tells that it is done; up to ten times on a busy one."""
+    watch, deadline = Stopwatch(), time.monotonic() + 10 * seconds
+    while watch.seconds < seconds and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _stalled() -> float:

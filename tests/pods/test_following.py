@@ -12,7 +12,7 @@ from pathlib import Path
 from capture.errors import AttachError, TargetError
 from tests.e2e.pods import run
 from tests.e2e.tool import BICAP, Capture, assert_adds_up, bicap, check_with_readers
-from tests.patience import PATIENCE, Stopwatch, wait_until
+from tests.patience import PATIENCE, Stopwatch, calm_sleep, wait_until
 from tests.pods.conftest import Pods
 from tests.pods.reading import seen
 from tests.pods.traffic import Numbered, numbers
@@ -39,7 +39,7 @@ def test_a_pod_that_is_made_again_has_both_lives_in_the_file(pods: Pods, tmp_pat
         pods.remove(first)
         until(capture.log, ended("shop/web-0:eth0"))
         second = pods("shop", "web-0")
-        time.sleep(1.0)
+        until(capture.log, "shop/web-0:eth0#2 came")
         two = Numbered(second, peer.ips[0], 0.3).total()
     check_with_readers(file)
     assert numbers(file, "shop/web-0:eth0") == list(range(one))
@@ -103,7 +103,7 @@ def test_a_peers_new_address_is_in_the_filter_and_the_others_go_on(pods: Pods, t
         pods.node.get(web, api.ips[0])
         pods.remove(api)
         api = pods("bank", "api-0")
-        time.sleep(1.0)
+        calm_sleep(1.0)
         pods.node.get(web, api.ips[0])
         pods.node.get(web, pods("bank", "unrelated").ips[0])
         total = flow.total()
