@@ -25,7 +25,7 @@ ROUNDS = 3
 SYN, SYN_ACK, ACK = 1, 2, 4  # bits of tshark's tcp.completeness
 FIN_OR_RST = 16 | 32
 ECHO_REQUESTS, ECHO_REPLIES = {"8", "128"}, {"0", "129"}  # of ICMP and ICMPv6
-READY_WITHIN_S = 30
+READY_WITHIN_S = 120
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def bicap(*words: str, within: Sequence[str] = (), env: dict[str, str] | None = 
         [*within, BICAP, *words],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=5 * PATIENCE,  # a calibration among them
         check=False,
         env=os.environ | (env or {}),
     )
