@@ -28,7 +28,7 @@ from tests.e2e.load import transmit
 from tests.e2e.pods import Node, serve
 from tests.e2e.tool import Capture, Packets, assert_adds_up, check_with_readers, read_pcapng
 from tests.kernel.sampling import Conversations, Ends
-from tests.patience import PATIENCE, wait_until
+from tests.patience import PATIENCE, calm_sleep, wait_until
 
 HEADERS = 42
 """Of a UDP packet over IPv4."""
@@ -400,8 +400,14 @@ def test_when_it_is_calm_again_packets_are_whole_again(link: Link, tmp_path: Pat
         capture.process.send_signal(signal.SIGSTOP)
         link.namespace.run(lambda: sender.send(2048))
         capture.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: "everything again" in capture.log(), capture.log)
-        link.namespace.run(lambda: sender.send(16))
+
+        def whole() -> bool:
+            before = capture.file.stat().st_size
+            link.namespace.run(lambda: sender.send(16))
+            calm_sleep(0.5)  # until they are written
+            return capture.file.stat().st_size - before == 16 * (28 + 1000 + 16)
+
+        wait_until(whole)
         sender.close()
     lengths = [len(data) for data in read_pcapng(capture.file).data]
     assert [length for length, _ in itertools.groupby(lengths)] == [1000, HEADERS, 1000]
