@@ -22,6 +22,10 @@ test-bcc: setup ## run with the bcc and LLVM of other Debian suites (SUITE=bulls
 	@scripts/setup.sh suites
 	$(BIN)/python -m tests.bcc $(SUITE)
 
+explore: setup ## search for disagreements with fresh seeds for EXPLORE_SECONDS (3600)
+	@scripts/setup.sh tests
+	$(BIN)/python -m tests.explore
+
 lint: setup ## style, types, import contract, C format
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/ruff format --check $(PYTHON_CODE)
@@ -57,4 +61,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-bcc lint format docs proto bench fuzz
+.PHONY: help setup demo test test-bcc test-kernels explore lint format docs proto bench fuzz

@@ -40,9 +40,12 @@ def run(load: Load, found: list[Tool | None], repeat: int) -> list[Line]:
     return [line_of(load, name, found) for name, found in runs.items()]
 
 
+_LOADS = f"of {', '.join(LOADS)}".replace("%", "%%")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--load", nargs="+", choices=LOADS, metavar="LOAD", help=f"of {', '.join(LOADS)}")
+    parser.add_argument("--load", nargs="+", choices=LOADS, metavar="LOAD", help=_LOADS)
     parser.add_argument("--tool", nargs="+", choices=[tool.name for tool in tools()], metavar="TOOL")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--results", default="bench/out/results.jsonl", help="append JSON lines to this file")

@@ -1,9 +1,9 @@
-"""`python -m bench.drain TIMES`: merge and frame synthetic rings so many times; prints the packets of one time.
+"""Synthetic rings, merged and framed so many times -> the packets of one time.
 
 Run by bench.guard under valgrind, whose instruction count does not depend on what else the machine does.
 """
 
-import sys
+import argparse
 
 from bench.many_cpus import fill
 from capture.stream import merge
@@ -12,9 +12,12 @@ _MEMORY = 1 << 20
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.drain", description=__doc__)
+    parser.add_argument("times", type=int)
+    times = parser.parse_args().times
     merge.compiled()
     rings = fill(2, 64, "bursts", _MEMORY)
-    for _ in range(int(sys.argv[1])):
+    for _ in range(times):
         rings.drain()
     print(rings.packets)
 

@@ -1,13 +1,10 @@
-"""bicap as it would be without its design: bcc's own perf buffer, one Python call per packet. Run by bench.tools.
+"""bicap as it would be without its design: bcc's own perf buffer, one Python call per packet. Run by bench.tools."""
 
-python bench/naive.py INTERFACE SNAPLEN RING_MIB FILE
-"""
-
+import argparse
 import ctypes
 import os
 import signal
 import struct
-import sys
 import time
 
 from capture.kernel import syscall
@@ -34,12 +31,15 @@ class Meta(ctypes.Structure):
 
 
 def main() -> None:
-    interface, snaplen, ring_mib, name = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    parser = argparse.ArgumentParser(prog="python -m bench.naive", description=__doc__)
+    for word, kind in (("interface", str), ("snaplen", int), ("ring_mib", int), ("file", str)):
+        parser.add_argument(word, type=kind)
+    asked = parser.parse_args()
     bcc = import_bcc()
     os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
-    module = bcc.BPF(text=PROGRAM.encode(), cflags=[f"-DSNAPLEN={min(snaplen, 65_000)}"])
+    module = bcc.BPF(text=PROGRAM.encode(), cflags=[f"-DSNAPLEN={min(asked.snaplen, 65_000)}"])
     program = module.load_func(b"passes", bcc.BPF.SCHED_CLS).fd
-    (found,) = find_interfaces((interface,), Namespace())
+    (found,) = find_interfaces((asked.interface,), Namespace())
     links = [
         syscall.tcx_attach(program, found.index, side) for side in (syscall.BPF_TCX_INGRESS, syscall.BPF_TCX_EGRESS)
     ]
@@ -51,7 +51,7 @@ def main() -> None:
         ended = True
 
     signal.signal(signal.SIGINT, end)
-    with open(name, "wb") as file:
+    with open(asked.file, "wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1))
 
         def packet(_cpu: int, data: int, _size: int) -> None:
@@ -60,7 +60,7 @@ def main() -> None:
             file.write(struct.pack("<IIII", seconds, nanoseconds, meta.captured, meta.length))
             file.write(ctypes.string_at(data + ctypes.sizeof(Meta), meta.captured))
 
-        pages = (ring_mib << 20) // 4096 // (os.cpu_count() or 1)
+        pages = (asked.ring_mib << 20) // 4096 // (os.cpu_count() or 1)
         module[b"events"].open_perf_buffer(packet, page_cnt=1 << pages.bit_length() - 1)
         print("listening", flush=True)
         while not ended:
@@ -69,4 +69,5 @@ def main() -> None:
         os.close(link)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-_READY_SECONDS, _END_SECONDS = 30, 300
+_READY_SECONDS, _END_SECONDS = 120, 300
 
 
 class Process:

@@ -1,15 +1,13 @@
 """Ends of a conversation, each a process of its own, run by bench.application.
 
-python bench/talkers.py http-serve | http-ask HOST SECONDS | tcp-take | tcp-send HOST SECONDS
-
 Blocking sockets and nothing else, so that what is measured is the network's way and not an HTTP library's: `http-ask`
 sends one GET after another over one connection, and prints the microseconds of each answer as JSON; `tcp-send` prints
 the bytes that it sent.
 """
 
+import argparse
 import json
 import socket
-import sys
 import time
 
 HTTP_PORT, TCP_PORT = 8000, 8001
@@ -62,14 +60,19 @@ def tcp_send(host: str, seconds: float) -> None:
     print(json.dumps(sent))
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python bench/talkers.py", description=__doc__)
+    ends = parser.add_subparsers(required=True)
+    for name, end in (("http-serve", http_serve), ("tcp-take", tcp_take)):
+        ends.add_parser(name).set_defaults(run=lambda _, end=end: end())
+    for name, start in (("http-ask", http_ask), ("tcp-send", tcp_send)):
+        one = ends.add_parser(name)
+        one.add_argument("host")
+        one.add_argument("seconds", type=float)
+        one.set_defaults(run=lambda asked, start=start: start(asked.host, asked.seconds))
+    asked = parser.parse_args()
+    asked.run(asked)
+
+
 if __name__ == "__main__":
-    what, *words = sys.argv[1:]
-    match what:
-        case "http-serve":
-            http_serve()
-        case "http-ask":
-            http_ask(words[0], float(words[1]))
-        case "tcp-take":
-            tcp_take()
-        case "tcp-send":
-            tcp_send(words[0], float(words[1]))
+    main()

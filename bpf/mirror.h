@@ -3,7 +3,8 @@
  * The head of a packet -> the head of its mirror, in place: MAC and IP addresses and ports exchanged, an ICMP
  * type turned into the one that answers it. Used only where no tcpdump expression says the same.
  *
- * A packet whose headers are cut short or overlap, or reach beyond the head, has no mirror.
+ * A packet has no mirror where what would be exchanged, or a header on the way there, is cut short, overlaps,
+ * or lies beyond the head. Where a last header's length leads is no concern if nothing there changes places.
  */
 #if EXPRESSION
 
@@ -21,6 +22,8 @@ static __always_inline void exchange(u8 *a, u8 *b, u32 size) {
 }
 
 static __always_inline bool mirror_transport(u8 *head, u32 length, u64 at, u8 protocol) {
+    if (!has_ports(protocol) && protocol != PROTOCOL_ICMP && protocol != PROTOCOL_ICMPV6)
+        return true; /* nothing to exchange, wherever it is */
     opaque(at);
     if (at > HEAD_END)
         return false;
@@ -28,7 +31,7 @@ static __always_inline bool mirror_transport(u8 *head, u32 length, u64 at, u8 pr
         if (at + 4 > length)
             return false;
         exchange(head + at, head + at + 2, 2);
-    } else if (protocol == PROTOCOL_ICMP || protocol == PROTOCOL_ICMPV6) {
+    } else {
         if (at + 1 > length)
             return false;
         head[at] = protocol == PROTOCOL_ICMP ? icmp_answer(head[at]) : icmpv6_answer(head[at]);
@@ -60,7 +63,7 @@ static __always_inline bool mirror_ipv6(u8 *head, u32 length, u64 at) {
             protocol != EXTENSION_FRAGMENT && protocol != EXTENSION_DESTINATION)
             break;
         opaque(at);
-        if (at > HEAD_END - 8 || at + 8 > length)
+        if (at > HEAD - 8 || at + 8 > length)
             return false;
         u8 *header = head + at;
         if (protocol == EXTENSION_FRAGMENT && be16(header + 2) & 0xfff8)

@@ -1,12 +1,15 @@
 """Bytes -> all that can be asked of a capture file that consists of them. Run by `make fuzz` (fuzz/README.md)."""
 
+import argparse
 import contextlib
 import os
 import random
 import sys
 from pathlib import Path
 
-import atheris
+argparse.ArgumentParser(prog="python fuzz/read_files.py", description=__doc__).parse_args()  # needs no fuzzer
+
+import atheris  # noqa: E402
 
 # Modules that numba compiles must stay as they are: the fuzzer's marks are no code that it knows.
 _COMPILED = [

@@ -3,6 +3,7 @@
 Run by scripts/demo.sh. Everything it makes is in namespaces that end with it.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -24,7 +25,7 @@ ROUNDS = 3
 SYN, SYN_ACK, ACK = 1, 2, 4  # bits of tshark's tcp.completeness
 FIN_OR_RST = 16 | 32
 ECHO_REQUESTS, ECHO_REPLIES = {"8", "128"}, {"0", "129"}  # of ICMP and ICMPv6
-READY_WITHIN_S = 30
+READY_WITHIN_S = 120
 
 
 @contextlib.contextmanager
@@ -160,9 +161,12 @@ def demo(file: Path) -> bool:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.demo", description=__doc__)
+    parser.add_argument("file", type=Path)
+    file = parser.parse_args().file
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        complete = demo(Path(sys.argv[1]))
+        complete = demo(file)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except RuntimeError as error:

@@ -1,5 +1,6 @@
 """Every command's --help -> docs/cli.md, at a fixed width, so that the same code gives the same bytes."""
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,4 +37,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python scripts/gen_cli_docs.py", description=__doc__).parse_args()
     TARGET.write_text(page())

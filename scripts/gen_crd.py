@@ -3,6 +3,7 @@
 Kubernetes takes structural schemas only: no references, one type to a value, nothing said of null.
 """
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def _type(field: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python scripts/gen_crd.py", description=__doc__).parse_args()
     CRD.parent.mkdir(exist_ok=True)
     CRD.write_text(crd())
     PAGE.write_text(page())

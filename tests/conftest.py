@@ -1,54 +1,77 @@
 """What every tier shares: kernel tests are skipped with a reason, or fail where that must not happen."""
 
 import os
-import secrets
 import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from capture.kernel.features import held_capabilities
+from tests.isolation import isolate, own_mounts
 
-# No database: a checkout may be read-only to the tests; a failure prints what reproduces it.
-settings.register_profile("bicap", database=None, print_blob=True)
+FIXED_SEED = 1
+SEED = int(os.environ.get("BICAP_SEED") or FIXED_SEED)
+CASES = int(os.environ.get("BICAP_CASES") or 500)
+"""Random programs that the differential tests compile; each sees 200 packets."""
+
+# No database: a checkout may be read-only to the tests; a failure prints what reproduces it. Nothing depends on the
+# machine's speed, nor on chance, unless a seed is asked for: tests/explore.py asks.
+settings.register_profile(
+    "bicap",
+    database=None,
+    deadline=None,
+    derandomize=SEED == FIXED_SEED,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("bicap")
 
 REQUIRE_KERNEL = os.environ.get("BICAP_REQUIRE_KERNEL") == "1"
-
-SEED = int(os.environ.get("BICAP_SEED") or secrets.randbelow(1 << 32))
-CASES = int(os.environ.get("BICAP_CASES") or 500)
-"""Random programs that the differential tests compile; each sees 200 packets."""
 
 
 def pytest_report_header() -> str:
     return f"random tests: BICAP_SEED={SEED} BICAP_CASES={CASES}"
 
 
+_REFUSAL = pytest.StashKey[str | None]()
+
+
 def _kernel_refusal() -> str | None:
+    """Why tests of the kernel cannot run here; None if they can, and then in namespaces of their own."""
     if os.geteuid() != 0:
         return "needs root (run as root, or set BICAP_REQUIRE_KERNEL=1 to make this a failure)"
     if not Path("/sys/kernel/btf/vmlinux").exists():
         return "needs a kernel with BPF and BTF"
+    try:
+        isolate()
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"needs CAP_SYS_ADMIN, to make network and mount namespaces of its own: {error}"
     return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_REFUSAL] = _kernel_refusal()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(Path(__file__).parent).parts[0] in ("kernel", "e2e", "pods"):
             item.add_marker(pytest.mark.kernel)
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.random)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    refusal = _kernel_refusal() if item.get_closest_marker("kernel") else None
+    refusal = item.config.stash[_REFUSAL] if item.get_closest_marker("kernel") else None
     if refusal:
         (pytest.fail if REQUIRE_KERNEL else pytest.skip)(refusal)
 
 
 def leftovers() -> set[str]:
-    """Everything a kernel test could leave behind, as one line each."""
+    """Everything a kernel test could leave behind, as one line each; all of it is this run's, see isolation.py."""
     netns = subprocess.run(["ip", "-o", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
     links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
     qdiscs = subprocess.run(["tc", "qdisc"], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -56,6 +79,7 @@ def leftovers() -> set[str]:
         {f"netns {line.split()[0]}" for line in netns}
         | {f"link {line.split()[0]}" for line in links}
         | {f"qdisc {line}" for line in qdiscs if "clsact" in line}
+        | {f"mount {place}" for place in own_mounts()}
         | {f"program fd {fd}" for fd in _bpf_descriptors()}
         | {f"privileges {sorted(held_capabilities())}"}  # of this process: a test must not have given them up
     )

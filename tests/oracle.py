@@ -9,6 +9,8 @@ import struct
 
 from capture.filters.libpcap import DLT_EN10MB, PCAP_NETMASK_UNKNOWN, SNAPLEN, BpfProgram, library
 
+HEAD = 128
+"""A mirror is made of this much of a packet: docs/matching.md."""
 VLANS = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
 PORTS = (6, 17, 132)
 ANSWERS = {1: {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17, 9: 10, 10: 9},
@@ -93,6 +95,23 @@ def _without_extensions(data: bytes) -> tuple[bytes, int, bool]:
     return data[:6] + bytes([protocol]) + data[7:40] + data[at:], protocol, False
 
 
+def protochain(packet: bytes) -> list[int]:
+    """The headers, by their numbers, that `ip6 protochain` follows at most; it may go round and round: up to 100.
+
+    libpcap forgets where it was when it follows an authentication header: the next one is looked for at that header's
+    own length from the start.
+    """
+    followed: list[int] = []
+    kind, at, protocol = packet[12:14], 40, packet[20] if len(packet) > 20 else 59
+    while kind == b"\x86\xdd" and protocol in (0, 43, 44, 51, 60) and len(followed) < 100:
+        header = packet[14 + at : 14 + at + 2]
+        if len(header) < 2:
+            break
+        followed.append(protocol)
+        protocol, at = header[0], (header[1] + 2) * 4 if protocol == 51 else at + (header[1] + 1) * 8
+    return followed
+
+
 def extension_headers(packet: bytes) -> int:
     """How many extension headers an IPv6 packet has, as far as it goes."""
     at, kind = _network(packet)
@@ -104,7 +123,10 @@ def extension_headers(packet: bytes) -> int:
 
 
 def mirror(packet: bytes) -> bytes | None:
-    """The packet with its two ends exchanged; None where its headers are cut short or overlap."""
+    """The packet with its two ends exchanged.
+
+    None where what would be exchanged, or a header on the way there, is cut short, overlaps, or lies beyond HEAD.
+    """
     out = bytearray(packet)
 
     def exchange(a: int, b: int, size: int) -> None:
@@ -136,7 +158,7 @@ def mirror(packet: bytes) -> bytes | None:
             if protocol not in (0, 43, 44, 60):
                 break
             header = packet[transport : transport + 8]
-            if len(header) < 8:
+            if len(header) < 8 or transport + 8 > HEAD:
                 return None
             if protocol == 44 and struct.unpack("!H", header[2:4])[0] & 0xFFF8:
                 return bytes(out)
@@ -144,6 +166,8 @@ def mirror(packet: bytes) -> bytes | None:
             protocol = header[0]
     else:
         return bytes(out)
+    if protocol in (*PORTS, *ANSWERS) and transport + 4 > HEAD:
+        return None
     if protocol in PORTS:
         if len(packet) < transport + 4:
             return None

@@ -70,9 +70,8 @@ class Module:
         code = self._compiled.xdp if xdp else self._compiled.code[PASSES]
         assert code is not None, "the module was made without programs for XDP"
         code = with_constant(code, ROW_PLACEHOLDER, slot * HOOKS + HOOK_OF[entry], needed=True)
-        return with_constant(
-            code, SHARED_PLACEHOLDER, int(shared), needed=shared
-        ), syscall.XDP_IN_PAGES if xdp else syscall.SCHED_CLS
+        code = with_constant(code, SHARED_PLACEHOLDER, int(shared), needed=shared)
+        return code, syscall.XDP_IN_PAGES if xdp else syscall.SCHED_CLS
 
     def close(self) -> None:
         """Give the maps back; loaded programs keep those they use."""

@@ -22,7 +22,7 @@ def serve() -> None:
 
 def talk(host: str, count: int) -> None:
     for _ in range(count):
-        with socket.create_connection((host, PORT), timeout=10) as connection:
+        with socket.create_connection((host, PORT), timeout=100) as connection:
             connection.sendall(b"word")
             assert connection.recv(100) == b"word"
 

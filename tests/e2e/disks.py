@@ -7,7 +7,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from typing import Any
 from bench.link import Link
 from tests.e2e.conftest import run
 from tests.e2e.tool import BICAP
-
-PATIENCE = 20
+from tests.patience import PATIENCE, wait_until
 
 
 @contextlib.contextmanager
@@ -119,11 +117,12 @@ class Recording:
 
     def await_ready(self) -> None:
         """Return when packets are being caught."""
-        deadline = time.monotonic() + PATIENCE
-        while not self._ready.exists():
+
+        def ready() -> bool:
             assert self.process.poll() is None, f"bicap ended before it was ready: {self.log}"
-            assert time.monotonic() < deadline, "bicap is not ready"
-            time.sleep(0.005)
+            return self._ready.exists()
+
+        wait_until(ready, lambda: "bicap is not ready")
 
     def __enter__(self) -> "Recording":
         return self
@@ -156,8 +155,5 @@ class Recording:
 
 def await_size(file: Path, size: int) -> None:
     """Return when a file has so many bytes."""
-    deadline = time.monotonic() + PATIENCE
-    while file.stat().st_size < size:
-        assert time.monotonic() < deadline, f"{file} has {file.stat().st_size} bytes and not {size}"
-        time.sleep(0.005)
+    wait_until(lambda: file.stat().st_size >= size, lambda: f"{file} has {file.stat().st_size} bytes and not {size}")
     assert file.stat().st_size == size

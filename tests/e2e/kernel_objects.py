@@ -15,6 +15,7 @@ from pyroute2 import IPRoute
 
 from capture.kernel import syscall
 from capture.kernel.netns import Namespace
+from tests.patience import PATIENCE
 
 _GET_NEXT_ID = {"prog_id": 11, "map_id": 12, "link_id": 31}  # BPF_{PROG,MAP,LINK}_GET_NEXT_ID
 _MOV, _EXIT = 0xB7, 0x95
@@ -51,7 +52,7 @@ def alive(kind: str) -> Iterator[int]:
         yield number
 
 
-def left_of(objects: set[tuple[str, int]], seconds: float = 5) -> set[tuple[str, int]]:
+def left_of(objects: set[tuple[str, int]], seconds: float = PATIENCE) -> set[tuple[str, int]]:
     """Which of the objects are still there; the kernel frees them a little after their last descriptor."""
     deadline = time.monotonic() + seconds
     while True:

@@ -25,10 +25,10 @@ def receive(link: Link, count: int, cpu: int | None = None) -> None:
     wanted = link.counters("vb")[0] + count
     while count > 0:
         _send(link, XdpSender(link.va, TO_VB), count, cpu)
-        count = wanted - _settled(link)
+        count = wanted - settled(link)
 
 
-def _settled(link: Link) -> int:
+def settled(link: Link) -> int:
     """How many frames vb has received, once it has received all that are on the way."""
     received = -1
     while received != (received := link.counters("vb")[0]):

@@ -15,6 +15,7 @@ import pytest
 from tests.e2e import traffic
 from tests.e2e.conftest import Node
 from tests.e2e.tool import Capture, Packets, assert_adds_up, check_with_readers, read_pcap, read_pcapng
+from tests.patience import PATIENCE, Stopwatch
 
 POD_MACS = (bytes.fromhex("027700000001"), bytes.fromhex("027700000002"))
 INBOUND, OUTBOUND = 1, 2
@@ -52,10 +53,11 @@ def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> N
     tcpdump = start(
         node.exec("tcpdump", *options, "-i", node.client.veth, "-w", str(theirs_file)), "listening", "stderr"
     )
+    watch = Stopwatch()
     try:
         with Capture(ours_file, "-i", node.client.veth, "--hook", hook, within=node.exec()) as capture:
             talk = node.client.exec(sys.executable, traffic.__file__, "talk", node.server.ip4, node.server.ip6)
-            subprocess.run(talk, check=True, timeout=60)
+            subprocess.run(talk, check=True, timeout=PATIENCE)
             time.sleep(1.5)  # tcpdump leaves what its last block holds, unless the block's time (1 s) is over
     finally:
         tcpdump.send_signal(signal.SIGINT)
@@ -76,7 +78,8 @@ def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> N
         times[theirs.data[i]].append(int(theirs.times[i]))
     apart = np.array([ours.times[i] - times[ours.data[i]].pop(0) for i in mine])
     assert abs(np.median(apart)) < 200_000
-    assert abs(apart).max() < 100_000_000  # a preempted vCPU may lie between the two readings
+    # A preempted task or vCPU may lie between the two readings.
+    assert abs(apart).max() < 100_000_000 + watch.stalled * 1e9
 
     assert (np.diff(ours.times) >= 0).all()
     assert_adds_up(capture.summary["account"])
@@ -96,7 +99,7 @@ def test_one_rule_brings_both_directions_and_nothing_else(node: Node, tmp_path: 
     rule = ["--source", node.client.ip4, "--destination", f"{node.server.ip4}:80", "--protocol", "tcp"]
     with Capture(file, "-i", node.client.veth, *rule, within=node.exec()) as capture:
         talk = node.client.exec(sys.executable, traffic.__file__, "talk", node.server.ip4, node.server.ip6)
-        subprocess.run(talk, check=True, timeout=60)
+        subprocess.run(talk, check=True, timeout=PATIENCE)
     fields = ["-T", "fields", "-e", "ip.src", "-e", "tcp.srcport", "-e", "ip.dst", "-e", "tcp.dstport"]
     shown = subprocess.run(["tshark", "-n", "-r", str(file), *fields], capture_output=True, text=True, check=True)
     ways = Counter((line.split()[0], line.split()[3] == "80") for line in shown.stdout.splitlines())
@@ -122,7 +125,9 @@ def test_both_ends_of_a_veth_give_a_packet_the_same_direction(node: Node, tmp_pa
     with contextlib.ExitStack() as stack:
         for name, (netns, interface) in places.items():
             stack.enter_context(Capture(files[name], "-i", interface, "--netns", netns, "--protocol", "icmp"))
-        subprocess.run(node.client.exec("ping", "-c", "3", "-i", "0.05", node.server.ip4), check=True, timeout=30)
+        subprocess.run(
+            node.client.exec("ping", "-c", "3", "-i", "0.05", node.server.ip4), check=True, timeout=PATIENCE
+        )
     found = {name: read_pcapng(file) for name, file in files.items()}
     assert found["host"].data == found["pod"].data
     assert found["host"].flags == found["pod"].flags == [OUTBOUND, INBOUND] * 3

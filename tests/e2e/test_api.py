@@ -16,9 +16,9 @@ from bench.link import Link
 from capture import Account, CaptureSpec, Direction, Session, Summary, describe, errors, open_sink, plan_capture
 from tests.e2e.load import receive, transmit
 from tests.e2e.tool import assert_adds_up, check_with_readers
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 15
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from capture.sampling.program import SamplingProgram
 from tests.e2e.conftest import Node, run
 from tests.e2e.tool import BICAP, Finished, bicap
 from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc
+from tests.patience import PATIENCE
 
 WRONG_REQUEST, NO_TARGET, KERNEL, OUTPUT = 2, 3, 4, 6
 EARLIER = b"an earlier capture"
@@ -223,7 +224,7 @@ def test_a_terminal_is_no_place_for_a_stream(here: Path) -> None:
             stdout=terminal,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     finally:

@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.tool import assert_adds_up, check_with_readers
+from tests.patience import PATIENCE, wait_until
 
 DEMO = Path(__file__).parents[2] / "scripts" / "demo.sh"
 NUMBER = r"([\d,]+)"
@@ -58,7 +58,7 @@ def wait_until_talking(demo: subprocess.Popen[str]) -> None:
 
 def test_the_report_says_what_is_in_the_file(file: Path) -> None:
     demo = start(file)
-    shown, _ = demo.communicate(timeout=60)
+    shown, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 0, shown
     summary = json.loads(Path(f"{file}.json").read_text())
 
@@ -104,11 +104,8 @@ def test_nothing_is_left_when_it_is_ended(file: Path, ending: signal.Signals, co
         os.killpg(demo.pid, ending)
     else:
         demo.send_signal(ending)
-    shown, _ = demo.communicate(timeout=30)
+    shown, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == code
     if ending is not signal.SIGKILL:  # then all end at once, and may complain about each other
         assert "Traceback" not in shown
-    deadline = time.monotonic() + 10
-    while left := running(file):
-        assert time.monotonic() < deadline, f"still running: {left}"
-        time.sleep(0.05)
+    wait_until(lambda: not running(file), lambda: running(file))

@@ -17,8 +17,7 @@ from capture.kernel.links import LinkWatch
 from tests.e2e.conftest import Node, run
 from tests.e2e.load import BULK, CHUNK, FROM_VB, Load, receive, transmit
 from tests.e2e.tool import BICAP, Capture, assert_adds_up, check_with_readers, read_pcapng
-
-PATIENCE = 15
+from tests.patience import PATIENCE, Stopwatch, wait_until
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def ended_well(capture: Capture, reason: str) -> None:
 def test_the_interface_is_deleted_under_load(link: Link, tmp_path: Path, hook: str) -> None:
     options = ["-i", "vb", "--netns", link.netns, "--hook", hook]
     with Capture(tmp_path / "f.pcapng", *options, stop=False) as capture, Load(link):
-        time.sleep(0.3)
+        wait_until(lambda: min(link.counters("vb")) > 2 * CHUNK)
         run("ip", "-n", link.netns, "link", "del", "vb")
         capture.process.wait(PATIENCE)
     ended_well(capture, "interface vb was deleted")
@@ -121,7 +120,7 @@ def test_a_signal_ends_it_with_everything_drained(link: Link, tmp_path: Path, nu
 
 def test_a_signal_under_load_loses_nothing_it_has_seen(link: Link, tmp_path: Path) -> None:
     with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture, Load(link):
-        time.sleep(0.5)
+        wait_until(lambda: min(link.counters("vb")) > 2 * CHUNK)
         capture.process.terminate()
         capture.process.wait(PATIENCE)
     ended_well(capture, "ended by SIGTERM")
@@ -179,10 +178,10 @@ def test_a_lone_packet_is_in_a_live_stream_within_half_a_second(
     os.read(descriptor, 1 << 16)  # the section and its interface
     for pause in (0, 0.13, 1.01):  # whatever the reader's timers are at
         time.sleep(pause)
-        begin = time.monotonic()
+        watch = Stopwatch()
         transmit(link, 1)
         assert select.select([descriptor], [], [], PATIENCE)[0]
-        waited = time.monotonic() - begin
+        waited = watch.seconds
         assert FROM_VB in os.read(descriptor, 1 << 16)
         assert waited < 0.5
 

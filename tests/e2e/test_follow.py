@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.relay import ADDRESSES, CLIENT, PASSES, SERVER, Fate, Policy, Wire, payload_bytes, wire
 from tests.e2e.tool import BICAP, bicap
+from tests.patience import PATIENCE
 
 PORT = 7000
 DELAYS_S = (0.002, 0.005)
@@ -44,7 +45,9 @@ def talk(on: Wire, turns: Sequence[Turn]) -> None:
     with on.namespaces[SERVER].run(lambda: socket.create_server((ADDRESSES[SERVER], PORT))) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        here = on.namespaces[CLIENT].run(lambda: socket.create_connection((ADDRESSES[SERVER], PORT), timeout=20))
+        here = on.namespaces[CLIENT].run(
+            lambda: socket.create_connection((ADDRESSES[SERVER], PORT), timeout=PATIENCE)
+        )
         speak(CLIENT, here)
         thread.join()
 

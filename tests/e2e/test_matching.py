@@ -16,6 +16,7 @@ from capture.kernel.netns import Namespace
 from tests import packets
 from tests.e2e.pods import Node, Pod
 from tests.e2e.tool import BICAP, Capture, assert_adds_up, check_with_readers, read_pcapng
+from tests.patience import PATIENCE, wait_until
 
 PORT = 7000
 CHOSEN, OTHERS = 40_001, range(40_002, 40_030)
@@ -55,7 +56,7 @@ def converse(node: Node, *ports: int) -> None:
     def talk() -> None:
         for port in ports:
             with socket.create_connection(
-                (node.server.ip4, PORT), timeout=10, source_address=(node.client.ip4, port)
+                (node.server.ip4, PORT), timeout=PATIENCE, source_address=(node.client.ip4, port)
             ) as connection:
                 connection.sendall(b"more")
                 while connection.recv(1 << 16):
@@ -178,10 +179,7 @@ def test_the_list_is_read_again_on_sighup(link: Link, tmp_path: Path) -> None:
 
 def hang_up(capture: Capture, sign: str) -> None:
     capture.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 10
-    while sign not in capture.log():
-        assert time.monotonic() < deadline, capture.log()
-        time.sleep(0.02)
+    wait_until(lambda: sign in capture.log(), capture.log)
 
 
 def test_a_list_comes_from_standard_input_and_is_held_whole(link: Link, tmp_path: Path) -> None:
@@ -197,7 +195,7 @@ def test_a_list_comes_from_standard_input_and_is_held_whole(link: Link, tmp_path
             time.sleep(0.02)
         wanted = [packets.tcp("10.0.255.255", 5, "10.0.0.9", 80), packets.tcp("10.0.0.9", 80, "10.0.0.0", 5)]
         send_frames(link.namespace, "vb", packets.tcp("10.1.0.0", 5, "10.0.0.9", 80), *wanted)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
     assert read_pcapng(file).data == wanted
 
 

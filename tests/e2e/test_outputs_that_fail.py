@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import struct
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.e2e.disks import Ext4, Recording, await_size, refusing, tmpfs
 from tests.e2e.filesets import files_of, is_compressed, packets_in, read_file
 from tests.e2e.load import FROM_VB, TO_VB, Load, receive, transmit
 from tests.e2e.tool import assert_adds_up, check_with_readers
+from tests.patience import wait_until
 
 assert len(FROM_VB) == len(TO_VB)
 BLOCK = 28 + len(TO_VB) + 16
@@ -199,6 +199,8 @@ def test_the_directory_is_gone_when_the_next_file_begins(link: Link, tmp_path: P
     assert 0 < recording.summary["account"]["written"] < FIRST
 
 
+MORE_THAN_HELD = 20_000
+"""Packets of a kilobyte: more than what the pipes and the rings have room for."""
 ACCOUNT = re.compile(
     r"([\d,]+) (seen|matched|written|lost|ring full \(raise --buffer\)|not written)(?= [=+]|$|,)", re.M
 )
@@ -227,14 +229,16 @@ def test_readers_stop_reading(link: Link, tmp_path: Path) -> None:
                 reader = recording.process.stdout.fileno()
             running[name] = recording, reader
         # More different bytes than what zstd looks back at: the pipes fill up also where they are compressed.
-        payloads = [random.randbytes(1000) for _ in range(1024)]
+        chance = random.Random(1)
+        payloads = [chance.randbytes(1000) for _ in range(1024)]
         frame = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, payloads[0])
         sender = FlowSender(link.va, frame, contents=payloads)
         stack.callback(sender.close)
         with Traffic(link, sender, 20_000):
             for recording, _ in running.values():
                 recording.await_ready()
-            time.sleep(1)
+            enough = link.counters("vb")[0] + MORE_THAN_HELD
+            wait_until(lambda: link.counters("vb")[0] > enough)
             for name, (_, _, reason) in STALLED.items():
                 if "SIGINT" in reason:
                     running[name][0].process.send_signal(signal.SIGINT)

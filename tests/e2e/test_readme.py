@@ -6,11 +6,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.pods import Node, serve, talk
+from tests.blocks import interface, section
+from tests.e2e.pods import Node, run, serve, talk
+from tests.patience import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 README_VETH = "veth-client"
@@ -42,14 +43,15 @@ def run_first_capture(node: Node, folder: Path) -> list[tuple[list[str], str]]:
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "serving\n"
-        deadline = time.monotonic() + 30
-        while not (folder / "ready").exists():
+
+        def ready() -> bool:
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+            return (folder / "ready").exists()
+
+        wait_until(ready)
         subprocess.run(talk(node.client, node.server.ip4), check=True)
         process.send_signal(signal.SIGINT)
-        _, seen = process.communicate(timeout=30)
+        _, seen = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
     finally:
         for started in (process, server):
@@ -79,3 +81,26 @@ def keys(value: Any) -> set[str]:
     if not isinstance(value, dict):
         return set()
     return set(value).union(*map(keys, value.values()))
+
+
+def test_the_lines_that_tell_whose_a_veth_is_tell_it(node: Node) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (first, second) = re.findall(r"^(nsenter --net --target PID .*|ip .*NUMBER:.*)$", readme, re.MULTILINE)
+    with subprocess.Popen(node.client.exec("sleep", "1000")) as process:
+        try:
+            wait_until(lambda: run("ip", "netns", "pids", node.client.netns).strip())
+            said = run("sh", "-c", first.replace("PID ", f"{process.pid} "))
+        finally:
+            process.kill()
+    (number,) = re.findall(r"eth0@if(\d+)", said)
+    assert node.client.veth in run(*node.exec("sh", "-c", second.replace("NUMBER", number)))
+
+
+def test_the_shown_tshark_reads_a_capture(tmp_path: Path) -> None:
+    (tmp_path / "web.pcapng").write_bytes(section("<") + interface("<"))
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    lines = [line for page in pages for line in re.findall(r"^[$#] (tshark -.*)$", page.read_text(), re.MULTILINE)]
+    assert len(lines) > 1
+    for line in lines:
+        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bench.link import Link
-from bench.senders import FlowSender
+from bench.senders import BATCH, FLOWS_MAX, FlowSender
 from capture.section import closing_bytes
 from tests.e2e.disks import Recording
 from tests.e2e.filesets import NAME, Read, files_of, packets_in, packets_shown, read_file
-from tests.e2e.load import TO_VB
+from tests.e2e.load import TO_VB, settled
 from tests.e2e.tool import assert_adds_up, check_with_readers
 
 SENT = 1 << 21
@@ -39,11 +39,18 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def record(link: Link, folder: Path, sent: int, *words: str) -> tuple[Recording, list[Path], list[Read]]:
-    """Packets numbered from 0, as fast as they can be sent; a buffer that holds them if nobody drains it at all."""
-    sender = FlowSender(link.va, TO_VB, flows=sent)
+def record(link: Link, folder: Path, count: int, *words: str) -> tuple[Recording, list[Path], list[Read]]:
+    """Numbered packets, as fast as they can be sent; a buffer that holds them if nobody drains it at all.
+
+    At least `count` arrive: a veth has no room for some where CPUs are busy, and then more are sent.
+    """
+    sender = FlowSender(link.va, TO_VB, flows=FLOWS_MAX)
     with Recording(link, folder.parent, folder / "f.pcapng", "--buffer", "512MiB", *words) as recording:
-        link.namespace.run(lambda: sender.send(sent))
+        left = count
+        while left > 0:
+            batches = max(2, -(-left // BATCH))
+            link.namespace.run(lambda batches=batches: sender.send(batches * BATCH))
+            left = count - settled(link)
         sender.close()
         assert recording.interrupt() == 0, recording.log
     files = files_of(folder)
@@ -72,13 +79,12 @@ def test_every_packet_is_in_one_file_in_its_place(link: Link, folder: Path, word
     assert account["lost"] == 0
 
     found = numbers(read)
-    assert len(found) == received > SENT // 2  # a veth has no room for some where CPUs are busy: those never came
+    assert len(found) == received >= SENT
     assert (np.diff(found) > 0).all()
     assert all((np.diff(file.times) >= 0).all() for file in read)
     assert (np.diff(np.concatenate([file.times for file in read])) >= -SLACK_NS).all()
 
     counts = [len(file.times) for file in read]
-    assert len(files) > 4
     assert min(counts[:-1]) > 0  # the last one may have begun after the last packet
     assert packets_in(files) == counts
     assert [packets_shown(file) for file in files] == counts
@@ -86,8 +92,10 @@ def test_every_packet_is_in_one_file_in_its_place(link: Link, folder: Path, word
     check_statistics(read, account)
     check_names(files, summary)
     if "-C" in words:
+        assert len(files) > 4
         assert all(file.size <= MOST for file in read)
     else:
+        assert len(files) > 1  # how many depends on how fast they came
         check_times(read)
 
 
@@ -119,9 +127,10 @@ def check_names(files: Sequence[Path], summary: dict) -> None:
 
 
 def check_times(read: Sequence[Read]) -> None:
-    """What comes a tick or more after the begin of a file is in a later one."""
+    """A file ends with the tick in which its first packet came: without a packet it goes on for another."""
     for file, following in itertools.pairwise(read):
-        ends = file.statistics[0]["start_ns"] + TICK_NS
+        begins = file.statistics[0]["start_ns"]
+        ends = begins + ((file.times[0] - begins) // TICK_NS + 1) * TICK_NS
         assert file.times[-1] < ends
         assert (following.times >= ends - SLACK_NS).all()
 

@@ -28,6 +28,7 @@ from tests.e2e.load import transmit
 from tests.e2e.pods import Node, serve
 from tests.e2e.tool import Capture, Packets, assert_adds_up, check_with_readers, read_pcapng
 from tests.kernel.sampling import Conversations, Ends
+from tests.patience import PATIENCE, calm_sleep, wait_until
 
 HEADERS = 42
 """Of a UDP packet over IPv4."""
@@ -166,6 +167,7 @@ def everything_in(capture: Capture, folder: Path) -> list[Packets]:
     return found
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("turn", range(2))
 def test_accounts_add_up_whatever_is_asked(link: Link, tmp_path: Path, turn: int) -> None:
     """seen is what the interface counted; written is what is in the files; between them nothing is missing."""
@@ -251,7 +253,7 @@ FETCH = """
 import sys, urllib.request
 for _ in range(int(sys.argv[1])):
     for host in sys.argv[2:]:
-        assert len(urllib.request.urlopen(f"http://{host}/", timeout=10).read()) == 1 << 20
+        assert len(urllib.request.urlopen(f"http://{host}/", timeout=100).read()) == 1 << 20
 """
 SYN, SYN_ACK, CONTROL = 0x02, 0x12, 0x07
 
@@ -269,7 +271,7 @@ def test_http_conversations_are_kept_whole_or_only_their_control_packets(node: N
             assert server.stdout.readline() == "serving\n"
             hosts = [node.server.ip4, f"[{node.server.ip6}]"]
             fetch = node.client.exec(sys.executable, "-c", FETCH, str(times), *hosts)
-            subprocess.run(fetch, check=True, timeout=60)
+            subprocess.run(fetch, check=True, timeout=PATIENCE)
             time.sleep(0.2)
         finally:
             server.kill()
@@ -398,8 +400,14 @@ def test_when_it_is_calm_again_packets_are_whole_again(link: Link, tmp_path: Pat
         capture.process.send_signal(signal.SIGSTOP)
         link.namespace.run(lambda: sender.send(2048))
         capture.process.send_signal(signal.SIGCONT)
-        time.sleep(1.8)
-        link.namespace.run(lambda: sender.send(16))
+
+        def whole() -> bool:
+            before = capture.file.stat().st_size
+            link.namespace.run(lambda: sender.send(16))
+            calm_sleep(0.5)  # until they are written
+            return capture.file.stat().st_size - before == 16 * (28 + 1000 + 16)
+
+        wait_until(whole)
         sender.close()
     lengths = [len(data) for data in read_pcapng(capture.file).data]
     assert [length for length, _ in itertools.groupby(lengths)] == [1000, HEADERS, 1000]

@@ -5,17 +5,18 @@ from pathlib import Path
 
 from tests.e2e.conftest import Node, run
 from tests.e2e.tool import Capture, assert_adds_up, bicap, check_with_readers, read_pcapng
+from tests.patience import PATIENCE
 
 
 def ping(node: Node) -> None:
-    subprocess.run(node.client.exec("ping", "-c", "3", "-i", "0.05", node.server.ip4), check=True, timeout=30)
+    subprocess.run(node.client.exec("ping", "-c", "3", "-i", "0.05", node.server.ip4), check=True, timeout=PATIENCE)
 
 
 def test_a_driver_without_xdp_gets_it_on_skbs(node: Node, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     with Capture(file, "-i", "lo", "-i", "eth0", "--netns", node.client.netns, "--hook", "xdp", "icmp") as capture:
         ping(node)
-        subprocess.run(node.client.exec("ping", "-c", "2", "-i", "0.05", "127.0.0.1"), check=True, timeout=30)
+        subprocess.run(node.client.exec("ping", "-c", "2", "-i", "0.05", "127.0.0.1"), check=True, timeout=PATIENCE)
     check_with_readers(file)
     hooks = {i["name"]: i["hooks"] for i in capture.summary["interfaces"]}
     assert hooks == {

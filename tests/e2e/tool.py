@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.patience import PATIENCE, wait_until
+
 BICAP = str(Path(sys.executable).parent / "bicap")
 
 
@@ -31,7 +33,7 @@ def bicap(*words: str, within: Sequence[str] = (), env: dict[str, str] | None = 
         [*within, BICAP, *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=5 * PATIENCE,  # a calibration among them
         check=False,
         env=os.environ | (env or {}),
     )
@@ -47,11 +49,18 @@ class Capture:
         command = [*within, BICAP, "capture", "-w", str(file), "--ready-file", str(self._ready), *words]
         self._log = file.with_suffix(".log").open("w+")
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._log)
-        deadline = time.monotonic() + 30
-        while not self._ready.exists():
+
+        def ready() -> bool:
             assert self.process.poll() is None, f"bicap ended before it was ready: {self.log()}"
-            assert time.monotonic() < deadline, "bicap is not ready"
-            time.sleep(0.01)
+            return self._ready.exists()
+
+        try:
+            wait_until(ready, lambda: "bicap is not ready")
+        except BaseException:  # no `with` block will end it
+            self.process.kill()
+            self.process.wait()
+            self._log.close()
+            raise
 
     def __enter__(self) -> "Capture":
         return self
@@ -61,7 +70,7 @@ class Capture:
             if self._stop and self.process.poll() is None:
                 time.sleep(0.1)
                 self.process.send_signal(signal.SIGINT)
-            self.process.wait(30)
+            self.process.wait(PATIENCE)
         finally:
             self.process.kill()
             self.process.wait()

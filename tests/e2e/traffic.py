@@ -46,7 +46,7 @@ def serve() -> None:
 
 def talk(host: str) -> None:
     literal = f"[{host}]" if ":" in host else host
-    with urllib.request.urlopen(f"http://{literal}/", timeout=10) as response:
+    with urllib.request.urlopen(f"http://{literal}/", timeout=100) as response:
         assert response.read() == BODY
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as udp:

@@ -142,6 +142,7 @@ def test_snaplen_cuts_headers_too(snaplen: int, kept: int) -> None:
         assert (record.packet, record.header["original"]) == (REQUEST[:kept], len(REQUEST))
 
 
+@pytest.mark.random
 def test_whatever_passes_its_beginning_is_kept_and_its_length_is_true() -> None:
     random = Random(f"{SEED} headers")
     frames = [frame for number in range(3000) if runnable(frame := generate.packet(random, number))]

@@ -10,6 +10,8 @@ that ask for flags which another set answers are left out.
 
 from random import Random
 
+import pytest
+
 from capture.filters.program import filter_program
 from capture.filters.rule import Rule
 from capture.filters.text import rule_text
@@ -44,6 +46,7 @@ def fits_both_ways(rule: Rule, packet: bytes) -> bool:
     return seen is not None and all(oracle.matches(rule_text(one), seen) for one in (rule, rule.mirror))
 
 
+@pytest.mark.random
 def test_a_packet_and_its_mirror_match_alike_and_in_opposite_directions() -> None:
     random = Random(f"{SEED} laws")
     matched = 0

@@ -199,3 +199,31 @@ def test_an_expression_brings_the_answers(text: str, mirrored: str | None) -> No
     assert both == [FORWARD, REVERSE, NEITHER]
     assert forward == [FORWARD, NEITHER, NEITHER]
     assert reverse == [NEITHER, REVERSE, NEITHER]
+
+
+def _leading_far(protocol: int, units: int, size: int) -> bytes:
+    """To fd00::1, with a destination options header that says it has 8 * (1 + units) bytes; `size` follow IPv6's."""
+    return packets.ip("2001:db8::9", "fd00::1", 60, bytes([protocol, units]) + bytes(size - 2))
+
+
+@pytest.mark.parametrize(
+    ("frame", "mirrored"),
+    [
+        pytest.param(_leading_far(41, 255, 8), True, id="cut, and nothing there changes places"),
+        pytest.param(_leading_far(41, 255, 2100), True, id="beyond the head, and nothing there changes places"),
+        pytest.param(_leading_far(6, 0, 30), True, id="ports"),
+        pytest.param(_leading_far(6, 7, 68), True, id="ports at the head's end"),
+        pytest.param(_leading_far(6, 8, 100), False, id="ports beyond the head"),
+        pytest.param(_leading_far(6, 255, 8), False, id="ports cut"),
+        pytest.param(_leading_far(58, 255, 2100), False, id="an ICMP type beyond the head"),
+        pytest.param(_leading_far(58, 255, 8), False, id="an ICMP type cut"),
+        pytest.param(_leading_far(60, 255, 2100), False, id="another header beyond the head"),
+        pytest.param(_leading_far(60, 255, 8), False, id="another header cut"),
+        pytest.param(_leading_far(60, 1, 12), False, id="another header cut in the head"),
+    ],
+)
+def test_a_packet_has_a_mirror_if_the_head_has_what_changes_places(frame: bytes, mirrored: bool) -> None:
+    expression = parse_expression("ether[22:2] = 0xfd00")
+    assert expression.mirrored is None
+    assert (oracle.mirror(frame) is not None) == mirrored
+    assert list(verdicts(filter_program(expression=expression), [frame])) == [REVERSE if mirrored else NEITHER]

@@ -363,6 +363,7 @@ def pairs(random: Random) -> Iterator[bytes]:
                 yield mirrored
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("case", range(8))
 def test_accounts_add_up_and_both_directions_have_one_verdict(case: int) -> None:
     """matched = records + sampled out + lost, in each direction; whatever samples, and whatever passes."""

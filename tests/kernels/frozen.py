@@ -1,7 +1,7 @@
 """What bcc compiled -> a value that can be written to a file, and used by another kernel of the same machine.
 
-The instructions name maps by descriptors of the process that compiled them; beside them stands what those maps are, so
-that the other side makes the same and puts its own descriptors in their place.
+The instructions name maps by descriptors of the process that compiled them. Beside them stands what those maps are,
+so that the other side makes the same and puts its own descriptors in their place.
 """
 
 import ctypes

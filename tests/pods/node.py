@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.pods import run
+from tests.patience import PATIENCE
 from tests.pods.images import write_image
 from tests.pods.runtime_api import RuntimeApi
 
@@ -130,7 +131,7 @@ class Node:
             process.wait()
 
     def _ctr(self, *words: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             done = subprocess.run(
                 ["ctr", "-a", self.socket, "-n", "k8s.io", *words], capture_output=True, text=True, check=False
@@ -200,7 +201,7 @@ class Node:
 
     def exec(self, pod: RealPod, *words: str) -> str:
         """Run a command in the pod's container; its output."""
-        done = self._api("ExecSync", container_id=pod.container, cmd=list(words), timeout=20)
+        done = self._api("ExecSync", container_id=pod.container, cmd=list(words), timeout=PATIENCE)
         if done.exit_code:
             raise RuntimeError(f"{' '.join(words)} in {pod}: {done.stderr.decode().strip()}")
         return str(done.stdout.decode())

@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
+from tests.patience import PATIENCE
+
 _BINARY = "/usr/bin/containerd"
 _GZIP = b"\x1f\x8b\x08"
 _DESCRIPTOR_MAX = 1 << 20
@@ -72,7 +74,7 @@ class RuntimeApi:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=self._message(answer).FromString,
         )
-        return call(json_format.ParseDict(values, self._message(request)()), timeout=60)
+        return call(json_format.ParseDict(values, self._message(request)()), timeout=PATIENCE)
 
     def close(self) -> None:
         self._channel.close()

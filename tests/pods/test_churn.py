@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.e2e.pods import Node, run, two_pods
 from tests.e2e.tool import Capture, assert_adds_up, check_with_readers
+from tests.patience import wait_until
 from tests.pods.test_following import until
 from tests.unit.pods.fake_runtime import FakeRuntime, told
 
@@ -56,15 +57,16 @@ def test_pods_that_went_leave_nothing_behind(unique: str, tmp_path: Path) -> Non
     with two_pods(f"c{unique}") as node, FakeRuntime(tmp_path / "cri.sock") as fake:
         fake.add("bank", "api-0", "s-api", info=told(netns=f"/run/netns/{node.server.netns}"))
         with Capture(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", node.netns) as capture:
-            time.sleep(1.0)  # its threads have begun
-            before = held(capture.process.pid)
+            before = 0, 0
             for number in range(rounds):
                 with short_lived(node, fake, number) as netns:
                     until(capture.log, f"shop/web-{number}:eth0 came")
                     ping = ["ip", "netns", "exec", netns, "ping", "-c", "2", "-i", "0.05", "-q", node.server.ip4]
                     subprocess.run(ping, check=True, capture_output=True)
-            until(capture.log, *(f"shop/web-{number}:eth0 w" for number in range(rounds)))
-            assert held(capture.process.pid) == before
+                until(capture.log, f"shop/web-{number}:eth0 w")
+                if number == 0:  # its threads have begun
+                    before = held(capture.process.pid)
+            wait_until(lambda: held(capture.process.pid) == before)
     check_with_readers(file)
     lives = capture.summary["interfaces"]
     assert [life["name"] for life in lives] == ["bank/api-0:eth0", *(f"shop/web-{n}:eth0" for n in range(rounds))]

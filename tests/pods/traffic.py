@@ -35,7 +35,7 @@ class Numbered:
 
     def total(self) -> int:
         """How many were sent, when all are."""
-        out, _ = self._process.communicate(timeout=60)
+        out, _ = self._process.communicate(timeout=100)
         assert self._process.returncode == 0
         return int(out)
 

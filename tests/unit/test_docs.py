@@ -1,16 +1,20 @@
 """The documentation holds: it is current, its links lead somewhere, and the program accepts what it shows."""
 
+import argparse
 import contextlib
 import io
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -18,6 +22,7 @@ import pytest
 from capture.cli.main import cli
 from capture.errors import SpecError
 from scripts import gen_cli_docs
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])
@@ -72,6 +77,31 @@ def bicap_calls(line: str) -> list[list[str]]:
             end = next((position for position, word in enumerate(call) if set(word) <= set("<>")), len(call))
             found.append(call[programs[0] + 1 : end])
     return found
+
+
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+ELSEWHERE = {"tshark", "wireshark", "nsenter", "ip"}
+"""Programs of others; tests/e2e/test_readme.py runs what can be run."""
+
+
+def without_comment(line: str) -> list[str]:
+    """The words of a line, without variables set before the program."""
+    words = shlex.split(line, comments=True)
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        del words[0]
+    return words
+
+
+def module_calls() -> Iterator[tuple[Shown, str, list[str]]]:
+    """Each `python -m MODULE WORDS` of a page, in a fence or in a sentence."""
+    for shown in command_lines():
+        words = without_comment(shown.text)
+        if len(words) > 2 and Path(words[0]).name == "python" and words[1] == "-m":
+            yield shown, words[2], words[3:]
+    for page in PAGES:
+        for said in re.finditer(r"`python -m (\S+?)( [^`]+)?`", page.read_text()):
+            line = page.read_text().count("\n", 0, said.start()) + 1
+            yield Shown(page, line, said[0]), said[1], shlex.split(said[2] or "")
 
 
 CALLS = [(shown, call) for shown in command_lines() for call in bicap_calls(shown.text)]
@@ -132,6 +162,88 @@ def test_every_command_and_option_says_what_it_does_and_a_page_speaks_of_it() ->
 @pytest.mark.parametrize("words", [pytest.param(call, id=f"{shown} {shlex.join(call)}") for shown, call in CALLS])
 def test_program_accepts_the_shown_call(accept: Callable[[list[str]], None], words: list[str]) -> None:
     accept(words)
+
+
+class ParsedError(Exception):
+    """The words were understood; nothing has been done yet."""
+
+
+@pytest.fixture
+def only_parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, list[str]], None]:
+    """Let a module take its words, and do nothing. SystemExit where it refuses them."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parsed(parser: argparse.ArgumentParser, *words: Any) -> None:
+        parse(parser, *words)
+        raise ParsedError
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parsed)
+
+    def run(module: str, words: list[str]) -> None:
+        monkeypatch.setattr("sys.argv", [module, *words])
+        runpy.run_module(module, run_name="__main__")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [pytest.param(module, words, id=f"{shown} {module}") for shown, module, words in module_calls()],
+)
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")  # runpy, where a test has imported it before
+def test_a_shown_module_takes_the_shown_words(
+    only_parse: Callable[[str, list[str]], None], module: str, words: list[str], tmp_path: Path
+) -> None:
+    words = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    if words == ["--help"]:
+        with pytest.raises(SystemExit, match=r"^0$"):
+            only_parse(module, words)
+    else:
+        with pytest.raises(ParsedError):
+            only_parse(module, words)
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+def test_a_wrong_word_for_a_module_would_be_noticed(only_parse: Callable[[str, list[str]], None]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        only_parse("bench", ["--no-such-option"])
+
+
+def test_each_shown_line_is_of_a_program_that_a_test_knows() -> None:
+    for shown in command_lines():
+        words = without_comment(shown.text)
+        if not words or bicap_calls(shown.text):
+            continue
+        program, *rest = (Path(word).name for word in words)
+        if program == "make":
+            assert set(rest) <= TARGETS, f"{shown}: {shown.text}"
+        elif program == "python":
+            assert rest[0] == "-m", f"{shown}: {shown.text}"
+        else:
+            assert program in ELSEWHERE, f"{shown}: {shown.text}"
+
+
+RUNNABLE = sorted(
+    file
+    for folder in ("bench", "scripts", "fuzz")
+    for file in (ROOT / folder).glob("*.py")
+    if re.search(r"^main\(\)|__name__ == .__main__.", file.read_text(), re.MULTILINE)
+)
+
+
+@pytest.mark.parametrize("file", RUNNABLE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_module_that_can_be_run_says_what_it_is_and_does_nothing_else(file: Path) -> None:
+    name = file.relative_to(ROOT)
+    module = ".".join(name.with_suffix("").parts).removesuffix(".__main__")
+    words = [str(name)] if name.parts[0] == "fuzz" else ["-m", module]
+    before = [page.read_bytes() for page in PAGES]
+    done = subprocess.run(
+        [sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python ")
+    assert module.rpartition(".")[2] in done.stdout.partition("[-h]")[0]
+    assert [page.read_bytes() for page in PAGES] == before
 
 
 def test_calls_are_found_in_pipes_and_after_sudo() -> None:

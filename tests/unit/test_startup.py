@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import capture
+from tests.patience import PATIENCE
 
 BICAP = str(Path(sys.executable).parent / "bicap")
 HEAVY = {"numba", "llvmlite", "numpy", "bcc", "pyroute2", "rich"}
@@ -16,7 +17,7 @@ def modules(code: str, env: dict[str, str] | None = None) -> set[str]:
     """The modules that a Python process has when it ends."""
     report = "import atexit, sys\natexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.stderr))\n"
     done = subprocess.run(
-        [sys.executable, "-c", report + code], capture_output=True, text=True, check=False, timeout=60, env=env
+        [sys.executable, "-c", report + code], capture_output=True, text=True, check=False, timeout=PATIENCE, env=env
     )
     assert "Traceback" not in done.stderr, done.stderr
     return set(done.stderr.splitlines())

@@ -13,6 +13,7 @@ from capture.analysis.ahead import ahead
 from capture.analysis.reading import CaptureFile
 from capture.errors import FormatError
 from tests import packets
+from tests.patience import PATIENCE
 from tests.unit.analysis.test_hostile import pcapng
 
 
@@ -48,7 +49,7 @@ def test_no_more_exist_at_a_time_than_were_allowed(most: int, wanted: int) -> No
 
     given = ahead(items(), most)
     assert next(given) == 1
-    assert allowed.acquire(timeout=10)
+    assert allowed.acquire(timeout=PATIENCE)
     assert made == most
     for expected in range(2, wanted + 2):
         assert next(given) == expected

@@ -4,7 +4,6 @@ import errno
 import os
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from capture.sink.protocol import ReaderGoneError
 from capture.sink.stream import StreamSink
 from capture.sink.zstd import ZstdSink
 from capture.storage import Storage
+from tests.patience import PATIENCE, Stopwatch, wait_until
 from tests.unit.sink.failing import Install, replace_writes
 
 LATER = 1_800_000_000 * 10**9
@@ -50,7 +50,7 @@ def test_what_comes_out_is_what_went_in(batches: list[bytes]) -> None:
         sink = ZstdSink(FileSink(f"{folder}/f"))
         for batch in batches:
             sink.write(batch)
-        assert sink.settle(5)
+        assert sink.settle(PATIENCE)
         assert sink.durable == len(batches)
         sink.close()
         assert content(sink) == b"".join(batches)
@@ -58,7 +58,7 @@ def test_what_comes_out_is_what_went_in(batches: list[bytes]) -> None:
 
 def test_it_is_smaller(sink: ZstdSink) -> None:
     sink.write(bytes(1 << 20))
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     assert sink.bytes_written == 1 << 20
     assert sink.files[0].bytes < 1 << 10
     sink.close()
@@ -76,7 +76,7 @@ def test_the_memory_written_from_may_be_used_again(sink: ZstdSink) -> None:
 def test_killed_it_can_be_read_to_the_last_write(sink: ZstdSink) -> None:
     sink.write(b"one")
     sink.write(b"two")
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     assert content(sink, complete=False) == b"onetwo"
     sink.close()
 
@@ -100,18 +100,18 @@ def test_a_full_disk_leaves_the_writes_before_and_takes_the_last(
 ) -> None:
     sink.write(b"one")
     sink.write(b"two")
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     failing(1, 2, at_most=1000)
     sink.write(LOST)
     with pytest.raises(SinkError, match="the disk is full"):
-        sink.settle(5)
+        sink.settle(PATIENCE)
     assert sink.durable == 2
     with pytest.raises(SinkError, match="the disk is full"):
         sink.write(b"lost")
     failing()
     sink.finish()
     sink.write(closing)
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     sink.close()
     assert content(sink) == b"onetwo" + closing
 
@@ -121,7 +121,7 @@ def test_a_disk_full_from_the_start_leaves_nothing(tmp_path: Path, failing: Inst
     sink = ZstdSink(FileSink(str(tmp_path / "f")))
     sink.write(b"header")
     with pytest.raises(SinkError, match="the disk is full"):
-        sink.settle(5)
+        sink.settle(PATIENCE)
     sink.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -140,11 +140,11 @@ def test_each_file_of_a_set_is_one_frame(tmp_path: Path) -> None:
 def test_the_next_file_begins_or_this_one_goes_on(tmp_path: Path, failing: Install, failing_call: int) -> None:
     sink = ZstdSink(FileSink(str(tmp_path / "f"), Storage(file_bytes=1)))
     sink.write(b"a")
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     failing(failing_call)
     sink.next_file(LATER, b"b", b"c")
     with pytest.raises(SinkError, match="the disk is full"):
-        sink.settle(5)
+        sink.settle(PATIENCE)
     sink.finish()
     sink.write(b"statistics")
     sink.close()
@@ -162,15 +162,15 @@ def test_a_compressor_that_is_behind_makes_no_one_wait(tmp_path: Path, monkeypat
     replace_writes(monkeypatch, slow)
     monkeypatch.setattr(zstd, "QUEUE_BYTES", 1000)
     sink = ZstdSink(FileSink(str(tmp_path / "f")))
-    begun = time.monotonic()
+    watch = Stopwatch()
     while sink.room():
         sink.write(bytes(100))
-    assert time.monotonic() - begun < 1
+    assert watch.seconds < 1
     assert sink.bytes_written == 1000
     assert not sink.room(0.01)
     assert not sink.settle(0.01)
     go_on.set()
-    assert sink.room(5)
+    assert sink.room(PATIENCE)
     sink.close()
     assert content(sink) == bytes(1000)
 
@@ -180,14 +180,12 @@ def test_a_reason_to_end_and_a_removed_file_are_seen(tmp_path: Path, monkeypatch
     inner = FileSink(str(tmp_path / "f"))
     sink = ZstdSink(inner)
     sink.write(b"header")
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     monkeypatch.setattr(inner, "_shortage", lambda: "too little is free")
-    time.sleep(0.1)
-    assert sink.check() == "too little is free"
+    wait_until(lambda: sink.check() == "too little is free")
     os.unlink(tmp_path / "f")
-    time.sleep(0.1)
     with pytest.raises(SinkError, match="was removed"):
-        sink.check()
+        wait_until(lambda: sink.check() is None)
     with pytest.raises(SinkError, match="was removed"):
         sink.close()
 
@@ -197,12 +195,12 @@ def test_a_reader_that_does_not_read_cannot_hold_up_the_end() -> None:
     os.set_blocking(writer, False)
     sink = ZstdSink(StreamSink(writer, "-", "standard output"))
     sink.write(b"header")
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     sink.write(os.urandom(4 << 20))
     assert not sink.settle(0.05)
-    begun = time.monotonic()
+    watch = Stopwatch()
     sink.close()
-    assert time.monotonic() - begun < 1
+    assert watch.seconds < 1
     assert sink.durable == 1
     os.close(reader)
 
@@ -211,11 +209,11 @@ def test_a_reader_that_goes_is_the_normal_end() -> None:
     reader, writer = os.pipe()
     sink = ZstdSink(StreamSink(writer, "-", "standard output"))
     sink.write(b"header")
-    assert sink.settle(5)
+    assert sink.settle(PATIENCE)
     os.close(reader)
     sink.write(b"more")
     with pytest.raises(ReaderGoneError):
-        sink.settle(5)
+        sink.settle(PATIENCE)
     sink.close()
     assert sink.durable == 1
 
@@ -237,7 +235,7 @@ def test_what_arrived_is_the_writes_before_the_one_that_failed(batches: list[byt
         try:
             for batch in batches:
                 sink.write(batch)
-            assert sink.settle(5)
+            assert sink.settle(PATIENCE)
         except SinkError:
             arrived = failing_call - 1
         assert sink.durable == arrived

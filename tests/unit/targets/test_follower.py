@@ -20,8 +20,8 @@ from capture.spec import CaptureSpec, Hook
 from capture.targets import follower
 from capture.targets.finder import Finder, Found
 from capture.targets.follower import Follower, Update
+from tests.patience import PATIENCE
 
-PATIENCE_SECONDS = 5.0
 LOOKS = 2
 """After an event: what the first brought has been told when the last begins."""
 ADDRESS = ip_address("10.0.0.1")
@@ -89,7 +89,7 @@ class World:
         self.found = found
         self.events.put(True)
         for _ in range(LOOKS):
-            self.looks.get(timeout=PATIENCE_SECONDS)
+            self.looks.get(timeout=PATIENCE)
         updates = self.follower.take()
         return Update(
             come=tuple(loaded for update in updates for loaded in update.come),
@@ -154,4 +154,4 @@ def test_after_a_trouble_it_is_looked_again_without_an_event() -> None:
     with World() as world:
         world.after_event(Found(answered=False))
         for _ in range(2):
-            world.looks.get(timeout=PATIENCE_SECONDS)
+            world.looks.get(timeout=PATIENCE)
