@@ -18,6 +18,10 @@ test: lint ## lint, then every tier of tests
 	@scripts/setup.sh tests
 	$(BIN)/pytest tests
 
+test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
+	@scripts/setup.sh kernels
+	$(BIN)/python -m tests.kernels $(KERNEL)
+
 test-bcc: setup ## run with the bcc and LLVM of other Debian suites (SUITE=bullseye for one)
 	@scripts/setup.sh suites
 	$(BIN)/python -m tests.bcc $(SUITE)

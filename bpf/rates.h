@@ -37,7 +37,7 @@ static __always_inline bool take(u32 number, u64 cost_ns) {
     if (!share || !bucket)
         return false;
     if (share->left_ns[number] < cost_ns) {
-        u64 now = coarse_time(), given = bucket->given_until_ns;
+        u64 now = COARSE_CLOCK ? coarse_time() : bpf_ktime_get_ns(), given = bucket->given_until_ns;
         if (given > now)
             return false;
         u64 amount = cost_ns > SHARE_NS ? cost_ns : SHARE_NS;

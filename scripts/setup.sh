@@ -11,6 +11,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != tests ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables tcptrace)
 # The tools that the benchmark compares with, beside those above.
 [ "${1:-}" != bench ] || packages+=(netsniff-ng tcptrace xdp-tools valgrind)
+# Kernels of other suites, in virtual machines with this machine's files.
+[ "${1:-}" != kernels ] || packages+=(qemu-system-x86 busybox-static kmod)
 # Root file systems of other suites.
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
 # Debian's python3 cannot make a venv without this package; others can.
@@ -54,6 +56,7 @@ fi
 case "${1:-}" in
 bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
+kernels) module=virtme ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capture.errors import CompileError, MissingBccError, PrivilegeError
+from capture.errors import CompileError, KernelError, MissingBccError
 from capture.filters.program import FilterProgram
-from capture.kernel.features import missing_capabilities, not_permitted
+from capture.kernel.features import lacking, missing_capabilities, not_permitted
 from capture.kernel.instructions import with_maps
 from capture.sampling.program import SamplingProgram
 from capture.stream.layout import BPF_FOLDER
@@ -154,11 +154,13 @@ def _code(bcc: Any, bpf: Any, function: str) -> bytes:
     return ctypes.string_at(start, library.bpf_function_size(bpf.module, function.encode()))
 
 
-def _compile_error(error: Exception, log: str) -> CompileError | PrivilegeError:
+def _compile_error(error: Exception, log: str) -> KernelError:
     first = next((line for line in log.splitlines() if _CLANG_ERROR.match(line)), "")
     if first:
         return CompileError(f"clang rejects the program: {first}", log)
     if missing_capabilities():
         return not_permitted("making maps")
+    if old := lacking():
+        return KernelError(old)
     said = " ".join([str(error), *log.splitlines()]).strip() or type(error).__name__
     return CompileError(f"bcc cannot make the program: {said}", log)

@@ -1,9 +1,15 @@
 """What this kernel can do, by looking for the thing itself and never at the version; and what we may do."""
 
+import errno
 import functools
+import os
 import re
+import resource
+import struct
+from collections.abc import Callable
 
-from capture.errors import PrivilegeError
+from capture.errors import AttachError, PrivilegeError
+from capture.kernel import syscall
 from capture.spec import Hook
 
 BTF = "/sys/kernel/btf/vmlinux"
@@ -37,11 +43,73 @@ def has_tcx() -> bool | None:
         return None
 
 
+def _instruction(code: int, register: int = 0, immediate: int = 0, offset: int = 0) -> bytes:
+    return struct.pack("=BBhi", code, register, offset, immediate)
+
+
+_MOVE, _ADD, _JUMP_IF_LESS, _CALL, _EXIT = 0xB7, 0x07, 0xA5, 0x85, 0x95
+_KTIME_GET_COARSE_NS = 160
+NOTHING = _instruction(_MOVE) + _instruction(_EXIT)
+"""A program that answers 0."""
+
+
+def _answers(attempt: Callable[[], int]) -> bool | None:
+    """True if the kernel gives a descriptor, False if it has no such thing, None if it does not permit it."""
+    try:
+        os.close(attempt())
+    except OSError as error:
+        return None if error.errno == errno.EPERM else False
+    return True
+
+
+def _loads(instructions: bytes, kind: syscall.ProgramType = syscall.SCHED_CLS) -> bool | None:
+    return _answers(lambda: syscall.prog_load(instructions, "bicap_probe", kind))
+
+
+@functools.cache
+def has_coarse_clock() -> bool | None:
+    """True if programs may call bpf_ktime_get_coarse_ns() (Linux 5.11), None if we may load none."""
+    return _loads(_instruction(_CALL, immediate=_KTIME_GET_COARSE_NS) + _instruction(_EXIT))
+
+
+@functools.cache
+def has_xdp_in_pages() -> bool | None:
+    """True if an XDP program may take frames in several pages (Linux 5.18), None if we may load none."""
+    return _loads(NOTHING, syscall.XDP_IN_PAGES)
+
+
+def has_loops() -> bool | None:
+    """True if programs may jump back (Linux 5.3), None if we may load none."""
+    counted = [_instruction(_MOVE), _instruction(_ADD, immediate=1), _instruction(_JUMP_IF_LESS, 0, 9, offset=-2)]
+    return _loads(b"".join(counted) + _instruction(_EXIT))
+
+
+def has_mapped_arrays() -> bool | None:
+    """True if a process may map an array of BPF (Linux 5.5), None if we may make none."""
+    return _answers(lambda: syscall.map_create(syscall.BPF_MAP_TYPE_ARRAY, 4, 8, 1, syscall.BPF_F_MMAPABLE))
+
+
+def lacking() -> str:
+    """What every capture needs and this kernel lacks, for an error; "" where it has it all."""
+    missing = [text for has, text in (
+        (has_loops, "loops in programs, which came with Linux 5.3"),
+        (has_mapped_arrays, "arrays that a process can map, which came with Linux 5.5"),
+    ) if has() is False]  # fmt: skip
+    return f"this kernel has no {' and no '.join(missing)}; use Linux 5.10 or newer" if missing else ""
+
+
 def choose_hook(asked: Hook) -> Hook:
-    """The hook to use: tcx where the kernel has it, unless told otherwise."""
-    if asked is not Hook.AUTO:
-        return asked
-    return Hook.TCX if has_tcx() else Hook.CLSACT
+    """The hook to use: tcx where the kernel has it, unless one is asked for. Raises AttachError."""
+    if asked is Hook.AUTO:
+        return Hook.TCX if has_tcx() else Hook.CLSACT
+    if asked is Hook.TCX and has_tcx() is False:
+        raise AttachError("this kernel has no tcx, which came with Linux 6.6; use --hook clsact")
+    if asked is Hook.XDP and has_xdp_in_pages() is False:
+        raise AttachError(
+            "this kernel's XDP has no frames in several pages (BPF_F_XDP_HAS_FRAGS), which came with Linux 5.18; "
+            "use --hook auto"
+        )
+    return asked
 
 
 def capabilities_in(status: str) -> frozenset[str]:
@@ -76,4 +144,10 @@ def not_permitted(what: str) -> PrivilegeError:
     missing = missing_capabilities()
     if missing:
         return PrivilegeError(f"{what} needs {' and '.join(missing)}; run as root")
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if limit != resource.RLIM_INFINITY:
+        return PrivilegeError(
+            f"{what} is forbidden in spite of all capabilities; allow bpf(2) in the seccomp profile, and before "
+            f"Linux 5.11 raise RLIMIT_MEMLOCK, which is {limit} bytes (ulimit -l unlimited)"
+        )
     return PrivilegeError(f"{what} is forbidden in spite of all capabilities; allow bpf(2) in the seccomp profile")

@@ -15,7 +15,7 @@ from capture.kernel.attach import EGRESS, INGRESS, attach
 from capture.kernel.checks import Check, Finding
 from capture.kernel.compiler import import_bcc
 from capture.kernel.counters import online_cpus
-from capture.kernel.features import BTF, NEEDED, choose_hook, has_tcx, missing_capabilities, not_permitted
+from capture.kernel.features import BTF, NEEDED, NOTHING, choose_hook, has_tcx, missing_capabilities, not_permitted
 from capture.kernel.llvm import loaded_llvm
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, module_of
@@ -25,7 +25,6 @@ from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, place_of
 from capture.spec import BUFFER_DEFAULT, CaptureSpec, Hook
 from capture.units import format_duration, format_size
 
-_NOTHING = bytes.fromhex("b700000000000000 9500000000000000")  # r0 = 0; exit
 _AS_ROOT = "run as root, or grant it (securityContext.capabilities.add in a pod)"
 _LOOPBACK = Interface("lo", 1, 0)
 
@@ -61,7 +60,7 @@ def _refusal(error: KernelError) -> Finding:
 
 
 def _load_nothing() -> int:
-    return syscall.prog_load(_NOTHING, "bicap_doctor")
+    return syscall.prog_load(NOTHING, "bicap_doctor")
 
 
 def _btf() -> Finding:
@@ -99,7 +98,7 @@ def _program() -> Finding:
     except PrivilegeError as error:
         return _refusal(error)
     except KernelError as error:
-        return Finding(False, str(error), "report it with what `uname -a` says")
+        return Finding(False, str(error), "compare `uname -r` with the kernels that docs/kernels.md lists")
     return Finding(True, f"compiled in {compiled} with bicap's own headers; verified {' and '.join(sizes)}")
 
 

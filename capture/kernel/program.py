@@ -8,11 +8,11 @@ import ctypes
 import errno
 import re
 
-from capture.errors import VerifierError
+from capture.errors import KernelError, VerifierError
 from capture.kernel import compiler, syscall
 from capture.kernel.compiler import FLUSH, PASSES, TOO_LARGE, Compiled
 from capture.kernel.counters import possible_cpus
-from capture.kernel.features import missing_capabilities, not_permitted
+from capture.kernel.features import has_coarse_clock, lacking, missing_capabilities, not_permitted
 from capture.kernel.instructions import with_constant
 from capture.plan import CapturePlan
 from capture.spec import Hook
@@ -41,7 +41,7 @@ class Module:
         """Load from_pod or to_pod for the interface of a slot, or flush_waiting; the descriptor.
 
         `shared`: pods share the interface with their node; `xdp`: for XDP, if the module was made for that, too.
-        Raises VerifierError, PrivilegeError.
+        Raises VerifierError, KernelError, PrivilegeError.
         """
         code, kind = self.program(entry, slot, shared=shared, xdp=xdp)
         try:
@@ -56,6 +56,8 @@ class Module:
         except OSError as error:
             if missing_capabilities():
                 raise not_permitted("loading a program") from None
+            if old := lacking():
+                raise KernelError(old) from None
             log = buffer.value.decode(errors="replace")
             verdict = _verdict(log) or error.strerror or ""
             remedy = f"; {TOO_LARGE}" if error.errno == errno.E2BIG or _SIZE.search(verdict) else ""
@@ -86,6 +88,7 @@ def module_of(plan: CapturePlan) -> Module:
         "CPUS": possible_cpus(),
         "BATCHING": int(plan.batching),
         "RING_BYTES": plan.ring_bytes,
+        "COARSE_CLOCK": int(has_coarse_clock() or False),
     }
     return Module(compiler.compile_programs(plan.filter, plan.sampling, defines, xdp=plan.hook is Hook.XDP))
 

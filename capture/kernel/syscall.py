@@ -23,11 +23,14 @@ _NR_BPF = 321 if _X86_64 else 280
 _NR_PERF_EVENT_OPEN = 298 if _X86_64 else 241
 _NR_MEMBARRIER = 324 if _X86_64 else 283
 
+BPF_MAP_CREATE = 0
 BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 1, 2, 3
 BPF_PROG_LOAD, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD = 5, 10, 15
 BPF_LINK_CREATE, BPF_ENABLE_STATS = 28, 32
 BPF_XDP, BPF_TCX_INGRESS, BPF_TCX_EGRESS = 37, 46, 47
 BPF_F_BEFORE = 1 << 3
+BPF_MAP_TYPE_ARRAY = 2
+BPF_F_MMAPABLE = 1 << 10
 BPF_F_XDP_HAS_FRAGS = 1 << 5
 XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE = 1 << 1, 1 << 2  # include/uapi/linux/if_link.h
 BPF_STATS_RUN_TIME = 0
@@ -102,6 +105,11 @@ def tcx_attach(program: int, ifindex: int, attach_type: int) -> int:
 def xdp_attach(program: int, ifindex: int, mode: int) -> int:
     """Link a program to what an interface receives, in the driver or for skbs (XDP_FLAGS_*_MODE); the descriptor."""
     return _bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, ifindex, BPF_XDP, mode))
+
+
+def map_create(kind: int, key_bytes: int, value_bytes: int, entries: int, flags: int = 0) -> int:
+    """Make a map; its descriptor."""
+    return _bpf(BPF_MAP_CREATE, struct.pack("=IIIII", kind, key_bytes, value_bytes, entries, flags))
 
 
 def map_lookup(map_fd: int, key: int, value: ctypes.Array[ctypes.c_char]) -> None:

@@ -17,6 +17,7 @@ from capture.kernel import syscall
 from capture.kernel.batches import Batches
 from capture.kernel.compiler import Compiled, compile_programs
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
+from capture.kernel.features import has_coarse_clock
 from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
@@ -62,7 +63,7 @@ class Programs:
         self.passes = 2 if xdp else 0xFFFFFFFF  # XDP_PASS, TCX_NEXT
         rows = (slot + 1) * HOOKS
         sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
-        sizes |= {"BATCHING": 1, **defines}
+        sizes |= {"BATCHING": 1, "COARSE_CLOCK": int(has_coarse_clock() or False), **defines}
         self.module = Module(compiled or compile_programs(wanted, sampling, sizes, xdp))
         try:
             self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}

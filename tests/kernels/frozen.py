@@ -5,6 +5,7 @@ so that the other side makes the same and puts its own descriptors in their plac
 """
 
 import ctypes
+import dataclasses
 import os
 import struct
 from collections.abc import Mapping
@@ -13,8 +14,6 @@ from dataclasses import dataclass
 from capture.kernel import syscall
 from capture.kernel.compiler import Compiled
 from capture.kernel.instructions import with_maps
-
-BPF_MAP_CREATE = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def thaw(frozen: Frozen) -> Compiled:
 
     for name, shape in frozen.shapes.items():
         try:
-            maps[name] = _create(shape)
+            maps[name] = syscall.map_create(*dataclasses.astuple(shape))
         except OSError as error:
             close()
             raise OSError(error.errno, f"map {name}: {error.strerror}") from None
@@ -74,8 +73,3 @@ def _shape(descriptor: int) -> MapShape:
     syscall._bpf(syscall.BPF_OBJ_GET_INFO_BY_FD, attributes)
     kind, _, key, value, entries, flags = struct.unpack_from("=6I", info)
     return MapShape(kind, key, value, entries, flags)
-
-
-def _create(shape: MapShape) -> int:
-    words = (shape.kind, shape.key_bytes, shape.value_bytes, shape.entries, shape.flags)
-    return syscall._bpf(BPF_MAP_CREATE, struct.pack("=5I", *words))

@@ -4,7 +4,6 @@ import ctypes
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
 from itertools import islice
 from random import Random
 from typing import Any
@@ -68,35 +67,23 @@ def _load(module: Module, variant: Variant, entry: str, xdp: bool) -> dict[str, 
     return {"instructions": int(found[1]), "milliseconds": round(took * 1000)}
 
 
-def run(variant: Variant, frozen: Frozen) -> dict[str, list[Any]]:
-    """For each program: what every packet left behind, in a form that can be compared as it is."""
+def run(variant: Variant, frozen: Frozen) -> dict[str, Any]:
+    """For each program: what all packets left behind, in a form that can be compared as it is."""
     with Programs(
         variant.wanted, slot=variant.slot, sampling=variant.sampling, shared=variant.shared, xdp=variant.xdp,
         compiled=thaw(frozen),
     ) as programs:  # fmt: skip
-        return {entry: list(_traces(programs, entry, variant.steady)) for entry in ENTRIES}
+        return {entry: _trace(programs, entry, variant.steady) for entry in ENTRIES}
 
 
-def _traces(programs: Programs, entry: str, steady: bool) -> Iterator[Any]:
-    before = [0, 0, 0]
+def _trace(programs: Programs, entry: str, steady: bool) -> dict[str, Any]:
     for packet in cases():
         verdict = syscall.prog_test_run(programs.descriptors[entry], packet).verdict
-        records = [
-            [int(r.header["original"]), r.flags, int(r.header["interface"]), r.packet.hex()]
-            for r in programs.records()
-        ]
-        counters = programs.counters(entry)
-        after = [int(counters["unmatched"]), *(int(counters[way]["matched"]) for way in ("forward", "reverse"))]
-        counted = [a - b for a, b in zip(after, before, strict=True)]
-        before = after
-        yield [verdict == programs.passes, counted, records if steady else None]
-
-
-def differences(expected: Mapping[str, list[Any]], found: Mapping[str, list[Any]]) -> list[str]:
-    """The packets of which two kernels disagree, a line each."""
-    return [
-        f"{entry}, {packet.hex()}: {there} in place of {here}"
-        for entry, traces in expected.items()
-        for packet, here, there in zip(cases(), traces, found[entry], strict=True)
-        if here != there
-    ]
+        assert verdict == programs.passes, f"the program decided the fate of {packet.hex()}: {verdict}"
+    counters = programs.counters(entry)
+    counted = {way: int(counters[way]["matched"]) for way in ("forward", "reverse")}
+    records = programs.records()
+    return {
+        "matched": counted | {"neither": int(counters["unmatched"])},
+        "records": [[int(r.header["original"]), r.flags, r.packet.hex()] for r in records] if steady else None,
+    }

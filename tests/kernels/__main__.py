@@ -1,0 +1,152 @@
+"""`make test-kernels`: every variant of the programs, the doctor and live captures on each kernel -> docs/kernels.md.
+
+    python -m tests.kernels [NAME...]
+
+The programs are compiled here, once: the text that bcc makes depends on no kernel, and a virtual machine without KVM
+needs a minute for what takes a second here. Ends with 1 if a kernel that is supported refuses or does something else.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from capture.errors import BicapError
+from capture.kernel.compiler import compile_programs
+from capture.kernel.counters import possible_cpus
+from capture.spec import SNAPLEN_MAX
+from capture.stream.layout import HOOKS
+from tests.kernel.harness import RING_BYTES
+from tests.kernels import machine, programs, table
+from tests.kernels.frozen import Frozen, freeze
+from tests.kernels.guest import Compiled
+from tests.kernels.variants import Variant, variants
+
+SECONDS = 900
+"""A machine that is not through by then hangs."""
+
+
+def compile_all() -> Compiled:
+    """Every variant, with and without the coarse clock where that makes a difference."""
+    found: Compiled = {}
+    for name, variant in variants().items():
+        asks = bool(dict(variant.sampling.switches)["RATES"])
+        with_clock = _compiled(variant, coarse=True)
+        found[name] = variant, {True: with_clock, False: _compiled(variant, coarse=False) if asks else with_clock}
+    return found
+
+
+def _compiled(variant: Variant, coarse: bool) -> Frozen:
+    defines = {
+        "SNAPLEN": SNAPLEN_MAX,
+        "ROWS": (variant.slot + 1) * HOOKS,
+        "CPUS": possible_cpus(),
+        "RING_BYTES": RING_BYTES,
+        "BATCHING": 1,
+        "COARSE_CLOCK": int(coarse),
+    }
+    compiled = compile_programs(variant.wanted, variant.sampling, {**defines, **variant.defines}, variant.xdp)
+    try:
+        return freeze(compiled)
+    finally:
+        compiled.close()
+
+
+def boot(kernel: machine.Kernel, compiled: bytes) -> dict[str, Any]:
+    """The report of one kernel. Raises machine.UnavailableError."""
+    shared = Path(tempfile.mkdtemp(prefix="bicap-kernel-"))
+    try:
+        (shared / "compiled").write_bytes(compiled)
+        words = ["env", *_environment(), sys.executable, "-m", "tests.kernels.guest", str(shared)]
+        try:
+            log = machine.run(machine.image(kernel), shared, words, SECONDS)
+        except subprocess.TimeoutExpired:
+            log = f"not through after {SECONDS} s"
+        report = shared / "report.json"
+        found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+        return found | {"log": log}
+    finally:
+        shutil.rmtree(shared)
+
+
+def _environment() -> list[str]:
+    """Compiled loops for any processor: the emulated one is not this one, and would compile its own for minutes."""
+    cache = machine.CACHE / "loops"
+    cache.mkdir(parents=True, exist_ok=True)
+    words = ["NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", f"NUMBA_CACHE_DIR={cache}", "BICAP_REQUIRE_KERNEL=1"]
+    warm = "from capture.stream import merge; merge.compiled()"
+    subprocess.run(["env", *words, sys.executable, "-c", warm], check=True)
+    return words
+
+
+def failures(report: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """What went wrong on a kernel, a line each."""
+    wrong = [f"did not come to {step}" for step in ("variants", "doctor", "captures") if step not in report]
+    for name, found in report.get("variants", {}).items():
+        refused = [f"{entry}: {p['refused']}" for entry, p in found["programs"].items() if "refused" in p]
+        wrong += [f"{name}: {refusal}" for refusal in refused]
+        if not refused and found["packets"] != expected[name]:
+            wrong.append(f"{name}: the packets left something else than on this machine")
+    for step in ("doctor", "captures"):
+        if step in report and not report[step]["passed"]:
+            wrong.append(f"{step} failed")
+    return wrong
+
+
+def main() -> int:
+    """0 if all kernels do what this machine's does."""
+    names = [kernel.name for kernel in machine.KERNELS]
+    parser = argparse.ArgumentParser(prog="tests.kernels", description=__doc__, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which kernels; without, all: {', '.join(names)}")
+    parser.add_argument("--reports", type=Path, metavar="FOLDER", help="keep what each kernel reported there")
+    asked = parser.parse_args()
+    unknown = [name for name in asked.names if name not in names]
+    if unknown:
+        parser.error(f"kernel {unknown[0]} is not known; there are: {', '.join(names)}")
+    if os.geteuid() != 0:
+        parser.error("needs root: it loads programs")
+    began = time.monotonic()
+    try:
+        compiled = compile_all()
+    except BicapError as error:
+        print(f"test-kernels: {error}", file=sys.stderr)
+        return error.exit_code
+    expected = {name: programs.run(variant, texts[True]) for name, (variant, texts) in compiled.items()}
+    print(f"{len(compiled)} variants compiled and run here, {time.monotonic() - began:.0f} s", flush=True)
+    reports, failed = {}, False
+    for kernel in machine.KERNELS:
+        if asked.names and kernel.name not in asked.names:
+            continue
+        began = time.monotonic()
+        try:
+            report = boot(kernel, pickle.dumps(compiled))
+        except machine.UnavailableError as error:
+            print(f"{kernel.name}: not to be had: {error}", flush=True)
+            failed = True
+            continue
+        wrong = failures(report, expected)
+        failed = failed or bool(wrong)
+        print(table.line(kernel.name, report, len(wrong), time.monotonic() - began), flush=True)
+        for one in wrong:
+            print(f"  {one}", flush=True)
+        if wrong:
+            print(report["log"], report.get("captures", {}).get("log", ""), flush=True)
+        reports[kernel.name] = report
+        if asked.reports:
+            asked.reports.mkdir(parents=True, exist_ok=True)
+            (asked.reports / f"{kernel.name}.json").write_text(json.dumps(report, indent=1))
+    if not asked.names and not failed:
+        table.write(reports)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

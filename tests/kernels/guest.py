@@ -1,0 +1,117 @@
+"""Run in a machine with another kernel: what it takes and does -> a JSON report.
+
+    python -m tests.kernels.guest FOLDER
+
+FOLDER has `compiled`, written by tests.kernels.__main__ on the machine that boots this one; `report.json` goes there.
+Every step writes what it found before the next begins, so that a machine that hangs has told how far it came.
+"""
+
+import json
+import os
+import pickle
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from capture.kernel import features, syscall
+from tests.kernels import programs
+from tests.kernels.frozen import Frozen
+from tests.kernels.variants import Variant
+
+Compiled = dict[str, tuple[Variant, dict[bool, Frozen]]]
+"""By variant: what it is, and what was compiled of it for kernels without and with a coarse clock."""
+
+LIVE = "tests/e2e/test_against_tcpdump.py::test_the_same_packets_as_tcpdump"
+CRASH = "tests/e2e/test_crash.py"
+CLSACT = (f"{LIVE}[clsact]", f"{CRASH}::test_killed_on_clsact_the_next_start_clears_the_filters")
+TCX = (
+    f"{LIVE}[tcx]",
+    f"{CRASH}::test_killed_on_tcx_nothing_is_left",
+    f"{CRASH}::test_anothers_tcx_link_is_untouched",
+)
+XDP = (f"{LIVE}[xdp]",)
+FOREIGN = (f"{CRASH}::test_anothers_filter_is_untouched_and_hides_nothing",)
+
+
+def features_found() -> dict[str, bool | None]:
+    """What the programs and the loader look for."""
+    return {
+        "BTF": Path(features.BTF).exists(),
+        "tcx": features.has_tcx(),
+        "coarse clock": features.has_coarse_clock(),
+        "XDP": features.has_xdp_in_pages(),
+        "run statistics": _works(lambda: os.close(syscall.enable_run_time_stats())),
+        "membarrier": _works(syscall.wait_for_programs),
+    }
+
+
+def _works(attempt: Any) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return False
+    return True
+
+
+def try_programs(compiled: Compiled) -> dict[str, Any]:
+    """For each variant: what the verifier said, and what became of the packets."""
+    found: dict[str, Any] = {}
+    coarse = bool(features.has_coarse_clock())
+    for name, (variant, texts) in compiled.items():
+        if variant.xdp and not features.has_xdp_in_pages():
+            continue
+        frozen = texts[coarse]
+        loaded = programs.load(variant, frozen)
+        refused = any("refused" in program for program in loaded.values())
+        found[name] = {"programs": loaded, "packets": None if refused else programs.run(variant, frozen)}
+    return found
+
+
+def try_captures(folder: Path, tcx: bool | None, xdp: bool | None) -> dict[str, Any]:
+    """Live captures beside tcpdump, killed ones, and others' programs, by the tests of this project."""
+    chosen = [*CLSACT, *FOREIGN, *(TCX if tcx else ()), *(XDP if xdp else ())]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tests'}"]
+    done = subprocess.run([*pytest, *chosen], capture_output=True, text=True, check=False)
+    return {"tests": chosen, "passed": done.returncode == 0, "log": done.stdout[-20_000:] + done.stderr[-5_000:]}
+
+
+def try_doctor() -> dict[str, Any]:
+    """The doctor's answers."""
+    done = subprocess.run(
+        [sys.executable, "-m", "capture.cli.main", "doctor", "--json"], capture_output=True, text=True, check=False
+    )
+    try:
+        return {"checks": json.loads(done.stdout), "passed": done.returncode == 0}
+    except ValueError:
+        return {"checks": [], "passed": False, "log": done.stdout + done.stderr}
+
+
+def main() -> None:
+    """Write the report, step by step."""
+    folder = Path(sys.argv[1])
+    # Before Linux 5.11 maps and programs count as locked memory. bcc lifts the limit where it makes the maps.
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    compiled: Compiled = pickle.loads((folder / "compiled").read_bytes())
+    report: dict[str, Any] = {"release": platform.release(), "seconds": {}}
+
+    def step(name: str, value: Any, began: float) -> None:
+        report[name] = value
+        report["seconds"][name] = round(time.monotonic() - began)
+        (folder / "report.json").write_text(json.dumps(report))
+
+    began = time.monotonic()
+    step("features", features_found(), began)
+    began = time.monotonic()
+    step("variants", try_programs(compiled), began)
+    began = time.monotonic()
+    step("doctor", try_doctor(), began)
+    began = time.monotonic()
+    step("captures", try_captures(folder, report["features"]["tcx"], report["features"]["XDP"]), began)
+
+
+if __name__ == "__main__":
+    main()

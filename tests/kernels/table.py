@@ -1,0 +1,66 @@
+"""Reports of kernels -> docs/kernels.md, and a line for the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/kernels.md"
+BEGIN, END = "<!-- made by make test-kernels -->", "<!-- end -->"
+FEATURES = {
+    "tcx": "tcx links, which die with the process (6.6); else filters in a clsact qdisc",
+    "XDP": "`--hook xdp` (5.18); else refused with this line",
+    "coarse clock": "the cheap clock for samplers by rate (5.11); else the exact one",
+    "run statistics": "what programs cost, in the summary (5.8)",
+    "membarrier": "waiting for running programs at the end (4.3)",
+    "BTF": "tells whether there is tcx",
+}
+
+
+def line(name: str, report: Mapping[str, Any], wrong: int, seconds: float) -> str:
+    """How it went on one kernel."""
+    found = report.get("variants", {})
+    took = ", ".join(f"{step} {s} s" for step, s in report.get("seconds", {}).items())
+    verdict = f"{wrong} wrong" if wrong else "ok"
+    return f"{name} ({report.get('release', '?')}): {verdict}; {len(found)} variants; {took}; {seconds:.0f} s in all"
+
+
+def write(reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put the tables between the marks of the page."""
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{_features(reports)}\n{_programs(reports)}\n{END}{after}")
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _head(reports: Mapping[str, Mapping[str, Any]], first: str) -> str:
+    names = [f"{report['release'].partition('-')[0].partition('+')[0]}" for report in reports.values()]
+    return _row([first, *names]) + _row(["---", *("---:" for _ in names)])
+
+
+def _features(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    text = _head(reports, "what")
+    for name, what in FEATURES.items():
+        answers = ["yes" if report["features"][name] else "no" for report in reports.values()]
+        text += _row([f"{name}: {what}", *answers])
+    tests = [f"{len(report['captures']['tests'])} passed" for report in reports.values()]
+    text += _row(["live captures beside tcpdump, killed captures, others' programs", *tests])
+    return text + _row(["`bicap doctor`", *("can capture" for _ in reports)])
+
+
+def _programs(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    text = _head(reports, "program: instructions verified, ms to load in the virtual machine")
+    names = list(dict.fromkeys(name for report in reports.values() for name in report["variants"]))
+    for name in names:
+        text += _row([name, *(_cell(report["variants"].get(name)) for report in reports.values())])
+    return text
+
+
+def _cell(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "no"
+    loaded = [found["programs"][entry] for entry in ("from_pod", "to_pod")]
+    return f"{max(one['instructions'] for one in loaded):,} · {sum(one['milliseconds'] for one in loaded)} ms"
