@@ -7,10 +7,10 @@
  * the shares add up to the rate, whichever CPUs have traffic. A fixed share per CPU would give one busy CPU
  * half of it.
  *
- * A share is taken by one atomic addition, which all kernels and compilers have (compare-and-exchange came with
- * Linux 5.12 and LLVM 12). CPUs that look at the same moment may all take one where there was room for one: the
- * bucket is then ahead by all of them, and nobody gets anything until it has made up for it. An idle bucket is
- * brought up by a plain store; two CPUs that do it at once give one share too many, once.
+ * A share is taken by one atomic addition, which all kernels and compilers have (compare-and-exchange came
+ * with Linux 5.12 and LLVM 12). CPUs that look at the same moment may all take one where there was room for
+ * one: the bucket is then ahead by all of them, and nobody gets anything until it has made up for it. An idle
+ * bucket is brought up by a plain store; two CPUs that do it at once give one share too many, once.
  */
 #if RATES
 
