@@ -16,8 +16,8 @@ from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.sessions import SessionList, read_sessions
 
 if TYPE_CHECKING:
-    from capture.session import Session
-    from capture.summary import Summary
+    from capture.run.capture import Session
+    from capture.run.summary import Summary
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -58,7 +58,7 @@ def capture(
     interval = positive_time(stats_interval, "--stats-interval")
     from capture.kernel.features import CAPABILITIES
     from capture.kernel.privileges import drop
-    from capture.session import Session, plan_capture
+    from capture.run.capture import Session, plan_capture
     from capture.sink.open import open_sink
     from capture.sink.place import make_way, write_beside
 

@@ -3,15 +3,15 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from capture.account import Account, total
 from capture.plan import CapturePlan, describe
+from capture.run.account import Account, total
 from capture.units import format_size
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from capture.session import Session
+    from capture.run.capture import Session
 
 
 def plan_text(plan: CapturePlan) -> str:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture.abi import BPF_FOLDER
 from capture.errors import CompileError, MissingBccError, PrivilegeError
 from capture.filters.program import FilterProgram
 from capture.kernel.features import missing_capabilities, not_permitted
 from capture.kernel.instructions import with_maps
 from capture.sampling.program import SamplingProgram
-from capture.stream.layout import BPF_FOLDER
 
 PASSES, FLUSH = "packet_passes", "flush_waiting"
 """The functions of bpf/capture.c."""

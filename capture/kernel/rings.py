@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capture.abi import Words
 from capture.errors import KernelError, PrivilegeError
 from capture.kernel import syscall
-from capture.stream.layout import Words
 from capture.units import format_size
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from capture.account import Account, check
+from capture.abi import HOOKS, INBOUND, OUTBOUND
 from capture.errors import SinkError, SpecError, TargetError
 from capture.filters.sessions import Conversation
 from capture.kernel import syscall
@@ -30,19 +30,19 @@ from capture.kernel.program import module_of
 from capture.kernel.rings import Rings
 from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
-from capture.ledger import Ledger
-from capture.limits import Limits
-from capture.lineup import Lineup, pause
-from capture.output import Output
 from capture.plan import CapturePlan, make_plan
-from capture.roster import Roster
+from capture.run.account import Account, check
+from capture.run.ledger import Ledger
+from capture.run.limits import Limits
+from capture.run.lineup import Lineup, pause
+from capture.run.output import Output
+from capture.run.roster import Roster
+from capture.run.summary import Summary
 from capture.sampling.pressure import LevelChange
 from capture.sink.protocol import ReaderGoneError, Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
 from capture.stream.clock import Rounds, WallClock, wall_offset
-from capture.stream.layout import HOOKS, INBOUND, OUTBOUND
-from capture.summary import Summary
 from capture.targets.finder import Finder
 
 WRITE_BYTES = 1 << 18

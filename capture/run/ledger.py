@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.account import COUNTED, Account, DirectionAccount
-from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
+from capture.abi import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
+from capture.run.account import COUNTED, Account, DirectionAccount
 from capture.stream.merge import FLAG_SETS
 
 Tallies = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ from capture.kernel.descriptors import DESCRIPTORS, allow_descriptors
 from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
 from capture.plan import CapturePlan, PlannedInterface
-from capture.roster import Event, Roster
+from capture.run.roster import Event, Roster
 from capture.targets.finder import Finder
 from capture.targets.follower import Follower
 

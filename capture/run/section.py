@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from capture.account import Account
 from capture.filters.rule import Address
 from capture.pcapng import blocks
 from capture.plan import CapturePlan, PlannedInterface
+from capture.run.account import Account
 
 COMMENT_MAX = 1000
 """Bytes of a statistics block's comment; the JSON summary has all of it."""

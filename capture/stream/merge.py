@@ -30,8 +30,8 @@ from numba import types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from capture.abi import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN, Words
 from capture.compiled import loop
-from capture.stream.layout import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN, Words
 
 Longs = npt.NDArray[np.int64]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.abi import HOOKS, PACKET_RECORD, PERF_HEADERS
 from capture.errors import VerifierError
 from capture.filters.program import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
@@ -24,7 +25,6 @@ from capture.kernel.sessions import SessionsMap
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.sampling.sampler import Sampling
 from capture.spec import SNAPLEN_MAX
-from capture.stream.layout import HOOKS, PACKET_RECORD, PERF_HEADERS
 
 RING_BYTES = 1 << 20
 EVERYTHING = sampling_program(Sampling())

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.account import Account, DirectionAccount, check, total
+from capture.abi import HOOKS, INBOUND, INTERFACE_COUNTERS, OUTBOUND, REVERSE
 from capture.errors import SinkError, SpecError
-from capture.ledger import Ledger
-from capture.limits import Limits
-from capture.output import Output
 from capture.plan import Interface, Place, make_plan, next_interface, place_of
-from capture.roster import Roster
-from capture.section import COMMENT_MAX, Span, closing, closing_bytes, opening
+from capture.run.account import Account, DirectionAccount, check, total
+from capture.run.ledger import Ledger
+from capture.run.limits import Limits
+from capture.run.output import Output
+from capture.run.roster import Roster
+from capture.run.section import COMMENT_MAX, Span, closing, closing_bytes, opening
 from capture.sink.protocol import FileRecord, ReaderGoneError
 from capture.spec import MAX_BYTES_MIN, CaptureSpec, Hook
 from capture.storage import Storage
 from capture.stream import merge
-from capture.stream.layout import HOOKS, INBOUND, INTERFACE_COUNTERS, OUTBOUND, REVERSE
 
 S = 10**9
 BLOCK = b"\6\0\0\0" + struct.pack("<I", 48) + bytes(36) + struct.pack("<I", 48)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from capture.abi import PACKET_RECORD, PERF_HEADERS
 from capture.stream import merge
-from capture.stream.layout import PACKET_RECORD, PERF_HEADERS
 
 PAGE = 4096
 SAMPLE, LOST = 9, 2
@@ -72,7 +72,7 @@ def record(
     timestamp_ns: int, packet: bytes, *, original: int | None = None, interface: int = 0, flags: int = 1,
     vlan: tuple[int, int] = (0, 0),
 ) -> bytes:  # fmt: skip
-    """One record as bpf/record.h says; `vlan` is (protocol, TCI)."""
+    """One record as bpf/abi.h says; `vlan` is (protocol, TCI)."""
     header = np.zeros(1, PACKET_RECORD)
     header["timestamp_ns"], header["captured"] = timestamp_ns, len(packet)
     header["original"] = len(packet) if original is None else original
