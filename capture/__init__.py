@@ -2,10 +2,10 @@
 
 The packets' way, and the folder for each step:
 
-    spec -> plan -> kernel (bpf/) -> stream -> pcapng -> sink -> analysis
+    spec -> plan -> run: kernel (bpf/) -> stream -> pcapng -> sink -> analysis
 
 The names below are the Python API; examples/capture_api.py uses it from end to end. Each is imported when it is
-first asked for, because a session brings numba, bcc and pyroute2 with it.
+first asked for, because a capture brings numba, bcc and pyroute2 with it.
 """
 
 import importlib
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from capture.filters.words import parse_endpoint
     from capture.plan import describe
     from capture.run.account import Account
-    from capture.run.capture import Session, plan_capture
+    from capture.run.capture import Capture
+    from capture.run.planning import plan_capture
     from capture.run.summary import Summary
     from capture.sampling.sampler import Sampling
     from capture.sampling.words import parse_sampler
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "Capture",
     "CaptureSpec",
     "Direction",
     "Endpoint",
     "Rule",
     "Sampling",
-    "Session",
     "Storage",
     "Summary",
     "describe",
@@ -47,12 +48,12 @@ __all__ = [
 
 _HOMES = {
     "Account": "capture.run.account",
+    "Capture": "capture.run.capture",
     "CaptureSpec": "capture.spec",
     "Direction": "capture.filters.rule",
     "Endpoint": "capture.filters.rule",
     "Rule": "capture.filters.rule",
     "Sampling": "capture.sampling.sampler",
-    "Session": "capture.run.capture",
     "Storage": "capture.storage",
     "Summary": "capture.run.summary",
     "describe": "capture.plan",
@@ -60,7 +61,7 @@ _HOMES = {
     "parse_endpoint": "capture.filters.words",
     "parse_expression": "capture.filters.expression",
     "parse_sampler": "capture.sampling.words",
-    "plan_capture": "capture.run.capture",
+    "plan_capture": "capture.run.planning",
 }
 
 

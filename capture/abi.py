@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 BPF_FOLDER = Path(__file__).resolve().parent / "bpf"
 
@@ -67,5 +66,3 @@ HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]
 
 PERF_HEADERS = 12
 """struct perf_event_header (8 bytes) and the raw size (4) before each record in a ring."""
-
-Words = npt.NDArray[np.uint32]

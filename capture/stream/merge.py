@@ -1,39 +1,60 @@
 """Records of all perf rings -> Enhanced Packet Blocks in order of time: the one loop over all packets.
 
-A record is copied once, from the ring straight into its block, and a large packet not at all: it is a piece of ring
-that is to be written between two pieces of blocks. The rings are merged by a heap of their oldest records; what is
-younger than `final_ns` stays in its ring, because another CPU may still deliver something older (see stream.clock).
-Compiled by numba and cached; call `compiled()` before packets flow.
+The problem
+    Records lie in as many rings as there are CPUs. Each has to become a block (pcapng 4.3), the blocks of all rings
+    have to be in order of time, and the loop has some ten nanoseconds for each.
 
-All positions and times are int64: numba turns a mix of signed and unsigned into floating point.
+The invariant
+    Before each step, `times[ring]` is the time of the first record of a ring that is not in a block yet, NEVER if
+    there is none before the ring's head, and `heap` holds the numbers of all rings, ordered by (time, ring).
 
-What programs write on other CPUs is read in this order, which must hold where a processor reorders, too (arm64):
+Why it is right
+    A ring is in order, because a CPU stamps a record just before it submits it. So the oldest record of all rings is
+    the oldest of their first ones, which is the top of the heap. It becomes a block, its ring gets the time of its
+    next record, which is not older, and sinks to its place: the invariant holds again. The loop ends at a time that
+    is not final, since what is younger may still be overtaken from another CPU (run.drain, stream.clock); with two
+    records of one time, the lower ring goes first, so the result does not depend on where the loop was interrupted.
 
-- data_head, then the records before it. The kernel writes them the other way round, with a barrier between
-  (perf_output_put_handle() in kernel/events/ring_buffer.c). Between our reads is a fence; plain 64-bit reads of
-  aligned words are whole on all processors that numba compiles for.
-- The records, then data_tail. A fence again: the kernel reads data_tail before it overwrites what we gave back.
-- A batch's `used` and `oldest_ns`, then data_head. Programs have no barrier between their writes but the compiler's
-  (BPF has had store-release since Linux 6.15), so on arm64 any of them may be seen first. Times on one CPU only
-  grow: an outdated `oldest_ns` is too early, which makes us wait longer, never shorter. When a batch is submitted,
-  `used` = 0 may be seen before data_head, for the time in which a CPU's writes leave it. That is far below the
-  microseconds that Python needs from oldest_waiting() to snapshot(), and where it is not, the records are late: they
-  get the time of the one before, and are counted (docs/decisions/0005-rounds.md). None is lost.
+    What a record becomes is decided at the record: a limit that is reached counts it and all that follow as over the
+    limit; a file that is full ends the call before it. So limits and files are exact to the packet.
+
+What it costs
+    One copy of a packet, from the ring into its block. A packet of LARGE bytes and more is not copied at all: it is
+    a piece of ring that is to be written between two pieces of blocks. A record begins where the one before it ends,
+    so the processor would wait for each from memory; its lines are asked for 1 KiB ahead (docs/decisions/0015).
+    A sift through the heap compares at most 2 log2(rings) times; as batches keep a ring on top for many records, it
+    mostly compares twice. Memory is that of the blocks, whatever the rings hold.
+
+What order of memory it relies on
+    What programs write on other CPUs is read in this order, which must hold where a processor reorders, too (arm64):
+
+    - data_head, then the records before it. The kernel writes them the other way round, with a barrier between
+      (perf_output_put_handle() in kernel/events/ring_buffer.c). Between our reads is a fence; plain 64-bit reads of
+      aligned words are whole on all processors that numba compiles for.
+    - The records, then data_tail. A fence again: the kernel reads data_tail before it overwrites what we gave back.
+    - A batch's `used` and `oldest_ns`, then data_head. Programs have no barrier between their writes but the
+      compiler's (BPF has had store-release since Linux 6.15), so on arm64 any of them may be seen first. Times on one
+      CPU only grow: an outdated `oldest_ns` is too early, which makes us wait longer, never shorter. When a batch is
+      submitted, `used` = 0 may be seen before data_head, for the time in which a CPU's writes leave it. That is far
+      below the microseconds that Python needs from oldest_waiting() to snapshot(), and where it is not, the records
+      are late: they get the time of the one before, and are counted (docs/decisions/0005-rounds.md). None is lost.
+
+The rings wrap: a position counts bytes since the start, and is ANDed with the ring's size less one where it is used.
+All positions and times are int64: numba turns a mix of signed and unsigned into floating point. Compiled by numba and
+cached; call `compiled()` before packets flow.
 """
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from capture.abi import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN, Words
+from capture.abi import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN
 from capture.compiled import loop
-
-Longs = npt.NDArray[np.int64]
+from capture.stream.source import Longs, Words
 
 FLAG_SETS = 8
 """Tallies are kept per combination of inbound, outbound and reverse."""
@@ -73,8 +94,13 @@ PIECES_MOST = 128
 """Packets and parts of them in one call: writev(2) takes 1,024 pieces, and those of blocks are between them."""
 PIECED_MOST = 1 << 18
 """Words of them, after which a call ends: what is not copied need not stay in the processor's cache."""
+RECORD_AT, SAMPLE_END, CURSOR_COLUMNS = 0, 1, 2
+"""Columns of `cursors`: where a ring's next record begins, and where the perf sample that it is in ends; bytes."""
 PIECE_AT, PIECE_FROM, PIECE_WORDS, PIECE_COLUMNS = 0, 1, 2, 3
-"""A piece goes before this word of the blocks, and is these words of the rings."""
+"""Columns of `pieces`: the word of the blocks before which a piece goes, the word of the rings where it begins, its
+words."""
+PACKETS, BYTES, OVER_LIMIT, TALLY_COLUMNS = 0, 1, 2, 3
+"""Columns of `tallies`: packets written, their bytes with a tag that was put back, packets over a limit."""
 
 # Slots of the `state` array that merge() keeps between calls: what was late; what limits leave (packets of both
 # directions, forward, reverse; bytes of all files, and of this one); what this file has; which limit was reached;
@@ -159,18 +185,18 @@ def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring:
     `cursors[ring]` is where the record begins and where its perf sample ends; both move on to the next sample
     when this one is used up. What is no sample is skipped.
     """
-    while cursors[ring, 0] + _RECORD > cursors[ring, 1]:
-        tail = cursors[ring, 1]
-        cursors[ring, 0] = tail
+    while cursors[ring, RECORD_AT] + _RECORD > cursors[ring, SAMPLE_END]:
+        tail = cursors[ring, SAMPLE_END]
+        cursors[ring, RECORD_AT] = tail
         if tail >= head:
             return NEVER
         at = tail >> 2
-        cursors[ring, 1] = tail + (np.int64(words[base + ((at + 1) & mask)]) >> 16)
+        cursors[ring, SAMPLE_END] = tail + (np.int64(words[base + ((at + 1) & mask)]) >> 16)
         if words[base + (at & mask)] == _SAMPLE:
-            cursors[ring, 0] += PERF_HEADERS
+            cursors[ring, RECORD_AT] += PERF_HEADERS
         else:
-            cursors[ring, 0] = cursors[ring, 1]
-    at = (cursors[ring, 0] >> 2) + _TIME
+            cursors[ring, RECORD_AT] = cursors[ring, SAMPLE_END]
+    at = (cursors[ring, RECORD_AT] >> 2) + _TIME
     return np.int64(words[base + ((at + 1) & mask)]) << 32 | np.int64(words[base + (at & mask)])
 
 
@@ -240,7 +266,7 @@ def merge(
         if time >= final_ns:
             break
         base = (ring * stride + page) // 4
-        at = cursors[ring, 0] >> 2
+        at = cursors[ring, RECORD_AT] >> 2
         interface_flags = np.int64(words[base + ((at + _INTERFACE_FLAGS) & mask)])
         interface, flags = interface_flags & 0xFFFF, interface_flags >> 16
         captured = np.int64(words[base + ((at + _CAPTURED) & mask)])
@@ -252,7 +278,7 @@ def merge(
             elif total > state[FILE_LEFT] and state[FILE_PACKETS] > 0:
                 state[FILE_FULL] = 1
                 break
-        cursors[ring, 0] += _RECORD + ((captured + 7) & ~7)
+        cursors[ring, RECORD_AT] += _RECORD + ((captured + 7) & ~7)
         if captured < LARGE:
             for ahead in range(at + _AHEAD, at + _AHEAD + ((_RECORD + captured) >> 2), _LINE):
                 _prefetch(words, base + (ahead & mask))
@@ -311,10 +337,10 @@ def merge(
             out[end + 2] = 0  # opt_endofopt
             out[end + 3] = total
             written = end + EPB_TRAILER_WORDS
-            tallies[interface, tally, 0] += 1
-            tallies[interface, tally, 1] += length
+            tallies[interface, tally, PACKETS] += 1
+            tallies[interface, tally, BYTES] += length
         else:
-            tallies[interface, tally, 2] += 1
+            tallies[interface, tally, OVER_LIMIT] += 1
 
         times[ring] = _oldest(words, base, mask, heads[ring], cursors, ring)
         _sift_down(heap, 0, times)
@@ -341,7 +367,7 @@ def release(longs: Longs, stride: int, cursors: Longs) -> None:
     """Give back to the kernel what was merged."""
     _fence()
     for ring in range(len(cursors)):
-        longs[ring * stride // 8 + _TAIL] = cursors[ring, 0]
+        longs[ring * stride // 8 + _TAIL] = cursors[ring, RECORD_AT]
 
 
 def compiled() -> None:
@@ -353,8 +379,8 @@ def compiled() -> None:
     states = np.zeros((1, BATCH_STATE.itemsize // 8), np.int64)
     states.flags.writeable = False
     oldest_waiting(states)
-    state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, 3), np.int64)
-    cursors = np.zeros((1, 2), np.int64)
+    state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, TALLY_COLUMNS), np.int64)
+    cursors = np.zeros((1, CURSOR_COLUMNS), np.int64)
     pieces = np.zeros((PIECES_MOST, PIECE_COLUMNS), np.int64)
     merge(words, longs, 8192, 4096, heads, cursors, NEVER, 0, np.zeros(1, np.uint32), pieces, state, tallies)
     release(longs, 8192, cursors)

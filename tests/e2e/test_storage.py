@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench.link import Link
-from capture.run.capture import WRITE_BYTES
+from capture.run.drain import WRITE_BYTES
 from capture.run.section import closing_bytes
 from capture.sink.files import BALLAST
 from tests.e2e.disks import Recording, tmpfs
