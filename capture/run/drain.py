@@ -6,6 +6,7 @@ The problem
     CPU takes from reading the clock to committing its record is unknown: a virtual CPU may stand still in between.
 
 A round
+    0. If the output has no room, wait for it a little, and leave everything where it is.
     1. Flush the batches whose oldest record is older than the patience: no packet comes to push them.
     2. Read all heads, then the clock.
     3. Everything older than the clock reading of an earlier round, and older than what still waits in a batch, is
@@ -24,8 +25,8 @@ Why the account is right
     Each record is moved once, because a cursor passes it once, and is then either in the blocks of this portion or
     over a limit; `Ledger.moved` has both. The ring's memory is released only after `Output.write` has taken the
     blocks, because large packets are written from where they lie. Where the output fails, it tells the ledger what
-    arrived. A round is begun only when the output has room, so a reader that stands still costs packets in the
-    rings, which the programs count.
+    arrived. Nothing is moved while the output has no room, so a reader that stands still costs packets in the rings,
+    which the programs count.
 
 What it costs
     Per packet, one copy and a step of a heap over the rings (stream.merge). Per round, about 50 µs with cold caches,
@@ -97,8 +98,14 @@ class Drain:
         self._rounds = Rounds()
         self._fullest = 0
 
-    def round(self) -> Round:
-        """Write what is final, at most one portion of it."""
+    def round(self, introduce: Callable[[], None] = lambda: None) -> Round:
+        """Write what is final, at most one portion of it; nothing is moved while the output has no room.
+
+        `introduce` is called when the output has room and before anything is moved: new interfaces are written there.
+        """
+        if not self._output.room(ROOM_SECONDS):
+            return Round(pending=True, full=True)
+        introduce()
         hurry = self._fullest > self._memory.ring_bytes // _HURRY_SHARE
         patience = HURRIED_PATIENCE_NS if hurry else PATIENCE_NS
         waits_ns = self._source.flush(self._now() - patience)

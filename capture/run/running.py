@@ -17,7 +17,7 @@ from capture.kernel.wallclock import offset_samples
 from capture.plan import CapturePlan
 from capture.run import section
 from capture.run.account import Account
-from capture.run.drain import ROOM_SECONDS, Drain, Round
+from capture.run.drain import Drain, Round
 from capture.run.ending import Ending, Wake
 from capture.run.ledger import Ledger
 from capture.run.limits import Limits
@@ -84,7 +84,8 @@ class Running:
                 if self.wake.descriptor in ready:
                     self.wake.clear()
                 self._forget_deleted(ready)
-            last = self._round()
+            last = self.drain.round(self._follow_pods)
+            self._end_if(last.end)
             now = time.monotonic_ns()
             self.lineup.cost.tick(now)
             if now >= next_clock:
@@ -93,14 +94,6 @@ class Running:
             if on_tick is not None and now >= next_tick:
                 on_tick()
                 next_tick = now + int(interval * 1e9)
-
-    def _round(self) -> Round:
-        if not self.output.room(ROOM_SECONDS):
-            return Round(pending=True, full=True)
-        self._follow_pods()
-        done = self.drain.round()
-        self._end_if(done.end)
-        return done
 
     def _seconds_left(self, now: int) -> float:
         """Seconds until the time for which the capture was asked is over, which ends it."""
