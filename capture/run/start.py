@@ -51,7 +51,8 @@ def start(
     namespace = stack.enter_context(contextlib.closing(Namespace(plan.spec.netns)))
     with _step("compiling the programs"):
         module = stack.enter_context(contextlib.closing(module_of(plan)))
-    merge.compiled()
+    with _step("loading the compiled loops"):
+        merge.compiled()
     with _step("making rings"):
         records = stack.enter_context(contextlib.closing(Records(plan, module)))
         counters = Counters(module.map_fd("accounts"), possible_cpus())

@@ -128,8 +128,8 @@ class Machine:
         self.output = Output(self.plan, self.roster, self.sink, self.ledger, self.limits, self._accounts)
         self.output.begin("synchronised", 0, self.now)
         self.sink.arrive(1)
-        clock = WallClock(0, "synchronised")
-        self.drain = Drain(self.source, self.output, self.ledger, self.limits, clock, now=lambda: self.now)
+        self.clock = WallClock(0, "synchronised")
+        self.drain = Drain(self.source, self.output, self.ledger, self.limits, self.clock, now=lambda: self.now)
 
     def _accounts(self) -> list[Account]:
         return self.ledger.accounts(self.source.rows)

@@ -84,6 +84,12 @@ def test_what_waits_in_a_batch_holds_back_all_that_is_younger() -> None:
     assert machine.blocks == blocks_of([before, waits, behind])
 
 
+def test_a_packet_that_only_waits_in_a_batch_is_pending() -> None:
+    machine = Machine()
+    machine.packets(0, Packet(1, ASK), wait=True)
+    assert machine.round() == Round(pending=True, full=False)
+
+
 @pytest.mark.parametrize(("share", "patience"), [(9, PATIENCE_NS), (7, HURRIED_PATIENCE_NS)])
 def test_batches_are_flushed_sooner_while_rings_fill(share: int, patience: int) -> None:
     machine = Machine(ring_bytes=1 << 12)
@@ -262,12 +268,71 @@ def test_a_full_file_is_completed_in_the_middle_of_a_batch_and_the_next_goes_on_
     assert all(len(content) <= overhead + 4 * BLOCK for content in machine.sink.content)
 
 
+SECOND = 10**9
+FILES = [
+    # times of packets, in seconds; which of them are in which file
+    ((0.2, 0.9, 1.1, 1.9), [(0.2, 0.9), (1.1, 1.9)]),
+    ((1.1, 1.2), [(1.1, 1.2)]),
+    ((0.5,), [(0.5,), ()]),
+]
+
+
+@pytest.mark.parametrize(("times", "files"), FILES)
+def test_a_file_ends_at_its_time_and_one_without_packets_goes_on(
+    times: tuple[float, ...], files: list[tuple[float, ...]]
+) -> None:
+    machine = Machine(storage=Storage(file_ns=SECOND))
+    packets = {time: Packet(int(time * SECOND), ASK) for time in times}
+    machine.packets(0, *packets.values())
+    machine.now = 2 * SECOND
+    assert machine.end().both.written == len(packets)
+    contents = [content.removeprefix(machine.opening) for content in machine.sink.content]
+    expected = [blocks_of([packets[time] for time in file]) for file in files]
+    assert [content[: len(blocks)] for content, blocks in zip(contents, expected, strict=True)] == expected
+
+
+def test_a_wall_clock_that_was_set_back_is_followed_in_the_next_file() -> None:
+    machine = Machine(storage=Storage(file_ns=10**9))
+    before, behind = Packet(1, ASK), Packet(10**9 + 1, ASK)
+    machine.packets(0, before, behind)
+    machine.clock.measured(-(10**6), 0)
+    machine.now = behind.at
+    machine.end()
+    assert machine.blocks.startswith(before.block)
+    assert at(behind, behind.at - 10**6).block in machine.sink.content[1]
+
+
+def test_at_the_end_a_portion_waits_until_the_output_took_the_one_before() -> None:
+    machine = Machine(ring_bytes=1 << 20, sink=FakeSink(lags=True))
+    queued: list[int] = []
+    write = machine.sink.write
+
+    def watched(*parts: memoryview | bytes) -> None:
+        queued.append(len(machine.sink.queue))
+        write(*parts)
+
+    machine.sink.write = watched
+    machine.packets(0, *[Packet(1 + n, bytes(1400)) for n in range(400)])
+    assert machine.end().both.written == 400
+    assert queued == [0] * len(queued)
+    assert len(queued) > 2
+
+
+def test_a_portion_of_large_packets_is_full_though_few_of_its_bytes_are_copied() -> None:
+    machine = Machine(ring_bytes=1 << 20)
+    packets = [Packet(1 + n, bytes(merge.LARGE)) for n in range(40)]
+    machine.packets(0, *packets)
+    machine.round()
+    assert machine.round() == Round(pending=True, full=True)
+    assert machine.blocks == blocks_of(packets)
+
+
 def test_a_full_portion_is_followed_by_the_next_round_at_once() -> None:
     machine = Machine(ring_bytes=1 << 20)
     packets = [Packet(1 + n, bytes(1400)) for n in range(400)]
     machine.packets(0, *packets)
     machine.round()
-    portions = []
+    portions: list[Round] = []
     while not portions or portions[-1].full:
         before = len(machine.blocks)
         portions.append(machine.round())
