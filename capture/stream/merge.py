@@ -84,6 +84,9 @@ _AHEAD, _LINE = 256, 16
 # struct perf_event_mmap_page: data_head and data_tail, in 64-bit words.
 _HEAD, _TAIL = 1024 // 8, 1032 // 8
 
+# An Enhanced Packet Block (draft-ietf-opsawg-pcapng 4.3), in 32-bit words: header, packet, then the option epb_flags.
+_TYPE_AT, _TOTAL_AT, _INTERFACE_AT, _TIME_HIGH_AT, _TIME_LOW_AT, _CAPTURED_AT, _ORIGINAL_AT = range(7)
+_EPB, _FLAGS_OPTION, _END_OF_OPTIONS = 6, 4 << 16 | 2, 0
 EPB_HEADER_WORDS, EPB_TRAILER_WORDS = 7, 4
 LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
 SMALLEST_BLOCK = 4 * (EPB_HEADER_WORDS + EPB_TRAILER_WORDS)
@@ -102,12 +105,16 @@ words."""
 PACKETS, BYTES, OVER_LIMIT, TALLY_COLUMNS = 0, 1, 2, 3
 """Columns of `tallies`: packets written, their bytes with a tag that was put back, packets over a limit."""
 
-# Slots of the `state` array that merge() keeps between calls: what was late; what limits leave (packets of both
-# directions, forward, reverse; bytes of all files, and of this one); what this file has; which limit was reached;
-# and of the last call: pieces of rings, and their words.
+# Slots of `state`, which lives as long as a capture.
 LAST_NS, LATE, LATE_MOST_NS = 0, 1, 2
+"""Time of the last block, CLOCK_MONOTONIC; packets that came late; the most nanoseconds that one was late."""
 LEFT, LEFT_FORWARD, LEFT_REVERSE, BYTES_LEFT, FILE_LEFT = 3, 4, 5, 6, 7
-FILE_PACKETS, FILE_FULL, REACHED, PIECES, PIECED, STATE_SLOTS = 8, 9, 10, 11, 12, 13
+"""What limits leave: packets of both directions, forward, reverse; bytes of blocks in all files, and in this one. The
+caller sets them and takes from them what it writes itself."""
+FILE_PACKETS, FILE_FULL, REACHED = 8, 9, 10
+"""Packets in this file; 1 if the next one does not fit it; the slot of the limit that ended the capture, or 0."""
+PIECES, PIECED, STATE_SLOTS = 11, 12, 13
+"""Rows of `pieces` that the last call filled, and the words that they have together."""
 
 
 @intrinsic
@@ -237,15 +244,19 @@ def merge(
 ) -> int:
     """Move records older than `final_ns` from the rings into `out` as blocks; the number of words written.
 
-    `pieces` is [PIECES_MOST, PIECE_COLUMNS]: state[PIECES] of them belong between the words written, and have
-    state[PIECED] words together. Release the rings only when these have been used.
+    Stops before a block that might not fit `out`, and before one that does not fit the file (FILE_FULL): call again
+    while it writes anything. After a limit is reached, all packets are over the limit. Release the rings only when
+    the blocks and the pieces have been used.
 
-    `words` and `longs` are views of the same memory: per ring `stride` bytes, first `page` bytes of control
-    page, then the data (a power of two). `cursors` is [rings, 2], zero at first, and kept between calls, as is
-    `state` with its STATE_SLOTS values. `tallies`, [interface, flags, (packets, bytes, packets over the limit)],
-    is added to. Stops before a block that might not fit `out`, and before one that does not fit the file
-    (FILE_FULL): call again while it writes anything. REACHED is the slot of the limit that ended the capture;
-    all packets from there on are over the limit.
+    words, longs  the same memory, uint32 and int64: rings of `stride` bytes, of which `page` are the control page and
+                  the rest, a power of two, the data. Written by the kernel.
+    heads         [rings], int64, bytes since the start. Written by `snapshot`.
+    cursors       [rings, CURSOR_COLUMNS], int64, bytes since the start; zero at first. Written here.
+    out           [words], uint32: blocks. Written here, from the beginning.
+    pieces        [PIECES_MOST, PIECE_COLUMNS], int64, words: parts of rings that belong between the blocks, in their
+                  order. state[PIECES] of them are written here.
+    state         [STATE_SLOTS], int64. Written here, and by who sets limits and begins files.
+    tallies       [interfaces, FLAG_SETS, TALLY_COLUMNS], int64, packets and bytes. Added to here.
     """
     rings = len(heads)
     mask = (stride - page) // 4 - 1
@@ -325,16 +336,16 @@ def merge(
                 out[end - 1] &= uint32((1 << ((captured & 3) * 8)) - 1)
 
             wall = time + wall_offset_ns
-            out[written] = 6
-            out[written + 1] = total
-            out[written + 2] = interface
-            out[written + 3] = wall >> 32
-            out[written + 4] = wall & 0xFFFFFFFF
-            out[written + 5] = length
-            out[written + 6] = words[base + ((at + _ORIGINAL) & mask)]
-            out[end] = 4 << 16 | 2  # epb_flags, 4 bytes
+            out[written + _TYPE_AT] = _EPB
+            out[written + _TOTAL_AT] = total
+            out[written + _INTERFACE_AT] = interface
+            out[written + _TIME_HIGH_AT] = wall >> 32
+            out[written + _TIME_LOW_AT] = wall & 0xFFFFFFFF
+            out[written + _CAPTURED_AT] = length
+            out[written + _ORIGINAL_AT] = words[base + ((at + _ORIGINAL) & mask)]
+            out[end] = _FLAGS_OPTION
             out[end + 1] = flags & 3
-            out[end + 2] = 0  # opt_endofopt
+            out[end + 2] = _END_OF_OPTIONS
             out[end + 3] = total
             written = end + EPB_TRAILER_WORDS
             tallies[interface, tally, PACKETS] += 1
