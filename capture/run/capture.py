@@ -17,7 +17,7 @@ from capture.plan import CapturePlan
 from capture.run.account import Account, check
 from capture.run.ending import Ending
 from capture.run.roster import Roster
-from capture.run.running import Running
+from capture.run.running import RunningCapture
 from capture.run.start import start
 from capture.run.summary import Summary
 from capture.sink.protocol import ReaderGoneError, Sink
@@ -46,7 +46,7 @@ class Capture:
         self.summary: Summary | None = None
         self._ending = Ending()
         self._stack = contextlib.ExitStack()
-        self._running: Running | None = None
+        self._running: RunningCapture | None = None
 
     def __enter__(self) -> "Capture":
         try:
@@ -84,7 +84,7 @@ class Capture:
         return self._now.replace_conversations(conversations)
 
     @property
-    def _now(self) -> Running:
+    def _now(self) -> RunningCapture:
         if self._running is None:
             raise RuntimeError("the capture does not run; call it within its `with` block")
         return self._running

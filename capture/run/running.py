@@ -39,7 +39,7 @@ CLOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class RunningCapture:
     """Everything that a running capture has; made by run.start, which also says how it is given back.
 
     `started_ns` is CLOCK_MONOTONIC: packets come from then on. `cpu_ns` is the CPU time of the process until then.

@@ -26,7 +26,7 @@ from capture.run.limits import Limits
 from capture.run.lineup import Lineup
 from capture.run.output import Output
 from capture.run.roster import Roster
-from capture.run.running import CLOCK_SECONDS, Running, on_wall_clock
+from capture.run.running import CLOCK_SECONDS, RunningCapture, on_wall_clock
 from capture.sink.protocol import Sink
 from capture.spec import CaptureSpec
 from capture.stream import merge
@@ -40,7 +40,7 @@ def start(
     ending: Ending,
     on_event: Callable[[str], None],
     stack: contextlib.ExitStack,
-) -> Running:
+) -> RunningCapture:
     """Put the programs of a plan in place, at its time. Nothing is written yet. Raises BicapError.
 
     `stack` gets what gives everything back, also what an error leaves. `ending` may have a reason before its time.
@@ -80,7 +80,7 @@ def start(
 
     output = Output(plan, roster, sink, ledger, limits, accounts)
     output.names |= names
-    running = Running(
+    running = RunningCapture(
         plan=plan,
         sink=sink,
         ending=ending,
