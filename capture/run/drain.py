@@ -36,7 +36,7 @@ What it costs
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,9 +58,8 @@ _HURRY_SHARE = 8
 """Rings are filling when the fullest has more than one part in so many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one round leaves to the next."""
+class Round(NamedTuple):
+    """What one round leaves to the next; a tuple, because one is made in each round."""
 
     pending: bool
     """Something waits in a ring or a batch, and was too young, or found no room in the portion or the output."""
@@ -95,6 +94,7 @@ class Drain:
         """[words], uint32: the portion's blocks; room for one more block than fills it. Written by merge.merge."""
         self._pieces = np.zeros((merge.PIECES_MOST, merge.PIECE_COLUMNS), np.int64)
         """[pieces, (place, start, words)], words: see merge.PIECE_AT. Written by merge.merge."""
+        self._read = self._cursors[:, merge.RECORD_AT]
         self._rounds = Rounds()
         self._fullest = 0
 
@@ -112,7 +112,7 @@ class Drain:
         self._read_heads()
         now = self._now()
         words, end = self._portion(min(self._rounds.final_before(now), waits_ns))
-        self._source.report(self._heads, self._cursors[:, merge.RECORD_AT], now)
+        self._source.report(self._heads, self._read, now)
         return Round(self._fullest > 0 or waits_ns < merge.NEVER, words * 4 >= WRITE_BYTES, end)
 
     def finish(self) -> None:
