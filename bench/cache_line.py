@@ -14,9 +14,9 @@ from bench import frames
 from bench.link import Link
 from bench.sampling import send
 from bench.senders import FlowSender
+from capture.abi import BPF_FOLDER
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
-from capture.stream.layout import BPF_FOLDER
 
 SIZE = 64
 LINES = (1 << 8, 1 << 14, 1 << 16, 1 << 18)

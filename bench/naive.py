@@ -7,11 +7,11 @@ import signal
 import struct
 import time
 
+from capture.abi import BPF_FOLDER
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
 from capture.kernel.links import find_interfaces
 from capture.kernel.netns import Namespace
-from capture.stream.layout import BPF_FOLDER
 
 PROGRAM = """
 #include <linux/types.h>

@@ -13,9 +13,9 @@ import struct
 import time
 from collections.abc import Sequence
 
+from capture.abi import BPF_FOLDER
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
-from capture.stream.layout import BPF_FOLDER
 
 XDP_PASS, XDP_TX = 2, 3
 _CALL_CLONE_REDIRECT, _CALL_REDIRECT = 13, 23

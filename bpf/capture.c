@@ -9,7 +9,7 @@
  */
 #include <linux/types.h>
 #include "verifier.h"
-#include "record.h"
+#include "abi.h"
 #include "maps.h"
 #include "helpers.h"
 #include "context.h"

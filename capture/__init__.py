@@ -2,10 +2,10 @@
 
 The packets' way, and the folder for each step:
 
-    spec -> plan -> kernel (bpf/) -> stream -> pcapng -> sink -> analysis
+    spec -> plan -> run: kernel (bpf/) -> stream -> pcapng -> sink -> analysis
 
 The names below are the Python API; examples/capture_api.py uses it from end to end. Each is imported when it is
-first asked for, because a session brings numba, bcc and pyroute2 with it.
+first asked for, because a capture brings numba, bcc and pyroute2 with it.
 """
 
 import importlib
@@ -13,27 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from capture import errors
-    from capture.account import Account
     from capture.filters.expression import parse_expression
     from capture.filters.rule import Direction, Endpoint, Rule
     from capture.filters.words import parse_endpoint
     from capture.plan import describe
+    from capture.run.account import Account
+    from capture.run.capture import Capture
+    from capture.run.planning import plan_capture
+    from capture.run.summary import Summary
     from capture.sampling.sampler import Sampling
     from capture.sampling.words import parse_sampler
-    from capture.session import Session, plan_capture
     from capture.sink.open import open_sink
     from capture.spec import CaptureSpec
     from capture.storage import Storage
-    from capture.summary import Summary
 
 __all__ = [
     "Account",
+    "Capture",
     "CaptureSpec",
     "Direction",
     "Endpoint",
     "Rule",
     "Sampling",
-    "Session",
     "Storage",
     "Summary",
     "describe",
@@ -46,21 +47,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Account": "capture.account",
+    "Account": "capture.run.account",
+    "Capture": "capture.run.capture",
     "CaptureSpec": "capture.spec",
     "Direction": "capture.filters.rule",
     "Endpoint": "capture.filters.rule",
     "Rule": "capture.filters.rule",
     "Sampling": "capture.sampling.sampler",
-    "Session": "capture.session",
     "Storage": "capture.storage",
-    "Summary": "capture.summary",
+    "Summary": "capture.run.summary",
     "describe": "capture.plan",
     "open_sink": "capture.sink.open",
     "parse_endpoint": "capture.filters.words",
     "parse_expression": "capture.filters.expression",
     "parse_sampler": "capture.sampling.words",
-    "plan_capture": "capture.session",
+    "plan_capture": "capture.run.planning",
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from capture.abi import HOOKS, PACKET_RECORD
 from capture.errors import SpecError
 from capture.filters.podname import PodName
 from capture.filters.program import FilterProgram, filter_program, filter_text
@@ -15,7 +16,6 @@ from capture.filters.text import spelled_out
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.selection.pod import Pod
 from capture.spec import CaptureSpec, Hook
-from capture.stream.layout import HOOKS, PACKET_RECORD
 from capture.units import format_size
 
 RING_MIN = 128 << 10

@@ -1,8 +1,8 @@
-"""Capture one server port of an interface from Python: spec -> plan -> session -> summary.
+"""Capture one server port of an interface from Python: spec -> plan -> capture -> summary.
 
     sudo .venv/bin/python examples/capture_api.py veth-client web.pcapng --server :80 --seconds 10
 
-The session holds the programs, the rings and the file from the beginning of its `with` block to the end, also when
+The capture holds the programs, the rings and the file from the beginning of its `with` block to the end, also when
 something fails inside: what was caught until then is in the file, which is complete, and the summary says why.
 """
 
@@ -10,12 +10,12 @@ import argparse
 import json
 import sys
 
-from capture import CaptureSpec, Rule, Session, describe, errors, open_sink, parse_endpoint, plan_capture
+from capture import Capture, CaptureSpec, Rule, describe, errors, open_sink, parse_endpoint, plan_capture
 
 
-def progress(session: Session) -> None:
+def progress(capture: Capture) -> None:
     """Called while the capture runs: each interface's account is a frozen snapshot of the counters."""
-    for interface, account in zip(session.plan.interfaces, session.accounts(), strict=True):
+    for interface, account in zip(capture.plan.interfaces, capture.accounts(), strict=True):
         forward, reverse = account.forward.written, account.reverse.written
         print(f"{interface.name}: {account.seen} seen, {forward} forward, {reverse} reverse", file=sys.stderr)
 
@@ -41,15 +41,15 @@ def main() -> None:
     plan = plan_capture(spec)
     print(json.dumps(describe(plan), indent=2))
 
-    # `run` returns at a limit, when the interface goes away, or when anybody calls `session.stop("why")`.
-    with Session(plan, open_sink(asked.file)) as session:
-        session.run(progress, interval=1.0)
+    # `run` returns at a limit, when the interface goes away, or when anybody calls `capture.stop("why")`.
+    with Capture(plan, open_sink(asked.file)) as capture:
+        capture.run(progress, interval=1.0)
 
     # What became of every packet that came by.
-    assert session.summary is not None
-    account = session.summary.total
+    assert capture.summary is not None
+    account = capture.summary.total
     print(f"{account.seen} seen = {account.unmatched} unmatched + {account.both.matched} matched")
-    print(f"{account.both.written} written, {account.both.lost} lost; {session.summary.end_reason}")
+    print(f"{account.both.written} written, {account.both.lost} lost; {capture.summary.end_reason}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`bicap capture`: options -> a CaptureSpec -> one running Session."""
+"""`bicap capture`: options -> a CaptureSpec -> one running Capture."""
 
 import json
 import signal
@@ -16,8 +16,8 @@ from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.sessions import SessionList, read_sessions
 
 if TYPE_CHECKING:
-    from capture.session import Session
-    from capture.summary import Summary
+    from capture.run.capture import Capture
+    from capture.run.summary import Summary
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -58,7 +58,8 @@ def capture(
     interval = positive_time(stats_interval, "--stats-interval")
     from capture.kernel.features import CAPABILITIES
     from capture.kernel.privileges import drop
-    from capture.session import Session, plan_capture
+    from capture.run.capture import Capture
+    from capture.run.planning import plan_capture
     from capture.sink.open import open_sink
     from capture.sink.place import make_way, write_beside
 
@@ -76,7 +77,7 @@ def capture(
 
     if ready_file:
         make_way(ready_file)
-    session = Session(
+    running = Capture(
         plan,
         open_sink(output, spec.storage),
         on_event=(lambda _: None) if quiet else _note,
@@ -84,27 +85,27 @@ def capture(
     )
     if spec.start_at_ns and not quiet:
         _note(f"begins at {datetime.fromtimestamp(spec.start_at_ns / 1e9):%Y-%m-%d %H:%M:%S}")
-    _end_on_signals(session)
+    _end_on_signals(running)
     try:
-        with session:
-            _reread_on_hangup(session, spec.sessions)
+        with running:
+            _reread_on_hangup(running, spec.sessions)
             if ready_file:
                 write_beside(ready_file, "")
             if interval is None:
                 if not quiet:
-                    _note(f"capturing on {', '.join(i.name for i in session.roster.present)}; Ctrl-C ends")
-                session.run()
+                    _note(f"capturing on {', '.join(i.name for i in running.roster.present)}; Ctrl-C ends")
+                running.run()
             else:
                 from capture.cli.show import LiveCounters
 
                 with LiveCounters(sys.stderr) as live:
-                    session.run(live.show, interval / 1e9)
+                    running.run(live.show, interval / 1e9)
     finally:
         for number in _ENDING:  # what remains is short, and a second Ctrl-C must not cut it
             signal.signal(number, signal.SIG_IGN)
         # Also when writing failed: what was caught until then is complete, and is accounted for.
-        if session.summary is not None:
-            _report(session.summary, quiet, as_json, failed=sys.exception() is not None)
+        if running.summary is not None:
+            _report(running.summary, quiet, as_json, failed=sys.exception() is not None)
 
 
 def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> None:
@@ -126,30 +127,30 @@ def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> Non
         raise trouble
 
 
-def _give_up_privileges(session: "Session", output: str, ready_file: str | None) -> None:
+def _give_up_privileges(running: "Capture", output: str, ready_file: str | None) -> None:
     """A process that reads what others sent has no more power than it needs for that."""
     from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
     from capture.sink.place import is_in_own_directory
 
-    keep = needed_later(session.plan)
+    keep = needed_later(running.plan)
     files = [file for file in (output, ready_file) if file not in (None, "-")]
-    if session.plan.spec.storage.user or not all(is_in_own_directory(file) for file in files):
+    if running.plan.spec.storage.user or not all(is_in_own_directory(file) for file in files):
         keep |= FILE_CAPABILITIES
-    drop(keep, works=session.accounts)
+    drop(keep, works=running.accounts)
 
 
-def _end_on_signals(session: "Session") -> None:
+def _end_on_signals(running: "Capture") -> None:
     for number in _ENDING:
-        signal.signal(number, lambda received, _: session.stop(f"ended by {signal.Signals(received).name}"))
+        signal.signal(number, lambda received, _: running.stop(f"ended by {signal.Signals(received).name}"))
 
 
-def _reread_on_hangup(session: "Session", sessions: SessionList | None) -> None:
+def _reread_on_hangup(running: "Capture", sessions: SessionList | None) -> None:
     if sessions is None or sessions.name == "-":
         return
 
     def reread() -> None:
         try:
-            come, gone = session.replace_conversations(read_sessions(sessions.name).conversations)
+            come, gone = running.replace_conversations(read_sessions(sessions.name).conversations)
             _note(f"{sessions.name} read again: {come:,} conversations came, {gone:,} went")
         except BicapError as error:
             _note(f"{error}; the capture goes on with the conversations it had")

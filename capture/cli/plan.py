@@ -37,7 +37,7 @@ def plan(
     """
     request = read_request(context.meta[ORDER], **asked)
     spec = request.spec()
-    from capture.session import plan_capture
+    from capture.run.planning import plan_capture
 
     planned = plan_capture(spec)
     click.echo(plan_report(planned, look_ahead(planned, request.output, look, assume, costs), as_json))

@@ -3,15 +3,15 @@
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from capture.account import Account, total
 from capture.plan import CapturePlan, describe
+from capture.run.account import Account, total
 from capture.units import format_size
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from capture.session import Session
+    from capture.run.capture import Capture
 
 
 def plan_text(plan: CapturePlan) -> str:
@@ -67,9 +67,9 @@ class LiveCounters:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, session: "Session") -> None:
+    def show(self, capture: "Capture") -> None:
         """Show the counters as they are now."""
-        accounts = session.accounts()
+        accounts = capture.accounts()
         everything = total(accounts)
         now, written = time.monotonic(), everything.both.written
         rate = (written - self._last[1]) / max(now - self._last[0], 1e-9)
@@ -83,7 +83,7 @@ class LiveCounters:
             )
             self._stream.flush()
             return
-        names = [interface.name for interface in session.roster.interfaces]
+        names = [interface.name for interface in capture.roster.interfaces]
         lost = f"{everything.both.lost:,} lost" if everything.both.lost else "nothing lost"
         self._live.update(_table(names, accounts, f"{rate:,.0f} packets/s; {lost}"), refresh=True)
 

@@ -18,7 +18,7 @@ EXACT_AS_CODE = 4
 TEXT_MAX = 64
 """So many conversations are spelled out in a tcpdump expression."""
 PODS_MAX = 63
-"""So many pods can be endpoints of rules: the bits of a group, less the node's (enum group in bpf/record.h)."""
+"""So many pods can be endpoints of rules: the bits of a group, less the node's (enum group in bpf/abi.h)."""
 ADDRESSES_MAX = 4096
 """Addresses that pods named in rules, and the node, can have together."""
 

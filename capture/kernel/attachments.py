@@ -95,7 +95,12 @@ class Attachments:
             if namespace.inode != interface.netns:
                 namespace.close()
                 raise TargetError(f"the network namespace of {interface.name} went away")
-            self._namespaces[interface.netns] = watched = _Watched(namespace)
+            try:
+                watched = _Watched(namespace)
+            except BaseException:
+                namespace.close()
+                raise
+            self._namespaces[interface.netns] = watched
             self._watch(watched.links.fileno())
         return self._namespaces[interface.netns]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from capture.abi import BATCH_STATE
 from capture.kernel import syscall
-from capture.stream.layout import BATCH_STATE
 from capture.stream.merge import oldest_waiting
 
 _DUMMY_FRAME = bytes(14)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture.abi import BPF_FOLDER
 from capture.errors import CompileError, KernelError, MissingBccError
 from capture.filters.program import FilterProgram
 from capture.kernel.features import lacking, missing_capabilities, not_permitted
 from capture.kernel.instructions import with_maps
 from capture.sampling.program import SamplingProgram
-from capture.stream.layout import BPF_FOLDER
 
 PASSES, FLUSH = "packet_passes", "flush_waiting"
 """The functions of bpf/capture.c."""
@@ -71,17 +71,21 @@ def compile_programs(
     text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
     switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
     large = len(wanted.header) > _LARGE
-    tc = _compile(bcc, text, switches | {"XDP": 0}, large)
-    maps = _maps(bcc, tc)
-    code = {function: _code(bcc, tc, function) for function in (PASSES, FLUSH)}
-    received = None
-    if xdp:
-        # The same text once more, with maps of its own: its code is made to use those that are there.
-        other = _compile(bcc, text, switches | {"XDP": 1}, large)
-        fds = {fd: maps[name] for name, fd in _maps(bcc, other).items()}
-        received = with_maps(_code(bcc, other, PASSES), fds)
-        other.cleanup()
-    return Compiled(code, received, maps, tc.cleanup)
+    with contextlib.ExitStack() as stack:
+        tc = _compile(bcc, text, switches | {"XDP": 0}, large)
+        stack.callback(tc.cleanup)
+        maps = _maps(bcc, tc)
+        code = {function: _code(bcc, tc, function) for function in (PASSES, FLUSH)}
+        received = None
+        if xdp:
+            # The same text once more, with maps of its own: its code is made to use those that are there.
+            other = _compile(bcc, text, switches | {"XDP": 1}, large)
+            try:
+                fds = {fd: maps[name] for name, fd in _maps(bcc, other).items()}
+                received = with_maps(_code(bcc, other, PASSES), fds)
+            finally:
+                other.cleanup()
+        return Compiled(code, received, maps, stack.pop_all().close)
 
 
 def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOLDER) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from capture.abi import INTERFACE_COUNTERS
 from capture.kernel import syscall
-from capture.stream.layout import INTERFACE_COUNTERS
 
 
 def possible_cpus() -> int:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from capture.abi import GROUP_KEY
 from capture.errors import SpecError
 from capture.filters.rule import Address
 from capture.kernel.entries import Entries
-from capture.stream.layout import GROUP_KEY
 
 _IPV4_MAPPED = 0xFFFF << 32
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from capture.abi import PRESSURE
 from capture.kernel.batches import Batches
 from capture.kernel.program import Module
 from capture.sampling.pressure import LevelChange
-from capture.stream.layout import PRESSURE
 
 CALM_NS = 1_000_000_000
 """How long rings must be less than an eighth full before the level goes down by one."""

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import re
 
+from capture.abi import HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 from capture.errors import KernelError, VerifierError
 from capture.kernel import compiler, syscall
 from capture.kernel.compiler import FLUSH, PASSES, TOO_LARGE, Compiled
@@ -16,7 +17,6 @@ from capture.kernel.features import has_coarse_clock, lacking, missing_capabilit
 from capture.kernel.instructions import with_constant
 from capture.plan import CapturePlan
 from capture.spec import Hook
-from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 
 ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
 """The constants in bpf/maps.h and bpf/groups.h that the loader replaces."""

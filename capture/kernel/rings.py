@@ -9,52 +9,54 @@ import errno
 import os
 import select
 import sys
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from capture.errors import KernelError, PrivilegeError
 from capture.kernel import syscall
-from capture.stream.layout import Words
+from capture.stream.source import RingMemory
 from capture.units import format_size
-
-if TYPE_CHECKING:
-    from capture.stream.merge import Longs
 
 
 class Rings:
     """The rings of the online CPUs, their memory, and the descriptors to wait on."""
 
     def __init__(self, cpus: tuple[int, ...], ring_bytes: int, watermark: int, map_fd: int) -> None:
-        self.page = os.sysconf("SC_PAGESIZE")
-        self.stride = self.page + ring_bytes
-        self._length = self.stride * len(cpus)
+        page = os.sysconf("SC_PAGESIZE")
+        self._stride = page + ring_bytes
+        self._length = 0
         self._events: list[int] = []
-        self._address = syscall.mmap(
-            0,
-            self._length,
-            syscall.PROT_NONE,
-            syscall.MAP_PRIVATE | syscall.MAP_ANONYMOUS | syscall.MAP_NORESERVE,
-            -1,
-        )
         self._poll = select.epoll()
+        cpu = cpus[0]
         try:
+            self._address = syscall.mmap(
+                0,
+                self._stride * len(cpus),
+                syscall.PROT_NONE,
+                syscall.MAP_PRIVATE | syscall.MAP_ANONYMOUS | syscall.MAP_NORESERVE,
+                -1,
+            )
+            self._length = self._stride * len(cpus)
             for position, cpu in enumerate(cpus):
                 self._map(position, cpu, watermark, map_fd)
         except OSError as error:
             self.close()
             raise refused(error, ring_bytes, cpu) from None
         memory = memoryview((ctypes.c_uint8 * self._length).from_address(self._address))
-        self.bytes = memory.cast("B")
-        self.words: Words = np.frombuffer(memory, np.uint32)
-        self.longs: Longs = np.frombuffer(memory, np.int64)
+        self.memory = RingMemory(
+            words=np.frombuffer(memory, np.uint32),
+            longs=np.frombuffer(memory, np.int64),
+            bytes=memory.cast("B"),
+            stride=self._stride,
+            page=page,
+        )
 
     def _map(self, position: int, cpu: int, watermark: int, map_fd: int) -> None:
         event = syscall.open_output_event(cpu, watermark)
         self._events.append(event)
         syscall.mmap(
-            self._address + position * self.stride,
-            self.stride,
+            self._address + position * self._stride,
+            self._stride,
             syscall.PROT_READ | syscall.PROT_WRITE,
             syscall.MAP_SHARED | syscall.MAP_FIXED,
             event,

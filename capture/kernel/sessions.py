@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from capture.abi import HIGH_IS_SOURCE, LOW_IS_SOURCE, SESSION_KEY
 from capture.errors import SpecError
 from capture.filters.sessions import Conversation
 from capture.kernel.entries import Entries
-from capture.stream.layout import HIGH_IS_SOURCE, LOW_IS_SOURCE, SESSION_KEY
 
 
 def entries(conversations: Sequence[Conversation]) -> dict[bytes, bytes]:

@@ -32,10 +32,10 @@ class ClockStep:
 
 
 class WallClock:
-    """The offset a file is written with, and the steps that were seen."""
+    """The offset a file is written with, and the steps that were seen; `state` says how well the clock is kept."""
 
-    def __init__(self, offset_ns: int) -> None:
-        self.offset_ns = offset_ns
+    def __init__(self, offset_ns: int, state: str = "unknown") -> None:
+        self.offset_ns, self.state = offset_ns, state
         self._true_offset_ns = offset_ns
         self.steps: list[ClockStep] = []
 

@@ -1,39 +1,60 @@
 """Records of all perf rings -> Enhanced Packet Blocks in order of time: the one loop over all packets.
 
-A record is copied once, from the ring straight into its block, and a large packet not at all: it is a piece of ring
-that is to be written between two pieces of blocks. The rings are merged by a heap of their oldest records; what is
-younger than `final_ns` stays in its ring, because another CPU may still deliver something older (see stream.clock).
-Compiled by numba and cached; call `compiled()` before packets flow.
+The problem
+    Records lie in as many rings as there are CPUs. Each has to become a block (pcapng 4.3), the blocks of all rings
+    have to be in order of time, and the loop has some ten nanoseconds for each.
 
-All positions and times are int64: numba turns a mix of signed and unsigned into floating point.
+The invariant
+    Before each step, `times[ring]` is the time of the first record of a ring that is not in a block yet, NEVER if
+    there is none before the ring's head, and `heap` holds the numbers of all rings, ordered by (time, ring).
 
-What programs write on other CPUs is read in this order, which must hold where a processor reorders, too (arm64):
+Why it is right
+    A ring is in order, because a CPU stamps a record just before it submits it. So the oldest record of all rings is
+    the oldest of their first ones, which is the top of the heap. It becomes a block, its ring gets the time of its
+    next record, which is not older, and sinks to its place: the invariant holds again. The loop ends at a time that
+    is not final, since what is younger may still be overtaken from another CPU (run.drain, stream.clock); with two
+    records of one time, the lower ring goes first, so the result does not depend on where the loop was interrupted.
 
-- data_head, then the records before it. The kernel writes them the other way round, with a barrier between
-  (perf_output_put_handle() in kernel/events/ring_buffer.c). Between our reads is a fence; plain 64-bit reads of
-  aligned words are whole on all processors that numba compiles for.
-- The records, then data_tail. A fence again: the kernel reads data_tail before it overwrites what we gave back.
-- A batch's `used` and `oldest_ns`, then data_head. Programs have no barrier between their writes but the compiler's
-  (BPF has had store-release since Linux 6.15), so on arm64 any of them may be seen first. Times on one CPU only
-  grow: an outdated `oldest_ns` is too early, which makes us wait longer, never shorter. When a batch is submitted,
-  `used` = 0 may be seen before data_head, for the time in which a CPU's writes leave it. That is far below the
-  microseconds that Python needs from oldest_waiting() to snapshot(), and where it is not, the records are late: they
-  get the time of the one before, and are counted (docs/decisions/0005-rounds.md). None is lost.
+    What a record becomes is decided at the record: a limit that is reached counts it and all that follow as over the
+    limit; a file that is full ends the call before it. So limits and files are exact to the packet.
+
+What it costs
+    One copy of a packet, from the ring into its block. A packet of LARGE bytes and more is not copied at all: it is
+    a piece of ring that is to be written between two pieces of blocks. A record begins where the one before it ends,
+    so the processor would wait for each from memory; its lines are asked for 1 KiB ahead (docs/decisions/0015).
+    A sift through the heap compares at most 2 log2(rings) times; as batches keep a ring on top for many records, it
+    mostly compares twice. Memory is that of the blocks, whatever the rings hold.
+
+What order of memory it relies on
+    What programs write on other CPUs is read in this order, which must hold where a processor reorders, too (arm64):
+
+    - data_head, then the records before it. The kernel writes them the other way round, with a barrier between
+      (perf_output_put_handle() in kernel/events/ring_buffer.c). Between our reads is a fence; plain 64-bit reads of
+      aligned words are whole on all processors that numba compiles for.
+    - The records, then data_tail. A fence again: the kernel reads data_tail before it overwrites what we gave back.
+    - A batch's `used` and `oldest_ns`, then data_head. Programs have no barrier between their writes but the
+      compiler's (BPF has had store-release since Linux 6.15), so on arm64 any of them may be seen first. Times on one
+      CPU only grow: an outdated `oldest_ns` is too early, which makes us wait longer, never shorter. When a batch is
+      submitted, `used` = 0 may be seen before data_head, for the time in which a CPU's writes leave it. That is far
+      below the microseconds that Python needs from oldest_waiting() to snapshot(), and where it is not, the records
+      are late: they get the time of the one before, and are counted (docs/decisions/0005-rounds.md). None is lost.
+
+The rings wrap: a position counts bytes since the start, and is ANDed with the ring's size less one where it is used.
+All positions and times are int64: numba turns a mix of signed and unsigned into floating point. Compiled by numba and
+cached; call `compiled()` before packets flow.
 """
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types, uint32
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from capture.abi import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN
 from capture.compiled import loop
-from capture.stream.layout import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN, Words
-
-Longs = npt.NDArray[np.int64]
+from capture.stream.source import Longs, Words
 
 FLAG_SETS = 8
 """Tallies are kept per combination of inbound, outbound and reverse."""
@@ -63,6 +84,9 @@ _AHEAD, _LINE = 256, 16
 # struct perf_event_mmap_page: data_head and data_tail, in 64-bit words.
 _HEAD, _TAIL = 1024 // 8, 1032 // 8
 
+# An Enhanced Packet Block (draft-ietf-opsawg-pcapng 4.3), in 32-bit words: header, packet, then the option epb_flags.
+_TYPE_AT, _TOTAL_AT, _INTERFACE_AT, _TIME_HIGH_AT, _TIME_LOW_AT, _CAPTURED_AT, _ORIGINAL_AT = range(7)
+_EPB, _FLAGS_OPTION, _END_OF_OPTIONS = 6, 4 << 16 | 2, 0
 EPB_HEADER_WORDS, EPB_TRAILER_WORDS = 7, 4
 LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
 SMALLEST_BLOCK = 4 * (EPB_HEADER_WORDS + EPB_TRAILER_WORDS)
@@ -73,15 +97,24 @@ PIECES_MOST = 128
 """Packets and parts of them in one call: writev(2) takes 1,024 pieces, and those of blocks are between them."""
 PIECED_MOST = 1 << 18
 """Words of them, after which a call ends: what is not copied need not stay in the processor's cache."""
+RECORD_AT, SAMPLE_END, CURSOR_COLUMNS = 0, 1, 2
+"""Columns of `cursors`: where a ring's next record begins, and where the perf sample that it is in ends; bytes."""
 PIECE_AT, PIECE_FROM, PIECE_WORDS, PIECE_COLUMNS = 0, 1, 2, 3
-"""A piece goes before this word of the blocks, and is these words of the rings."""
+"""Columns of `pieces`: the word of the blocks before which a piece goes, the word of the rings where it begins, its
+words."""
+PACKETS, BYTES, OVER_LIMIT, TALLY_COLUMNS = 0, 1, 2, 3
+"""Columns of `tallies`: packets written, their bytes with a tag that was put back, packets over a limit."""
 
-# Slots of the `state` array that merge() keeps between calls: what was late; what limits leave (packets of both
-# directions, forward, reverse; bytes of all files, and of this one); what this file has; which limit was reached;
-# and of the last call: pieces of rings, and their words.
+# Slots of `state`, which lives as long as a capture.
 LAST_NS, LATE, LATE_MOST_NS = 0, 1, 2
+"""Time of the last block, CLOCK_MONOTONIC; packets that came late; the most nanoseconds that one was late."""
 LEFT, LEFT_FORWARD, LEFT_REVERSE, BYTES_LEFT, FILE_LEFT = 3, 4, 5, 6, 7
-FILE_PACKETS, FILE_FULL, REACHED, PIECES, PIECED, STATE_SLOTS = 8, 9, 10, 11, 12, 13
+"""What limits leave: packets of both directions, forward, reverse; bytes of blocks in all files, and in this one. The
+caller sets them and takes from them what it writes itself."""
+FILE_PACKETS, FILE_FULL, REACHED = 8, 9, 10
+"""Packets in this file; 1 if the next one does not fit it; the slot of the limit that ended the capture, or 0."""
+PIECES, PIECED, STATE_SLOTS = 11, 12, 13
+"""Rows of `pieces` that the last call filled, and the words that they have together."""
 
 
 @intrinsic
@@ -159,18 +192,18 @@ def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring:
     `cursors[ring]` is where the record begins and where its perf sample ends; both move on to the next sample
     when this one is used up. What is no sample is skipped.
     """
-    while cursors[ring, 0] + _RECORD > cursors[ring, 1]:
-        tail = cursors[ring, 1]
-        cursors[ring, 0] = tail
+    while cursors[ring, RECORD_AT] + _RECORD > cursors[ring, SAMPLE_END]:
+        tail = cursors[ring, SAMPLE_END]
+        cursors[ring, RECORD_AT] = tail
         if tail >= head:
             return NEVER
         at = tail >> 2
-        cursors[ring, 1] = tail + (np.int64(words[base + ((at + 1) & mask)]) >> 16)
+        cursors[ring, SAMPLE_END] = tail + (np.int64(words[base + ((at + 1) & mask)]) >> 16)
         if words[base + (at & mask)] == _SAMPLE:
-            cursors[ring, 0] += PERF_HEADERS
+            cursors[ring, RECORD_AT] += PERF_HEADERS
         else:
-            cursors[ring, 0] = cursors[ring, 1]
-    at = (cursors[ring, 0] >> 2) + _TIME
+            cursors[ring, RECORD_AT] = cursors[ring, SAMPLE_END]
+    at = (cursors[ring, RECORD_AT] >> 2) + _TIME
     return np.int64(words[base + ((at + 1) & mask)]) << 32 | np.int64(words[base + (at & mask)])
 
 
@@ -211,15 +244,19 @@ def merge(
 ) -> int:
     """Move records older than `final_ns` from the rings into `out` as blocks; the number of words written.
 
-    `pieces` is [PIECES_MOST, PIECE_COLUMNS]: state[PIECES] of them belong between the words written, and have
-    state[PIECED] words together. Release the rings only when these have been used.
+    Stops before a block that might not fit `out`, and before one that does not fit the file (FILE_FULL): call again
+    while it writes anything. After a limit is reached, all packets are over the limit. Release the rings only when
+    the blocks and the pieces have been used.
 
-    `words` and `longs` are views of the same memory: per ring `stride` bytes, first `page` bytes of control
-    page, then the data (a power of two). `cursors` is [rings, 2], zero at first, and kept between calls, as is
-    `state` with its STATE_SLOTS values. `tallies`, [interface, flags, (packets, bytes, packets over the limit)],
-    is added to. Stops before a block that might not fit `out`, and before one that does not fit the file
-    (FILE_FULL): call again while it writes anything. REACHED is the slot of the limit that ended the capture;
-    all packets from there on are over the limit.
+    words, longs  the same memory, uint32 and int64: rings of `stride` bytes, of which `page` are the control page and
+                  the rest, a power of two, the data. Written by the kernel.
+    heads         [rings], int64, bytes since the start. Written by `snapshot`.
+    cursors       [rings, CURSOR_COLUMNS], int64, bytes since the start; zero at first. Written here.
+    out           [words], uint32: blocks. Written here, from the beginning.
+    pieces        [PIECES_MOST, PIECE_COLUMNS], int64, words: parts of rings that belong between the blocks, in their
+                  order. state[PIECES] of them are written here.
+    state         [STATE_SLOTS], int64. Written here, and by who sets limits and begins files.
+    tallies       [interfaces, FLAG_SETS, TALLY_COLUMNS], int64, packets and bytes. Added to here.
     """
     rings = len(heads)
     mask = (stride - page) // 4 - 1
@@ -240,7 +277,7 @@ def merge(
         if time >= final_ns:
             break
         base = (ring * stride + page) // 4
-        at = cursors[ring, 0] >> 2
+        at = cursors[ring, RECORD_AT] >> 2
         interface_flags = np.int64(words[base + ((at + _INTERFACE_FLAGS) & mask)])
         interface, flags = interface_flags & 0xFFFF, interface_flags >> 16
         captured = np.int64(words[base + ((at + _CAPTURED) & mask)])
@@ -252,7 +289,7 @@ def merge(
             elif total > state[FILE_LEFT] and state[FILE_PACKETS] > 0:
                 state[FILE_FULL] = 1
                 break
-        cursors[ring, 0] += _RECORD + ((captured + 7) & ~7)
+        cursors[ring, RECORD_AT] += _RECORD + ((captured + 7) & ~7)
         if captured < LARGE:
             for ahead in range(at + _AHEAD, at + _AHEAD + ((_RECORD + captured) >> 2), _LINE):
                 _prefetch(words, base + (ahead & mask))
@@ -299,22 +336,22 @@ def merge(
                 out[end - 1] &= uint32((1 << ((captured & 3) * 8)) - 1)
 
             wall = time + wall_offset_ns
-            out[written] = 6
-            out[written + 1] = total
-            out[written + 2] = interface
-            out[written + 3] = wall >> 32
-            out[written + 4] = wall & 0xFFFFFFFF
-            out[written + 5] = length
-            out[written + 6] = words[base + ((at + _ORIGINAL) & mask)]
-            out[end] = 4 << 16 | 2  # epb_flags, 4 bytes
+            out[written + _TYPE_AT] = _EPB
+            out[written + _TOTAL_AT] = total
+            out[written + _INTERFACE_AT] = interface
+            out[written + _TIME_HIGH_AT] = wall >> 32
+            out[written + _TIME_LOW_AT] = wall & 0xFFFFFFFF
+            out[written + _CAPTURED_AT] = length
+            out[written + _ORIGINAL_AT] = words[base + ((at + _ORIGINAL) & mask)]
+            out[end] = _FLAGS_OPTION
             out[end + 1] = flags & 3
-            out[end + 2] = 0  # opt_endofopt
+            out[end + 2] = _END_OF_OPTIONS
             out[end + 3] = total
             written = end + EPB_TRAILER_WORDS
-            tallies[interface, tally, 0] += 1
-            tallies[interface, tally, 1] += length
+            tallies[interface, tally, PACKETS] += 1
+            tallies[interface, tally, BYTES] += length
         else:
-            tallies[interface, tally, 2] += 1
+            tallies[interface, tally, OVER_LIMIT] += 1
 
         times[ring] = _oldest(words, base, mask, heads[ring], cursors, ring)
         _sift_down(heap, 0, times)
@@ -341,7 +378,7 @@ def release(longs: Longs, stride: int, cursors: Longs) -> None:
     """Give back to the kernel what was merged."""
     _fence()
     for ring in range(len(cursors)):
-        longs[ring * stride // 8 + _TAIL] = cursors[ring, 0]
+        longs[ring * stride // 8 + _TAIL] = cursors[ring, RECORD_AT]
 
 
 def compiled() -> None:
@@ -353,8 +390,8 @@ def compiled() -> None:
     states = np.zeros((1, BATCH_STATE.itemsize // 8), np.int64)
     states.flags.writeable = False
     oldest_waiting(states)
-    state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, 3), np.int64)
-    cursors = np.zeros((1, 2), np.int64)
+    state, tallies = np.zeros(STATE_SLOTS, np.int64), np.zeros((1, FLAG_SETS, TALLY_COLUMNS), np.int64)
+    cursors = np.zeros((1, CURSOR_COLUMNS), np.int64)
     pieces = np.zeros((PIECES_MOST, PIECE_COLUMNS), np.int64)
     merge(words, longs, 8192, 4096, heads, cursors, NEVER, 0, np.zeros(1, np.uint32), pieces, state, tallies)
     release(longs, 8192, cursors)

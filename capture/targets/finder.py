@@ -9,6 +9,7 @@ A pod that cannot be looked into is told as a trouble, and the others are found 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from capture.abi import GROUP_NODE, GROUP_PODS
 from capture.errors import BicapError, PrivilegeError
 from capture.filters.podname import PodName
 from capture.filters.program import pods_of
@@ -18,7 +19,6 @@ from capture.pods.sockets import find_sockets
 from capture.selection.pod import Pod
 from capture.selection.selection import Point, Selection
 from capture.spec import CaptureSpec
-from capture.stream.layout import GROUP_NODE, GROUP_PODS
 from capture.targets.node import HostSide, Node, node_name
 from capture.targets.places import named_places, own_places, pod_places, process_places, shared_places
 

@@ -68,8 +68,8 @@ class Follower:
 
     def _run(self, name: str, function: Callable[[], None]) -> None:
         thread = threading.Thread(target=function, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def take(self) -> list[Update]:
         """Updates that are ready, in their order; does not wait."""

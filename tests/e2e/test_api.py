@@ -1,4 +1,4 @@
-"""The Python API: a frozen spec, a plan, a session that is a context manager, counters and a summary as values."""
+"""The Python API: a frozen spec, a plan, a capture that is a context manager, counters and a summary as values."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.link import Link
-from capture import Account, CaptureSpec, Direction, Session, Summary, describe, errors, open_sink, plan_capture
+from capture import Account, Capture, CaptureSpec, Direction, Summary, describe, errors, open_sink, plan_capture
 from tests.e2e.load import receive, transmit
 from tests.e2e.tool import assert_adds_up, check_with_readers
 from tests.patience import PATIENCE
@@ -31,9 +31,9 @@ def spec_of(link: Link) -> CaptureSpec:
     return CaptureSpec(interfaces=("vb",), netns=link.netns, buffer_bytes=8 << 20)
 
 
-def summary_of(session: Session) -> Summary:
-    assert session.summary is not None
-    return session.summary
+def summary_of(capture: Capture) -> Summary:
+    assert capture.summary is not None
+    return capture.summary
 
 
 def example(*words: str) -> "subprocess.Popen[str]":
@@ -92,63 +92,63 @@ def test_planning_loads_nothing(link: Link) -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_session_counts_while_it_runs_and_sums_up_at_its_end(link: Link, tmp_path: Path) -> None:
+def test_a_capture_counts_while_it_runs_and_sums_up_at_its_end(link: Link, tmp_path: Path) -> None:
     snapshots: list[Account] = []
 
-    def tick(session: Session) -> None:
-        (account,) = session.accounts()
+    def tick(capture: Capture) -> None:
+        (account,) = capture.accounts()
         snapshots.append(account)
         if len(snapshots) == 1:
             receive(link, 1024)
         elif account.seen == account.both.written == 1024:
-            session.stop("seen enough")
+            capture.stop("seen enough")
 
-    with Session(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as session:
-        assert session.summary is None
-        session.run(tick, interval=0.05)
+    with Capture(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as capture:
+        assert capture.summary is None
+        capture.run(tick, interval=0.05)
     assert (snapshots[0].seen, snapshots[-1].seen) == (0, 1024)
-    assert snapshots[-1] == summary_of(session).total
-    assert summary_of(session).end_reason == "seen enough"
-    assert_adds_up(summary_of(session).as_json()["account"])
+    assert snapshots[-1] == summary_of(capture).total
+    assert summary_of(capture).end_reason == "seen enough"
+    assert_adds_up(summary_of(capture).as_json()["account"])
     check_with_readers(tmp_path / "f.pcapng", 1024)
 
 
 def test_another_thread_stops_it(link: Link, tmp_path: Path) -> None:
-    with Session(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as session:
-        timer = threading.Timer(0.3, session.stop, ["enough"])
+    with Capture(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as capture:
+        timer = threading.Timer(0.3, capture.stop, ["enough"])
         timer.start()
         begin = time.monotonic()
-        session.run()
+        capture.run()
         assert time.monotonic() - begin < PATIENCE
         timer.join()
-    assert summary_of(session).end_reason == "enough"
+    assert summary_of(capture).end_reason == "enough"
 
 
 def test_stopping_twice_or_too_late_changes_nothing(link: Link, tmp_path: Path) -> None:
-    with Session(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as session:
-        session.stop("first")
-        session.stop("second")
-        session.run()
-    session.stop("third")
-    assert summary_of(session).end_reason == "first"
-    with Session(plan_capture(spec_of(link)), open_sink(str(tmp_path / "g.pcapng"))) as session:
+    with Capture(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as capture:
+        capture.stop("first")
+        capture.stop("second")
+        capture.run()
+    capture.stop("third")
+    assert summary_of(capture).end_reason == "first"
+    with Capture(plan_capture(spec_of(link)), open_sink(str(tmp_path / "g.pcapng"))) as capture:
         pass
-    session.stop("it is over")
-    assert summary_of(session).end_reason == "stopped"
+    capture.stop("it is over")
+    assert summary_of(capture).end_reason == "stopped"
 
 
 def test_an_exception_leaves_a_complete_file_that_says_so(link: Link, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
-    session = Session(plan_capture(spec_of(link)), open_sink(str(file)))
+    capture = Capture(plan_capture(spec_of(link)), open_sink(str(file)))
 
     def fail() -> None:
-        with session:
+        with capture:
             receive(link, 1024)
             _ = 1 // 0
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    summary = summary_of(session)
+    summary = summary_of(capture)
     assert summary.end_reason == "ended by ZeroDivisionError"
     assert summary.complete
     assert summary.total.both.written == 1024
@@ -158,15 +158,15 @@ def test_an_exception_leaves_a_complete_file_that_says_so(link: Link, tmp_path: 
 def test_one_process_may_capture_again_and_again(link: Link, tmp_path: Path) -> None:
     for number in range(3):
         file = tmp_path / f"{number}.pcapng"
-        with Session(plan_capture(spec_of(link)), open_sink(str(file))) as session:
+        with Capture(plan_capture(spec_of(link)), open_sink(str(file))) as capture:
             transmit(link, 10)
-        assert summary_of(session).total.both.written == 10
+        assert summary_of(capture).total.both.written == 10
 
 
-def test_a_session_that_cannot_start_raises_an_error_of_the_tree_and_keeps_nothing(tmp_path: Path) -> None:
+def test_a_capture_that_cannot_start_raises_an_error_of_the_tree_and_keeps_nothing(tmp_path: Path) -> None:
     with Link() as link:
         plan = plan_capture(spec_of(link))
         subprocess.run(["ip", "-n", link.netns, "link", "del", "vb"], check=True)
-        session = Session(plan, open_sink(str(tmp_path / "f.pcapng")))
+        capture = Capture(plan, open_sink(str(tmp_path / "f.pcapng")))
         with pytest.raises(errors.TargetError, match="interface vb went away before the capture began"):
-            session.__enter__()
+            capture.__enter__()

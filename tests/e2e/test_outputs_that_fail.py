@@ -19,7 +19,7 @@ import zstandard
 from bench.link import Link
 from bench.senders import FlowSender
 from bench.traffic import Traffic
-from capture.session import WRITE_BYTES
+from capture.run.drain import WRITE_BYTES
 from tests import packets
 from tests.e2e.conftest import run
 from tests.e2e.disks import Ext4, Recording, await_size, refusing, tmpfs

@@ -11,7 +11,7 @@ import pytest
 
 from bench.link import Link
 from bench.senders import BATCH, FLOWS_MAX, FlowSender
-from capture.section import closing_bytes
+from capture.run.section import closing_bytes
 from tests.e2e.disks import Recording
 from tests.e2e.filesets import NAME, Read, files_of, packets_in, packets_shown, read_file
 from tests.e2e.load import TO_VB, settled

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bench.link import Link
-from capture.section import closing_bytes
-from capture.session import WRITE_BYTES
+from capture.run.drain import WRITE_BYTES
+from capture.run.section import closing_bytes
 from capture.sink.files import BALLAST
 from tests.e2e.disks import Recording, tmpfs
 from tests.e2e.filesets import Read, files_of, is_compressed, packets_in, read_file

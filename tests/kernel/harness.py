@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.abi import HOOKS, PACKET_RECORD, PERF_HEADERS
 from capture.errors import VerifierError
 from capture.filters.program import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
@@ -25,7 +26,6 @@ from capture.kernel.sessions import SessionsMap
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.sampling.sampler import Sampling
 from capture.spec import SNAPLEN_MAX
-from capture.stream.layout import HOOKS, PACKET_RECORD, PERF_HEADERS
 
 RING_BYTES = 1 << 20
 EVERYTHING = sampling_program(Sampling())
@@ -111,14 +111,15 @@ class Programs:
         """Flush the batch, and take everything out of the rings."""
         syscall.prog_test_run(self.descriptors["flush_waiting"], bytes(14))
         found = []
-        for ring in range(len(self._rings.longs) * 8 // self._rings.stride):
-            start = ring * self._rings.stride
+        memory = self._rings.memory
+        for ring in range(memory.rings):
+            start = ring * memory.stride
             control = start // 8
             tail, head = (
-                int(self._rings.longs[control + CONTROL_TAIL]),
-                int(self._rings.longs[control + CONTROL_HEAD]),
+                int(memory.longs[control + CONTROL_TAIL]),
+                int(memory.longs[control + CONTROL_HEAD]),
             )
-            data = self._rings.words.view(np.uint8)[start + self._rings.page : start + self._rings.stride]
+            data = memory.words.view(np.uint8)[start + memory.page : start + memory.stride]
             while tail < head:
                 size = int.from_bytes(data[np.arange(tail + 6, tail + 8) % RING_BYTES].tobytes(), sys.byteorder)
                 raw = data[np.arange(tail, tail + size) % RING_BYTES].tobytes()
@@ -130,7 +131,7 @@ class Programs:
                     found.append(Record(header, raw[at : at + captured]))
                     at += (captured + 7) & ~7
                 tail += size
-            self._rings.longs[control + CONTROL_TAIL] = tail
+            memory.longs[control + CONTROL_TAIL] = tail
         return found
 
     def counters(self, entry: str = "from_pod") -> Any:

@@ -8,15 +8,15 @@ from random import Random
 
 import pytest
 
+from capture.abi import BPF_FOLDER, parse_enums, parse_structs
 from capture.filters.expression import parse_expression
 from capture.filters.program import FilterProgram, filter_program
 from capture.kernel.compiler import import_bcc
-from capture.stream.layout import BPF_FOLDER, parse_enums, parse_structs
 from tests import generate, packets
 from tests.kernel.harness import Programs
 from tests.kernel.matching import runnable
 from tests.kernel.test_programs import rule
-from tests.unit.stream.test_layout import by_numpy
+from tests.unit.test_abi import by_numpy
 
 SEED, PACKETS = 64, 200
 REQUIRED = """
@@ -56,7 +56,7 @@ def assertions(header: str) -> str:
 
 @pytest.mark.usefixtures("arm64")
 def test_records_have_the_layout_that_python_reads() -> None:
-    header = (BPF_FOLDER / "record.h").read_text()
+    header = (BPF_FOLDER / "abi.h").read_text()
     asserted = assertions(header)
     assert asserted.count("_Static_assert") > len(parse_structs(header)) + len(parse_enums(header))
     text = f"#include <linux/types.h>\n{header}\n{REQUIRED}\n{asserted}\n{NOTHING}"

@@ -4,11 +4,11 @@ from ipaddress import ip_address
 
 import pytest
 
+from capture.abi import GROUP_NODE, GROUP_PODS
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
 from capture.filters.program import ADDRESSES_MAX, PODS_MAX, filter_program
 from capture.filters.ruletext import RuleText
-from capture.stream.layout import GROUP_NODE, GROUP_PODS
 from tests import packets
 from tests.kernel.harness import Programs
 from tests.kernel.matching import FORWARD, NEITHER, REVERSE, verdict

@@ -2,10 +2,10 @@
 
 import pytest
 
+from capture.abi import INBOUND, OUTBOUND, REVERSE
 from capture.filters.program import filter_program
 from capture.filters.rule import Direction, Endpoint, Rule
 from capture.filters.words import parse_endpoint
-from capture.stream.layout import INBOUND, OUTBOUND, REVERSE
 from tests import packets
 from tests.kernel.harness import Programs
 

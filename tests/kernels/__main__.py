@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from capture.abi import HOOKS
 from capture.errors import BicapError
 from capture.kernel.compiler import compile_programs
 from capture.kernel.counters import possible_cpus
 from capture.spec import SNAPLEN_MAX
-from capture.stream.layout import HOOKS
 from tests.kernel.harness import RING_BYTES
 from tests.kernels import machine, programs, table
 from tests.kernels.frozen import Frozen, freeze

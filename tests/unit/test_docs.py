@@ -125,7 +125,7 @@ def accept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[st
     def planned(_: object) -> None:
         raise PlanReachedError
 
-    monkeypatch.setattr("capture.session.plan_capture", planned)
+    monkeypatch.setattr("capture.run.planning.plan_capture", planned)
     monkeypatch.chdir(tmp_path)
 
     def take(words: list[str]) -> None:

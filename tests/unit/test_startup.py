@@ -63,7 +63,7 @@ def test_a_spec_needs_no_heavy_module() -> None:
 
 
 def test_a_heavy_module_would_be_seen() -> None:
-    assert {"numpy", "numba"} <= imported("from capture import Session")
+    assert {"numpy", "numba"} <= imported("from capture import Capture")
 
 
 def test_what_is_kept_is_loaded_without_the_tables_of_the_compiler(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from capture.abi import PACKET_RECORD, PERF_HEADERS
 from capture.stream import merge
-from capture.stream.layout import PACKET_RECORD, PERF_HEADERS
 
 PAGE = 4096
 SAMPLE, LOST = 9, 2
@@ -38,13 +38,19 @@ class FakeRings:
         self.longs[self.control(cpu, 0)] = self.longs[self.control(cpu, 1)] = position
         self.cursors[cpu] = position
 
+    def fits(self, cpu: int, *records: bytes) -> bool:
+        """True if a ring has room for one perf sample with these records."""
+        size = (PERF_HEADERS + sum(map(len, records)) + 7) & ~7
+        head, tail = (int(self.longs[self.control(cpu, word)]) for word in (0, 1))
+        return head + size - tail <= self.data_bytes
+
     def put(self, cpu: int, *records: bytes, kind: int = SAMPLE) -> None:
         """Append one perf sample with some records; what is not written stays the rubbish that was there."""
         raw = b"".join(records)
         size = (PERF_HEADERS + len(raw) + 7) & ~7
         sample = np.frombuffer(np.array([kind, size << 16, size - PERF_HEADERS], np.uint32).tobytes() + raw, np.uint8)
+        assert self.fits(cpu, *records), "the ring is full"
         head = int(self.longs[self.control(cpu, 0)])
-        assert head + size - int(self.longs[self.control(cpu, 1)]) <= self.data_bytes, "the ring is full"
         data = self.words.view(np.uint8)[cpu * self.stride + self.page : (cpu + 1) * self.stride]
         data[np.arange(head, head + size) % self.data_bytes] = 0xEE
         data[np.arange(head, head + len(sample)) % self.data_bytes] = sample
@@ -72,7 +78,7 @@ def record(
     timestamp_ns: int, packet: bytes, *, original: int | None = None, interface: int = 0, flags: int = 1,
     vlan: tuple[int, int] = (0, 0),
 ) -> bytes:  # fmt: skip
-    """One record as bpf/record.h says; `vlan` is (protocol, TCI)."""
+    """One record as bpf/abi.h says; `vlan` is (protocol, TCI)."""
     header = np.zeros(1, PACKET_RECORD)
     header["timestamp_ns"], header["captured"] = timestamp_ns, len(packet)
     header["original"] = len(packet) if original is None else original

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capture.abi import INBOUND, OUTBOUND, REVERSE, VLAN
 from capture.stream import merge
-from capture.stream.layout import INBOUND, OUTBOUND, REVERSE, VLAN
 from tests.unit.stream.rings import LOST, FakeRings, record
 
 

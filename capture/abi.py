@@ -1,4 +1,4 @@
-"""bpf/record.h -> numpy dtypes and enums: the one source of what kernel and user space share.
+"""bpf/abi.h -> numpy dtypes and enums: the one source of what kernel and user space share.
 
 The header is kept to plain structs of u8..u64, structs of those, and enums with explicit values, so a page of
 parsing reads it. The C compiler's layout of such structs is numpy's `align=True`.
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-BPF_FOLDER = Path(__file__).resolve().parent.parent / "bpf"
+BPF_FOLDER = Path(__file__).resolve().parent / "bpf"
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _STRUCT = re.compile(r"struct (\w+) \{(.*?)\};", re.DOTALL)
@@ -35,7 +34,7 @@ def parse_enums(header: str) -> dict[str, dict[str, int]]:
     return {name: {k: int(v) for k, v in re.findall(r"(\w+) = (\d+)", body)} for name, body in _ENUM.findall(text)}
 
 
-_header = (BPF_FOLDER / "record.h").read_text()
+_header = (BPF_FOLDER / "abi.h").read_text()
 _structs = parse_structs(_header)
 _enums = parse_enums(_header)
 
@@ -67,5 +66,3 @@ HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]
 
 PERF_HEADERS = 12
 """struct perf_event_header (8 bytes) and the raw size (4) before each record in a ring."""
-
-Words = npt.NDArray[np.uint32]

@@ -1,4 +1,4 @@
-"""bpf/record.h as numpy sees it and as the C compiler does."""
+"""bpf/abi.h as numpy sees it and as the C compiler does."""
 
 import shutil
 import subprocess
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from capture.stream import layout
-from capture.stream.layout import parse_enums, parse_structs
+from capture import abi
+from capture.abi import parse_enums, parse_structs
 
-HEADER = (layout.BPF_FOLDER / "record.h").read_text()
+HEADER = (abi.BPF_FOLDER / "abi.h").read_text()
 
 
 def by_the_compiler(header: str, folder: Path) -> dict[str, int]:
@@ -56,7 +56,7 @@ struct outer { u8 a; struct inner one; u16 many[3]; u8 last; u64 wide; u8 tail; 
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
-@pytest.mark.parametrize("header", [HEADER, AWKWARD], ids=["record.h", "padding, nesting and arrays"])
+@pytest.mark.parametrize("header", [HEADER, AWKWARD], ids=["abi.h", "padding, nesting and arrays"])
 def test_the_compiler_lays_it_out_the_same_way(header: str, tmp_path: Path) -> None:
     ours = by_numpy(header)
     assert len(ours) > 10
@@ -81,5 +81,5 @@ def test_fields_have_the_width_that_the_header_says() -> None:
 
 def test_the_packet_follows_its_record_at_a_whole_word() -> None:
     # merge copies 32-bit words and pads records to 8 bytes.
-    assert layout.PACKET_RECORD.itemsize % 8 == 0
-    assert layout.BATCH_STATE.itemsize == 64  # a cache line: CPUs must not share one
+    assert abi.PACKET_RECORD.itemsize % 8 == 0
+    assert abi.BATCH_STATE.itemsize == 64  # a cache line: CPUs must not share one

@@ -4,12 +4,14 @@ import json
 import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 
-from capture.account import Account
 from capture.filters.rule import Address
 from capture.pcapng import blocks
 from capture.plan import CapturePlan, PlannedInterface
+from capture.run.account import Account
+from capture.sampling.pressure import LevelChange
 
 COMMENT_MAX = 1000
 """Bytes of a statistics block's comment; the JSON summary has all of it."""
@@ -91,6 +93,16 @@ def closing(spans: Sequence[Span], more: str = "") -> bytes:
         ).encode()
         for span in spans
     )
+
+
+def pressure(plan: CapturePlan, changes: Sequence[LevelChange]) -> str:
+    """When payload or conversations were left out because rings filled, and which; changes have wall-clock times."""
+    said = []
+    for change in changes:
+        at = datetime.fromtimestamp(change.at_ns / 1e9).astimezone()
+        kept = plan.sampling.levels.words(change.level, float(plan.spec.sampling.flow_share))
+        said.append(f"{at.isoformat(timespec='milliseconds')} {kept}")
+    return "under pressure: " + ", ".join(said) if said else ""
 
 
 def closing_bytes(interfaces: int) -> int:

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from capture.account import Account, DirectionAccount
 from capture.plan import Interface, make_plan, place_of
-from capture.roster import Event, Member
+from capture.run.account import Account, DirectionAccount
+from capture.run.roster import Event, Member
+from capture.run.summary import SCHEMA, Summary
 from capture.sampling.pressure import LevelChange, Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
 from capture.sink.protocol import FileRecord
 from capture.spec import CaptureSpec, Hook
 from capture.stream.clock import ClockStep
-from capture.summary import SCHEMA, Summary
 
 S = 10**9
 FOUND = [

@@ -83,7 +83,7 @@ class DirectionAccount:
 
 _MOVED = ("written", "written_bytes", "over_limit", "lost_writing")
 COUNTED = tuple(f.name for f in fields(DirectionAccount) if f.name not in _MOVED)
-"""What the programs count, by the names of bpf/record.h."""
+"""What the programs count, by the names of bpf/abi.h."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
 """Planned interfaces, and pods that come and go -> programs in place, a roster of whom they serve, events to tell.
 
-The session asks for what is new between two rounds of its loop; what takes long happens in the follower's threads.
+The loop asks for what is new between two rounds of its loop; what takes long happens in the follower's threads.
 """
 
-import os
-import select
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -16,7 +14,8 @@ from capture.kernel.descriptors import DESCRIPTORS, allow_descriptors
 from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
 from capture.plan import CapturePlan, PlannedInterface
-from capture.roster import Event, Roster
+from capture.run.ending import Wake
+from capture.run.roster import Event, Roster
 from capture.targets.finder import Finder
 from capture.targets.follower import Follower
 
@@ -24,32 +23,37 @@ PATIENCE_SECONDS = 1.0
 """Between looks at whether a capture that waits for its first pod should end."""
 
 
-def pause(wake: int, seconds: float) -> None:
-    """Sleep until an eventfd is written, and take note of that, or until time is over."""
-    if select.select([wake], [], [], seconds)[0]:
-        os.eventfd_read(wake)
-
-
 class Lineup:
-    """The interfaces of a running capture. `wake` is an eventfd that is written when pods changed."""
+    """The interfaces of a running capture.
 
-    def __init__(self, plan: CapturePlan, wake: int, on_event: Callable[[str], None]) -> None:
-        self._plan, self._wake, self._on_event = plan, wake, on_event
-        self.roster = Roster()
+    `roster` is filled, `wake` is notified when pods changed, `watch` is given descriptors that become readable when
+    interfaces go, `on_event` is told a line when something happened.
+    """
+
+    def __init__(
+        self,
+        plan: CapturePlan,
+        module: Module,
+        roster: Roster,
+        wake: Wake,
+        watch: Callable[[int], None],
+        on_event: Callable[[str], None],
+    ) -> None:
+        self._plan, self._module, self._wake, self._on_event = plan, module, wake, on_event
+        self.roster = roster
         self.cost = KernelCost()
         self.events: list[Event] = []
         self._follower: Follower | None = None
         self._loaded: dict[int, Loaded] = {}
-        self._attachments: Attachments | None = None
-
-    def prepare(self, module: Module, watch: Callable[[int], None]) -> Mapping[Address, str]:
-        """Load what was planned, and begin to follow pods; the names of their addresses. Nothing is attached.
-
-        `watch` is given descriptors that become readable when interfaces go. Raises BicapError.
-        """
-        plan = self._plan
-        allow_descriptors(plan.slots * DESCRIPTORS)
         self._attachments = Attachments(plan.hook, plan.spec.netns, watch)
+
+    def prepare(self) -> Mapping[Address, str]:
+        """Load what was planned, and begin to follow pods. Nothing is attached. Raises BicapError.
+
+        Returns the names of the pods' addresses.
+        """
+        plan, module = self._plan, self._module
+        allow_descriptors(plan.slots * DESCRIPTORS)
         for interface in plan.interfaces:
             self._loaded[interface.slot] = load(module, interface, plan.hook)
         if not plan.spec.follows:
@@ -61,7 +65,7 @@ class Lineup:
             plan,
             lambda interface: load(module, interface, plan.hook),
             groups.replace,
-            lambda: os.eventfd_write(self._wake, 1),
+            self._wake.notify,
         )
         found = finder.look()
         groups.replace(found.groups)
@@ -80,7 +84,6 @@ class Lineup:
 
     def _attach(self, loaded: Loaded) -> BicapError | None:
         """Put the programs of an interface in place; where pods are followed, why that was not possible."""
-        assert self._attachments is not None
         planned = loaded.planned
         self.roster.add(planned, time.monotonic_ns())
         self.cost.come(loaded.programs)
@@ -102,7 +105,7 @@ class Lineup:
         if not self.roster.present:
             self._tell(f"waiting for {self._plan.spec.pods}")
         while not self.roster.present and not ended():
-            pause(self._wake, PATIENCE_SECONDS)
+            self._wake.wait(PATIENCE_SECONDS)
             names |= self.take()[1]
         return names
 
@@ -128,13 +131,12 @@ class Lineup:
 
     def forget_deleted(self, ready: Collection[int] | None = None) -> None:
         """End interfaces that the kernel deleted, where the watched descriptor is `ready` (None: everywhere)."""
-        for slot in self._attachments.gone(ready) if self._attachments else ():
+        for slot in self._attachments.gone(ready):
             self._end(slot, "was deleted")
 
     def _end(self, slot: int, why: str) -> None:
         """Nothing more comes from an interface; what it had is in the rings, and is written."""
-        if self._attachments:
-            self._attachments.remove(slot)
+        self._attachments.remove(slot)
         if slot in self._loaded:
             loaded = self._loaded.pop(slot)
             self.cost.go(loaded.programs)
@@ -151,8 +153,7 @@ class Lineup:
         if self._follower:
             self._follower.close()
             self._follower = None
-        if self._attachments:
-            self._attachments.close()
+        self._attachments.close()
 
     def close(self) -> None:
         """Give everything back."""

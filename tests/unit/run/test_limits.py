@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.limits import NO_LIMIT, Limits
+from capture.run.limits import NO_LIMIT, Limits
 from capture.spec import CaptureSpec
 from capture.storage import Storage
 from capture.stream import merge

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capture.account import Account, DirectionAccount, total
 from capture.plan import CapturePlan, describe
-from capture.roster import Event, Member
+from capture.run.account import Account, DirectionAccount, total
+from capture.run.roster import Event, Member
 from capture.sampling.pressure import LevelChange
 from capture.sink.protocol import FileRecord
 from capture.stream.clock import ClockStep

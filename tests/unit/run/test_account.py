@@ -4,8 +4,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from capture.account import COUNTED, Account, DirectionAccount, check, total
 from capture.errors import BicapError
+from capture.run.account import COUNTED, Account, DirectionAccount, check, total
 
 FORWARD = DirectionAccount(
     matched=200,

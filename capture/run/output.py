@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 
-from capture import section
-from capture.account import Account
 from capture.errors import SinkError, SpecError
 from capture.filters.rule import Address
-from capture.ledger import Ledger, Tallies
-from capture.limits import Limits
 from capture.plan import CapturePlan, PlannedInterface
-from capture.roster import Roster
+from capture.run import section
+from capture.run.account import Account
+from capture.run.ledger import Ledger, Tallies
+from capture.run.limits import Limits
+from capture.run.roster import Roster
 from capture.sink.protocol import ReaderGoneError, Sink
 
 STALLED_SECONDS = 3.0

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * What crosses the border between kernel and user space: captured packets, counters, sessions asked for. The
- * one source of these layouts: capture/stream/layout.py reads this file, so keep it to plain structs of
+ * one source of these layouts: capture/abi.py reads this file, so keep it to plain structs of
  * u8..u64 and enums. All values are in the machine's byte order unless a comment says otherwise.
  */
 

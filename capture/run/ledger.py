@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.account import COUNTED, Account, DirectionAccount
-from capture.stream.layout import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
-from capture.stream.merge import FLAG_SETS
+from capture.abi import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
+from capture.run.account import COUNTED, Account, DirectionAccount
+from capture.stream.merge import FLAG_SETS, TALLY_COLUMNS
 
 Tallies = npt.NDArray[np.int64]
 
@@ -20,7 +20,7 @@ class Ledger:
     """Packets by interface and flags; `moved` is what merge() adds to: packets, bytes, packets over the limit."""
 
     def __init__(self, interfaces: int) -> None:
-        self.moved: Tallies = np.zeros((interfaces, FLAG_SETS, 3), np.int64)
+        self.moved: Tallies = np.zeros((interfaces, FLAG_SETS, TALLY_COLUMNS), np.int64)
         self._arrived: Tallies | None = None
 
     def grow(self, interfaces: int) -> None:

@@ -1,0 +1,112 @@
+"""A plan -> a running capture, which ends with a complete file and exact accounts: the Python API of `run`.
+
+    with Capture(plan, open_sink("out.pcapng")) as capture:
+        capture.run()
+    print(capture.summary.total)
+
+`start` has the steps of the start, `running` what a running capture does. This class holds the lifetime of it all.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from capture.errors import SinkError
+from capture.filters.sessions import Conversation
+from capture.plan import CapturePlan
+from capture.run.account import Account, check
+from capture.run.ending import Ending
+from capture.run.roster import Roster
+from capture.run.running import RunningCapture
+from capture.run.start import start
+from capture.run.summary import Summary
+from capture.sink.protocol import ReaderGoneError, Sink
+
+
+class Capture:
+    """A capture, running between `__enter__` and `__exit__`.
+
+    It holds nothing before `__enter__`; from then on the sink is its own, which it closes also if the start fails.
+    `summary` is there after `__exit__`, also if the output could not be written to the end, which `__exit__` raises.
+    `on_event` is told a line when pods come or go, or when something about them is wrong. `on_attached` is called
+    once, when programs are in place and before the output is opened: privileges may be given up there.
+    """
+
+    def __init__(
+        self,
+        plan: CapturePlan,
+        sink: Sink,
+        on_event: Callable[[str], None] = lambda _: None,
+        on_attached: Callable[["Capture"], None] = lambda _: None,
+    ) -> None:
+        self.plan, self._sink = plan, sink
+        self._on_event, self._on_attached = on_event, on_attached
+        self.roster = Roster()
+        """The interfaces that the capture has, and had."""
+        self.summary: Summary | None = None
+        self._ending = Ending()
+        self._stack = contextlib.ExitStack()
+        self._running: RunningCapture | None = None
+
+    def __enter__(self) -> "Capture":
+        try:
+            with contextlib.ExitStack() as stack:
+                running = start(self.plan, self._sink, self.roster, self._ending, self._on_event, stack)
+                self._running = running
+                self._on_attached(self)
+                # Only here: a capture that cannot start leaves an earlier file as it was.
+                running.begin()
+                self._stack = stack.pop_all()
+        except BaseException:
+            self._running = None
+            with contextlib.suppress(SinkError):
+                self._sink.close()
+            raise
+        return self
+
+    def stop(self, reason: str) -> None:
+        """End the capture; may be called from a signal handler or another thread, and before the start."""
+        self._ending.because(reason)
+
+    def run(self, on_tick: Callable[["Capture"], None] | None = None, interval: float = 1.0) -> None:
+        """Capture until a limit, an error of the output, the end of all interfaces, or `stop`."""
+        self._now.run(None if on_tick is None else lambda: on_tick(self), interval)
+
+    def accounts(self) -> list[Account]:
+        """A snapshot per interface. While packets flow, some are on their way to the file."""
+        return self._now.accounts()
+
+    def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
+        """Match these instead of the list of sessions from now on; how many came and went. Any thread may call it.
+
+        Rules stay as they are. Raises SpecError if the capture was not planned with a list, or if there are too many.
+        """
+        return self._now.replace_conversations(conversations)
+
+    @property
+    def _now(self) -> RunningCapture:
+        if self._running is None:
+            raise RuntimeError("the capture does not run; call it within its `with` block")
+        return self._running
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        running = self._now
+        trouble = None if error is None else f"ended by {kind.__name__ if kind else error}"
+        self._ending.because(trouble or "stopped")
+        output = running.output
+        try:
+            self.summary = running.finish(trouble)
+            check(self.summary.accounts)
+        finally:
+            self._running = None
+            self._stack.close()
+            try:
+                self._sink.close()
+            except SinkError as failed:
+                output.failure = output.failure or failed
+                output.complete = False
+            if self.summary is not None:  # a compressed file has its last bytes only now
+                self.summary = replace(self.summary, files=self._sink.files, complete=output.complete)
+        failure = output.failure
+        if failure is not None and not isinstance(failure, ReaderGoneError) and error is None:
+            raise failure

@@ -1,0 +1,179 @@
+"""A capture whose programs are in place -> its rounds, what happens between them, and its summary at the end."""
+
+import math
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from capture.abi import INBOUND, OUTBOUND
+from capture.errors import SpecError
+from capture.filters.sessions import Conversation
+from capture.kernel import syscall
+from capture.kernel.netns import Namespace
+from capture.kernel.records import Records
+from capture.kernel.sessions import SessionsMap
+from capture.kernel.wallclock import offset_samples
+from capture.plan import CapturePlan
+from capture.run import section
+from capture.run.account import Account
+from capture.run.drain import Drain, Round
+from capture.run.ending import Ending, Wake
+from capture.run.ledger import Ledger
+from capture.run.limits import Limits
+from capture.run.lineup import Lineup
+from capture.run.output import Output
+from capture.run.summary import Summary
+from capture.sampling.pressure import LevelChange
+from capture.sink.protocol import Sink
+from capture.stream import merge
+from capture.stream.clock import WallClock, wall_offset
+
+IDLE_SECONDS = 0.2
+"""A live reader waits at most this long for a packet that wakes nobody."""
+UNSETTLED_SECONDS = 0.05
+"""Until the next round when a ring holds records that were too young to be final."""
+MEASURING_SECONDS = 0.01
+"""Between looks at the kernel's run-time statistics, which slow every packet while they are on."""
+CLOCK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningCapture:
+    """Everything that a running capture has; made by run.start, which also says how it is given back.
+
+    `started_ns` is CLOCK_MONOTONIC: packets come from then on. `cpu_ns` is the CPU time of the process until then.
+    """
+
+    plan: CapturePlan
+    sink: Sink
+    ending: Ending
+    wake: Wake
+    namespace: Namespace
+    records: Records
+    conversations: SessionsMap | None
+    lineup: Lineup
+    ledger: Ledger
+    limits: Limits
+    clock: WallClock
+    output: Output
+    drain: Drain
+    accounts: Callable[[], list[Account]]
+    """A snapshot per interface. While packets flow, some are on their way to the file."""
+    started_ns: int
+    cpu_ns: int
+
+    def begin(self) -> None:
+        """Write what the output begins with. Raises SinkError, SpecError."""
+        self.output.begin(self.clock.state, self.clock.offset_ns, time.monotonic_ns())
+
+    def run(self, on_tick: Callable[[], None] | None, interval: float) -> None:
+        """Capture until there is a reason to end."""
+        next_clock = next_tick = time.monotonic_ns()
+        last = Round(pending=False, full=False)
+        while self.ending.reason is None:
+            now = time.monotonic_ns()
+            left = self._seconds_left(now)
+            if left <= 0:
+                break
+            if not last.full:
+                pause = UNSETTLED_SECONDS if last.pending else IDLE_SECONDS
+                if self.lineup.cost.measuring:
+                    pause = MEASURING_SECONDS
+                ready = self.records.wait(min(pause, left))
+                if self.wake.descriptor in ready:
+                    self.wake.clear()
+                self._forget_deleted(ready)
+            last = self.drain.round(self._follow_pods)
+            self._end_if(last.end)
+            now = time.monotonic_ns()
+            self.lineup.cost.tick(now)
+            if now >= next_clock:
+                self._each_second(now)
+                next_clock = now + int(CLOCK_SECONDS * 1e9)
+            if on_tick is not None and now >= next_tick:
+                on_tick()
+                next_tick = now + int(interval * 1e9)
+
+    def _seconds_left(self, now: int) -> float:
+        """Seconds until the time for which the capture was asked is over, which ends it."""
+        spec, left = self.plan.spec, math.inf
+        if spec.duration_ns:
+            left = (self.started_ns + spec.duration_ns - now) / 1e9
+            if left <= 0:
+                self.ending.because("duration reached")
+        if spec.stop_at_ns:
+            left = min(left, (spec.stop_at_ns - self.clock.offset_ns - now) / 1e9)
+            if left <= 0:
+                self.ending.because("time to stop reached")
+        return left
+
+    def _each_second(self, now: int) -> None:
+        self.clock.measured(wall_offset(offset_samples()), now)
+        if self.namespace.gone:
+            self.ending.because(f"network namespace {self.namespace.name} was deleted")
+        self._forget_deleted()
+        self._end_if(self.output.check())
+
+    def _end_if(self, reason: str | None) -> None:
+        if reason is not None:
+            self.ending.because(reason)
+
+    def _forget_deleted(self, ready: Collection[int] | None = None) -> None:
+        self.lineup.forget_deleted(ready)
+        if not self.lineup.roster.present and not self.plan.spec.follows:
+            names = ", ".join(interface.name for interface in self.lineup.roster.interfaces)
+            self.ending.because(f"interface {names} was deleted")
+
+    def _follow_pods(self) -> None:
+        come, names = self.lineup.take()
+        if come or names:
+            before = self.ledger.moved.copy()
+            self.ledger.grow(len(self.lineup.roster.members))
+            self.output.names |= names
+            self._end_if(self.output.interfaces_come(come, before))
+
+    def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
+        """See Capture.replace_conversations."""
+        if conversations and self.plan.spec.sessions is None:
+            raise SpecError("the capture was not started with a list of sessions; there is none to change")
+        return self.conversations.replace(conversations) if self.conversations else (0, 0)
+
+    def finish(self, trouble: str | None) -> Summary:
+        """Detach, wait for programs that still run, drain, and complete the file. `trouble` is the reason, if any."""
+        self.lineup.detach()
+        syscall.wait_for_programs()
+        self.drain.finish()
+        ended_ns, offset_ns = time.monotonic_ns(), self.clock.offset_ns
+        changes = on_wall_clock(self.records.level_changes, self.clock)
+        self.output.end(ended_ns, offset_ns, section.pressure(self.plan, changes))
+        return Summary(
+            plan=self.plan,
+            version=version("bicap"),
+            output=self.sink.name,
+            output_bytes=self.sink.bytes_written,
+            files=self.sink.files,
+            files_removed=self.sink.files_removed,
+            complete=self.output.complete,
+            end_reason=trouble or self.ending.reason or "stopped",
+            started_ns=self.started_ns + offset_ns,
+            ended_ns=ended_ns + offset_ns,
+            members=self.lineup.roster.members,
+            accounts=self.accounts(),
+            inbound=self.ledger.view(INBOUND),
+            outbound=self.ledger.view(OUTBOUND),
+            pressure=changes,
+            events=self.lineup.events,
+            clock=self.clock.state,
+            clock_offset_ns=offset_ns,
+            clock_steps=self.clock.steps,
+            late=int(self.limits.state[merge.LATE]),
+            late_most_ns=int(self.limits.state[merge.LATE_MOST_NS]),
+            process_cpu_ns=time.process_time_ns() - self.cpu_ns,
+            kernel_ns_per_packet=self.lineup.cost.ns_per_packet(),
+        )
+
+
+def on_wall_clock(changes: Sequence[LevelChange], clock: WallClock) -> list[LevelChange]:
+    """Changes of the level with their times as the file has them."""
+    return [LevelChange(change.at_ns + clock.offset_ns, change.level) for change in changes]

@@ -1,0 +1,60 @@
+"""Where records come from, as the loop over packets sees it: rings in memory, and batches that wait to enter them.
+
+The kernel's rings are one source (kernel.records); rings that a test fills are another. No I/O here.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint32]
+Longs = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RingMemory:
+    """Rings of one size, one after the other, in one range of memory; the three views show all of it.
+
+    A ring is a control page (struct perf_event_mmap_page), then its data: a power of two of bytes, in which positions
+    wrap. `data_head` in the page is written by whoever fills the ring, `data_tail` by the reader; both count bytes
+    since the start and never wrap. The data is read-only to the reader.
+    """
+
+    words: Words
+    """[bytes / 4], uint32: records are made of words."""
+    longs: Longs
+    """[bytes / 8], int64: heads and tails are longs."""
+    bytes: memoryview
+    """[bytes], uint8: packets that are written from where they lie."""
+    stride: int
+    """Bytes of one ring with its page."""
+    page: int
+    """Bytes of the page."""
+
+    @property
+    def rings(self) -> int:
+        return len(self.longs) * 8 // self.stride
+
+    @property
+    def ring_bytes(self) -> int:
+        """Bytes of one ring's data."""
+        return self.stride - self.page
+
+
+class RecordSource(Protocol):
+    """Rings, and batches of records that wait to enter them."""
+
+    @property
+    def memory(self) -> RingMemory:
+        """The rings; the same as long as the source is open."""
+
+    def flush(self, before_ns: int) -> int:
+        """Put batches with records older than that (CLOCK_MONOTONIC) into their rings, where these have room.
+
+        Returns the time of the oldest record that still waits in a batch, or merge.NEVER.
+        """
+
+    def report(self, heads: Longs, read: Longs, now_ns: int) -> None:
+        """Take note of how far each ring is filled and read: both [rings], int64, bytes since the start."""
