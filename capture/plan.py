@@ -173,7 +173,7 @@ def make_plan(
         filter=filter_program(
             spec.rules,
             spec.direction,
-            sessions=spec.sessions,
+            conversations=spec.conversations,
             expression=spec.expression,
             inner=spec.inner,
             icmp_errors=spec.icmp_errors,
@@ -193,9 +193,9 @@ def make_plan(
 
 
 def _filter_text(spec: CaptureSpec, rules: Sequence[Rule], direction: Direction) -> str:
-    if spec.rules and not (rules or spec.sessions):
+    if spec.rules and not (rules or spec.conversations):
         return NOTHING
-    return filter_text(rules, direction, spec.sessions, spec.expression)
+    return filter_text(rules, direction, spec.conversations, spec.expression)
 
 
 def next_interface(before: Sequence[PlannedInterface], place: Place) -> PlannedInterface:

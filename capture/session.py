@@ -19,16 +19,16 @@ import numpy as np
 
 from capture.account import Account, check
 from capture.errors import SinkError, SpecError, TargetError
-from capture.filters.sessions import Conversation
+from capture.filters.conversations import Conversation
 from capture.kernel import syscall
 from capture.kernel.batches import Batches, can_visit
+from capture.kernel.conversations import ConversationsMap
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import choose_hook
 from capture.kernel.netns import Namespace
 from capture.kernel.pressure import PressureGauge
 from capture.kernel.program import module_of
 from capture.kernel.rings import Rings
-from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.ledger import Ledger
 from capture.limits import Limits
@@ -144,8 +144,10 @@ class Session:
             self._gauge = PressureGauge(module, self._batches, plan.cpus, cpus, plan.ring_bytes)
             stack.callback(self._gauge.close)
         self._counters = Counters(module.map_fd("accounts"), cpus)
-        room = dict(plan.filter.switches)["SESSIONS"]
-        self._sessions = SessionsMap(module.map_fd("sessions"), room, plan.filter.exact) if room else None
+        room = dict(plan.filter.switches)["CONVERSATIONS"]
+        self._conversations = (
+            ConversationsMap(module.map_fd("conversations"), room, plan.filter.exact) if room else None
+        )
         self.replace_conversations(plan.filter.listed)
         self._rings.watch(self._wake)
         stack.callback(self._lineup.close)
@@ -196,13 +198,13 @@ class Session:
             os.eventfd_write(self._wake, 1)
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
-        """Match these instead of the list of sessions from now on; how many came and went. Any thread may call it.
+        """Match these instead of the list from now on; how many came and went. Any thread may call it.
 
         Rules stay as they are. Raises SpecError if the capture was not planned with a list, or if there are too many.
         """
-        if conversations and self.plan.spec.sessions is None:
-            raise SpecError("the capture was not started with a list of sessions; there is none to change")
-        return self._sessions.replace(conversations) if self._sessions else (0, 0)
+        if conversations and self.plan.spec.conversations is None:
+            raise SpecError("the capture was not started with a list of conversations; there is none to change")
+        return self._conversations.replace(conversations) if self._conversations else (0, 0)
 
     def run(self, on_tick: Callable[["Session"], None] | None = None, interval: float = 1.0) -> None:
         """Capture until a limit, an error of the output, the end of all interfaces, or `stop`."""

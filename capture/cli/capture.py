@@ -13,7 +13,7 @@ from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.options import OUTPUT, capture_options
 from capture.cli.request import positive_time, read_request
 from capture.errors import BicapError, SinkError, SpecError
-from capture.filters.sessions import SessionList, read_sessions
+from capture.filters.conversations import ConversationList, read_conversations
 
 if TYPE_CHECKING:
     from capture.session import Session
@@ -44,8 +44,8 @@ def capture(
 ) -> None:
     """Capture both directions of chosen conversations into pcapng.
 
-    EXPRESSION is a tcpdump filter (man pcap-filter); instead of it, rules and lists of sessions can be given. A rule
-    option that is given again begins the next rule. With none of them every packet of the interfaces is kept.
+    EXPRESSION is a tcpdump filter (man pcap-filter); instead of it, rules and lists of conversations can be given. A
+    rule option that is given again begins the next rule. With none of them every packet of the interfaces is kept.
 
     Ctrl-C ends the capture; the file is then complete and FILE.json beside it holds the accounts.
     """
@@ -87,7 +87,7 @@ def capture(
     _end_on_signals(session)
     try:
         with session:
-            _reread_on_hangup(session, spec.sessions)
+            _reread_on_hangup(session, spec.conversations)
             if ready_file:
                 write_beside(ready_file, "")
             if interval is None:
@@ -143,19 +143,19 @@ def _end_on_signals(session: "Session") -> None:
         signal.signal(number, lambda received, _: session.stop(f"ended by {signal.Signals(received).name}"))
 
 
-def _reread_on_hangup(session: "Session", sessions: SessionList | None) -> None:
-    if sessions is None or sessions.name == "-":
+def _reread_on_hangup(session: "Session", conversations: ConversationList | None) -> None:
+    if conversations is None or conversations.name == "-":
         return
 
     def reread() -> None:
         try:
-            come, gone = session.replace_conversations(read_sessions(sessions.name).conversations)
-            _note(f"{sessions.name} read again: {come:,} conversations came, {gone:,} went")
+            come, gone = session.replace_conversations(read_conversations(conversations.name).conversations)
+            _note(f"{conversations.name} read again: {come:,} conversations came, {gone:,} went")
         except BicapError as error:
             _note(f"{error}; the capture goes on with the conversations it had")
 
     # In a thread of its own: a long list takes a second, and packets do not wait.
-    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, name="sessions").start())
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, name="conversations").start())
 
 
 def _note(line: str) -> None:

@@ -104,7 +104,8 @@ _OPTIONS: _Declarations = [
     ),
     option(
         WHAT,
-        "--sessions",
+        "--conversations",
+        aliases=["--sessions"],
         metavar="FILE",
         help="Exact five-tuples, one a line (tcp 10.0.0.1:4000 10.0.0.2:80), - is stdin; SIGHUP reads FILE again.",
     ),

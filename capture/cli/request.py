@@ -5,9 +5,9 @@ from datetime import datetime
 from capture.cli.rules import RULE_OPTIONS, group_rules
 from capture.cli.where import selection_of
 from capture.errors import SpecError
+from capture.filters.conversations import read_conversations
 from capture.filters.expression import parse_expression
 from capture.filters.rule import Direction
-from capture.filters.sessions import read_sessions
 from capture.filters.words import agreed_direction
 from capture.manifest.asked import Asked
 from capture.manifest.read import read_file
@@ -34,7 +34,7 @@ def read_request(
     netns: str | None,
     hook: str | None,
     filename: str | None,
-    sessions: str | None,
+    conversations: str | None,
     direction: str | None,
     bidirectional: bool | None,
     inner: bool,
@@ -83,7 +83,7 @@ def read_request(
         ),
         netns=netns,
         rules=group_rules(order, {name: words[name] for name in RULE_OPTIONS}),
-        sessions=read_sessions(sessions) if sessions is not None else None,
+        conversations=read_conversations(conversations) if conversations is not None else None,
         expression=parse_expression(" ".join(expression)) if expression else None,
         direction=_direction(direction, bidirectional),
         inner=inner or None,

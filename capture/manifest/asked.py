@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from capture.errors import SpecError
+from capture.filters.conversations import ConversationList
 from capture.filters.expression import Expression
 from capture.filters.rule import Direction, Rule
-from capture.filters.sessions import SessionList
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampler, Sampling
 from capture.selection.selection import Point, Selection
@@ -34,7 +34,7 @@ class Asked:
     pods: Selection | None = None
     netns: str | None = None
     rules: tuple[Rule, ...] = ()
-    sessions: SessionList | None = None
+    conversations: ConversationList | None = None
     expression: Expression | None = None
     direction: Direction | None = None
     inner: bool | None = None

@@ -156,9 +156,9 @@ def test_a_time_of_day_to_stop_at_without_a_start_is_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["-C", "-G", "-f", "--sessions", "--max-bytes", "--duration", "--start-at", "--stop-at", "--min-free",
-               "--user", "--sample", "--on-pressure", "--pod", "--namespace", "--selector", "--container",
-               "--cri-socket"]
+    "option", ["-C", "-G", "-f", "--conversations", "--max-bytes", "--duration", "--start-at", "--stop-at",
+               "--min-free", "--user", "--sample", "--on-pressure", "--pod", "--namespace", "--selector",
+               "--container", "--cri-socket"]
 )  # fmt: skip
 def test_an_empty_word_is_not_the_same_as_none(option: str) -> None:
     """As where a shell's variable is empty: a limit that was wanted must not be dropped without a word."""
