@@ -12,6 +12,7 @@ from capture.filters.podname import PodName
 from capture.filters.program import FilterProgram, filter_program, filter_text
 from capture.filters.rule import Address, Direction, Rule
 from capture.filters.text import spelled_out
+from capture.request.summary import sampling_as_json, spec_as_json
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.selection.pod import Pod
 from capture.spec import CaptureSpec, Hook
@@ -250,8 +251,8 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         "filter": plan.filter_text or everything,
         "also": _beyond_text(plan),
         "snaplen": plan.spec.snaplen,
-        "sampling": plan.spec.sampling.as_json(),
-        "on_pressure": [measure.value for measure in plan.spec.on_pressure],
+        "sampling": sampling_as_json(plan.spec),
+        "on_pressure": spec_as_json(plan.spec)["on_pressure"],
         "record": {
             "bytes": PACKET_RECORD.itemsize,
             "fields": {name: f"{dtype} at {at}" for name, (dtype, at, *_) in (PACKET_RECORD.fields or {}).items()},

@@ -10,6 +10,7 @@ from capture.account import Account
 from capture.filters.rule import Address
 from capture.pcapng import blocks
 from capture.plan import CapturePlan, PlannedInterface
+from capture.request.summary import spec_as_json
 
 COMMENT_MAX = 1000
 """Bytes of a statistics block's comment; the JSON summary has all of it."""
@@ -31,7 +32,7 @@ def opening(
     """
     comment = {
         "bicap": version("bicap"),
-        "spec": plan.spec.as_json(),
+        "spec": spec_as_json(plan.spec),
         "clock": {"state": clock_state, "wall_minus_monotonic_ns": wall_offset_ns},
     }
     header = blocks.section_header(

@@ -5,7 +5,6 @@ Equality means the same request. Construction validates; everything wrong is a S
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from capture.errors import SpecError
 from capture.filters.conversations import ConversationList
@@ -129,21 +128,3 @@ class CaptureSpec:
             named = any(getattr(rule, side).pod for rule in self.rules)
             if point and point.value in (side, "both") and not named:
                 raise SpecError(f"point {point.value} needs a rule whose {side} is a pod, like shop/web-0")
-
-    def as_json(self) -> dict[str, Any]:
-        """The spec as plain values, for the file and the summary."""
-        long = ("pods", "rules", "conversations", "expression", "sampling", "storage", "on_pressure")
-        plain = {name: getattr(self, name) for name in self.__slots__ if name not in long}
-        if self.pods:
-            plain["pods"] = self.pods.as_json()
-        plain["rules"] = [str(rule) for rule in self.rules]
-        if self.conversations:
-            plain["conversations"] = {
-                "from": self.conversations.name,
-                "conversations": len(self.conversations.conversations),
-            }
-        if self.expression:
-            plain["expression"] = self.expression.source
-        plain |= self.sampling.as_json() | {"storage": self.storage.as_json()}
-        plain["on_pressure"] = [measure.value for measure in self.on_pressure]
-        return plain | {"direction": self.direction.value, "hook": self.hook.value}

@@ -14,6 +14,7 @@ from capture.cli.options import OUTPUT, capture_options
 from capture.cli.request import positive_time, read_request
 from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.conversations import ConversationList, read_conversations
+from capture.request.convert import spec_of
 
 if TYPE_CHECKING:
     from capture.session import Session
@@ -40,7 +41,7 @@ def capture(
     look: str | None,
     assume: str | None,
     costs: str | None,
-    **asked: Any,
+    **options: Any,
 ) -> None:
     """Capture both directions of chosen conversations into pcapng.
 
@@ -49,8 +50,8 @@ def capture(
 
     Ctrl-C ends the capture; the file is then complete and FILE.json beside it holds the accounts.
     """
-    request = read_request(context.meta[ORDER], **asked)
-    spec, output = request.spec(), request.output
+    request = read_request(context.meta[ORDER], options)
+    spec, output = spec_of(request), request.storage.path
     if as_json and output == "-":
         raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
     if not (look is assume is costs is None or dry_run):
@@ -144,13 +145,14 @@ def _end_on_signals(session: "Session") -> None:
 
 
 def _reread_on_hangup(session: "Session", conversations: ConversationList | None) -> None:
-    if conversations is None or conversations.name == "-":
+    if conversations is None or conversations.name in (None, "-"):
         return
+    file = conversations.name
 
     def reread() -> None:
         try:
-            come, gone = session.replace_conversations(read_conversations(conversations.name).conversations)
-            _note(f"{conversations.name} read again: {come:,} conversations came, {gone:,} went")
+            come, gone = session.replace_conversations(read_conversations(file).conversations)
+            _note(f"{file} read again: {come:,} conversations came, {gone:,} went")
         except BicapError as error:
             _note(f"{error}; the capture goes on with the conversations it had")
 

@@ -111,6 +111,7 @@ def filter_text(
         return expression.text(direction)
     listed = list(conversations.conversations) if conversations else []
     if len(listed) > TEXT_MAX:
-        more = f"one of {len(listed):,} conversations of {conversations.name if conversations else ''}"
+        source = f" of {conversations.name}" if conversations and conversations.name else ""
+        more = f"one of {len(listed):,} conversations{source}"
         return " or ".join(filter(None, [text.rules_text(rules, direction), f"({more})"]))
     return text.rules_text([*rules, *(conversation.rule for conversation in listed)], direction)

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.manifest.asked import Asked
-from capture.manifest.read import parse_document, parse_file, read_file
+from tests.unit.request.asked import Asked, parse_document, parse_file, read_file
 
 OURS = "apiVersion: bicap.io/v1alpha1\nkind: PacketCapture\n"
 NAMED = OURS + "metadata: {name: pc}\n"

@@ -1,5 +1,6 @@
-"""A YAML file -> what it asks for. Its apiVersion and kind say how it is read; without them it is a rule file."""
+"""A YAML file -> its document. Its apiVersion and kind say how it is read; without them it is a rule file."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -7,19 +8,20 @@ import msgspec
 import yaml
 
 from capture.errors import SpecError
-from capture.manifest import schema
-from capture.manifest.antrea import ANTREA_API_VERSION, AntreaPacketCapture
-from capture.manifest.asked import Asked
-from capture.manifest.own import OwnPacketCapture
-from capture.manifest.rulefile import RuleFile
+from capture.request.antrea import ANTREA_API_VERSION, AntreaPacketCapture
+from capture.request.declaration import fields
+from capture.request.document import Document
+from capture.request.own import API_VERSION, KIND, PacketCapture
+from capture.request.rulefile import read_rule_file
 
-_OBJECTS: dict[tuple[str, str], type[OwnPacketCapture | AntreaPacketCapture]] = {
-    (schema.API_VERSION, schema.KIND): OwnPacketCapture,
-    (ANTREA_API_VERSION, schema.KIND): AntreaPacketCapture,
+_OBJECTS: dict[tuple[str, str], type[PacketCapture | AntreaPacketCapture]] = {
+    (API_VERSION, KIND): PacketCapture,
+    (ANTREA_API_VERSION, KIND): AntreaPacketCapture,
 }
+_UNKNOWN = re.compile("unknown field `([^`]+)`")
 
 
-def read_file(path: str) -> Asked:
+def read_file(path: str) -> Document:
     """Read a file. Raises SpecError with the file, the place in it and the reason."""
     try:
         with open(path, "rb") as file:
@@ -28,7 +30,7 @@ def read_file(path: str) -> Asked:
         raise SpecError(f"file {path} cannot be read: {error.strerror}") from None
 
 
-def parse_file(path: str, text: bytes) -> Asked:
+def parse_file(path: str, text: bytes) -> Document:
     """The text of a file; `path` is for messages."""
     try:
         found = yaml.load(text, _Loader)
@@ -49,21 +51,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_document(path: str, found: Any) -> Asked:
+def parse_document(path: str, found: Any) -> Document:
     """What YAML makes of a file: dicts, lists, words and numbers."""
     is_object = isinstance(found, dict) and ("kind" in found or "apiVersion" in found)
-    label = f"{schema.KIND} {path}" if is_object else f"rule file {path}"
+    label = f"{KIND} {path}" if is_object else f"rule file {path}"
     try:
         if not is_object:
-            return msgspec.convert(found, RuleFile).asked()
-        return msgspec.convert(_as_json(found), _kind(found)).asked()
-    except (SpecError, msgspec.ValidationError) as error:
+            return read_rule_file(_as_json(found, keep_null=True))
+        return msgspec.convert(_as_json(found), _kind(found)).document()
+    except SpecError as error:
         raise SpecError(f"{label}: {error}") from None
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{label}: {error}{_elsewhere(str(error), found)}") from None
     except RecursionError:
         raise SpecError(f"{label} has a part that is a part of itself; leave the alias (*) out") from None
 
 
-def _kind(found: dict[str, Any]) -> type[OwnPacketCapture | AntreaPacketCapture]:
+def _kind(found: dict[str, Any]) -> type[PacketCapture | AntreaPacketCapture]:
     said = str(found.get("apiVersion")), str(found.get("kind"))
     if said not in _OBJECTS:
         known = " or ".join(f"apiVersion {version} with kind {kind}" for version, kind in _OBJECTS)
@@ -71,10 +75,22 @@ def _kind(found: dict[str, Any]) -> type[OwnPacketCapture | AntreaPacketCapture]
     return _OBJECTS[said]
 
 
-def _as_json(value: Any) -> Any:
+def _elsewhere(error: str, found: Any) -> str:
+    """Where a field is said that Antrea's object does not have."""
+    unknown = _UNKNOWN.search(error)
+    if unknown is None or not isinstance(found, dict) or found.get("apiVersion") != ANTREA_API_VERSION:
+        return ""
+    for field in fields(Document):
+        if field.declared.option and unknown[1] in (field.json_path[-1], field.key):
+            return f"; Antrea's PacketCapture does not have it, give {field.declared.option.name} on the command line"
+    return ""
+
+
+def _as_json(value: Any, keep_null: bool = False) -> Any:
     """As Kubernetes takes it: what is null is not said, and a time is a word, of which YAML makes a time."""
     if isinstance(value, dict):
-        return {key: _as_json(inner) for key, inner in value.items() if inner is not None}
+        kept = {key: inner for key, inner in value.items() if keep_null or inner is not None}
+        return {key: _as_json(inner, keep_null) for key, inner in kept.items()}
     if isinstance(value, list):
-        return [_as_json(inner) for inner in value]
+        return [_as_json(inner, keep_null) for inner in value]
     return value.isoformat() if isinstance(value, date) else value  # a datetime is a date

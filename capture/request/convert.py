@@ -1,0 +1,95 @@
+"""A document -> what its fields mean -> the CaptureSpec that they ask for. Everything wrong is a SpecError."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from capture.errors import SpecError
+from capture.filters.rule import Rule
+from capture.request.declaration import fields
+from capture.request.document import Document
+from capture.request.forms import check_conversations
+from capture.request.places import Naming, in_object
+from capture.sampling.sampler import Sampling
+from capture.selection.selection import Point, Selection
+from capture.spec import CaptureSpec
+from capture.storage import Storage
+
+
+def spec_of(document: Document) -> CaptureSpec:
+    """The capture that is asked for. Files that it names are read. Raises SpecError."""
+    found = meanings(document, in_object)
+    parts: dict[str, dict[str, Any]] = defaultdict(dict)
+    for meaning, value in found.items():
+        part, _, name = meaning.rpartition(".")
+        parts[part][name] = value
+    return CaptureSpec(
+        pods=_pods(parts["pods"], bool(document.target.interfaces), found.get("rules", ())),
+        sampling=Sampling(**parts["sampling"]),
+        storage=Storage(**parts["storage"]),
+        **parts[""],
+    )
+
+
+def check(document: Document, naming: Naming) -> Document:
+    """Return the document if all its values are valid; no file is read.
+
+    Raises SpecError, which names fields by `naming`.
+    """
+    listed = next(one for one in fields(type(document)) if one.path == ("conversations",))
+    if document.conversations is not None:
+        check_conversations(document.conversations, naming(listed))
+    selection_of(meanings(msgspec.structs.replace(document, conversations=None), naming))
+    return document
+
+
+def meanings(document: Document, naming: Naming) -> dict[str, Any]:
+    """What is said: attribute of CaptureSpec, like "sampling.seed" -> its value."""
+    found = {}
+    for field in fields(type(document)):
+        value, declared = field.of(document), field.declared
+        if declared.meaning is None or value is None or value == []:
+            continue
+        if declared.reads is not None:
+            found[declared.meaning] = declared.reads(value, naming(field))
+        else:
+            found[declared.meaning] = tuple(value) if field.is_list else value
+    return found
+
+
+def selection_of(found: Mapping[str, Any]) -> Selection | None:
+    """The pods that meanings select; None if none is."""
+    selection = Selection(**{name[5:]: value for name, value in found.items() if name.startswith("pods.")})
+    return None if selection == Selection() else selection
+
+
+def _pods(selected: Mapping[str, Any], interfaces: bool, rules: tuple[Rule, ...]) -> Selection | None:
+    """Also where rules name pods: at one end of their conversations, if nothing else says where."""
+    naming = [rule for rule in rules if rule.names_pods]
+    pods = Selection(**selected)
+    if pods == Selection() and not naming:
+        return None
+    if naming and not (interfaces or pods.chooses):
+        if pods.point is None:
+            # As Antrea's default for capturePoint.
+            at_source = any(rule.source.pod for rule in naming)
+            pods = replace(pods, point=Point.SOURCE if at_source else Point.DESTINATION)
+        _check_ends(rules, pods.point)
+    for name in ("wait", "sockets"):
+        if getattr(pods, name) and not (naming or pods.asks_runtime):
+            option = {"sockets": "cri-socket"}.get(name, name)
+            raise SpecError(f"{option} is for pods, and none is asked for; name one with --pod (see `bicap pods`)")
+    return pods
+
+
+def _check_ends(rules: tuple[Rule, ...], point: Point | None) -> None:
+    for number, rule in enumerate(rules, start=1):
+        ends = {Point.SOURCE: rule.source.pod, Point.DESTINATION: rule.destination.pod}
+        if rule.names_pods and point in ends and ends[point] is None:
+            raise SpecError(
+                f"rule {number} ({rule}) names a pod, but not as its {point.value}, where is captured; "
+                "give --point both, or say where with --pod"
+            )

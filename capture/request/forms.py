@@ -1,0 +1,190 @@
+"""Values of a document -> values of a CaptureSpec (`read_...`), and words of options -> values of a document.
+
+A reader gets the value and its Place, a function of words the words and the option's name. Everything wrong is a
+SpecError that names it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from capture.errors import SpecError
+from capture.filters.conversations import ConversationList, parse_tuples, read_conversations
+from capture.filters.expression import Expression, parse_expression
+from capture.filters.podname import DEFAULT_NAMESPACE, PodName, check_namespace
+from capture.filters.rule import Direction
+from capture.request import parts
+from capture.request.kubernetes import DIRECTIONS, POINTS, DirectionWord, PodReference, PointWord
+from capture.request.places import Place
+from capture.sampling.pressure import Measure
+from capture.sampling.sampler import Sampler
+from capture.sampling.words import parse_measures, parse_sampler
+from capture.selection.labels import LabelSelector, Operator, parse_selector, requirement
+from capture.selection.selection import Point, parse_container
+from capture.spec import SNAPLEN_MAX, Hook
+from capture.storage import MinFree, parse_file_size, parse_min_free
+from capture.units import parse_duration, parse_size
+
+DIRECTION_WORDS: dict[str, DirectionWord] = {value.value: word for word, value in DIRECTIONS.items()}
+POINT_WORDS: dict[str, PointWord] = {value.value: word for word, value in POINTS.items()}
+
+
+def read_size(value: int | str, place: Place) -> int:
+    """Bytes."""
+    return parse_size(str(value), place.name)
+
+
+def read_duration(value: int | str, place: Place) -> int:
+    """Nanoseconds."""
+    return parse_duration(str(value), place.name)
+
+
+def positive_duration(text: str, name: str) -> str:
+    """The words of a time that is longer than 0."""
+    if parse_duration(text, name) == 0:
+        raise SpecError(f"{name} is not longer than 0")
+    return text
+
+
+def read_time(at: datetime, place: Place) -> int:
+    """Nanoseconds since 1970."""
+    return round(at.timestamp() * 10**9)
+
+
+def file_size(text: str, name: str) -> int:
+    """Bytes from the words of -C."""
+    return parse_file_size(text, name)
+
+
+def read_min_free(value: int | str, place: Place) -> MinFree:
+    """A share of the disk, or a size."""
+    return parse_min_free(str(value), place.name)
+
+
+def snaplen(length: int, name: str) -> int:
+    """Bytes from the number of -s, where 0 is all, as for tcpdump."""
+    return length or SNAPLEN_MAX
+
+
+def read_samplers(texts: Sequence[str], place: Place) -> tuple[Sampler, ...]:
+    """Samplers in their order."""
+    return tuple(parse_sampler(text, place.name) for text in texts)
+
+
+def read_measures(measures: Sequence[Measure], place: Place) -> tuple[Measure, ...]:
+    """Measures in their order."""
+    return parse_measures((measure.value for measure in measures), place.name)
+
+
+def measures(texts: Sequence[str], name: str) -> list[Measure]:
+    """Measures from words like "truncate,sample"."""
+    return list(parse_measures(texts, name))
+
+
+@lru_cache(maxsize=8)
+def _compiled(text: str) -> Expression:
+    return parse_expression(text)
+
+
+def read_expression(text: str, place: Place) -> Expression:
+    """The expression and its mirror."""
+    return _compiled(text)
+
+
+def read_direction(word: DirectionWord, place: Place) -> Direction:
+    """The direction."""
+    return DIRECTIONS[word]
+
+
+def read_point(word: PointWord, place: Place) -> Point:
+    """The end of a conversation."""
+    return POINTS[word]
+
+
+def direction(word: str, name: str) -> DirectionWord:
+    """Both, SourceToDestination or DestinationToSource from both, forward or reverse."""
+    return DIRECTION_WORDS[word]
+
+
+def point(word: str, name: str) -> PointWord:
+    """Source from source."""
+    return POINT_WORDS[word]
+
+
+def hook(word: str, name: str) -> Hook:
+    """A hook from its name."""
+    return Hook(word)
+
+
+def read_pods(pods: Sequence[PodReference], place: Place) -> tuple[PodName, ...]:
+    """Names of pods; those without a namespace are in the default one."""
+    return tuple(pod.pod(place.item(number), DEFAULT_NAMESPACE) for number, pod in enumerate(pods))
+
+
+def read_namespaces(names: Sequence[str], place: Place) -> tuple[str, ...]:
+    """Names of namespaces."""
+    return tuple(check_namespace(name, place.items) for name in names)
+
+
+def read_containers(words: Sequence[str], place: Place) -> tuple[str, ...]:
+    """Names or IDs of containers."""
+    return tuple(parse_container(word, place.items) for word in words)
+
+
+def read_selector(selector: parts.Selector, place: Place) -> LabelSelector:
+    """The conditions on labels, at least one."""
+    where = place.name
+    found = [requirement(key, Operator.IN, [value], where) for key, value in selector.match_labels.items()]
+    found += [requirement(one.key, one.operator, one.values, where) for one in selector.match_expressions]
+    if not found:
+        raise SpecError(f"{where} is empty, and selects every pod; say allPods: true, or name namespaces")
+    return LabelSelector(tuple(found))
+
+
+def selector(text: str, name: str) -> parts.Selector:
+    """A selector from words like kubectl's."""
+    return parts.Selector(
+        match_expressions=[
+            parts.Expression(key=one.key, operator=one.operator, values=list(one.values))
+            for one in parse_selector(text, name).requirements
+        ]
+    )
+
+
+def sockets(paths: Sequence[str], name: str) -> list[str]:
+    """Paths that are not empty."""
+    if "" in paths:
+        raise SpecError(f"{name} is empty; give a path like /run/containerd/containerd.sock")
+    return list(paths)
+
+
+def conversations(words: str | Sequence[str], name: str) -> parts.Conversations:
+    """A file of them from its name, or the list itself."""
+    if isinstance(words, str):
+        return parts.Conversations(file=words)
+    return parts.Conversations(tuples=list(words))
+
+
+def check_conversations(value: parts.Conversations, place: Place) -> ConversationList | None:
+    """The list itself, or None for a file, which is not opened."""
+    if value.tuples and value.file is not None:
+        raise SpecError(f"{place.name}: file and tuples do not combine; give one of them")
+    if value.file is not None:
+        return None
+    if not value.tuples:
+        raise SpecError(f"{place.name} is empty; give a file or tuples")
+    where = f"{place.name}.tuples" if place.is_path else place.name
+    return parse_tuples(((f"{where}[{number}]", text) for number, text in enumerate(value.tuples)), where)
+
+
+def read_listed(value: parts.Conversations, place: Place) -> ConversationList:
+    """The conversations; where they are in a file, it is read."""
+    return check_conversations(value, place) or read_conversations(value.file or "")
+
+
+def plain_conversations(found: ConversationList | None) -> dict[str, Any] | None:
+    """Where they come from and how many there are; they can be many thousand."""
+    if found is None:
+        return None
+    return {"from": found.name, "conversations": len(found.conversations)}

@@ -1,0 +1,64 @@
+"""Our PacketCapture (bicap.io/v1alpha1) -> its document, with all pods' namespaces said."""
+
+from typing import Any
+
+import msgspec
+
+from capture.errors import SpecError
+from capture.filters.words import agreed_direction
+from capture.request.convert import check
+from capture.request.declaration import fields
+from capture.request.document import Document
+from capture.request.kubernetes import DIRECTIONS, Metadata, PodReference
+from capture.request.parts import Endpoint, Part, Rule
+from capture.request.places import in_object
+
+GROUP, VERSION, KIND = "bicap.io", "v1alpha1", "PacketCapture"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+class PacketCapture(Part, frozen=True):
+    """A capture, as `bicap capture -f` runs it."""
+
+    api_version: str
+    kind: str
+    metadata: Metadata
+    spec: Document
+    status: Any = None  # let pass: it comes with `kubectl get -o yaml`
+
+    def document(self) -> Document:
+        """What it asks for. Raises SpecError with the path of what is wrong."""
+        for field in fields(type(self.spec)):
+            if field.declared.refused and field.of(self.spec) not in (None, []):
+                raise SpecError(f"{in_object(field).name}: {field.declared.refused}")
+        return check(_settled(self.spec, self.metadata.namespace), in_object)
+
+
+def _settled(spec: Document, namespace: str) -> Document:
+    """One direction, and a namespace for each pod."""
+    said = f"spec.bidirectional {str(spec.bidirectional).lower()} and spec.direction {spec.direction}"
+    one = DIRECTIONS[spec.direction] if spec.direction else None
+    direction = agreed_direction(one, spec.bidirectional, said)
+    pods = [_in_namespace(pod, namespace) for pod in spec.target.pods]
+    return msgspec.structs.replace(
+        spec,
+        bidirectional=None,
+        direction=next((word for word, value in DIRECTIONS.items() if value is direction), None),
+        target=msgspec.structs.replace(spec.target, pods=pods),
+        rules=[_rule_in_namespace(rule, namespace) for rule in spec.rules],
+    )
+
+
+def _rule_in_namespace(rule: Rule, namespace: str) -> Rule:
+    ends = {"source": rule.source, "destination": rule.destination}
+    return msgspec.structs.replace(rule, **{name: _end_in_namespace(end, namespace) for name, end in ends.items()})
+
+
+def _end_in_namespace(end: Endpoint | None, namespace: str) -> Endpoint | None:
+    if end is None or end.pod is None:
+        return end
+    return msgspec.structs.replace(end, pod=_in_namespace(end.pod, namespace))
+
+
+def _in_namespace(pod: PodReference, namespace: str) -> PodReference:
+    return pod if pod.namespace else msgspec.structs.replace(pod, namespace=namespace)

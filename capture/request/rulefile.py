@@ -1,0 +1,71 @@
+"""A file of rules -> a document.
+
+    direction: both
+    sample: ["flow:1/10", "reverse=first:5"]
+    rules:
+      - source: 10.0.0.0/8
+        destination: ":80,443"
+        protocol: tcp
+        tcpFlags: syn,!ack
+
+Keys are those of the command line's options, in the spelling that Kubernetes uses, and values are their words.
+"""
+
+from functools import cache
+from typing import Any, Literal, get_origin
+
+import msgspec
+
+from capture.filters.ruletext import RuleText
+from capture.request.declaration import Field, choices, fields
+from capture.request.document import Document
+from capture.request.places import in_rule_file
+from capture.request.words import RULE_FIELDS, document_of
+
+_WORDS = str | int | float | None
+
+
+def read_rule_file(found: Any, document: type[Document] = Document) -> Document:
+    """What YAML makes of the file -> what it asks for. Raises SpecError, or msgspec.ValidationError with the path."""
+    file = msgspec.convert(found, rule_file(document))
+    rules = []
+    for number, words in enumerate(file.rules, start=1):
+        given = {name: str(value) for name, value in msgspec.structs.asdict(words).items() if value is not None}
+        rules.append(RuleText(**given).rule(f"rule {number}: "))
+    given = {name: value for name, value in msgspec.structs.asdict(file).items() if name != "rules"}
+    return document_of(given, in_rule_file, rules=rules, document=document)
+
+
+@cache
+def rule_file(document: type[Document]) -> type[Any]:
+    """The type of a rule file for a document."""
+    of_a_rule = {rule_word(field): (field.key, _WORDS) for field in RULE_FIELDS}
+    optional = [field for field in fields(document) if field.declared.option]
+    named = {field.parameter: (field.key, _type(field)) for field in optional}
+    return _struct("RuleFile", {"rules": ("rules", list[_struct("Rule", of_a_rule)])} | named)  # type: ignore[misc]
+
+
+def _struct(name: str, members: dict[str, tuple[str, Any]]) -> type[Any]:
+    """A struct from attributes, each with its key in the file and its type; a list is empty if it is not said."""
+    keys = {attribute: key for attribute, (key, _) in members.items()}
+    typed: list[tuple[str, Any, Any]] = [
+        (attribute, kind, [] if get_origin(kind) is list else None) for attribute, (_, kind) in members.items()
+    ]
+    return msgspec.defstruct(name, typed, forbid_unknown_fields=True, rename=keys, kw_only=True)
+
+
+def _type(field: Field) -> Any:
+    option = field.declared.option
+    if option and option.key_type:
+        return option.key_type
+    if field.is_list:
+        return list[str] if field.type.__args__[0] is not int else list[int]
+    if words := choices(field):
+        return Literal[words] | None
+    return field.type | None if field.type in (bool, int) else _WORDS
+
+
+def rule_word(field: Field) -> str:
+    """The name of a rule's option in RuleText."""
+    assert field.declared.option is not None
+    return field.declared.option.name.removeprefix("--").replace("-", "_")
