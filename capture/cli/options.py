@@ -51,9 +51,9 @@ _OF_THE_COMMANDS: _Declarations = [
 ]
 
 
-def capture_options(command: Any, document: type[Document] = Document) -> Any:
+def capture_options(command: Any) -> Any:
     """All of them, under their headings."""
-    return _declared([*_options(document), *_OF_THE_COMMANDS], command)
+    return _declared([*_options(), *_OF_THE_COMMANDS], command)
 
 
 def pod_options(command: Any) -> Any:
@@ -67,10 +67,10 @@ def _declared(declarations: _Declarations, command: Any) -> Any:
     return command
 
 
-def _options(document: type[Document]) -> Iterator[Callable[[Any], Any]]:
+def _options() -> Iterator[Callable[[Any], Any]]:
     """In the order of their headings: where, what, and so on."""
     groups: dict[str, list[Callable[[Any], Any]]] = {}
-    for field in _in_order(fields(document)):
+    for field in _in_order(fields(Document)):
         group = groups.setdefault(field.group, [])
         if field.path == ("rules",):
             group += [*map(_rule_option, RULE_FIELDS), _FILE]

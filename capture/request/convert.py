@@ -39,7 +39,7 @@ def check(document: Document, naming: Naming) -> Document:
 
     Raises SpecError, which names fields by `naming`.
     """
-    listed = next(one for one in fields(type(document)) if one.path == ("conversations",))
+    listed = next(one for one in fields(Document) if one.path == ("conversations",))
     if document.conversations is not None:
         check_conversations(document.conversations, naming(listed))
     selection_of(meanings(msgspec.structs.replace(document, conversations=None), naming))
@@ -49,7 +49,7 @@ def check(document: Document, naming: Naming) -> Document:
 def meanings(document: Document, naming: Naming) -> dict[str, Any]:
     """What is said: attribute of CaptureSpec, like "sampling.seed" -> its value."""
     found = {}
-    for field in fields(type(document)):
+    for field in fields(Document):
         value, declared = field.of(document), field.declared
         if declared.meaning is None or value is None or value == []:
             continue

@@ -19,9 +19,9 @@ _EXACT_MAX = 2**53 - 1
 _DROPPED = ("title", "additionalProperties", "anyOf", "$ref", "default")
 
 
-def definition(document: type[Document] = Document) -> dict[str, Any]:
+def definition() -> dict[str, Any]:
     """The CustomResourceDefinition."""
-    version = {"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema(document)}}
+    version = {"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema()}}
     names = {
         "kind": KIND,
         "listKind": f"{KIND}List",
@@ -37,16 +37,15 @@ def definition(document: type[Document] = Document) -> dict[str, Any]:
     }
 
 
-def schema(document: type[Document] = Document) -> dict[str, Any]:
+def schema() -> dict[str, Any]:
     """The structural OpenAPI v3 schema of the object."""
-    (found, spec), definitions = msgspec.json.schema_components([PacketCapture, document], ref_template="{name}")
+    (found,), definitions = msgspec.json.schema_components([PacketCapture], ref_template="{name}")
     whole = _structural(found, definitions)
-    whole["properties"]["spec"] = _structural(spec, definitions)
     # The API server has its own schema for these, and what is written back is not ours to describe.
     whole["properties"] |= {name: {"type": "string"} for name in ("apiVersion", "kind")}
     whole["properties"]["metadata"] = {"type": "object"}
     del whole["properties"]["status"]
-    for field in fields(document):
+    for field in fields(Document):
         _declare(field, whole["properties"]["spec"])
     return whole
 
@@ -92,9 +91,9 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     return said
 
 
-def rows(document: type[Document] = Document) -> Iterator[tuple[str, str, str, str]]:
+def rows() -> Iterator[tuple[str, str, str, str]]:
     """Each field's path, type, default and meaning, in Markdown; the type of one that must be given is bold."""
-    yield from _rows(schema(document)["properties"]["spec"], "spec")
+    yield from _rows(schema()["properties"]["spec"], "spec")
 
 
 def _rows(node: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:

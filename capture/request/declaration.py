@@ -86,7 +86,7 @@ class Declared:
     """The value of CaptureSpec -> that in the JSON. Default: its plain form."""
     merge: Merge
     title: str
-    """The name where a range is not kept. Default: that of the option."""
+    """The name of its value where a range is not kept. Default: that of the option."""
     refused: str
     """Why a PacketCapture cannot have it; "" if it can."""
 

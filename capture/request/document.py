@@ -506,14 +506,6 @@ class Document(Part, frozen=True):
 
 
 def as_json(document: Document) -> dict[str, Any]:
-    """The document as plain values: what `msgspec.convert` makes an equal one of; only what is said."""
-    return _said(msgspec.to_builtins(document))
-
-
-def _said(plain: dict[str, Any]) -> dict[str, Any]:
-    """Without parts in which nothing is said."""
-    return {
-        name: value
-        for name, value in plain.items()
-        if name not in ("target", "sampling", "limits", "storage") or value
-    }
+    """What is said, as plain values; `msgspec.convert` makes an equal document of them."""
+    plain: dict[str, Any] = msgspec.to_builtins(document)
+    return {name: value for name, value in plain.items() if value != {}}

@@ -35,7 +35,9 @@ class Metadata(msgspec.Struct, rename="camel", kw_only=True):
     namespace: NonEmpty = DEFAULT_NAMESPACE
 
 
-class PodReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class PodReference(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel", kw_only=True
+):
     """A pod by its name."""
 
     name: Annotated[NonEmpty, says("Name of the pod.")]

@@ -15,9 +15,9 @@ from capture.request.document import Document
 
 def overlay(upper: Document, lower: Document) -> Document:
     """What both ask for together."""
-    declared = fields(type(upper))
+    declared = fields(Document)
     chosen = any(field.declared.merge is Merge.CHOOSES and field.of(upper) for field in declared)
-    return built(type(upper), {field: _merged(field, upper, lower, chosen) for field in declared})
+    return built({field: _merged(field, upper, lower, chosen) for field in declared})
 
 
 def _merged(field: Field, upper: Document, lower: Document, chosen: bool) -> Any:
@@ -31,7 +31,7 @@ def _merged(field: Field, upper: Document, lower: Document, chosen: bool) -> Any
             return other if own is None or own == [] else own
 
 
-def built(document: type[Document], values: Mapping[Field, Any]) -> Document:
+def built(values: Mapping[Field, Any]) -> Document:
     """A document with these values."""
     tree: dict[str, Any] = {}
     for field, value in values.items():
@@ -39,7 +39,7 @@ def built(document: type[Document], values: Mapping[Field, Any]) -> Document:
         for name in field.path[:-1]:
             branch = branch.setdefault(name, {})
         branch[field.path[-1]] = value
-    found: Document = _struct(document, tree)
+    found: Document = _struct(Document, tree)
     return found
 
 

@@ -28,7 +28,7 @@ class PacketCapture(Part, frozen=True):
 
     def document(self) -> Document:
         """What it asks for. Raises SpecError with the path of what is wrong."""
-        for field in fields(type(self.spec)):
+        for field in fields(Document):
             if field.declared.refused and field.of(self.spec) not in (None, []):
                 raise SpecError(f"{in_object(field).name}: {field.declared.refused}")
         return check(_settled(self.spec, self.metadata.namespace), in_object)

@@ -25,22 +25,22 @@ from capture.request.words import RULE_FIELDS, document_of
 _WORDS = str | int | float | None
 
 
-def read_rule_file(found: Any, document: type[Document] = Document) -> Document:
+def read_rule_file(found: Any) -> Document:
     """What YAML makes of the file -> what it asks for. Raises SpecError, or msgspec.ValidationError with the path."""
-    file = msgspec.convert(found, rule_file(document))
+    file = msgspec.convert(found, rule_file())
     rules = []
     for number, words in enumerate(file.rules, start=1):
         given = {name: str(value) for name, value in msgspec.structs.asdict(words).items() if value is not None}
         rules.append(RuleText(**given).rule(f"rule {number}: "))
     given = {name: value for name, value in msgspec.structs.asdict(file).items() if name != "rules"}
-    return document_of(given, in_rule_file, rules=rules, document=document)
+    return document_of(given, in_rule_file, rules=rules)
 
 
 @cache
-def rule_file(document: type[Document]) -> type[Any]:
+def rule_file() -> type[Any]:
     """The type of a rule file for a document."""
     of_a_rule = {rule_word(field): (field.key, _WORDS) for field in RULE_FIELDS}
-    optional = [field for field in fields(document) if field.declared.option]
+    optional = [field for field in fields(Document) if field.declared.option]
     named = {field.parameter: (field.key, _type(field)) for field in optional}
     return _struct("RuleFile", {"rules": ("rules", list[_struct("Rule", of_a_rule)])} | named)  # type: ignore[misc]
 

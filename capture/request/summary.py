@@ -10,10 +10,10 @@ from capture.spec import CaptureSpec
 _ONLY_IF_SAID = ("pods", "conversations", "expression")
 
 
-def spec_as_json(spec: CaptureSpec, document: type[Document] = Document) -> dict[str, Any]:
+def spec_as_json(spec: CaptureSpec) -> dict[str, Any]:
     """All that was asked for. What has no value is null; pods, conversations and expression are left out then."""
     found: dict[str, Any] = {}
-    for field in fields(document):
+    for field in fields(Document):
         declared = field.declared
         if declared.meaning is None:
             continue

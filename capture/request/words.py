@@ -28,13 +28,12 @@ def document_of(
     *,
     rules: Iterable[Rule] = (),
     start: datetime | None = None,
-    document: type[Document] = Document,
 ) -> Document:
     """The document for words by Field.parameter; None and () are not given. Raises SpecError that names the option.
 
     A time of day to stop at is the next one after the start, which is `start` unless it is given.
     """
-    at = {field.path: field for field in fields(document)}
+    at = {field.path: field for field in fields(Document)}
     words = {field: given[field.parameter] for field in at.values() if _is_given(given.get(field.parameter))}
     values: dict[Field, Any] = {}
     begin = datetime.now().astimezone()
@@ -47,11 +46,12 @@ def document_of(
             values[field] = _value(field, said, name)
             wrong = problem(field, values[field])
             if wrong:
-                raise SpecError(f"{field.declared.title or name.removeprefix('--')} {wrong}")
+                title = field.declared.title
+                raise SpecError(f"{name}: {title} {wrong}" if title else f"{name} {wrong}")
     _complete_pods(values, at, naming)
     _settle_direction(words, values, at, naming)
     values[at["rules",]] = [plain_rule(rule) for rule in rules]
-    found = check(built(document, values), naming)
+    found = check(built(values), naming)
     if found.target.own and found.target.interfaces:
         own = naming(at["target", "own"]).name
         raise SpecError(f"{own} is all interfaces of bicap's own namespace; leave -i out")
