@@ -16,7 +16,7 @@ from capture.cli.request import read_request
 from capture.errors import SpecError
 from capture.request.convert import spec_of
 from capture.request.crd import schema
-from capture.request.declaration import Field, choices, fields
+from capture.request.declaration import Field, Option, choices, fields
 from capture.request.document import Document, as_json
 from capture.request.files import parse_document
 from capture.request.kubernetes import DIRECTIONS
@@ -38,6 +38,11 @@ def names(declared: list[Field]) -> list[str]:
     return [".".join(field.path) for field in declared]
 
 
+def option_of(field: Field) -> Option:
+    assert field.declared.option is not None
+    return field.declared.option
+
+
 def line(*words: str) -> Document:
     with plan.make_context("plan", list(words)) as context:
         return read_request(context.meta[ORDER], context.params)
@@ -49,9 +54,11 @@ def written(tmp_path: Path, found: dict[str, Any]) -> str:
 
 
 def nested(field: Field, value: Any) -> dict[str, Any]:
-    for name in reversed(field.json_path):
-        value = {name: value}
-    return value
+    *parents, name = field.json_path
+    found = {name: value}
+    for parent in reversed(parents):
+        found = {parent: found}
+    return found
 
 
 # A value of each field: words of the option, the value in a rule file, the value in an object.
@@ -151,7 +158,7 @@ def test_antreas_object_refuses_what_it_does_not_have_and_says_where_it_can_be_s
         parse_document("f.yaml", ANTREA | {"spec": spec | {field.json_path[-1]: 1}})
     assert re.fullmatch(
         f"PacketCapture f.yaml: Object contains unknown field `{field.json_path[-1]}` - at `.*`; Antrea's "
-        f"PacketCapture does not have it, give {field.declared.option.name} on the command line",
+        f"PacketCapture does not have it, give {option_of(field).name} on the command line",
         str(refused.value),
     )
 
@@ -161,7 +168,7 @@ def test_antreas_object_refuses_what_it_does_not_have_and_says_where_it_can_be_s
 def test_every_switch_can_be_taken_back_over_a_file(tmp_path: Path, field: Field, form: str) -> None:
     if form == "object" and field.declared.refused:
         return
-    name = field.declared.option.names[0]
+    name = option_of(field).names[0]
     file = {field.key: True} if form == "rule file" else OBJECT | {"spec": nested(field, True)}
     path = written(tmp_path, file)
     on, off = line("-f", path), line("-f", path, f"--no-{name[2:]}")
@@ -176,7 +183,7 @@ def test_the_range_of_an_option_is_that_of_the_crd(tmp_path: Path, field: Field)
     node = schema()["properties"]["spec"]
     for name in field.json_path:
         node = node["properties"][name]
-    option, least = field.declared.option.names[-1], node["minimum"]
+    option, least = option_of(field).names[-1], node["minimum"]
     assert field.of(line(option, str(least))) == least
     assert field.of(line("-f", written(tmp_path, {field.key: least}))) == least
     for words in ([option, str(least - 1)], ["-f", written(tmp_path, {field.key: least - 1})]):
@@ -195,8 +202,8 @@ def test_the_choices_of_an_option_are_those_of_the_crd() -> None:
         node = spec
         for name in field.json_path:
             node = node["properties"][name]
-        found = {field.declared.option.words(word, "x") if field.declared.option.words else word
-                 for word in choices(field)}  # fmt: skip
+        words = option_of(field).words
+        found = {words(word, "x") if words else word for word in choices(field)}
         assert {getattr(one, "value", one) for one in found} == set(node["enum"])
 
 
@@ -238,6 +245,7 @@ TUPLES = ["tcp 10.0.0.1:4000 10.0.0.2:80", "udp [fd00::1]:5353 [fd00::2]:53"]
 )  # fmt: skip
 def test_conversations_are_listed_in_a_file(found: dict[str, Any]) -> None:
     spec = spec_of(parse_document("f.yaml", found))
+    assert spec.conversations is not None
     assert [str(one) for one in spec.conversations.conversations] == [
         "tcp 10.0.0.1:4000 > 10.0.0.2:80", "udp [fd00::1]:5353 > [fd00::2]:53",
     ]  # fmt: skip
