@@ -12,7 +12,7 @@ from capture.filters.podname import PodName
 from capture.filters.program import FilterProgram, filter_program, filter_text
 from capture.filters.rule import Address, Direction, Rule
 from capture.filters.text import spelled_out
-from capture.request.summary import sampling_as_json, spec_as_json
+from capture.request.spec_json import sampling_as_json, spec_as_json
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.selection.pod import Pod
 from capture.spec import CaptureSpec, Hook

@@ -10,7 +10,7 @@ from capture.account import Account
 from capture.filters.rule import Address
 from capture.pcapng import blocks
 from capture.plan import CapturePlan, PlannedInterface
-from capture.request.summary import spec_as_json
+from capture.request.spec_json import spec_as_json
 
 COMMENT_MAX = 1000
 """Bytes of a statistics block's comment; the JSON summary has all of it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from capture.account import Account, DirectionAccount, total
 from capture.plan import CapturePlan, describe
-from capture.request.summary import spec_as_json
+from capture.request.spec_json import spec_as_json
 from capture.roster import Event, Member
 from capture.sampling.pressure import LevelChange
 from capture.sink.protocol import FileRecord

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
+from capture.cli.line import positive_time, read_request
 from capture.cli.options import OUTPUT, capture_options
-from capture.cli.request import positive_time, read_request
 from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.conversations import ConversationList, read_conversations
 from capture.request.convert import spec_of

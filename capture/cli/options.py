@@ -8,8 +8,8 @@ import click
 from capture.cli.groups import option
 from capture.request.declaration import WHAT, Field, choices, fields
 from capture.request.document import Document
+from capture.request.given import RULE_FIELDS
 from capture.request.rulefile import rule_word
-from capture.request.words import RULE_FIELDS
 
 OUTPUT, PLAN = "Output", "Plan"
 LOOK_DEFAULT = "1s"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capture.cli.groups import ORDER, GroupedCommand
+from capture.cli.line import read_request
 from capture.cli.options import LOOK_DEFAULT, capture_options
-from capture.cli.request import read_request
 from capture.errors import SpecError
 from capture.request.convert import spec_of
 from capture.units import format_duration, parse_duration

@@ -9,8 +9,8 @@ import click
 from capture.cli.groups import GroupedCommand, option
 from capture.cli.options import OUTPUT, pod_options
 from capture.request.convert import meanings, selection_of
-from capture.request.places import on_line
-from capture.request.words import document_of
+from capture.request.given import document_of
+from capture.request.naming import on_line
 
 if TYPE_CHECKING:
     from rich.table import Table

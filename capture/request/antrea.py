@@ -16,7 +16,7 @@ from capture.errors import SpecError
 from capture.filters.names import ICMP, ICMPV6, TCP, UDP
 from capture.filters.podname import DEFAULT_NAMESPACE
 from capture.filters.rule import Endpoint, IcmpType, Ports, Rule, TcpFlags
-from capture.request.document import Document, Limits, Target
+from capture.request.document import Document, LimitsPart, TargetPart
 from capture.request.kubernetes import DirectionWord, FamilyWord, Metadata, PodReference, PointWord
 from capture.request.rules import plain_rule
 
@@ -152,11 +152,11 @@ class AntreaPacketCapture(_Object):
         if point not in pods:
             raise SpecError(f"spec.capturePoint {point}: spec.{point.lower()} is no pod")
         return Document(
-            target=Target(point=point),
+            target=TargetPart(point=point),
             rules=[plain_rule(rule) for rule in _rules(spec)],
             direction=spec.direction,
             icmp_errors=False,
-            limits=Limits(packets=spec.capture_config.first_n.number, duration=spec.timeout),
+            limits=LimitsPart(packets=spec.capture_config.first_n.number, duration=spec.timeout),
         )
 
 

@@ -12,7 +12,7 @@ from capture.filters.rule import Rule
 from capture.request.declaration import fields
 from capture.request.document import Document
 from capture.request.forms import check_conversations
-from capture.request.places import Naming, in_object
+from capture.request.naming import Naming, in_object
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import Point, Selection
 from capture.spec import CaptureSpec

@@ -31,7 +31,7 @@ class Merge(Enum):
     ADDED = "added"
     """Both lists, the upper first."""
     CHOOSES = "chooses"
-    """Says where to capture: a choice in the upper document takes the place of the whole choice below."""
+    """Says where to capture: a choice in the upper document takes the name of the whole choice below."""
     WITH_CHOICE = "with choice"
     """Belongs to the choice below, and goes with it."""
 
@@ -79,7 +79,7 @@ class Declared:
     default: Any
     """In the CRD; the same as CaptureSpec's."""
     reads: Callable[[Any, Any], Any] | None
-    """(the document's value, its Place) -> the value of CaptureSpec. None: it is that value."""
+    """(the document's value, its FieldName) -> the value of CaptureSpec. None: it is that value."""
     summary: str | None
     """The key in the JSON of a spec, like "storage.user". Default: as `meaning`."""
     written: Callable[[Any], Any] | None
@@ -126,7 +126,7 @@ def field(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field of a document: its place from the root, in Python's names and in JSON's."""
+    """One field of a document: its name from the root, in Python's names and in JSON's."""
 
     path: tuple[str, ...]
     json_path: tuple[str, ...]
@@ -169,7 +169,7 @@ class Field:
 
 @cache
 def fields(document: type[msgspec.Struct]) -> tuple[Field, ...]:
-    """The declared fields of a document, those of its parts in their place."""
+    """The declared fields of a document, those of its parts in their name."""
     return tuple(_walk(document, (), ()))
 
 

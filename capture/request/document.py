@@ -12,7 +12,7 @@ from msgspec import Meta
 from capture.request import forms
 from capture.request.declaration import Merge, field, option
 from capture.request.kubernetes import DirectionWord, NonEmpty, PodReference, PointWord
-from capture.request.parts import Conversations, Part, Rule, Selector
+from capture.request.parts import ConversationsPart, Part, RulePart, Selector
 from capture.request.rules import read_rules
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import SEED_MAX
@@ -28,7 +28,7 @@ Time = Annotated[datetime, Meta(tz=True)]
 _ON_THE_NODE = "it means something on one node only; leave it out, and give {} there"
 
 
-class Target(Part, frozen=True):
+class TargetPart(Part, frozen=True):
     """Where to capture."""
 
     pods: Annotated[
@@ -195,7 +195,7 @@ class Target(Part, frozen=True):
     ] = None
 
 
-class Sampling(Part, frozen=True):
+class SamplingPart(Part, frozen=True):
     """What is kept of the packets that match."""
 
     samplers: Annotated[
@@ -273,7 +273,7 @@ class Sampling(Part, frozen=True):
     ] = []
 
 
-class Limits(Part, frozen=True):
+class LimitsPart(Part, frozen=True):
     """When the capture begins and ends; the first limit that is reached ends it."""
 
     packets: Annotated[
@@ -354,7 +354,7 @@ class Limits(Part, frozen=True):
     ] = None
 
 
-class Storage(Part, frozen=True):
+class StoragePart(Part, frozen=True):
     """What is written, and where on the node."""
 
     path: Annotated[
@@ -444,9 +444,9 @@ class Document(Part, frozen=True):
             reads=forms.read_direction,
         ),
     ] = None
-    target: Target = msgspec.field(default_factory=Target)
+    target: TargetPart = msgspec.field(default_factory=TargetPart)
     rules: Annotated[
-        list[Rule],
+        list[RulePart],
         field(
             "A packet of any of these is kept. Default: every packet.",
             "rules",
@@ -455,7 +455,7 @@ class Document(Part, frozen=True):
         ),
     ] = []
     conversations: Annotated[
-        Conversations | None,
+        ConversationsPart | None,
         field(
             "Beside rules, exact five-tuples by the thousand.",
             "conversations",
@@ -500,9 +500,9 @@ class Document(Part, frozen=True):
             default=True,
         ),
     ] = None
-    sampling: Sampling = msgspec.field(default_factory=Sampling)
-    limits: Limits = msgspec.field(default_factory=Limits)
-    storage: Storage = msgspec.field(default_factory=Storage)
+    sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)
+    limits: LimitsPart = msgspec.field(default_factory=LimitsPart)
+    storage: StoragePart = msgspec.field(default_factory=StoragePart)
 
 
 def as_json(document: Document) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Values of a document -> values of a CaptureSpec (`read_...`), and words of options -> values of a document.
 
-A reader gets the value and its Place, a function of words the words and the option's name. Everything wrong is a
+A reader gets the value and its FieldName, a function of words the words and the option's name. Everything wrong is a
 SpecError that names it.
 """
 
@@ -16,7 +16,7 @@ from capture.filters.podname import DEFAULT_NAMESPACE, PodName, check_namespace
 from capture.filters.rule import Direction
 from capture.request import parts
 from capture.request.kubernetes import DIRECTIONS, POINTS, DirectionWord, PodReference, PointWord
-from capture.request.places import Place
+from capture.request.naming import FieldName
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampler
 from capture.sampling.words import parse_measures, parse_sampler
@@ -30,14 +30,14 @@ DIRECTION_WORDS: dict[str, DirectionWord] = {value.value: word for word, value i
 POINT_WORDS: dict[str, PointWord] = {value.value: word for word, value in POINTS.items()}
 
 
-def read_size(value: int | str, place: Place) -> int:
+def read_size(value: int | str, field: FieldName) -> int:
     """Bytes."""
-    return parse_size(str(value), place.name)
+    return parse_size(str(value), field.text)
 
 
-def read_duration(value: int | str, place: Place) -> int:
+def read_duration(value: int | str, field: FieldName) -> int:
     """Nanoseconds."""
-    return parse_duration(str(value), place.name)
+    return parse_duration(str(value), field.text)
 
 
 def positive_duration(text: str, name: str) -> str:
@@ -47,7 +47,7 @@ def positive_duration(text: str, name: str) -> str:
     return text
 
 
-def read_time(at: datetime, place: Place) -> int:
+def read_time(at: datetime, field: FieldName) -> int:
     """Nanoseconds since 1970."""
     return round(at.timestamp() * 10**9)
 
@@ -57,9 +57,9 @@ def file_size(text: str, name: str) -> int:
     return parse_file_size(text, name)
 
 
-def read_min_free(value: int | str, place: Place) -> MinFree:
+def read_min_free(value: int | str, field: FieldName) -> MinFree:
     """A share of the disk, or a size."""
-    return parse_min_free(str(value), place.name)
+    return parse_min_free(str(value), field.text)
 
 
 def snaplen(length: int, name: str) -> int:
@@ -67,14 +67,14 @@ def snaplen(length: int, name: str) -> int:
     return length or SNAPLEN_MAX
 
 
-def read_samplers(texts: Sequence[str], place: Place) -> tuple[Sampler, ...]:
+def read_samplers(texts: Sequence[str], field: FieldName) -> tuple[Sampler, ...]:
     """Samplers in their order."""
-    return tuple(parse_sampler(text, place.name) for text in texts)
+    return tuple(parse_sampler(text, field.text) for text in texts)
 
 
-def read_measures(measures: Sequence[Measure], place: Place) -> tuple[Measure, ...]:
+def read_measures(measures: Sequence[Measure], field: FieldName) -> tuple[Measure, ...]:
     """Measures in their order."""
-    return parse_measures((measure.value for measure in measures), place.name)
+    return parse_measures((measure.value for measure in measures), field.text)
 
 
 def measures(texts: Sequence[str], name: str) -> list[Measure]:
@@ -87,17 +87,17 @@ def _compiled(text: str) -> Expression:
     return parse_expression(text)
 
 
-def read_expression(text: str, place: Place) -> Expression:
+def read_expression(text: str, field: FieldName) -> Expression:
     """The expression and its mirror."""
     return _compiled(text)
 
 
-def read_direction(word: DirectionWord, place: Place) -> Direction:
+def read_direction(word: DirectionWord, field: FieldName) -> Direction:
     """The direction."""
     return DIRECTIONS[word]
 
 
-def read_point(word: PointWord, place: Place) -> Point:
+def read_point(word: PointWord, field: FieldName) -> Point:
     """The end of a conversation."""
     return POINTS[word]
 
@@ -117,24 +117,24 @@ def hook(word: str, name: str) -> Hook:
     return Hook(word)
 
 
-def read_pods(pods: Sequence[PodReference], place: Place) -> tuple[PodName, ...]:
+def read_pods(pods: Sequence[PodReference], field: FieldName) -> tuple[PodName, ...]:
     """Names of pods; those without a namespace are in the default one."""
-    return tuple(pod.pod(place.item(number), DEFAULT_NAMESPACE) for number, pod in enumerate(pods))
+    return tuple(pod.pod(field.item(number), DEFAULT_NAMESPACE) for number, pod in enumerate(pods))
 
 
-def read_namespaces(names: Sequence[str], place: Place) -> tuple[str, ...]:
+def read_namespaces(names: Sequence[str], field: FieldName) -> tuple[str, ...]:
     """Names of namespaces."""
-    return tuple(check_namespace(name, place.items) for name in names)
+    return tuple(check_namespace(name, field.items) for name in names)
 
 
-def read_containers(words: Sequence[str], place: Place) -> tuple[str, ...]:
+def read_containers(words: Sequence[str], field: FieldName) -> tuple[str, ...]:
     """Names or IDs of containers."""
-    return tuple(parse_container(word, place.items) for word in words)
+    return tuple(parse_container(word, field.items) for word in words)
 
 
-def read_selector(selector: parts.Selector, place: Place) -> LabelSelector:
+def read_selector(selector: parts.Selector, field: FieldName) -> LabelSelector:
     """The conditions on labels, at least one."""
-    where = place.name
+    where = field.text
     found = [requirement(key, Operator.IN, [value], where) for key, value in selector.match_labels.items()]
     found += [requirement(one.key, one.operator, one.values, where) for one in selector.match_expressions]
     if not found:
@@ -146,7 +146,7 @@ def selector(text: str, name: str) -> parts.Selector:
     """A selector from words like kubectl's."""
     return parts.Selector(
         match_expressions=[
-            parts.Expression(key=one.key, operator=one.operator, values=list(one.values))
+            parts.MatchExpression(key=one.key, operator=one.operator, values=list(one.values))
             for one in parse_selector(text, name).requirements
         ]
     )
@@ -159,28 +159,28 @@ def sockets(paths: Sequence[str], name: str) -> list[str]:
     return list(paths)
 
 
-def conversations(words: str | Sequence[str], name: str) -> parts.Conversations:
+def conversations(words: str | Sequence[str], name: str) -> parts.ConversationsPart:
     """A file of them from its name, or the list itself."""
     if isinstance(words, str):
-        return parts.Conversations(file=words)
-    return parts.Conversations(tuples=list(words))
+        return parts.ConversationsPart(file=words)
+    return parts.ConversationsPart(tuples=list(words))
 
 
-def check_conversations(value: parts.Conversations, place: Place) -> ConversationList | None:
+def check_conversations(value: parts.ConversationsPart, field: FieldName) -> ConversationList | None:
     """The list itself, or None for a file, which is not opened."""
     if value.tuples and value.file is not None:
-        raise SpecError(f"{place.name}: file and tuples do not combine; give one of them")
+        raise SpecError(f"{field.text}: file and tuples do not combine; give one of them")
     if value.file is not None:
         return None
     if not value.tuples:
-        raise SpecError(f"{place.name} is empty; give a file or tuples")
-    where = f"{place.name}.tuples" if place.is_path else place.name
+        raise SpecError(f"{field.text} is empty; give a file or tuples")
+    where = f"{field.text}.tuples" if field.is_path else field.text
     return parse_tuples(((f"{where}[{number}]", text) for number, text in enumerate(value.tuples)), where)
 
 
-def read_listed(value: parts.Conversations, place: Place) -> ConversationList:
+def read_listed(value: parts.ConversationsPart, field: FieldName) -> ConversationList:
     """The conversations; where they are in a file, it is read."""
-    return check_conversations(value, place) or read_conversations(value.file or "")
+    return check_conversations(value, field) or read_conversations(value.file or "")
 
 
 def plain_conversations(found: ConversationList | None) -> dict[str, Any] | None:

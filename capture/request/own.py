@@ -10,8 +10,8 @@ from capture.request.convert import check
 from capture.request.declaration import fields
 from capture.request.document import Document
 from capture.request.kubernetes import DIRECTIONS, Metadata, PodReference
-from capture.request.parts import Endpoint, Part, Rule
-from capture.request.places import in_object
+from capture.request.naming import in_object
+from capture.request.parts import EndpointPart, Part, RulePart
 
 GROUP, VERSION, KIND = "bicap.io", "v1alpha1", "PacketCapture"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -30,7 +30,7 @@ class PacketCapture(Part, frozen=True):
         """What it asks for. Raises SpecError with the path of what is wrong."""
         for field in fields(Document):
             if field.declared.refused and field.of(self.spec) not in (None, []):
-                raise SpecError(f"{in_object(field).name}: {field.declared.refused}")
+                raise SpecError(f"{in_object(field).text}: {field.declared.refused}")
         return check(_settled(self.spec, self.metadata.namespace), in_object)
 
 
@@ -49,12 +49,12 @@ def _settled(spec: Document, namespace: str) -> Document:
     )
 
 
-def _rule_in_namespace(rule: Rule, namespace: str) -> Rule:
+def _rule_in_namespace(rule: RulePart, namespace: str) -> RulePart:
     ends = {"source": rule.source, "destination": rule.destination}
     return msgspec.structs.replace(rule, **{name: _end_in_namespace(end, namespace) for name, end in ends.items()})
 
 
-def _end_in_namespace(end: Endpoint | None, namespace: str) -> Endpoint | None:
+def _end_in_namespace(end: EndpointPart | None, namespace: str) -> EndpointPart | None:
     if end is None or end.pod is None:
         return end
     return msgspec.structs.replace(end, pod=_in_namespace(end.pod, namespace))

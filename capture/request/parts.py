@@ -17,7 +17,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """A part of a document; whatever has its default is not said."""
 
 
-class Expression(Part, frozen=True):
+class MatchExpression(Part, frozen=True):
     """One of Kubernetes' matchExpressions."""
 
     key: Annotated[NonEmpty, says("The label.")]
@@ -29,10 +29,10 @@ class Selector(Part, frozen=True):
     """Kubernetes' LabelSelector."""
 
     match_labels: Annotated[dict[str, str], says("Labels that a pod has, with their values.")] = {}
-    match_expressions: Annotated[list[Expression], says("Conditions that hold for a pod's labels.")] = []
+    match_expressions: Annotated[list[MatchExpression], says("Conditions that hold for a pod's labels.")] = []
 
 
-class Endpoint(Part, frozen=True):
+class EndpointPart(Part, frozen=True):
     """A pod, an address or a network, and ports; any where nothing is said."""
 
     pod: Annotated[PodReference | None, says("All addresses of this pod.")] = None
@@ -41,11 +41,11 @@ class Endpoint(Part, frozen=True):
     ports: Annotated[list[Port], says("One of these ports: 80, or 8000-8100.")] = []
 
 
-class Rule(Part, frozen=True):
+class RulePart(Part, frozen=True):
     """A conversation with wildcards; its answers are found by themselves."""
 
     source: Annotated[
-        Endpoint | None,
+        EndpointPart | None,
         field(
             "Where the packets of the forward direction come from.",
             option=option(
@@ -56,7 +56,7 @@ class Rule(Part, frozen=True):
         ),
     ] = None
     destination: Annotated[
-        Endpoint | None,
+        EndpointPart | None,
         field(
             "Where the packets of the forward direction go.",
             option=option("--destination", unit="ENDPOINT", help="As --source."),
@@ -124,7 +124,7 @@ class Rule(Part, frozen=True):
     ] = []
 
 
-class Conversations(Part, frozen=True):
+class ConversationsPart(Part, frozen=True):
     """Exact five-tuples: a file of them, or the list itself."""
 
     file: Annotated[

@@ -19,8 +19,8 @@ import msgspec
 from capture.filters.ruletext import RuleText
 from capture.request.declaration import Field, choices, fields
 from capture.request.document import Document
-from capture.request.places import in_rule_file
-from capture.request.words import RULE_FIELDS, document_of
+from capture.request.given import RULE_FIELDS, document_of
+from capture.request.naming import in_rule_file
 
 _WORDS = str | int | float | None
 

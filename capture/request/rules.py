@@ -7,15 +7,15 @@ from capture.filters.ruletext import RuleText
 from capture.filters.words import parse_endpoint, parse_ports
 from capture.request import parts
 from capture.request.kubernetes import FAMILIES, PodReference
-from capture.request.places import Place
+from capture.request.naming import FieldName
 
 
-def read_rules(rules: list[parts.Rule], place: Place) -> tuple[Rule, ...]:
+def read_rules(rules: list[parts.RulePart], field: FieldName) -> tuple[Rule, ...]:
     """The rules of a document, whose pods all have a namespace or are in the default one."""
-    return tuple(_rule(rule, place.item(number)) for number, rule in enumerate(rules))
+    return tuple(_rule(rule, field.item(number)) for number, rule in enumerate(rules))
 
 
-def _rule(rule: parts.Rule, where: str) -> Rule:
+def _rule(rule: parts.RulePart, where: str) -> Rule:
     words = RuleText(
         source=_endpoint(rule.source, f"{where}.source"),
         destination=_endpoint(rule.destination, f"{where}.destination"),
@@ -29,7 +29,7 @@ def _rule(rule: parts.Rule, where: str) -> Rule:
     return words.rule(f"{where}: ")
 
 
-def _endpoint(side: parts.Endpoint | None, where: str) -> Endpoint | None:
+def _endpoint(side: parts.EndpointPart | None, where: str) -> Endpoint | None:
     if side is None:
         return None
     given = [name for name in ("pod", "ip", "cidr") if getattr(side, name) is not None]
@@ -51,9 +51,9 @@ def _listed(words: list[int | str]) -> str | None:
     return ",".join(str(word) for word in words) or None
 
 
-def plain_rule(rule: Rule) -> parts.Rule:
+def plain_rule(rule: Rule) -> parts.RulePart:
     """The rule as a document has it: read_rules makes an equal one of it."""
-    return parts.Rule(
+    return parts.RulePart(
         source=_plain_endpoint(rule.source),
         destination=_plain_endpoint(rule.destination),
         protocol=protocol_name(rule.protocol),
@@ -65,11 +65,11 @@ def plain_rule(rule: Rule) -> parts.Rule:
     )
 
 
-def _plain_endpoint(side: Endpoint) -> parts.Endpoint | None:
+def _plain_endpoint(side: Endpoint) -> parts.EndpointPart | None:
     if side == Endpoint():
         return None
     address = str(side.network.network_address) if side.network and side.host else None
-    return parts.Endpoint(
+    return parts.EndpointPart(
         pod=PodReference(name=side.pod.name, namespace=side.pod.namespace) if side.pod else None,
         ip=address,
         cidr=str(side.network) if side.network and not side.host else None,

@@ -8,7 +8,7 @@ import pytest
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
 from capture.filters.rule import Direction
-from capture.request.summary import spec_as_json
+from capture.request.spec_json import spec_as_json
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.request.summary import spec_as_json
+from capture.request.spec_json import spec_as_json
 from capture.spec import CaptureSpec
 from capture.storage import MinFree, Storage, parse_file_size, parse_file_time, parse_min_free
 

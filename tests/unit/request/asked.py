@@ -2,14 +2,20 @@
 
 from typing import Any
 
+import click
+
+from capture.cli.groups import ORDER
+from capture.cli.line import read_request
+from capture.cli.main import cli
+from capture.cli.plan import plan
 from capture.request.convert import meanings, selection_of, spec_of
 from capture.request.declaration import fields
 from capture.request.document import Document
-from capture.request.files import parse_document as document_of
-from capture.request.files import parse_file as document_of_text
-from capture.request.files import read_file as document_of_file
+from capture.request.manifest import parse_document as document_of
+from capture.request.manifest import parse_file as document_of_text
+from capture.request.manifest import read_file as document_of_file
+from capture.request.naming import in_object
 from capture.request.overlay import overlay
-from capture.request.places import in_object
 from capture.spec import CaptureSpec
 
 NAMES = {
@@ -22,6 +28,18 @@ NAMES = {
 """Attribute of CaptureSpec -> the name here."""
 ALL_NAMES = frozenset(NAMES.values()) | {"output"}
 LISTS = ("interfaces", "rules", "samplers")
+
+
+def line(*words: str) -> Document:
+    """The document of a command line, over the file that it names."""
+    with line_context(*words) as context:
+        return read_request(context.meta[ORDER], context.params)
+
+
+def line_context(*words: str) -> click.Context:
+    """A call of bicap plan that has not begun."""
+    group = click.Context(cli, info_name="bicap", **cli.context_settings)  # a command keeps the -h of its first group
+    return plan.make_context("plan", list(words), parent=group)
 
 
 class Asked:

@@ -31,11 +31,11 @@ from click.testing import CliRunner
 from capture.cli.main import cli
 from capture.cli.groups import ORDER
 from capture.cli.plan import plan
-from capture.cli.request import read_request
+from capture.cli.line import read_request
 from capture.errors import SpecError
 from capture.request.convert import spec_of
 from capture.request.document import as_json
-from capture.request.summary import spec_as_json
+from capture.request.spec_json import spec_as_json
 from scripts import gen_cli_docs, gen_crd
 
 def request(*words):

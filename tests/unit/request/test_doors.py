@@ -10,21 +10,19 @@ import msgspec
 import pytest
 import yaml
 
-from capture.cli.groups import ORDER
-from capture.cli.plan import plan
-from capture.cli.request import read_request
 from capture.errors import SpecError
 from capture.request.convert import spec_of
 from capture.request.crd import schema
 from capture.request.declaration import Field, Option, choices, fields
 from capture.request.document import Document, as_json
-from capture.request.files import parse_document
 from capture.request.kubernetes import DIRECTIONS
-from capture.request.places import Place
+from capture.request.manifest import parse_document
+from capture.request.naming import FieldName
 from capture.request.rules import plain_rule, read_rules
-from capture.request.summary import spec_as_json
+from capture.request.spec_json import spec_as_json
 from capture.spec import CaptureSpec
 from tests import generate
+from tests.unit.request.asked import line, line_context
 
 DECLARED = fields(Document)
 OPTIONS = [field for field in DECLARED if field.declared.option]
@@ -41,11 +39,6 @@ def names(declared: list[Field]) -> list[str]:
 def option_of(field: Field) -> Option:
     assert field.declared.option is not None
     return field.declared.option
-
-
-def line(*words: str) -> Document:
-    with plan.make_context("plan", list(words)) as context:
-        return read_request(context.meta[ORDER], context.params)
 
 
 def written(tmp_path: Path, found: dict[str, Any]) -> str:
@@ -224,14 +217,15 @@ def test_the_defaults_of_the_crd_are_those_of_a_spec() -> None:
 def test_a_rule_survives_the_way_through_a_document(seed: int) -> None:
     rule = generate.rule(random.Random(seed))
     plain = plain_rule(rule)
-    assert read_rules([plain], Place("rules")) == (rule,)
+    assert read_rules([plain], FieldName("rules")) == (rule,)
     assert msgspec.convert(msgspec.to_builtins(plain), type(plain)) == plain
 
 
 def test_an_old_name_of_an_option_is_understood_and_not_shown(tmp_path: Path) -> None:
     assert line("--sessions", "list.txt") == line("--conversations", "list.txt")
-    with plan.make_context("plan", ["-i", "eth0"]) as context:
-        assert "--sessions" not in plan.get_help(context)
+    with line_context("-i", "eth0") as context:
+        assert "--conversations FILE" in context.get_help()
+        assert "--sessions" not in context.get_help()
 
 
 TUPLES = ["tcp 10.0.0.1:4000 10.0.0.2:80", "udp [fd00::1]:5353 [fd00::2]:53"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from capture.errors import SpecError
 from capture.filters.rule import Direction
-from capture.request.summary import sampling_as_json
+from capture.request.spec_json import sampling_as_json
 from capture.sampling.program import per_direction
 from capture.sampling.sampler import SEED_MAX, Kind, Sampler, Sampling
 from capture.sampling.words import parse_sampler

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from capture.errors import SpecError
 from capture.filters.rule import Rule
 from capture.filters.ruletext import RuleText
 from capture.request.document import Document
-from capture.request.files import read_file
+from capture.request.forms import positive_duration
+from capture.request.given import RULE_FIELDS, document_of
+from capture.request.manifest import read_file
+from capture.request.naming import on_line
 from capture.request.overlay import overlay
-from capture.request.places import on_line
 from capture.request.rulefile import rule_word
-from capture.request.words import RULE_FIELDS, document_of
 from capture.units import parse_duration
 
 
@@ -41,7 +41,4 @@ def group_rules(order: Sequence[str], options: Mapping[str, Sequence[str]]) -> t
 
 def positive_time(text: str | None, option: str) -> int | None:
     """A time in nanoseconds, None if the option was not given. Raises SpecError."""
-    time = None if text is None else parse_duration(text, option)
-    if time == 0:
-        raise SpecError(f"{option} is not longer than 0")
-    return time
+    return None if text is None else parse_duration(positive_duration(text, option), option)

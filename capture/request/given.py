@@ -13,12 +13,12 @@ from capture.request.convert import check
 from capture.request.declaration import Field, fields, problem
 from capture.request.document import Document
 from capture.request.kubernetes import DIRECTIONS, PodReference
+from capture.request.naming import Naming
 from capture.request.overlay import built
-from capture.request.places import Naming
 from capture.request.rules import plain_rule
 from capture.units import wall_time
 
-RULE_FIELDS = fields(parts.Rule)
+RULE_FIELDS = fields(parts.RulePart)
 """Those of a rule, whose options may be given again."""
 
 
@@ -38,7 +38,7 @@ def document_of(
     values: dict[Field, Any] = {}
     begin = datetime.now().astimezone()
     for field, said in words.items():
-        name = naming(field).name
+        name = naming(field).text
         if field.type is datetime:
             values[field] = wall_time(said, start or begin if field.path[-1] == "stop_at" else begin, name)
             start = values[field].astimezone()
@@ -53,7 +53,7 @@ def document_of(
     values[at["rules",]] = [plain_rule(rule) for rule in rules]
     found = check(built(values), naming)
     if found.target.own and found.target.interfaces:
-        own = naming(at["target", "own"]).name
+        own = naming(at["target", "own"]).text
         raise SpecError(f"{own} is all interfaces of bicap's own namespace; leave -i out")
     return found
 
@@ -80,10 +80,10 @@ def _complete_pods(values: dict[Field, Any], at: _Fields, naming: Naming) -> Non
     pods, spaces, containers = (at["target", name] for name in ("pods", "namespaces", "containers"))
     namespaces: Sequence[str] = values.get(spaces, ())
     for space in namespaces:
-        check_namespace(space, naming(spaces).name)
+        check_namespace(space, naming(spaces).text)
     if pods not in values:
         return
-    name = naming(pods).name
+    name = naming(pods).text
     bare = [pod for pod in values[pods] if "/" not in pod]
     if bare and len(namespaces) > 1:
         raise SpecError(
@@ -101,8 +101,8 @@ def _settle_direction(words: Mapping[Field, Any], values: dict[Field, Any], at: 
     both, one = at["bidirectional",], at["direction",]
     if both not in values:
         return
-    name, is_both = naming(both).name, values.pop(both)
+    name, is_both = naming(both).text, values.pop(both)
     off = f"--no-{name[2:]}" if name.startswith("--") else f"{name} false"
-    said = f"{naming(one).name} {words.get(one)} and {name if is_both else off}"
+    said = f"{naming(one).text} {words.get(one)} and {name if is_both else off}"
     direction = agreed_direction(DIRECTIONS[values[one]] if one in values else None, is_both, said)
     values[one] = next(word for word, value in DIRECTIONS.items() if value is direction)

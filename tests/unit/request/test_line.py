@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from capture.cli.groups import ORDER
-from capture.cli.plan import plan
-from capture.cli.request import read_request
 from capture.errors import SpecError
 from capture.filters.podname import PodName
 from capture.filters.rule import Direction
@@ -20,7 +17,7 @@ from capture.selection.labels import parse_selector
 from capture.selection.selection import Point, Selection
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, CaptureSpec, Hook
 from capture.storage import MinFree, Storage
-from tests.unit.request.asked import ALL_NAMES, Asked
+from tests.unit.request.asked import ALL_NAMES, Asked, line
 
 S = 10**9
 
@@ -31,8 +28,7 @@ def asked(words: str, file: Path | None = None) -> CaptureSpec:
 
 
 def request(words: list[str]) -> Asked:
-    with plan.make_context("plan", words) as context:
-        return Asked(read_request(context.meta[ORDER], context.params))
+    return Asked(line(*words))
 
 
 def samplers(*words: str) -> Sampling:

@@ -7,36 +7,36 @@ from capture.request.declaration import Field
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FieldName:
     """A field as its reader knows it."""
 
-    name: str
+    text: str
     is_path: bool = False
 
     def item(self, number: int) -> str:
         """One value of a list, counted from 0."""
-        return f"{self.name}[{number}]" if self.is_path else self.name
+        return f"{self.text}[{number}]" if self.is_path else self.text
 
     @property
     def items(self) -> str:
         """Any value of a list."""
-        return f"{self.name}:" if self.is_path else self.name
+        return f"{self.text}:" if self.is_path else self.text
 
 
-Naming = Callable[[Field], Place]
+Naming = Callable[[Field], FieldName]
 
 
-def on_line(field: Field) -> Place:
+def on_line(field: Field) -> FieldName:
     """As an option: --duration."""
     option = field.declared.option
-    return Place(option.name if option else field.key)
+    return FieldName(option.name if option else field.key)
 
 
-def in_rule_file(field: Field) -> Place:
+def in_rule_file(field: Field) -> FieldName:
     """As a key: maxBytes."""
-    return Place(field.key)
+    return FieldName(field.key)
 
 
-def in_object(field: Field) -> Place:
+def in_object(field: Field) -> FieldName:
     """As a path: spec.limits.bytes."""
-    return Place(".".join(("spec", *field.json_path)), is_path=True)
+    return FieldName(".".join(("spec", *field.json_path)), is_path=True)
