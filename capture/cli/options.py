@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from capture.cli.groups import option
-from capture.request.declaration import WHAT, Field, choices, fields
 from capture.request.document import Document
+from capture.request.fields import OUTPUT, WHAT, WHERE, Field, choices, fields
 from capture.request.given import RULE_FIELDS
 from capture.request.rulefile import rule_word
 
-OUTPUT, PLAN = "Output", "Plan"
+PLAN = "Plan"
 LOOK_DEFAULT = "1s"
 
 _Declarations = list[Callable[[Any], Any]]
@@ -76,7 +76,7 @@ def _options() -> Iterator[Callable[[Any], Any]]:
             group += [*map(_rule_option, RULE_FIELDS), _FILE]
         elif field.declared.option:
             group.append(_option(field))
-    groups = {"Where": groups.pop("Where"), **groups}
+    groups = {WHERE: groups.pop(WHERE), **groups}
     for group in groups.values():
         yield from group
 

@@ -9,8 +9,8 @@ import msgspec
 
 from capture.errors import SpecError
 from capture.filters.rule import Rule
-from capture.request.declaration import fields
 from capture.request.document import Document
+from capture.request.fields import fields
 from capture.request.forms import check_conversations
 from capture.request.naming import Naming, in_object
 from capture.sampling.sampler import Sampling

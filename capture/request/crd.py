@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from capture.request.declaration import Field, fields
 from capture.request.document import Document
+from capture.request.fields import Field, fields
 from capture.request.own import GROUP, KIND, VERSION, PacketCapture
 
 PLURAL = f"{KIND.lower()}s"

@@ -1,4 +1,4 @@
-"""What is declared of a field, once, and the walk that finds it: a document's struct -> its Fields.
+"""How a field is declared, once: its help, option, default and place in a CaptureSpec, as metadata of its type.
 
     packets: Annotated[Count | None, field("End after writing so many packets.", "count", option("-c", "--count"))]
 
@@ -6,21 +6,15 @@ Ranges, lengths and patterns are msgspec's Meta on the type. The CRD, and the ch
 read the same ones.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from dataclasses import field as part
 from enum import Enum
-from functools import cache
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-import msgspec
 from msgspec import Meta
 
-WHERE, WHAT, SAMPLING, LIMITS, OUTPUT = "Where", "What", "Sampling", "Limits", "Output"
-_GROUPS = {"target": WHERE, "sampling": SAMPLING, "limits": LIMITS, "storage": OUTPUT}
-_DECLARED = "declared"
+DECLARED = "declared"
+"""The key of a Declared among a Meta's extras."""
 
 
 class Merge(Enum):
@@ -121,119 +115,4 @@ def field(
         title=title,
         refused=refused,
     )
-    return Meta(description=help, extra={_DECLARED: declared})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of a document: its name from the root, in Python's names and in JSON's."""
-
-    path: tuple[str, ...]
-    json_path: tuple[str, ...]
-    type: Any
-    """Without None."""
-    help: str
-    declared: Declared
-    limits: tuple[Meta, ...] = part(repr=False)
-    """Ranges and patterns of the value, or of each value of a list."""
-
-    @property
-    def parameter(self) -> str:
-        """A name for the option's value, unlike any other's."""
-        return "_".join(self.path)
-
-    @property
-    def key(self) -> str:
-        """Its key in a rule file: the option's long name as Kubernetes would spell it, else the field's."""
-        name = self.declared.option.name if self.declared.option else ""
-        name = name[2:].replace("-", "_") if name.startswith("--") else self.path[-1]
-        first, *rest = name.split("_")
-        return first + "".join(word.capitalize() for word in rest)
-
-    @property
-    def group(self) -> str:
-        """The heading of its option."""
-        return _GROUPS.get(self.path[0], WHAT)
-
-    @property
-    def is_list(self) -> bool:
-        """True if it has any number of values."""
-        return get_origin(self.type) is list
-
-    def of(self, document: Any) -> Any:
-        """Its value in a document; None or an empty list if the document does not say it."""
-        for name in self.path:
-            document = getattr(document, name)
-        return document
-
-
-@cache
-def fields(document: type[msgspec.Struct]) -> tuple[Field, ...]:
-    """The declared fields of a document, those of its parts in their name."""
-    return tuple(_walk(document, (), ()))
-
-
-def _walk(struct: type[msgspec.Struct], path: tuple[str, ...], json_path: tuple[str, ...]) -> Iterator[Field]:
-    hints = get_type_hints(struct, include_extras=True)
-    for name, json_name in zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True):
-        hint = hints[name]
-        here, in_json = (*path, name), (*json_path, json_name)
-        for meta in get_args(hint)[1:] if get_origin(hint) is Annotated else ():
-            if meta.extra and _DECLARED in meta.extra:
-                kind = _without_none(get_args(hint)[0])
-                yield Field(
-                    path=here,
-                    json_path=in_json,
-                    type=_bare(kind),
-                    help=meta.description,
-                    declared=meta.extra[_DECLARED],
-                    limits=tuple(_metas(kind)),
-                )
-        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-            yield from _walk(hint, here, in_json)
-
-
-def _without_none(hint: Any) -> Any:
-    if get_origin(hint) not in (Union, UnionType):
-        return hint
-    left = [one for one in get_args(hint) if one is not NoneType]
-    return left[0] if len(left) == 1 else Union[tuple(left)]  # noqa: UP007 - made while running
-
-
-def _bare(hint: Any) -> Any:
-    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
-
-
-def _metas(hint: Any) -> Iterator[Meta]:
-    if get_origin(hint) is Annotated:
-        inner, *metas = get_args(hint)
-        yield from metas
-        yield from _metas(inner)
-    elif get_origin(hint) is list:
-        yield from _metas(get_args(hint)[0])
-
-
-def problem(field: Field, value: Any) -> str | None:
-    """What is wrong with a number or text of the right type: "0 is not at least 1"; None if nothing is."""
-    for meta in field.limits:
-        most = (meta.extra or {}).get("le", meta.le)
-        for one in value if isinstance(value, list) else [value]:
-            if meta.ge is not None and most is not None and not meta.ge <= one <= most:
-                return f"{one} is not from {meta.ge} to {most}"
-            if meta.ge is not None and one < meta.ge:
-                return f"{one} is not at least {meta.ge}"
-            if most is not None and one > most:
-                return f"{one} is not at most {most}"
-            if meta.pattern is not None and not re.search(meta.pattern, one):
-                return f"{one!r} does not match {meta.pattern}"
-    return None
-
-
-def choices(field: Field) -> tuple[str, ...]:
-    """The words of which its option takes one; () where it takes others."""
-    kind = field.type
-    if field.declared.option and field.declared.option.choices:
-        return field.declared.option.choices
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    return tuple(one.value for one in kind) if isinstance(kind, type) and issubclass(kind, Enum) else ()
+    return Meta(description=help, extra={DECLARED: declared})

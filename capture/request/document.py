@@ -1,5 +1,7 @@
 """The document: every field of a capture, declared once. As JSON it is the `spec` of our PacketCapture.
 
+It is a table, and therefore longer than other modules: whoever adds a field finds its neighbours here.
+
 None or an empty list means "not said": the default holds, and one document can be laid over another (overlay.py).
 """
 
@@ -24,8 +26,6 @@ Snaplen = Annotated[int, Meta(ge=SNAPLEN_MIN, le=SNAPLEN_MAX)]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1, extra={"le": SEED_MAX})]
 """msgspec compares with 63 bits at most; an option is compared with all."""
 Time = Annotated[datetime, Meta(tz=True)]
-
-_ON_THE_NODE = "it means something on one node only; leave it out, and give {} there"
 
 
 class TargetPart(Part, frozen=True):
@@ -106,7 +106,7 @@ class TargetPart(Part, frozen=True):
             option("--pid", unit="PID", help="The network namespace of this process; may be repeated."),
             summary="pods.pids",
             merge=Merge.CHOOSES,
-            refused=_ON_THE_NODE.format("--pid"),
+            refused="a process number means something on one node only; give --pid there",
         ),
     ] = []
     all_pods: Annotated[
@@ -129,7 +129,7 @@ class TargetPart(Part, frozen=True):
             default=False,
             summary="pods.self",
             merge=Merge.CHOOSES,
-            refused=_ON_THE_NODE.format("--self"),
+            refused="only a command line knows which pod it runs in; give --self there",
         ),
     ] = msgspec.field(default=None, name="self")
     point: Annotated[
@@ -173,7 +173,7 @@ class TargetPart(Part, frozen=True):
             ),
             summary="pods.cri_sockets",
             merge=Merge.WITH_CHOICE,
-            refused=_ON_THE_NODE.format("--cri-socket"),
+            refused="where the runtime has its socket depends on the node; give --cri-socket there",
         ),
     ] = []
     netns: Annotated[

@@ -10,8 +10,8 @@ from capture.filters.rule import Rule
 from capture.filters.words import agreed_direction
 from capture.request import parts
 from capture.request.convert import check
-from capture.request.declaration import Field, fields, problem
 from capture.request.document import Document
+from capture.request.fields import Field, fields, problem
 from capture.request.kubernetes import DIRECTIONS, PodReference
 from capture.request.naming import Naming
 from capture.request.overlay import built

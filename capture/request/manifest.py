@@ -9,8 +9,8 @@ import yaml
 
 from capture.errors import SpecError
 from capture.request.antrea import ANTREA_API_VERSION, AntreaPacketCapture
-from capture.request.declaration import fields
 from capture.request.document import Document
+from capture.request.fields import fields
 from capture.request.own import API_VERSION, KIND, PacketCapture
 from capture.request.rulefile import read_rule_file
 

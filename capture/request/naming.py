@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from capture.request.declaration import Field
+from capture.request.fields import Field
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from capture.request.declaration import Field, Merge, fields
+from capture.request.declaration import Merge
 from capture.request.document import Document
+from capture.request.fields import Field, fields
 
 
 def overlay(upper: Document, lower: Document) -> Document:

@@ -7,8 +7,8 @@ import msgspec
 from capture.errors import SpecError
 from capture.filters.words import agreed_direction
 from capture.request.convert import check
-from capture.request.declaration import fields
 from capture.request.document import Document
+from capture.request.fields import fields
 from capture.request.kubernetes import DIRECTIONS, Metadata, PodReference
 from capture.request.naming import in_object
 from capture.request.parts import EndpointPart, Part, RulePart

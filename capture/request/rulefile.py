@@ -17,8 +17,8 @@ from typing import Any, Literal, get_origin
 import msgspec
 
 from capture.filters.ruletext import RuleText
-from capture.request.declaration import Field, choices, fields
 from capture.request.document import Document
+from capture.request.fields import Field, choices, fields
 from capture.request.given import RULE_FIELDS, document_of
 from capture.request.naming import in_rule_file
 

@@ -3,8 +3,8 @@
 from enum import Enum
 from typing import Any
 
-from capture.request.declaration import fields
 from capture.request.document import Document
+from capture.request.fields import fields
 from capture.spec import CaptureSpec
 
 _ONLY_IF_SAID = ("pods", "conversations", "expression")

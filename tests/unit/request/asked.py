@@ -9,8 +9,8 @@ from capture.cli.line import read_request
 from capture.cli.main import cli
 from capture.cli.plan import plan
 from capture.request.convert import meanings, selection_of, spec_of
-from capture.request.declaration import fields
 from capture.request.document import Document
+from capture.request.fields import fields
 from capture.request.manifest import parse_document as document_of
 from capture.request.manifest import parse_file as document_of_text
 from capture.request.manifest import read_file as document_of_file
