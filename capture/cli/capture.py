@@ -11,10 +11,11 @@ import click
 
 from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.line import positive_time, read_request
-from capture.cli.options import OUTPUT, capture_options
+from capture.cli.options import capture_options
 from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.conversations import ConversationList, read_conversations
 from capture.request.convert import spec_of
+from capture.request.fields import OUTPUT
 
 if TYPE_CHECKING:
     from capture.session import Session

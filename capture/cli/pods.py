@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capture.cli.groups import GroupedCommand, option
-from capture.cli.options import OUTPUT, pod_options
+from capture.cli.options import pod_options
 from capture.request.convert import meanings, selection_of
+from capture.request.fields import OUTPUT
 from capture.request.given import document_of
 from capture.request.naming import on_line
 

@@ -17,7 +17,7 @@ WHERE, WHAT, SAMPLING, LIMITS, OUTPUT = "Where", "What", "Sampling", "Limits", "
 _GROUPS = {"target": WHERE, "sampling": SAMPLING, "limits": LIMITS, "storage": OUTPUT}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Field:
     """One field of a document: its name from the root, in Python's names and in JSON's."""
 

@@ -32,16 +32,25 @@ def read_rule_file(found: Any) -> Document:
     for number, words in enumerate(file.rules, start=1):
         given = {name: str(value) for name, value in msgspec.structs.asdict(words).items() if value is not None}
         rules.append(RuleText(**given).rule(f"rule {number}: "))
-    given = {name: value for name, value in msgspec.structs.asdict(file).items() if name != "rules"}
-    return document_of(given, in_rule_file, rules=rules)
+    said = {field: getattr(file, field.parameter) for field in _optional()}
+    texts = {field.parameter: _text(value) if _type(field) is _WORDS else value for field, value in said.items()}
+    return document_of(texts, in_rule_file, rules=rules)
+
+
+def _text(words: str | float | None) -> str | None:
+    """A number as the text that it was."""
+    return None if words is None else str(words)
+
+
+def _optional() -> list[Field]:
+    return [field for field in fields(Document) if field.declared.option]
 
 
 @cache
 def rule_file() -> type[Any]:
     """The type of a rule file for a document."""
     of_a_rule = {rule_word(field): (field.key, _WORDS) for field in RULE_FIELDS}
-    optional = [field for field in fields(Document) if field.declared.option]
-    named = {field.parameter: (field.key, _type(field)) for field in optional}
+    named = {field.parameter: (field.key, _type(field)) for field in _optional()}
     return _struct("RuleFile", {"rules": ("rules", list[_struct("Rule", of_a_rule)])} | named)  # type: ignore[misc]
 
 

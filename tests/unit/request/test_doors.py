@@ -19,6 +19,7 @@ from capture.request.fields import Field, choices, fields
 from capture.request.kubernetes import DIRECTIONS
 from capture.request.manifest import parse_document
 from capture.request.naming import FieldName
+from capture.request.overlay import overlay
 from capture.request.rules import plain_rule, read_rules
 from capture.request.spec_json import spec_as_json
 from capture.spec import CaptureSpec
@@ -119,6 +120,12 @@ def test_a_field_is_the_same_on_a_line_in_a_rule_file_and_in_an_object(tmp_path:
         assert str(refused.value).endswith(f"; give {words[0]} there")
     else:
         assert parse_document("f.yaml", OBJECT | {"spec": spec}) == said
+
+
+def test_a_number_in_a_rule_file_is_the_word_of_the_option() -> None:
+    found = parse_document("f.yaml", {"duration": 90, "fileSize": 1.5, "fileTime": 60, "buffer": 1 << 20, "netns": 5})
+    assert found == line("--duration", "90", "-C", "1.5", "-G", "60", "--buffer", "1048576", "--netns", "5")
+    assert spec_of(overlay(line("-i", "eth0"), found)).storage.file_bytes == 1_500_000
 
 
 @pytest.mark.parametrize("field", OPTIONS, ids=names(OPTIONS))
