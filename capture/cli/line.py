@@ -16,7 +16,7 @@ from capture.units import parse_duration
 
 
 def read_request(order: Sequence[str], options: Mapping[str, Any]) -> Document:
-    """The document for options by their parameters; `order` has the name of each one given. Raises SpecError."""
+    """Return the document for options by parameter; `order` has the name of each one given. Raises SpecError."""
     filename = options["filename"]
     file = read_file(filename) if filename is not None else Document()
     line = document_of(options, on_line, rules=group_rules(order, options), start=file.limits.start_at)
@@ -24,7 +24,7 @@ def read_request(order: Sequence[str], options: Mapping[str, Any]) -> Document:
 
 
 def group_rules(order: Sequence[str], options: Mapping[str, Sequence[str]]) -> tuple[Rule, ...]:
-    """Rules from options: `order` has the name of each option given; one that a rule has already begins the next.
+    """Return the rules: `order` has the name of each option given; one that a rule has already begins the next.
 
     An option given as nothing more than "any" still makes a rule. Raises SpecError.
     """
@@ -40,5 +40,5 @@ def group_rules(order: Sequence[str], options: Mapping[str, Sequence[str]]) -> t
 
 
 def positive_time(text: str | None, option: str) -> int | None:
-    """A time in nanoseconds, None if the option was not given. Raises SpecError."""
+    """Return a time in nanoseconds, None if the option was not given. Raises SpecError."""
     return None if text is None else parse_duration(positive_duration(text, option), option)

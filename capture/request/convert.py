@@ -9,9 +9,11 @@ import msgspec
 
 from capture.errors import SpecError
 from capture.filters.rule import Rule
+from capture.filters.words import agreed_direction
 from capture.request.document import Document
 from capture.request.fields import fields
 from capture.request.forms import check_conversations
+from capture.request.kubernetes import DIRECTIONS
 from capture.request.naming import Naming, in_object
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import Point, Selection
@@ -20,14 +22,14 @@ from capture.storage import Storage
 
 
 def spec_of(document: Document) -> CaptureSpec:
-    """The capture that is asked for. Files that it names are read. Raises SpecError."""
-    found = meanings(document, in_object)
+    """Return the capture that is asked for; files that the document names are read. Raises SpecError."""
+    values = meanings(one_direction(document, "spec.bidirectional and spec.direction"), in_object)
     parts: dict[str, dict[str, Any]] = defaultdict(dict)
-    for meaning, value in found.items():
+    for meaning, value in values.items():
         part, _, name = meaning.rpartition(".")
         parts[part][name] = value
     return CaptureSpec(
-        pods=_pods(parts["pods"], bool(document.target.interfaces), found.get("rules", ())),
+        pods=_pods(parts["pods"], bool(document.target.interfaces), values.get("rules", ())),
         sampling=Sampling(**parts["sampling"]),
         storage=Storage(**parts["storage"]),
         **parts[""],
@@ -39,35 +41,49 @@ def check(document: Document, naming: Naming) -> Document:
 
     Raises SpecError, which names fields by `naming`.
     """
-    listed = next(one for one in fields(Document) if one.path == ("conversations",))
     if document.conversations is not None:
-        check_conversations(document.conversations, naming(listed))
+        field = next(field for field in fields(Document) if field.path == ("conversations",))
+        check_conversations(document.conversations, naming(field))
     selection_of(meanings(msgspec.structs.replace(document, conversations=None), naming))
     return document
 
 
+def one_direction(document: Document, name: str) -> Document:
+    """Return the document with its direction instead of `bidirectional`, which is another word for it.
+
+    Raises SpecError that begins with `name` if the two contradict each other.
+    """
+    if document.bidirectional is None:
+        return document
+    direction = agreed_direction(
+        DIRECTIONS[document.direction] if document.direction else None, document.bidirectional, name
+    )
+    word = next(word for word, value in DIRECTIONS.items() if value is direction)
+    return msgspec.structs.replace(document, bidirectional=None, direction=word)
+
+
 def meanings(document: Document, naming: Naming) -> dict[str, Any]:
-    """What is said: attribute of CaptureSpec, like "sampling.seed" -> its value."""
-    found = {}
+    """Return the values that are said, by their attribute in CaptureSpec, like "sampling.seed"."""
+    values = {}
     for field in fields(Document):
         value, declared = field.of(document), field.declared
         if declared.meaning is None or value is None or value == []:
             continue
         if declared.reads is not None:
-            found[declared.meaning] = declared.reads(value, naming(field))
+            values[declared.meaning] = declared.reads(value, naming(field))
         else:
-            found[declared.meaning] = tuple(value) if field.is_list else value
-    return found
+            values[declared.meaning] = tuple(value) if field.is_list else value
+    return values
 
 
-def selection_of(found: Mapping[str, Any]) -> Selection | None:
-    """The pods that meanings select; None if none is."""
-    selection = Selection(**{name[5:]: value for name, value in found.items() if name.startswith("pods.")})
+def selection_of(values: Mapping[str, Any]) -> Selection | None:
+    """Return the pods that are selected by `meanings`; None without any."""
+    selection = Selection(**{name[5:]: value for name, value in values.items() if name.startswith("pods.")})
     return None if selection == Selection() else selection
 
 
 def _pods(selected: Mapping[str, Any], interfaces: bool, rules: tuple[Rule, ...]) -> Selection | None:
-    """Also where rules name pods: at one end of their conversations, if nothing else says where."""
+    """Return the pods, also those at one end of rules that name pods, if nothing else says where to capture."""
     naming = [rule for rule in rules if rule.names_pods]
     pods = Selection(**selected)
     if pods == Selection() and not naming:

@@ -14,79 +14,79 @@ from typing import Any
 from msgspec import Meta
 
 DECLARED = "declared"
-"""The key of a Declared among a Meta's extras."""
+"""Key of the Declared among a Meta's extras."""
 
 
 class Merge(Enum):
-    """How one document's value and that of the document under it become one."""
+    """How the value of an upper and a lower document become one."""
 
     OVER = "over"
     """The upper value; the lower one where the upper document says nothing."""
     ADDED = "added"
     """Both lists, the upper first."""
     CHOOSES = "chooses"
-    """Says where to capture: a choice in the upper document takes the name of the whole choice below."""
+    """Chooses where to capture: a choice in the upper document replaces the whole choice of the lower one."""
     WITH_CHOICE = "with choice"
-    """Belongs to the choice below, and goes with it."""
+    """Belongs to a choice, and is replaced with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """How a command line has a field, and with it a rule file, whose values are words of options."""
+    """A field on a command line and in a rule file, whose values are words of options."""
 
     names: tuple[str, ...]
-    """As typed, like -c and --count; of words that stand alone, one in capitals. A switch gets its --no- besides."""
+    """Names as typed, like -c and --count; for words without an option, one in capitals. A switch gets --no- too."""
     aliases: tuple[str, ...] = ()
-    """Names that are understood and not shown."""
+    """Names that are understood, and not shown by --help."""
     unit: str | None = None
-    """What a value is or counts in, like PACKETS or SIZE."""
+    """Unit of the value, like PACKETS or SIZE."""
     help: str = ""
-    """Where it is not the field's."""
+    """Help of the option, where it differs from the field's."""
     default: str = ""
-    """In words; "" where the help needs none."""
+    """Default as --help shows it; "" for none."""
     choices: tuple[str, ...] = ()
     words: Callable[[Any, str], Any] | None = None
-    """The words given, the option's name -> the document's value. None: they are that value."""
+    """Function of the words and the option's name that returns the document's value. None: the two are the same."""
     before: str = ""
-    """The option above which --help lists it. Default: the order of the document."""
+    """Option above which --help lists it. Default: the order of the document."""
     key_type: Any = None
-    """The type of its value in a rule file, where it is not that of the words."""
+    """Type of its value in a rule file, where that cannot be told from the field's type."""
 
     @property
     def name(self) -> str:
-        """The name in messages: the long one, if there is one."""
+        """Name in messages: the long one, if there is one."""
         return next((name for name in self.names if name.startswith("--")), self.names[0])
 
     @property
     def stands_alone(self) -> bool:
-        """True if its words need no option before them."""
+        """True if its words stand on the command line without an option."""
         return not self.names[0].startswith("-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What is known of a field beside its type and help."""
+    """Metadata of a field beside its type and help."""
 
     meaning: str | None
-    """The attribute of CaptureSpec that it becomes, like "sampling.seed"; None if it becomes none of its own."""
+    """Attribute of CaptureSpec that it becomes, like "sampling.seed"; None for none of its own."""
     option: Option | None
     default: Any
-    """In the CRD; the same as CaptureSpec's."""
+    """Default in the CRD, the same as CaptureSpec's."""
     reads: Callable[[Any, Any], Any] | None
-    """(the document's value, its FieldName) -> the value of CaptureSpec. None: it is that value."""
+    """Function of the value and its FieldName that returns the value of CaptureSpec. None: the two are the same."""
     summary: str | None
-    """The key in the JSON of a spec, like "storage.user". Default: as `meaning`."""
+    """Key in the JSON of a spec, like "storage.user". Default: `meaning`."""
     written: Callable[[Any], Any] | None
-    """The value of CaptureSpec -> that in the JSON. Default: its plain form."""
+    """Function of the value of CaptureSpec that returns the value in the JSON. Default: its plain form."""
     merge: Merge
     title: str
-    """The name of its value where a range is not kept. Default: that of the option."""
+    """Name of the value in the message about its range. Default: the option's name."""
     refused: str
-    """Why a PacketCapture cannot have it; "" if it can."""
+    """Reason why a PacketCapture cannot have it; "" if it can."""
 
 
 def option(*names: str, **settings: Any) -> Option:
-    """An Option."""
+    """Return an Option."""
     return Option(names=names, **settings)
 
 
@@ -103,7 +103,7 @@ def field(
     title: str = "",
     refused: str = "",
 ) -> Meta:
-    """Declare a field: the outermost annotation of its type."""
+    """Declare a field: return the outermost annotation of its type."""
     declared = Declared(
         meaning=meaning,
         option=option,

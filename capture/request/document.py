@@ -506,6 +506,6 @@ class Document(Part, frozen=True):
 
 
 def as_json(document: Document) -> dict[str, Any]:
-    """What is said, as plain values; `msgspec.convert` makes an equal document of them."""
+    """Return plain values of the fields that are said; `msgspec.convert` makes an equal document of them."""
     plain: dict[str, Any] = msgspec.to_builtins(document)
     return {name: value for name, value in plain.items() if value != {}}

@@ -19,7 +19,7 @@ _GROUPS = {"target": WHERE, "sampling": SAMPLING, "limits": LIMITS, "storage": O
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Field:
-    """One field of a document: its name from the root, in Python's names and in JSON's."""
+    """One field of a document; its path from the root is in Python's names and in JSON's."""
 
     path: tuple[str, ...]
     json_path: tuple[str, ...]
@@ -32,12 +32,12 @@ class Field:
 
     @property
     def parameter(self) -> str:
-        """A name for the option's value, unlike any other's."""
+        """Unique name of the option's value."""
         return "_".join(self.path)
 
     @property
     def key(self) -> str:
-        """Its key in a rule file: the option's long name as Kubernetes would spell it, else the field's."""
+        """Key in a rule file: the option's long name as Kubernetes would spell it, else the field's name."""
         name = self.declared.option.name if self.declared.option else ""
         name = name[2:].replace("-", "_") if name.startswith("--") else self.path[-1]
         first, *rest = name.split("_")
@@ -45,16 +45,16 @@ class Field:
 
     @property
     def group(self) -> str:
-        """The heading of its option."""
+        """Heading above its option."""
         return _GROUPS.get(self.path[0], WHAT)
 
     @property
     def is_list(self) -> bool:
-        """True if it has any number of values."""
+        """True if its value is a list."""
         return get_origin(self.type) is list
 
     def of(self, document: Any) -> Any:
-        """Its value in a document; None or an empty list if the document does not say it."""
+        """Return its value in a document; None or an empty list if the document does not say it."""
         for name in self.path:
             document = getattr(document, name)
         return document
@@ -62,7 +62,7 @@ class Field:
 
 @cache
 def fields(document: type[msgspec.Struct]) -> tuple[Field, ...]:
-    """The declared fields of a document, those of its parts in their name."""
+    """Return the declared fields of a document, those of its parts in their place."""
     return tuple(_walk(document, (), ()))
 
 
@@ -89,8 +89,8 @@ def _walk(struct: type[msgspec.Struct], path: tuple[str, ...], json_path: tuple[
 def _without_none(hint: Any) -> Any:
     if get_origin(hint) not in (Union, UnionType):
         return hint
-    left = [one for one in get_args(hint) if one is not NoneType]
-    return left[0] if len(left) == 1 else Union[tuple(left)]  # noqa: UP007 - made while running
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007 - made while running
 
 
 def _bare(hint: Any) -> Any:
@@ -107,26 +107,26 @@ def _metas(hint: Any) -> Iterator[Meta]:
 
 
 def problem(field: Field, value: Any) -> str | None:
-    """What is wrong with a number or text of the right type: "0 is not at least 1"; None if nothing is."""
+    """Return the fault of a value of the right type, like "0 is not at least 1", or None."""
     for meta in field.limits:
         most = (meta.extra or {}).get("le", meta.le)
-        for one in value if isinstance(value, list) else [value]:
-            if meta.ge is not None and most is not None and not meta.ge <= one <= most:
-                return f"{one} is not from {meta.ge} to {most}"
-            if meta.ge is not None and one < meta.ge:
-                return f"{one} is not at least {meta.ge}"
-            if most is not None and one > most:
-                return f"{one} is not at most {most}"
-            if meta.pattern is not None and not re.search(meta.pattern, one):
-                return f"{one!r} does not match {meta.pattern}"
+        for number in value if isinstance(value, list) else [value]:
+            if meta.ge is not None and most is not None and not meta.ge <= number <= most:
+                return f"{number} is not from {meta.ge} to {most}"
+            if meta.ge is not None and number < meta.ge:
+                return f"{number} is not at least {meta.ge}"
+            if most is not None and number > most:
+                return f"{number} is not at most {most}"
+            if meta.pattern is not None and not re.search(meta.pattern, number):
+                return f"{number!r} does not match {meta.pattern}"
     return None
 
 
 def choices(field: Field) -> tuple[str, ...]:
-    """The words of which its option takes one; () where it takes others."""
+    """Return the words of which its option takes one; () where any word may be given."""
     kind = field.type
     if field.declared.option and field.declared.option.choices:
         return field.declared.option.choices
     if get_origin(kind) is Literal:
         return get_args(kind)
-    return tuple(one.value for one in kind) if isinstance(kind, type) and issubclass(kind, Enum) else ()
+    return tuple(member.value for member in kind) if isinstance(kind, type) and issubclass(kind, Enum) else ()

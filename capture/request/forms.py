@@ -1,7 +1,7 @@
 """Values of a document -> values of a CaptureSpec (`read_...`), and words of options -> values of a document.
 
-A reader gets the value and its FieldName, a function of words the words and the option's name. Everything wrong is a
-SpecError that names it.
+A `read_` function gets the value and the FieldName, the others get the words and the option's name. A value that is
+wrong raises a SpecError that begins with the name.
 """
 
 from collections.abc import Sequence
@@ -31,54 +31,54 @@ POINT_WORDS: dict[str, PointWord] = {value.value: word for word, value in POINTS
 
 
 def read_size(value: int | str, field: FieldName) -> int:
-    """Bytes."""
+    """Return bytes."""
     return parse_size(str(value), field.text)
 
 
 def read_duration(value: int | str, field: FieldName) -> int:
-    """Nanoseconds."""
+    """Return nanoseconds."""
     return parse_duration(str(value), field.text)
 
 
 def positive_duration(text: str, name: str) -> str:
-    """The words of a time that is longer than 0."""
+    """Return the words of a time, which must be longer than 0."""
     if parse_duration(text, name) == 0:
         raise SpecError(f"{name} is not longer than 0")
     return text
 
 
 def read_time(at: datetime, field: FieldName) -> int:
-    """Nanoseconds since 1970."""
+    """Return nanoseconds since 1970."""
     return round(at.timestamp() * 10**9)
 
 
 def file_size(text: str, name: str) -> int:
-    """Bytes from the words of -C."""
+    """Return bytes from the words of -C."""
     return parse_file_size(text, name)
 
 
 def read_min_free(value: int | str, field: FieldName) -> MinFree:
-    """A share of the disk, or a size."""
+    """Return a share of the disk, or a size."""
     return parse_min_free(str(value), field.text)
 
 
 def snaplen(length: int, name: str) -> int:
-    """Bytes from the number of -s, where 0 is all, as for tcpdump."""
+    """Return bytes from the number of -s, where 0 is all, as for tcpdump."""
     return length or SNAPLEN_MAX
 
 
 def read_samplers(texts: Sequence[str], field: FieldName) -> tuple[Sampler, ...]:
-    """Samplers in their order."""
+    """Return samplers in their order."""
     return tuple(parse_sampler(text, field.text) for text in texts)
 
 
 def read_measures(measures: Sequence[Measure], field: FieldName) -> tuple[Measure, ...]:
-    """Measures in their order."""
+    """Return measures in their order."""
     return parse_measures((measure.value for measure in measures), field.text)
 
 
 def measures(texts: Sequence[str], name: str) -> list[Measure]:
-    """Measures from words like "truncate,sample"."""
+    """Return measures from words like "truncate,sample"."""
     return list(parse_measures(texts, name))
 
 
@@ -88,52 +88,52 @@ def _compiled(text: str) -> Expression:
 
 
 def read_expression(text: str, field: FieldName) -> Expression:
-    """The expression and its mirror."""
+    """Return the expression and its mirror."""
     return _compiled(text)
 
 
 def read_direction(word: DirectionWord, field: FieldName) -> Direction:
-    """The direction."""
+    """Return the direction of a word."""
     return DIRECTIONS[word]
 
 
 def read_point(word: PointWord, field: FieldName) -> Point:
-    """The end of a conversation."""
+    """Return the end of a conversation."""
     return POINTS[word]
 
 
 def direction(word: str, name: str) -> DirectionWord:
-    """Both, SourceToDestination or DestinationToSource from both, forward or reverse."""
+    """Return Both, SourceToDestination or DestinationToSource for both, forward or reverse."""
     return DIRECTION_WORDS[word]
 
 
 def point(word: str, name: str) -> PointWord:
-    """Source from source."""
+    """Return Source, Destination or Both for source, destination or both."""
     return POINT_WORDS[word]
 
 
 def hook(word: str, name: str) -> Hook:
-    """A hook from its name."""
+    """Return a hook from its name."""
     return Hook(word)
 
 
 def read_pods(pods: Sequence[PodReference], field: FieldName) -> tuple[PodName, ...]:
-    """Names of pods; those without a namespace are in the default one."""
+    """Return names of pods; those without a namespace are in the default one."""
     return tuple(pod.pod(field.item(number), DEFAULT_NAMESPACE) for number, pod in enumerate(pods))
 
 
 def read_namespaces(names: Sequence[str], field: FieldName) -> tuple[str, ...]:
-    """Names of namespaces."""
+    """Return names of namespaces."""
     return tuple(check_namespace(name, field.items) for name in names)
 
 
 def read_containers(words: Sequence[str], field: FieldName) -> tuple[str, ...]:
-    """Names or IDs of containers."""
+    """Return names or IDs of containers."""
     return tuple(parse_container(word, field.items) for word in words)
 
 
 def read_selector(selector: parts.Selector, field: FieldName) -> LabelSelector:
-    """The conditions on labels, at least one."""
+    """Return the conditions on labels, at least one."""
     where = field.text
     found = [requirement(key, Operator.IN, [value], where) for key, value in selector.match_labels.items()]
     found += [requirement(one.key, one.operator, one.values, where) for one in selector.match_expressions]
@@ -143,7 +143,7 @@ def read_selector(selector: parts.Selector, field: FieldName) -> LabelSelector:
 
 
 def selector(text: str, name: str) -> parts.Selector:
-    """A selector from words like kubectl's."""
+    """Return a selector from words like kubectl's."""
     return parts.Selector(
         match_expressions=[
             parts.MatchExpression(key=one.key, operator=one.operator, values=list(one.values))
@@ -153,21 +153,21 @@ def selector(text: str, name: str) -> parts.Selector:
 
 
 def sockets(paths: Sequence[str], name: str) -> list[str]:
-    """Paths that are not empty."""
+    """Return the paths, none of which may be empty."""
     if "" in paths:
         raise SpecError(f"{name} is empty; give a path like /run/containerd/containerd.sock")
     return list(paths)
 
 
 def conversations(words: str | Sequence[str], name: str) -> parts.ConversationsPart:
-    """A file of them from its name, or the list itself."""
+    """Return the name of a file of them, or the list itself."""
     if isinstance(words, str):
         return parts.ConversationsPart(file=words)
     return parts.ConversationsPart(tuples=list(words))
 
 
 def check_conversations(value: parts.ConversationsPart, field: FieldName) -> ConversationList | None:
-    """The list itself, or None for a file, which is not opened."""
+    """Return the list itself, or None for a file, which is not opened."""
     if value.tuples and value.file is not None:
         raise SpecError(f"{field.text}: file and tuples do not combine; give one of them")
     if value.file is not None:
@@ -179,12 +179,12 @@ def check_conversations(value: parts.ConversationsPart, field: FieldName) -> Con
 
 
 def read_listed(value: parts.ConversationsPart, field: FieldName) -> ConversationList:
-    """The conversations; where they are in a file, it is read."""
+    """Return the conversations; a file of them is read."""
     return check_conversations(value, field) or read_conversations(value.file or "")
 
 
 def plain_conversations(found: ConversationList | None) -> dict[str, Any] | None:
-    """Where they come from and how many there are; they can be many thousand."""
+    """Return their origin and number; the list itself may have many thousands."""
     if found is None:
         return None
     return {"from": found.name, "conversations": len(found.conversations)}

@@ -31,7 +31,7 @@ def read_file(path: str) -> Document:
 
 
 def parse_file(path: str, text: bytes) -> Document:
-    """The text of a file; `path` is for messages."""
+    """Return the document of a file's text; `path` is for messages."""
     try:
         found = yaml.load(text, _Loader)
     except Exception as error:
@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_document(path: str, found: Any) -> Document:
-    """What YAML makes of a file: dicts, lists, words and numbers."""
+    """Return the document of what YAML makes of a file: dicts, lists, words and numbers."""
     is_object = isinstance(found, dict) and ("kind" in found or "apiVersion" in found)
     label = f"{KIND} {path}" if is_object else f"rule file {path}"
     try:
@@ -76,7 +76,7 @@ def _kind(found: dict[str, Any]) -> type[PacketCapture | AntreaPacketCapture]:
 
 
 def _elsewhere(error: str, found: Any) -> str:
-    """Where a field is said that Antrea's object does not have."""
+    """Return where to say a field that Antrea's object does not have; "" for other errors."""
     unknown = _UNKNOWN.search(error)
     if unknown is None or not isinstance(found, dict) or found.get("apiVersion") != ANTREA_API_VERSION:
         return ""

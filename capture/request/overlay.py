@@ -15,7 +15,7 @@ from capture.request.fields import Field, fields
 
 
 def overlay(upper: Document, lower: Document) -> Document:
-    """What both ask for together."""
+    """Return what both ask for together."""
     declared = fields(Document)
     chosen = any(field.declared.merge is Merge.CHOOSES and field.of(upper) for field in declared)
     return built({field: _merged(field, upper, lower, chosen) for field in declared})
@@ -33,15 +33,15 @@ def _merged(field: Field, upper: Document, lower: Document, chosen: bool) -> Any
 
 
 def built(values: Mapping[Field, Any]) -> Document:
-    """A document with these values."""
+    """Return a document with these values."""
     tree: dict[str, Any] = {}
     for field, value in values.items():
         branch = tree
         for name in field.path[:-1]:
             branch = branch.setdefault(name, {})
         branch[field.path[-1]] = value
-    found: Document = _struct(Document, tree)
-    return found
+    document: Document = _struct(Document, tree)
+    return document
 
 
 def _struct(kind: type[Any], tree: Mapping[str, Any]) -> Any:

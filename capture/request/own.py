@@ -1,15 +1,14 @@
-"""Our PacketCapture (bicap.io/v1alpha1) -> its document, with all pods' namespaces said."""
+"""Our PacketCapture (bicap.io/v1alpha1) -> its document, in which each pod has its namespace."""
 
 from typing import Any
 
 import msgspec
 
 from capture.errors import SpecError
-from capture.filters.words import agreed_direction
-from capture.request.convert import check
+from capture.request.convert import check, one_direction
 from capture.request.document import Document
 from capture.request.fields import fields
-from capture.request.kubernetes import DIRECTIONS, Metadata, PodReference
+from capture.request.kubernetes import Metadata, PodReference
 from capture.request.naming import in_object
 from capture.request.parts import EndpointPart, Part, RulePart
 
@@ -27,23 +26,19 @@ class PacketCapture(Part, frozen=True):
     status: Any = None  # let pass: it comes with `kubectl get -o yaml`
 
     def document(self) -> Document:
-        """What it asks for. Raises SpecError with the path of what is wrong."""
+        """Return its document. Raises SpecError with the path of what is wrong."""
         for field in fields(Document):
             if field.declared.refused and field.of(self.spec) not in (None, []):
                 raise SpecError(f"{in_object(field).text}: {field.declared.refused}")
-        return check(_settled(self.spec, self.metadata.namespace), in_object)
+        switch = f"spec.bidirectional {str(self.spec.bidirectional).lower()}"
+        spec = one_direction(self.spec, f"{switch} and spec.direction {self.spec.direction}")
+        return check(_with_namespaces(spec, self.metadata.namespace), in_object)
 
 
-def _settled(spec: Document, namespace: str) -> Document:
-    """One direction, and a namespace for each pod."""
-    said = f"spec.bidirectional {str(spec.bidirectional).lower()} and spec.direction {spec.direction}"
-    one = DIRECTIONS[spec.direction] if spec.direction else None
-    direction = agreed_direction(one, spec.bidirectional, said)
+def _with_namespaces(spec: Document, namespace: str) -> Document:
     pods = [_in_namespace(pod, namespace) for pod in spec.target.pods]
     return msgspec.structs.replace(
         spec,
-        bidirectional=None,
-        direction=next((word for word, value in DIRECTIONS.items() if value is direction), None),
         target=msgspec.structs.replace(spec.target, pods=pods),
         rules=[_rule_in_namespace(rule, namespace) for rule in spec.rules],
     )

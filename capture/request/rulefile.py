@@ -25,20 +25,20 @@ from capture.request.naming import in_rule_file
 _WORDS = str | int | float | None
 
 
-def read_rule_file(found: Any) -> Document:
-    """What YAML makes of the file -> what it asks for. Raises SpecError, or msgspec.ValidationError with the path."""
-    file = msgspec.convert(found, rule_file())
+def read_rule_file(content: Any) -> Document:
+    """Return the document of a file that YAML has parsed. Raises SpecError, or ValidationError with the path."""
+    file = msgspec.convert(content, rule_file())
     rules = []
-    for number, words in enumerate(file.rules, start=1):
-        given = {name: str(value) for name, value in msgspec.structs.asdict(words).items() if value is not None}
+    for number, rule in enumerate(file.rules, start=1):
+        given = {name: str(value) for name, value in msgspec.structs.asdict(rule).items() if value is not None}
         rules.append(RuleText(**given).rule(f"rule {number}: "))
-    said = {field: getattr(file, field.parameter) for field in _optional()}
-    texts = {field.parameter: _text(value) if _type(field) is _WORDS else value for field, value in said.items()}
-    return document_of(texts, in_rule_file, rules=rules)
+    values = {field: getattr(file, field.parameter) for field in _optional()}
+    words = {field.parameter: _text(value) if _type(field) is _WORDS else value for field, value in values.items()}
+    return document_of(words, in_rule_file, rules=rules)
 
 
 def _text(words: str | float | None) -> str | None:
-    """A number as the text that it was."""
+    """Return a number as the text that it was."""
     return None if words is None else str(words)
 
 
@@ -48,14 +48,14 @@ def _optional() -> list[Field]:
 
 @cache
 def rule_file() -> type[Any]:
-    """The type of a rule file for a document."""
+    """Return the struct that a rule file is checked against."""
     of_a_rule = {rule_word(field): (field.key, _WORDS) for field in RULE_FIELDS}
     named = {field.parameter: (field.key, _type(field)) for field in _optional()}
     return _struct("RuleFile", {"rules": ("rules", list[_struct("Rule", of_a_rule)])} | named)  # type: ignore[misc]
 
 
 def _struct(name: str, members: dict[str, tuple[str, Any]]) -> type[Any]:
-    """A struct from attributes, each with its key in the file and its type; a list is empty if it is not said."""
+    """Return a struct of attributes, each with its key in the file and its type; a list is empty if not given."""
     keys = {attribute: key for attribute, (key, _) in members.items()}
     typed: list[tuple[str, Any, Any]] = [
         (attribute, kind, [] if get_origin(kind) is list else None) for attribute, (_, kind) in members.items()
@@ -75,6 +75,6 @@ def _type(field: Field) -> Any:
 
 
 def rule_word(field: Field) -> str:
-    """The name of a rule's option in RuleText."""
+    """Return the name of a rule's option in RuleText."""
     assert field.declared.option is not None
     return field.declared.option.name.removeprefix("--").replace("-", "_")

@@ -11,7 +11,7 @@ from capture.request.naming import FieldName
 
 
 def read_rules(rules: list[parts.RulePart], field: FieldName) -> tuple[Rule, ...]:
-    """The rules of a document, whose pods all have a namespace or are in the default one."""
+    """Return the rules of a document; pods without a namespace are in the default one."""
     return tuple(_rule(rule, field.item(number)) for number, rule in enumerate(rules))
 
 
@@ -52,7 +52,7 @@ def _listed(words: list[int | str]) -> str | None:
 
 
 def plain_rule(rule: Rule) -> parts.RulePart:
-    """The rule as a document has it: read_rules makes an equal one of it."""
+    """Return the rule as a document has it; read_rules makes an equal one of it."""
     return parts.RulePart(
         source=_plain_endpoint(rule.source),
         destination=_plain_endpoint(rule.destination),

@@ -11,8 +11,8 @@ _ONLY_IF_SAID = ("pods", "conversations", "expression")
 
 
 def spec_as_json(spec: CaptureSpec) -> dict[str, Any]:
-    """All that was asked for. What has no value is null; pods, conversations and expression are left out then."""
-    found: dict[str, Any] = {}
+    """Return all that was asked for. What has no value is null; pods, conversations and expression are left out."""
+    plain: dict[str, Any] = {}
     for field in fields(Document):
         declared = field.declared
         if declared.meaning is None:
@@ -24,15 +24,15 @@ def spec_as_json(spec: CaptureSpec) -> dict[str, Any]:
         for name in rest:
             value = getattr(value, name)
         *parents, key = (declared.summary or declared.meaning).split(".")
-        part = found
+        part = plain
         for parent in parents:
             part = part.setdefault(parent, {})
         part[key] = declared.written(value) if declared.written else _plain(value)
-    return found
+    return plain
 
 
 def sampling_as_json(spec: CaptureSpec) -> dict[str, Any]:
-    """What is kept of the packets that match: that part of it."""
+    """Return the part that says which of the matching packets are kept."""
     whole = spec_as_json(spec)
     meant = {field.declared.summary: field.declared.meaning or "" for field in fields(Document)}
     return {name: whole[name] for name, meaning in meant.items() if name and meaning.startswith("sampling.")}

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from capture.errors import SpecError
+from capture.filters.rule import Direction
 from capture.request.convert import spec_of
 from capture.request.crd import schema
 from capture.request.declaration import Option
@@ -267,6 +268,13 @@ def test_conversations_that_are_wrong_are_named_with_their_place(words: dict[str
     with pytest.raises(SpecError) as refused:
         parse_document("f.yaml", OBJECT | {"spec": {"conversations": words}})
     assert str(refused.value).startswith(f"PacketCapture f.yaml: {said}")
+
+
+def test_a_document_that_came_as_json_may_say_bidirectional() -> None:
+    one = {"target": {"interfaces": ["eth0"]}, "bidirectional": False}
+    assert spec_of(msgspec.convert(one, Document)).direction is Direction.FORWARD
+    with pytest.raises(SpecError, match="contradict each other"):
+        spec_of(msgspec.convert(one | {"direction": "Both"}, Document))
 
 
 def test_a_line_without_a_direction_leaves_that_of_the_file(tmp_path: Path) -> None:
