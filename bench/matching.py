@@ -18,7 +18,7 @@ from bench.source import send_one
 from bench.tools import RING_MIB, Tool, as_line, machine, tools
 
 FRAME = frames.udp(64, "10.0.0.1", 1000)
-SESSIONS = 65_536
+CONVERSATIONS = 65_536
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def _long(last: int) -> str:
 def cases(folder: str, matching: bool) -> list[Case]:
     """All kinds of filters; of all, the frame matches just the one thing that differs."""
     port = 2000 if matching else 2001
-    sessions = Path(folder) / f"sessions-{port}"
-    lines = [f"udp 10.{n >> 16}.{n >> 8 & 255}.{n & 255}:5 10.200.0.1:80" for n in range(SESSIONS - 1)]
-    sessions.write_text("\n".join([*lines, f"udp 10.0.0.1:1000 10.200.0.1:{port}"]) + "\n")
+    conversations = Path(folder) / f"conversations-{port}"
+    lines = [f"udp 10.{n >> 16}.{n >> 8 & 255}.{n & 255}:5 10.200.0.1:80" for n in range(CONVERSATIONS - 1)]
+    conversations.write_text("\n".join([*lines, f"udp 10.0.0.1:1000 10.200.0.1:{port}"]) + "\n")
     exact = f"src host 10.0.0.1 and src port 1000 and dst host 10.200.0.1 and dst port {port}"
     short = f"src host 10.0.0.1 and udp dst port {port}"
     short_both = f"({short}) or (dst host 10.0.0.1 and udp src port {port})"
@@ -64,7 +64,7 @@ def cases(folder: str, matching: bool) -> list[Case]:
             f"udp and {exact}",
         ),
         Case("100 rules", _rules(100, f":{port}"), _rules_expression(100, port)),
-        Case(f"{SESSIONS:,} sessions", f"--sessions {sessions}"),
+        Case(f"{CONVERSATIONS:,} conversations", f"--conversations {conversations}"),
         Case("short expression", short, short_both),
         Case("short, forward only", f"{short} --no-bidirectional", short),
         Case("long expression", _long(port), _long(port)),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What crosses the border between kernel and user space: captured packets, counters, sessions asked for. The
- * one source of these layouts: capture/abi.py reads this file, so keep it to plain structs of
+ * What crosses the border between kernel and user space: captured packets, counters, conversations asked for.
+ * The one source of these layouts: capture/abi.py reads this file, so keep it to plain structs of
  * u8..u64 and enums. All values are in the machine's byte order unless a comment says otherwise.
  */
 
@@ -84,11 +84,11 @@ enum source_side {
 };
 
 /*
- * The canonical tuple of an exact conversation: the key of the sessions map, whose value is enum source_side.
- * Addresses are two words, the more significant first; an IPv4 address is {0, address}. Ports are 0 where the
- * protocol has none.
+ * The canonical tuple of an exact conversation: the key of the conversations map, whose value is enum
+ * source_side. Addresses are two words, the more significant first; an IPv4 address is {0, address}. Ports
+ * are 0 where the protocol has none.
  */
-struct session_key {
+struct conversation_key {
     u64 low_address[2];
     u64 high_address[2];
     u16 low_port;

@@ -20,7 +20,7 @@
 #include "mirror.h"
 #include "filter.h"
 #include "sampling.h"
-#include "sessions.h"
+#include "conversations.h"
 #include "fragments.h"
 #include "inner.h"
 #include "flow.h"

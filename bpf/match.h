@@ -47,7 +47,7 @@ static __always_inline u32 match_tuple(CONTEXT *ctx, const struct packet *packet
     if (!is_ours(tuple))
         return 0;
 #if RULES
-    return match_rules(ctx, tuple, packet->detail) | match_sessions(tuple);
+    return match_rules(ctx, tuple, packet->detail) | match_conversations(tuple);
 #else
     /* Any conversation will do, but an error belongs to the one it is about. */
     return is_icmp_error(tuple->family, packet) ? 0 : LOW_IS_SOURCE;

@@ -46,7 +46,7 @@ BATCH_STATE = _structs["batch_state"]
 """Records that wait on a CPU: used (bytes), oldest_ns; bytes submitted so far; whether the CPU has a ring."""
 PRESSURE = _structs["pressure"]
 """How hard rings are pressed: level, and since when (CLOCK_MONOTONIC)."""
-SESSION_KEY = _structs["session_key"]
+CONVERSATION_KEY = _structs["conversation_key"]
 """The canonical tuple of an exact conversation."""
 
 GROUP_KEY = _structs["group_key"]

@@ -13,6 +13,7 @@ from capture.filters.podname import PodName
 from capture.filters.program import FilterProgram, filter_program, filter_text
 from capture.filters.rule import Address, Direction, Rule
 from capture.filters.text import spelled_out
+from capture.request.spec_json import sampling_as_json, spec_as_json
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.selection.pod import Pod
 from capture.spec import CaptureSpec, Hook
@@ -173,7 +174,7 @@ def make_plan(
         filter=filter_program(
             spec.rules,
             spec.direction,
-            sessions=spec.sessions,
+            conversations=spec.conversations,
             expression=spec.expression,
             inner=spec.inner,
             icmp_errors=spec.icmp_errors,
@@ -193,9 +194,9 @@ def make_plan(
 
 
 def _filter_text(spec: CaptureSpec, rules: Sequence[Rule], direction: Direction) -> str:
-    if spec.rules and not (rules or spec.sessions):
+    if spec.rules and not (rules or spec.conversations):
         return NOTHING
-    return filter_text(rules, direction, spec.sessions, spec.expression)
+    return filter_text(rules, direction, spec.conversations, spec.expression)
 
 
 def next_interface(before: Sequence[PlannedInterface], place: Place) -> PlannedInterface:
@@ -250,8 +251,8 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         "filter": plan.filter_text or everything,
         "also": _beyond_text(plan),
         "snaplen": plan.spec.snaplen,
-        "sampling": plan.spec.sampling.as_json(),
-        "on_pressure": [measure.value for measure in plan.spec.on_pressure],
+        "sampling": sampling_as_json(plan.spec),
+        "on_pressure": spec_as_json(plan.spec)["on_pressure"],
         "record": {
             "bytes": PACKET_RECORD.itemsize,
             "fields": {name: f"{dtype} at {at}" for name, (dtype, at, *_) in (PACKET_RECORD.fields or {}).items()},

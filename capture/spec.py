@@ -5,12 +5,11 @@ Equality means the same request. Construction validates; everything wrong is a S
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from capture.errors import SpecError
+from capture.filters.conversations import ConversationList
 from capture.filters.expression import Expression
 from capture.filters.rule import Direction, Rule
-from capture.filters.sessions import SessionList
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import Selection
@@ -38,7 +37,7 @@ class CaptureSpec:
     """A capture as asked for. Sizes are bytes, times nanoseconds (since 1970 for `_at`); None is no limit.
 
     Where: on `interfaces` of `netns`, and on those of `pods`, whose node has its interfaces there. What is kept:
-    packets that fit any of `rules` or `sessions`, or those that fit `expression`; with none of the three, every
+    packets that fit any of `rules` or `conversations`, or those that fit `expression`; with none of the three, every
     packet. `inner` also matches what tunnels carry, `icmp_errors` also errors about a conversation. Of these,
     `sampling` keeps some; the limit that is reached first ends the capture. `max_bytes` is of all files, before
     compression. `on_pressure` is done while rings fill, in its order.
@@ -48,7 +47,7 @@ class CaptureSpec:
     pods: Selection | None = None
     netns: str | None = None
     rules: tuple[Rule, ...] = ()
-    sessions: SessionList | None = None
+    conversations: ConversationList | None = None
     expression: Expression | None = None
     direction: Direction = Direction.BOTH
     inner: bool = False
@@ -104,7 +103,7 @@ class CaptureSpec:
             )
 
     def _check_matching(self) -> None:
-        if self.expression and (self.rules or self.sessions):
+        if self.expression and (self.rules or self.conversations):
             raise SpecError("rules and a tcpdump expression do not combine; write the rules into the expression")
         if self.expression and self.inner:
             raise SpecError("inner is for rules; an expression reaches into tunnels itself (vxlan, geneve, mpls)")
@@ -129,18 +128,3 @@ class CaptureSpec:
             named = any(getattr(rule, side).pod for rule in self.rules)
             if point and point.value in (side, "both") and not named:
                 raise SpecError(f"point {point.value} needs a rule whose {side} is a pod, like shop/web-0")
-
-    def as_json(self) -> dict[str, Any]:
-        """The spec as plain values, for the file and the summary."""
-        long = ("pods", "rules", "sessions", "expression", "sampling", "storage", "on_pressure")
-        plain = {name: getattr(self, name) for name in self.__slots__ if name not in long}
-        if self.pods:
-            plain["pods"] = self.pods.as_json()
-        plain["rules"] = [str(rule) for rule in self.rules]
-        if self.sessions:
-            plain["sessions"] = {"from": self.sessions.name, "conversations": len(self.sessions.conversations)}
-        if self.expression:
-            plain["expression"] = self.expression.source
-        plain |= self.sampling.as_json() | {"storage": self.storage.as_json()}
-        plain["on_pressure"] = [measure.value for measure in self.on_pressure]
-        return plain | {"direction": self.direction.value, "hook": self.hook.value}

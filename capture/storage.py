@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from capture.errors import SpecError
 from capture.units import format_size, parse_duration, parse_size
@@ -68,11 +67,6 @@ class Storage:
     def rotates(self) -> bool:
         """Whether one file follows another."""
         return self.file_bytes is not None or self.file_ns is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, for the file and the summary."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {"min_free": str(self.min_free) if self.min_free else None}
 
 
 def parse_file_size(text: str, field: str = "-C") -> int:

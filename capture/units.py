@@ -52,8 +52,8 @@ def parse_size(text: str, field: str = "size") -> int:
     return round(float(match[1]) * _SIZES[match[2].lower()])
 
 
-def parse_wall_time(text: str, after: datetime, field: str = "time") -> int:
-    """Turn "2026-11-24T18:30", or "18:30" (the next after `after`), into nanoseconds since 1970.
+def wall_time(text: str, after: datetime, field: str = "time") -> datetime:
+    """Turn "2026-11-24T18:30", or "18:30" (the next after `after`), into a time.
 
     A time without a zone is in the zone of `after`. Raises SpecError.
     """
@@ -68,7 +68,7 @@ def parse_wall_time(text: str, after: datetime, field: str = "time") -> int:
             raise ValueError
     except ValueError:
         raise SpecError(f"{field} {text!r} is not understood; write it like 18:30 or 2026-11-24T18:30:00") from None
-    return round(found.timestamp() * 10**9)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from capture.analysis.stream import Part
 from capture.analysis.tracker import Tracker
 from capture.analysis.words import Names, place_text, protocol_word
 from capture.errors import FormatError, SpecError
-from capture.filters import sessions as lists
+from capture.filters import conversations as lists
 from capture.filters.names import TCP, UDP
 
 _OTHERS = 8

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
-from capture.cli.options import OUTPUT, capture_options
-from capture.cli.request import positive_time, read_request
+from capture.cli.line import positive_time, read_request
+from capture.cli.options import capture_options
 from capture.errors import BicapError, SinkError, SpecError
-from capture.filters.sessions import SessionList, read_sessions
+from capture.filters.conversations import ConversationList, read_conversations
+from capture.request.convert import spec_of
+from capture.request.fields import OUTPUT
 
 if TYPE_CHECKING:
     from capture.run.capture import Capture
@@ -40,17 +42,17 @@ def capture(
     look: str | None,
     assume: str | None,
     costs: str | None,
-    **asked: Any,
+    **options: Any,
 ) -> None:
     """Capture both directions of chosen conversations into pcapng.
 
-    EXPRESSION is a tcpdump filter (man pcap-filter); instead of it, rules and lists of sessions can be given. A rule
-    option that is given again begins the next rule. With none of them every packet of the interfaces is kept.
+    EXPRESSION is a tcpdump filter (man pcap-filter); instead of it, rules and lists of conversations can be given. A
+    rule option that is given again begins the next rule. With none of them every packet of the interfaces is kept.
 
     Ctrl-C ends the capture; the file is then complete and FILE.json beside it holds the accounts.
     """
-    request = read_request(context.meta[ORDER], **asked)
-    spec, output = request.spec(), request.output
+    request = read_request(context.meta[ORDER], options)
+    spec, output = spec_of(request), request.storage.path
     if as_json and output == "-":
         raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
     if not (look is assume is costs is None or dry_run):
@@ -88,7 +90,7 @@ def capture(
     _end_on_signals(running)
     try:
         with running:
-            _reread_on_hangup(running, spec.sessions)
+            _reread_on_hangup(running, spec.conversations)
             if ready_file:
                 write_beside(ready_file, "")
             if interval is None:
@@ -144,19 +146,20 @@ def _end_on_signals(running: "Capture") -> None:
         signal.signal(number, lambda received, _: running.stop(f"ended by {signal.Signals(received).name}"))
 
 
-def _reread_on_hangup(running: "Capture", sessions: SessionList | None) -> None:
-    if sessions is None or sessions.name == "-":
+def _reread_on_hangup(running: "Capture", conversations: ConversationList | None) -> None:
+    if conversations is None or conversations.name in (None, "-"):
         return
+    file = conversations.name
 
     def reread() -> None:
         try:
-            come, gone = running.replace_conversations(read_sessions(sessions.name).conversations)
-            _note(f"{sessions.name} read again: {come:,} conversations came, {gone:,} went")
+            come, gone = running.replace_conversations(read_conversations(file).conversations)
+            _note(f"{file} read again: {come:,} conversations came, {gone:,} went")
         except BicapError as error:
             _note(f"{error}; the capture goes on with the conversations it had")
 
     # In a thread of its own: a long list takes a second, and packets do not wait.
-    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, name="sessions").start())
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, name="conversations").start())
 
 
 def _note(line: str) -> None:

@@ -1,6 +1,6 @@
 """click options with a group each -> --help in sections."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -11,11 +11,22 @@ OWN_PROCESS = "bicap.own_process"
 
 
 class GroupedOption(click.Option):
-    """An option that knows under which heading it stands."""
+    """An option that knows under which heading it stands, and which of its names --help leaves out."""
 
-    def __init__(self, *words: Any, group: str = "Options", **settings: Any) -> None:
-        super().__init__(*words, **settings)
-        self.group = group
+    def __init__(
+        self, words: Sequence[str], *, group: str = "Options", aliases: Sequence[str] = (), **settings: Any
+    ) -> None:
+        super().__init__([*words, *aliases], **settings)
+        self.group, self.aliases = group, frozenset(aliases)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The names, without aliases, and the help."""
+        names = self.opts
+        self.opts = [name for name in names if name not in self.aliases]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = names
 
 
 def option(group: str, *words: str, **settings: Any) -> Callable[[Any], Any]:

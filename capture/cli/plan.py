@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capture.cli.groups import ORDER, GroupedCommand
+from capture.cli.line import read_request
 from capture.cli.options import LOOK_DEFAULT, capture_options
-from capture.cli.request import read_request
 from capture.errors import SpecError
+from capture.request.convert import spec_of
 from capture.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def plan(
     look: str | None,
     assume: str | None,
     costs: str | None,
-    **asked: Any,
+    **options: Any,
 ) -> None:
     """Estimate what a capture would write and cost, and whether the disk holds it.
 
@@ -35,12 +36,12 @@ def plan(
     or said with --assume. What a packet costs was measured on the machine of the benchmark, until
     `bicap bench --calibrate` has measured it on this one.
     """
-    request = read_request(context.meta[ORDER], **asked)
-    spec = request.spec()
+    request = read_request(context.meta[ORDER], options)
+    spec = spec_of(request)
     from capture.run.planning import plan_capture
 
     planned = plan_capture(spec)
-    click.echo(plan_report(planned, look_ahead(planned, request.output, look, assume, costs), as_json))
+    click.echo(plan_report(planned, look_ahead(planned, request.storage.path, look, assume, costs), as_json))
 
 
 def look_ahead(

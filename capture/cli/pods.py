@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capture.cli.groups import GroupedCommand, option
-from capture.cli.options import OUTPUT, pod_options
-from capture.cli.where import selection_of
+from capture.cli.options import pod_options
+from capture.request.convert import meanings, selection_of
+from capture.request.fields import OUTPUT
+from capture.request.given import document_of
+from capture.request.naming import on_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,29 +26,29 @@ _WIDE = 10_000
 @click.command(cls=GroupedCommand, short_help="List the pods of this node, and their interfaces.")
 @pod_options
 @option(OUTPUT, "--json", "as_json", is_flag=True, help="Print the pods as a JSON list.")
-def pods(as_json: bool, netns: str | None, **chosen: Any) -> None:
+def pods(as_json: bool, **options: Any) -> None:
     """List the pods of this node, and their interfaces.
 
     The container runtime is asked, no API server: labels are those that a pod was made with. A pod is NotReady when
     it is stopped, and not yet removed.
     """
-    asked = selection_of(pids=(), all_pods=False, own=False, point=None, wait=False, interfaces=(), **chosen)
+    found = meanings(document_of(options, on_line), on_line)
     from dataclasses import replace
 
     from capture.selection.selection import Selection
     from capture.spec import CaptureSpec
     from capture.targets.finder import Finder
 
-    selection = asked or Selection()
+    selection = selection_of(found) or Selection()
     if not selection.chooses:
         selection = replace(selection, everything=True)
-    finder = Finder(CaptureSpec(pods=selection, netns=netns))
+    finder = Finder(CaptureSpec(pods=selection, netns=found.get("netns")))
     try:
-        found = finder.look()
+        seen = finder.look()
     finally:
         finder.close()
-    listed = [(pod, _places_of(pod, found.places)) for pod in found.pods if selection.selects(pod)]
-    for trouble in found.troubles:
+    listed = [(pod, _places_of(pod, seen.places)) for pod in seen.pods if selection.selects(pod)]
+    for trouble in seen.troubles:
         click.echo(f"bicap: {trouble}", err=True)
     if as_json:
         click.echo(json.dumps([_as_json(pod, places) for pod, places in listed], indent=2))

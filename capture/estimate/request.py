@@ -18,7 +18,7 @@ def asked_of(spec: CaptureSpec) -> Asked:
         caps=[
             Cap(direction=s.direction, **{caps[s.kind]: float(s.amount)}) for s in sampling.samplers if s.kind in caps
         ],
-        filtered=bool(spec.rules or spec.sessions or spec.expression),
+        filtered=bool(spec.rules or spec.conversations or spec.expression),
         first=any(sampling.first(way) for way in ways),
         keeps_control=bool(sampling.samplers) and sampling.keep_control,
         compressed=spec.storage.compress is not None,

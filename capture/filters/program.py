@@ -1,4 +1,4 @@
-"""What a spec asks for -> the filter of the kernel program: C text, switches, and entries of the sessions map.
+"""What a spec asks for -> the filter of the kernel program: C text, switches, and entries of the conversations map.
 
 Every switch of bpf/ that concerns matching is set here, so that an unused ability costs no instruction.
 """
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from capture.errors import SpecError
 from capture.filters import code, text
+from capture.filters.conversations import CONVERSATIONS_MAX, Conversation, ConversationList, conversation_of
 from capture.filters.expression import Expression
 from capture.filters.podname import PodName
 from capture.filters.rule import Direction, Rule
-from capture.filters.sessions import SESSIONS_MAX, Conversation, SessionList, conversation_of
 
 EXACT_AS_CODE = 4
 """So many exact rules are compared one by one; more of them are found by one look-up instead."""
@@ -27,7 +27,7 @@ _WANTED = {Direction.BOTH: "FORWARD | REVERSE", Direction.FORWARD: "FORWARD", Di
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterProgram:
-    """What the loader needs: filter.h, -D switches, and what goes into the sessions and the groups map.
+    """What the loader needs: filter.h, -D switches, and what goes into the conversations and the groups map.
 
     `listed` conversations are those of a list, which may change while the capture runs; `exact` come from rules.
     `pods` are those that rules name, in the order of their bits.
@@ -44,7 +44,7 @@ def filter_program(
     rules: Sequence[Rule] = (),
     direction: Direction = Direction.BOTH,
     *,
-    sessions: SessionList | None = None,
+    conversations: ConversationList | None = None,
     expression: Expression | None = None,
     inner: bool = False,
     icmp_errors: bool = True,
@@ -53,7 +53,7 @@ def filter_program(
     asks_headers: bool = False,
     shared: bool = False,
 ) -> FilterProgram:
-    """The program for rules and sessions, or for an expression; for neither it matches every packet.
+    """The program for rules and conversations, or for an expression; for neither it matches every packet.
 
     `asks_flow`, `asks_control` and `asks_headers`: what else must be found out about a packet that matches.
     `shared`: it must also do for interfaces that pods share with their node. Raises SpecError.
@@ -61,9 +61,9 @@ def filter_program(
     pods = pods_of(rules)
     if len(pods) > PODS_MAX:
         raise SpecError(f"rules name {len(pods)} pods; at most {PODS_MAX} are possible")
-    everything = not (rules or sessions or expression)
+    everything = not (rules or conversations or expression)
     exact: tuple[Conversation, ...] = ()
-    if sessions or sum(rule.exact for rule in rules) > EXACT_AS_CODE:
+    if conversations or sum(rule.exact for rule in rules) > EXACT_AS_CODE:
         exact = tuple(conversation_of(rule) for rule in rules if rule.exact)
         rules = [rule for rule in rules if not rule.exact]
     by_rules = not everything and expression is None
@@ -72,12 +72,12 @@ def filter_program(
         header += expression.code(direction)
     elif not everything:
         header += code.match_rules(rules, pods)
-    asks_transport = bool(exact or sessions) or any(rule.asks_transport for rule in rules)
+    asks_transport = bool(exact or conversations) or any(rule.asks_transport for rule in rules)
     switches = {
         "MATCH_EVERYTHING": everything,
         "EXPRESSION": expression is not None,
         "PARSED": by_rules or asks_flow or asks_control or asks_headers,
-        "SESSIONS": SESSIONS_MAX if sessions else len(exact),
+        "CONVERSATIONS": CONVERSATIONS_MAX if conversations else len(exact),
         "TCP_FLAGS_ASKED": asks_control or any(rule.tcp_flags for rule in rules),
         "FRAGMENTS_ASKED": asks_flow or (by_rules and asks_transport),
         "ERRORS_ASKED": not by_rules or icmp_errors,
@@ -88,7 +88,7 @@ def filter_program(
     return FilterProgram(
         header=header,
         switches=tuple((name, int(value)) for name, value in switches.items()),
-        listed=sessions.conversations if sessions else (),
+        listed=conversations.conversations if conversations else (),
         exact=exact,
         pods=pods,
     )
@@ -103,14 +103,15 @@ def pods_of(rules: Sequence[Rule]) -> tuple[PodName, ...]:
 def filter_text(
     rules: Sequence[Rule],
     direction: Direction,
-    sessions: SessionList | None = None,
+    conversations: ConversationList | None = None,
     expression: Expression | None = None,
 ) -> str:
     """The tcpdump expression for what is matched in the directions asked for; "" where everything is."""
     if expression:
         return expression.text(direction)
-    listed = list(sessions.conversations) if sessions else []
+    listed = list(conversations.conversations) if conversations else []
     if len(listed) > TEXT_MAX:
-        more = f"one of {len(listed):,} conversations of {sessions.name if sessions else ''}"
+        source = f" of {conversations.name}" if conversations and conversations.name else ""
+        more = f"one of {len(listed):,} conversations{source}"
         return " or ".join(filter(None, [text.rules_text(rules, direction), f"({more})"]))
     return text.rules_text([*rules, *(conversation.rule for conversation in listed)], direction)

@@ -20,7 +20,7 @@ from capture.sampling.program import SamplingProgram
 
 PASSES, FLUSH = "packet_passes", "flush_waiting"
 """The functions of bpf/capture.c."""
-TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --sessions"
+TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --conversations"
 BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
 NEWER_BCC = "use bcc 0.18 (Debian 11) or newer"
 _NEEDED = ("bpf_num_tables", "bpf_table_name", "bpf_function_start", "bpf_function_size")

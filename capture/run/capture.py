@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from capture.errors import SinkError
-from capture.filters.sessions import Conversation
+from capture.filters.conversations import Conversation
 from capture.plan import CapturePlan
 from capture.run.account import Account, check
 from capture.run.ending import Ending
@@ -77,7 +77,7 @@ class Capture:
         return self._now.accounts()
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
-        """Match these instead of the list of sessions from now on; how many came and went. Any thread may call it.
+        """Match these instead of the list from now on; how many came and went. Any thread may call it.
 
         Rules stay as they are. Raises SpecError if the capture was not planned with a list, or if there are too many.
         """

@@ -8,11 +8,11 @@ from importlib.metadata import version
 
 from capture.abi import INBOUND, OUTBOUND
 from capture.errors import SpecError
-from capture.filters.sessions import Conversation
+from capture.filters.conversations import Conversation
 from capture.kernel import syscall
+from capture.kernel.conversations import ConversationsMap
 from capture.kernel.netns import Namespace
 from capture.kernel.records import Records
-from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import offset_samples
 from capture.plan import CapturePlan
 from capture.run import section
@@ -51,7 +51,7 @@ class RunningCapture:
     wake: Wake
     namespace: Namespace
     records: Records
-    conversations: SessionsMap | None
+    conversations: ConversationsMap | None
     lineup: Lineup
     ledger: Ledger
     limits: Limits
@@ -135,8 +135,8 @@ class RunningCapture:
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """See Capture.replace_conversations."""
-        if conversations and self.plan.spec.sessions is None:
-            raise SpecError("the capture was not started with a list of sessions; there is none to change")
+        if conversations and self.plan.spec.conversations is None:
+            raise SpecError("the capture was not started with a list of conversations; there is none to change")
         return self.conversations.replace(conversations) if self.conversations else (0, 0)
 
     def finish(self, trouble: str | None) -> Summary:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from capture.filters.rule import Address
 from capture.pcapng import blocks
 from capture.plan import CapturePlan, PlannedInterface
+from capture.request.spec_json import spec_as_json
 from capture.run.account import Account
 from capture.sampling.pressure import LevelChange
 
@@ -33,7 +34,7 @@ def opening(
     """
     comment = {
         "bicap": version("bicap"),
-        "spec": plan.spec.as_json(),
+        "spec": spec_as_json(plan.spec),
         "clock": {"state": clock_state, "wall_minus_monotonic_ns": wall_offset_ns},
     }
     header = blocks.section_header(

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 
 from capture.abi import HOOKS
 from capture.errors import KernelError, SpecError, TargetError
+from capture.kernel.conversations import ConversationsMap
 from capture.kernel.counters import Counters, possible_cpus
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, module_of
 from capture.kernel.records import Records
-from capture.kernel.sessions import SessionsMap
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.plan import CapturePlan
 from capture.run import section
@@ -112,12 +112,12 @@ def _step(what: str) -> Iterator[None]:
         raise KernelError(f"the capture cannot start, {what} failed: {error.strerror or error}") from error
 
 
-def _conversations(plan: CapturePlan, module: Module) -> SessionsMap | None:
+def _conversations(plan: CapturePlan, module: Module) -> ConversationsMap | None:
     """The map of exact conversations with those that are asked for, if the plan has a place for them."""
-    room = dict(plan.filter.switches)["SESSIONS"]
+    room = dict(plan.filter.switches)["CONVERSATIONS"]
     if not room:
         return None
-    conversations = SessionsMap(module.map_fd("sessions"), room, plan.filter.exact)
+    conversations = ConversationsMap(module.map_fd("conversations"), room, plan.filter.exact)
     conversations.replace(plan.filter.listed)
     return conversations
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capture.plan import CapturePlan, describe
+from capture.request.spec_json import spec_as_json
 from capture.run.account import Account, DirectionAccount, total
 from capture.run.roster import Event, Member
 from capture.sampling.pressure import LevelChange
@@ -74,7 +75,7 @@ class Summary:
             "end_reason": self.end_reason,
             "started_ns": self.started_ns,
             "ended_ns": self.ended_ns,
-            "spec": self.plan.spec.as_json(),
+            "spec": spec_as_json(self.plan.spec),
             "plan": describe(self.plan),
             "account": self.total.as_json(),
             "view": {way: _written(account) for way, account in self._views()},

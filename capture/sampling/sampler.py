@@ -103,11 +103,3 @@ class Sampling:
     def first(self, direction: Direction) -> int | None:
         """So many packets of each conversation are kept; None is all."""
         return min((int(amount) for amount in self.of(Kind.FIRST, direction)), default=None)
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "sample": [str(sampler) for sampler in self.samplers],
-            "sample_seed": self.seed,
-            "keep_control": self.keep_control,
-            "headers_only": self.headers_only,
-        }

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from capture.errors import SpecError
 from capture.filters.podname import PodName
@@ -105,20 +104,6 @@ class Selection:
             ends = "source and destination" if self.point is Point.BOTH else self.point.value
             said.append(f"the {ends} of the rules")
         return ", ".join(said)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "pods": [str(pod) for pod in self.pods],
-            "namespaces": list(self.namespaces),
-            "selector": str(self.labels) if self.labels else None,
-            "containers": list(self.containers),
-            "pids": list(self.processes),
-            "all": self.everything,
-            "self": self.own,
-            "point": self.point.value if self.point else None,
-            "wait": self.wait,
-        }
 
 
 def parse_container(text: str, field: str) -> str:

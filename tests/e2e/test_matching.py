@@ -162,15 +162,16 @@ def test_a_tag_moved_aside_is_matched_and_is_back_in_the_packet(link: Link, tmp_
 
 
 def test_the_list_is_read_again_on_sighup(link: Link, tmp_path: Path) -> None:
-    sessions = tmp_path / "sessions"
-    sessions.write_text("udp 10.0.0.1:1 10.0.0.2:53\n")
+    conversations = tmp_path / "conversations"
+    conversations.write_text("udp 10.0.0.1:1 10.0.0.2:53\n")
     frames = [packets.udp("10.0.0.2", 53, "10.0.0.1", port) for port in (1, 2)]
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--sessions", str(sessions)) as capture:
+    words = ("-i", "vb", "--netns", link.netns, "--conversations", str(conversations))
+    with Capture(tmp_path / "f.pcapng", *words) as capture:
         send_frames(link.namespace, "vb", *frames)
-        sessions.write_text("udp 10.0.0.1:2 10.0.0.2:53\n")
+        conversations.write_text("udp 10.0.0.1:2 10.0.0.2:53\n")
         hang_up(capture, "1 conversations came, 1 went")
         send_frames(link.namespace, "vb", *frames)
-        sessions.write_text("nonsense\n")
+        conversations.write_text("nonsense\n")
         hang_up(capture, "line 1: 'nonsense' is not: protocol source destination; the capture goes on")
         send_frames(link.namespace, "vb", *frames)
     assert read_pcapng(capture.file).data == [frames[0], frames[1], frames[1]]
@@ -182,10 +183,38 @@ def hang_up(capture: Capture, sign: str) -> None:
     wait_until(lambda: sign in capture.log(), capture.log)
 
 
+OBJECT = """
+apiVersion: bicap.io/v1alpha1
+kind: PacketCapture
+metadata: {{name: pc}}
+spec:
+  target: {{interfaces: [vb], netns: {netns}, hook: clsact}}
+  conversations: {{tuples: ["udp 10.0.0.1:1 10.0.0.2:53"]}}
+"""
+
+
+def test_an_object_has_hook_namespace_and_conversations_and_the_line_goes_before_it(
+    link: Link, tmp_path: Path
+) -> None:
+    (tmp_path / "pc.yaml").write_text(OBJECT.format(netns=link.netns))
+    (tmp_path / "list").write_text("udp 10.0.0.1:2 10.0.0.2:53\n")
+    frames = [packets.udp("10.0.0.2", 53, "10.0.0.1", port) for port in (1, 2)]
+    for words, hook, name, kept in (
+        ((), "clsact", None, frames[0]),
+        (("--hook", "tcx", "--conversations", f"{tmp_path}/list"), "tcx", f"{tmp_path}/list", frames[1]),
+    ):
+        with Capture(tmp_path / f"{hook}.pcapng", "-f", str(tmp_path / "pc.yaml"), *words) as capture:
+            send_frames(link.namespace, "vb", *frames)
+        assert read_pcapng(capture.file).data == [kept]
+        assert capture.summary["plan"]["hook"] == hook
+        assert capture.summary["spec"]["netns"] == link.netns
+        assert capture.summary["spec"]["conversations"] == {"from": name, "conversations": 1}
+
+
 def test_a_list_comes_from_standard_input_and_is_held_whole(link: Link, tmp_path: Path) -> None:
     lines = "".join(f"tcp 10.{n >> 16}.{n >> 8 & 255}.{n & 255}:5 10.0.0.9:80\n" for n in range(65_536))
     ready, file = tmp_path / "ready", tmp_path / "f"
-    words = [BICAP, "capture", "-i", "vb", "--netns", link.netns, "--sessions", "-", "-w", str(file), "-c", "2"]
+    words = [BICAP, "capture", "-i", "vb", "--netns", link.netns, "--conversations", "-", "-w", str(file), "-c", "2"]
     with subprocess.Popen([*words, "--ready-file", str(ready)], stdin=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         process.stdin.write(lines)

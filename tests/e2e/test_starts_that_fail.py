@@ -17,7 +17,7 @@ import pytest
 from bench.link import Link
 from capture import Capture, CaptureSpec, open_sink, plan_capture
 from capture.errors import BicapError, CompileError, KernelError, SinkError, SpecError, VerifierError
-from capture.filters.sessions import Conversation, SessionList
+from capture.filters.conversations import Conversation, ConversationList
 from capture.sampling.pressure import Measure
 from capture.selection.selection import Selection
 from capture.spec import Hook
@@ -27,7 +27,7 @@ from tests.unit.pods.fake_runtime import FakeRuntime
 NO_FILES = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 NO_MEMORY = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 FULL_DISK = SinkError("cannot write f: the disk is full")
-LISTED = SessionList("list", (Conversation(4, 6, (1, 4000), (2, 80)),))
+LISTED = ConversationList("list", (Conversation(4, 6, (1, 4000), (2, 80)),))
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from capture.filters.program import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
 from capture.kernel.compiler import Compiled, compile_programs
+from capture.kernel.conversations import ConversationsMap
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import has_coarse_clock
 from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
-from capture.kernel.sessions import SessionsMap
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.sampling.sampler import Sampling
 from capture.spec import SNAPLEN_MAX
@@ -76,10 +76,10 @@ class Programs:
         self._home = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {cpus[0]})
         self._rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"))
-        room = dict(wanted.switches)["SESSIONS"]
+        room = dict(wanted.switches)["CONVERSATIONS"]
         if room:
-            self.sessions = SessionsMap(self.module.map_fd("sessions"), room, wanted.exact)
-            self.sessions.replace(wanted.listed)
+            self.conversations = ConversationsMap(self.module.map_fd("conversations"), room, wanted.exact)
+            self.conversations.replace(wanted.listed)
         if dict(wanted.switches)["GROUPS"]:
             self.groups = GroupsMap(self.module.map_fd("groups"), ADDRESSES_MAX)
         self._counters = Counters(self.module.map_fd("accounts"), possible_cpus())

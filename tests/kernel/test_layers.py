@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from capture.filters.conversations import parse_conversations
 from capture.filters.expression import parse_expression
 from capture.filters.program import filter_program
 from capture.filters.rule import Direction, Rule
 from capture.filters.ruletext import RuleText
-from capture.filters.sessions import parse_sessions
 from tests import oracle, packets
 from tests.kernel.harness import Programs
 from tests.kernel.matching import FORWARD, NEITHER, REVERSE, verdict, verdicts
@@ -144,15 +144,19 @@ def test_errors_can_be_left_out() -> None:
 
 
 def test_a_list_finds_both_directions_errors_and_fragments_and_can_change() -> None:
-    sessions = parse_sessions("list", [f"udp {A}:1000 {B}:53", f"tcp [{B6}]:80 > [{A6}]:1000", f"icmp {B} {A}"])
+    conversations = parse_conversations(
+        "list", [f"udp {A}:1000 {B}:53", f"tcp [{B6}]:80 > [{A6}]:1000", f"icmp {B} {A}"]
+    )
     frames = [
         QUERY, REPLY, ANSWER6, REQUEST6, packets.icmp(A, B), packets.udp(A, 1000, B, 54), packets.tcp(A, 1000, B, 53),
         packets.icmp_error(R, QUERY), packets.fragment(QUERY, 0, True, 9), packets.fragment(QUERY, 9, False, 9),
     ]  # fmt: skip
     expected = [FORWARD, REVERSE, FORWARD, REVERSE, REVERSE, NEITHER, NEITHER, REVERSE, FORWARD, FORWARD]
-    with Programs(filter_program(sessions=sessions)) as programs:
+    with Programs(filter_program(conversations=conversations)) as programs:
         assert [verdict(programs, frame) for frame in frames] == expected
-        assert programs.sessions.replace(parse_sessions("list", [f"udp {B}:53 {A}:1000"]).conversations) == (
+        assert programs.conversations.replace(
+            parse_conversations("list", [f"udp {B}:53 {A}:1000"]).conversations
+        ) == (
             1,
             2,
         )  # one of them stays, the other way round
@@ -160,11 +164,11 @@ def test_a_list_finds_both_directions_errors_and_fragments_and_can_change() -> N
 
 
 def test_an_exact_rule_stays_when_the_list_beside_it_changes() -> None:
-    sessions = parse_sessions("list", [f"udp {A}:1000 {B}:53"])
+    conversations = parse_conversations("list", [f"udp {A}:1000 {B}:53"])
     exact = RuleText(source=f"{A}:1000", destination=f"{B}:80", protocol="tcp").rule()
-    with Programs(filter_program([exact], sessions=sessions)) as programs:
+    with Programs(filter_program([exact], conversations=conversations)) as programs:
         assert [verdict(programs, frame) for frame in (REQUEST, QUERY)] == [FORWARD, FORWARD]
-        programs.sessions.replace(())
+        programs.conversations.replace(())
         assert [verdict(programs, frame) for frame in (REQUEST, QUERY)] == [FORWARD, NEITHER]
 
 

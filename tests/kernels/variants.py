@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from capture.filters.conversations import ConversationList, parse_conversations
 from capture.filters.expression import parse_expression
 from capture.filters.program import FilterProgram, filter_program
 from capture.filters.rule import Direction
 from capture.filters.ruletext import RuleText
-from capture.filters.sessions import SessionList, parse_sessions
 from capture.sampling.pressure import Measure
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.sampling.sampler import Sampling
@@ -32,9 +32,10 @@ def rules(*texts: Mapping[str, str], **more: Any) -> FilterProgram:
     return filter_program([RuleText(**text).rule() for text in texts], **more)
 
 
-def conversations(count: int) -> SessionList:
-    lines = (f"tcp 10.0.{n >> 8}.{n & 255}:{1000 + n} > 10.1.0.1:80" for n in range(count))
-    return parse_sessions("list", [*lines, "tcp 10.0.0.1:1000 > 10.0.0.2:80", "udp fd00::1:53 > fd00::2:80"][:count])
+def conversations(count: int) -> ConversationList:
+    lines = [f"tcp 10.0.{n >> 8}.{n & 255}:{1000 + n} > 10.1.0.1:80" for n in range(count)]
+    lines += ["tcp 10.0.0.1:1000 > 10.0.0.2:80", "udp fd00::1:53 > fd00::2:80"]
+    return parse_conversations("list", lines[:count])
 
 
 WEB = {"source": "10.0.0.0/24", "destination": ":80", "protocol": "tcp"}
@@ -132,7 +133,7 @@ def _variant(
     expression = words.pop("expression", "")
     wanted = rules(
         *words.pop("rules", ()),
-        sessions=conversations(listed) if listed else None,
+        conversations=conversations(listed) if listed else None,
         expression=parse_expression(expression) if expression else None,
         asks_flow=program.asks_flow,
         asks_control=program.asks_control,

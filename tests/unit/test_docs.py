@@ -112,7 +112,7 @@ class PlanReachedError(Exception):
 
 
 FILES = {
-    "--sessions": "tcp 10.0.0.1:4000 10.0.0.2:80\n",
+    "--conversations": "tcp 10.0.0.1:4000 10.0.0.2:80\n",
     "-f": """{apiVersion: bicap.io/v1alpha1, kind: PacketCapture, metadata: {name: shown},
               spec: {target: {allPods: true}, storage: {path: shown.pcapng}}}""",
 }
@@ -132,7 +132,7 @@ def accept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[st
         for option, name in pairwise(words):
             if option in FILES and name != "-":
                 Path(name).write_text(FILES[option])
-        monkeypatch.setattr("sys.stdin", io.StringIO(FILES["--sessions"]))
+        monkeypatch.setattr("sys.stdin", io.StringIO(FILES["--conversations"]))
         with contextlib.suppress(PlanReachedError, click.exceptions.Exit):  # --help and --version exit
             group = cli.make_context("bicap", list(words))
             name, command, rest = cli.resolve_command(group, words)

@@ -8,6 +8,7 @@ import pytest
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
 from capture.filters.rule import Direction
+from capture.request.spec_json import spec_as_json
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
@@ -77,7 +78,7 @@ def test_json_is_plain_and_has_all_that_was_asked_for() -> None:
         storage=Storage(file_bytes=5, files_kept=2),
         on_pressure=(Measure.TRUNCATE,),
     )
-    plain = json.loads(json.dumps(asked.as_json()))
+    plain = json.loads(json.dumps(spec_as_json(asked)))
     expected = {
         "direction": "forward",
         "sample": ["flow:1/10"],

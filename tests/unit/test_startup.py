@@ -49,6 +49,13 @@ def test_what_captures_nothing_imports_nothing_heavy(words: list[str]) -> None:
     assert not found & HEAVY
 
 
+def test_the_list_of_commands_needs_nothing_of_a_request() -> None:
+    found = imported(f"import runpy; sys.argv = ['bicap', '--help']; runpy.run_path({BICAP!r}, run_name='__main__')")
+    assert "click" in found
+    assert not found & {"msgspec", "yaml"}
+    assert not {module for module in found if module.startswith("capture.request")}
+
+
 def test_the_package_alone_imports_no_part_of_itself() -> None:
     found = imported("import capture")
     assert "capture" in found

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
+from capture.request.spec_json import spec_as_json
+from capture.spec import CaptureSpec
 from capture.storage import MinFree, Storage, parse_file_size, parse_file_time, parse_min_free
 
 SIZES = [
@@ -100,7 +102,7 @@ def test_one_file_unless_a_size_or_a_time_is_given() -> None:
 
 def test_json_has_every_field() -> None:
     storage = Storage(file_bytes=10, files_kept=3, compress="zstd", user="nobody", min_free=MinFree(percent=5))
-    assert storage.as_json() == {
+    assert spec_as_json(CaptureSpec(interfaces=("eth0",), storage=storage))["storage"] == {
         "file_bytes": 10,
         "file_ns": None,
         "files_kept": 3,

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
+from capture.filters.conversations import conversation_of
 from capture.filters.rule import Direction, Rule
 from capture.filters.ruletext import RuleText
-from capture.filters.sessions import conversation_of
 from capture.filters.text import rule_text, rules_text
 from capture.spec import CaptureSpec
 from tests import generate

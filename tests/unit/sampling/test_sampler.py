@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from capture.errors import SpecError
 from capture.filters.rule import Direction
+from capture.request.spec_json import sampling_as_json
 from capture.sampling.program import per_direction
 from capture.sampling.sampler import SEED_MAX, Kind, Sampler, Sampling
 from capture.sampling.words import parse_sampler
+from capture.spec import CaptureSpec
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 WAYS = (FORWARD, REVERSE)
@@ -110,7 +112,8 @@ def test_values_that_cannot_be(kind: Kind, amount: Fraction, direction: Directio
 
 def test_json_has_the_words_of_the_options() -> None:
     samplers = tuple(parse_sampler(words) for words in ("flow:10%", "reverse=first:5", "rate:10mbit"))
-    assert Sampling(samplers=samplers, seed=7, keep_control=False, headers_only=True).as_json() == {
+    sampling = Sampling(samplers=samplers, seed=7, keep_control=False, headers_only=True)
+    assert sampling_as_json(CaptureSpec(interfaces=("eth0",), sampling=sampling)) == {
         "sample": ["flow:1/10", "reverse=first:5", "rate:10000000bit"],
         "sample_seed": 7,
         "keep_control": False,

@@ -14,11 +14,11 @@ from capture.filters.podname import PodName
 from capture.filters.program import filter_text
 from capture.filters.rule import Direction
 from capture.filters.text import spelled_out
-from capture.manifest.read import parse_document, parse_file
 from capture.selection.selection import Point, Selection
 from capture.spec import CaptureSpec
 from tests import packets
 from tests.oracle import matches
+from tests.unit.request.asked import parse_document, parse_file
 
 SAMPLES = Path(__file__).parent / "antrea"
 FORWARD, REVERSE, BOTH = Direction.FORWARD, Direction.REVERSE, Direction.BOTH

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.manifest.asked import Asked
-from capture.manifest.read import parse_document, parse_file, read_file
+from tests.unit.request.asked import Asked, parse_document, parse_file, read_file
 
 OURS = "apiVersion: bicap.io/v1alpha1\nkind: PacketCapture\n"
 NAMED = OURS + "metadata: {name: pc}\n"
@@ -77,7 +76,8 @@ def test_whatever_the_text_it_is_taken_or_refused_in_one_line(text: str) -> None
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
-KNOWN = "apiVersion kind metadata spec name rules source pod ip packet captureConfig target limits startAt"
+KNOWN = """apiVersion kind metadata spec name rules source pod ip packet captureConfig target limits startAt duration
+buffer fileSize fileTime minFree conversations selector namespace pid snaplen direction inner expression write"""
 KEYS = st.sampled_from(KNOWN.split()) | st.text(max_size=4)
 TREES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20

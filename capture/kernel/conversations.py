@@ -1,18 +1,18 @@
-"""Exact conversations -> the entries of the sessions map, kept equal to a list while the capture runs."""
+"""Exact conversations -> the entries of the conversations map, kept equal to a list while the capture runs."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from capture.abi import HIGH_IS_SOURCE, LOW_IS_SOURCE, SESSION_KEY
+from capture.abi import CONVERSATION_KEY, HIGH_IS_SOURCE, LOW_IS_SOURCE
 from capture.errors import SpecError
-from capture.filters.sessions import Conversation
+from capture.filters.conversations import Conversation
 from capture.kernel.entries import Entries
 
 
 def entries(conversations: Sequence[Conversation]) -> dict[bytes, bytes]:
-    """Key -> value of the map, for each conversation (struct session_key, enum source_side)."""
-    keys = np.zeros(len(conversations), SESSION_KEY)
+    """Key -> value of the map, for each conversation (struct conversation_key, enum source_side)."""
+    keys = np.zeros(len(conversations), CONVERSATION_KEY)
     columns = [
         (c.family, c.protocol, *_words(c.canonical.source), *_words(c.canonical.destination)) for c in conversations
     ]
@@ -36,7 +36,7 @@ def _words(side: tuple[int, int]) -> tuple[int, int, int]:
     return address >> 64, address & (1 << 64) - 1, port
 
 
-class SessionsMap:
+class ConversationsMap:
     """The map of a running capture; packets are matched against it all the while. `always` stay in it."""
 
     def __init__(self, map_fd: int, room: int, always: Sequence[Conversation] = ()) -> None:

@@ -1,8 +1,8 @@
-"""Antrea's PacketCapture (crd.antrea.io/v1alpha1), as it is -> what it asks for, with Antrea's meaning and defaults.
+"""Antrea's PacketCapture (crd.antrea.io/v1alpha1), as it is -> a document, with Antrea's meaning and defaults.
 
-The structs follow its CRD and types.go; `asked` follows its CEL rules and its filter (packetcapture/capture/bpf.go):
-one IP family; matchers of flags and messages OR-ed, the same in both directions; one capture point; no ICMP errors
-about the conversation. Everything wrong is a SpecError with its path.
+The structs follow its CRD and types.go; the document follows its CEL rules and its filter
+(packetcapture/capture/bpf.go): one IP family; matchers of flags and messages OR-ed, the same in both directions; one
+capture point; no ICMP errors about the conversation. Everything wrong is a SpecError with its path.
 """
 
 from dataclasses import replace
@@ -16,9 +16,9 @@ from capture.errors import SpecError
 from capture.filters.names import ICMP, ICMPV6, TCP, UDP
 from capture.filters.podname import DEFAULT_NAMESPACE
 from capture.filters.rule import Endpoint, IcmpType, Ports, Rule, TcpFlags
-from capture.manifest.asked import Asked
-from capture.manifest.kubernetes import DIRECTIONS, POINTS, DirectionWord, FamilyWord, Metadata, PodReference
-from capture.selection.selection import Selection
+from capture.request.document import Document, LimitsPart, TargetPart
+from capture.request.kubernetes import DirectionWord, FamilyWord, Metadata, PodReference, PointWord
+from capture.request.rules import plain_rule
 
 ANTREA_API_VERSION = "crd.antrea.io/v1alpha1"
 TIMEOUT_DEFAULT = 60
@@ -139,7 +139,7 @@ class AntreaPacketCapture(_Object):
     spec: Spec
     status: Any = None
 
-    def asked(self) -> Asked:
+    def document(self) -> Document:
         """What it asks for. Raises SpecError."""
         spec = self.spec
         if spec.file_server is not None:
@@ -148,16 +148,15 @@ class AntreaPacketCapture(_Object):
         pods = [point for point, side in sides.items() if side and side.pod]
         if not pods:
             raise SpecError("spec.source and spec.destination are no pods; one of them must be")
-        point = spec.capture_point or ("Source" if "Source" in pods else "Destination")
+        point: PointWord = spec.capture_point or ("Source" if "Source" in pods else "Destination")
         if point not in pods:
             raise SpecError(f"spec.capturePoint {point}: spec.{point.lower()} is no pod")
-        return Asked(
-            pods=Selection(point=POINTS[point]),
-            rules=_rules(spec),
-            direction=DIRECTIONS[spec.direction],
+        return Document(
+            target=TargetPart(point=point),
+            rules=[plain_rule(rule) for rule in _rules(spec)],
+            direction=spec.direction,
             icmp_errors=False,
-            count=spec.capture_config.first_n.number,
-            duration_ns=spec.timeout * 10**9,
+            limits=LimitsPart(packets=spec.capture_config.first_n.number, duration=spec.timeout),
         )
 
 

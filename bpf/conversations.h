@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* A canonical tuple -> which side of it is the source of an exact conversation asked for: one look-up. */
-#if SESSIONS
+#if CONVERSATIONS
 
-BPF_HASH(sessions, struct session_key, u32, SESSIONS);
+BPF_HASH(conversations, struct conversation_key, u32, CONVERSATIONS);
 
-static __always_inline u32 match_sessions(const struct tuple *tuple) {
-    struct session_key key = {
+static __always_inline u32 match_conversations(const struct tuple *tuple) {
+    struct conversation_key key = {
         .low_address = {tuple->low.high, tuple->low.low},
         .high_address = {tuple->high.high, tuple->high.low},
         .low_port = tuple->low.port == NO_PORT ? 0 : tuple->low.port,
@@ -15,13 +15,13 @@ static __always_inline u32 match_sessions(const struct tuple *tuple) {
     };
     if (has_ports(tuple->protocol) && tuple->low.port == NO_PORT)
         return 0; /* a later fragment belongs to what its first fragment belongs to */
-    u32 *source = sessions.lookup(&key);
+    u32 *source = conversations.lookup(&key);
     return source ? *source : 0;
 }
 
 #else
 
-static __always_inline u32 match_sessions(const struct tuple *tuple) {
+static __always_inline u32 match_conversations(const struct tuple *tuple) {
     return 0;
 }
 

@@ -6,8 +6,8 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.rule import Direction
-from capture.manifest.read import parse_file
 from capture.sampling.words import parse_sampler
+from tests.unit.request.asked import parse_file
 
 
 def test_a_file_of_rules() -> None:

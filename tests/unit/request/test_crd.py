@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from capture.manifest.read import read_file
+from capture.request.crd import schema
 from scripts import gen_crd
+from tests.unit.request.asked import read_file
 
 EXAMPLES = sorted((gen_crd.ROOT / "examples").glob("*.yaml"))
 
@@ -25,14 +26,14 @@ def test_the_page_shows_the_example(path: Any) -> None:
     assert f"```yaml\n{path.read_text()}```\n" in gen_crd.PAGE.read_text()
 
 
-def nodes(schema: dict[str, Any], path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
+def nodes(node: dict[str, Any], path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every schema in a schema, with its place."""
-    yield path, schema
-    for name, inner in schema.get("properties", {}).items():
+    yield path, node
+    for name, inner in node.get("properties", {}).items():
         yield from nodes(inner, f"{path}.{name}")
     for key in ("items", "additionalProperties"):
-        if key in schema:
-            yield from nodes(schema[key], f"{path}.{key}")
+        if key in node:
+            yield from nodes(node[key], f"{path}.{key}")
 
 
 # Of apiextensions.k8s.io/v1 JSONSchemaProps; without a structural schema's forbidden $ref, definitions, dependencies,
@@ -44,7 +45,7 @@ KEYS = {
 TYPES = {"string": str, "integer": int, "boolean": bool}
 
 
-NODES = list(nodes(gen_crd.schema()))
+NODES = list(nodes(schema()))
 
 
 @pytest.mark.parametrize(("path", "node"), NODES, ids=[path for path, _ in NODES])
@@ -63,7 +64,7 @@ def test_the_schema_is_structural(path: str, node: dict[str, Any]) -> None:
 
 
 def test_every_field_says_what_it_means() -> None:
-    spec = gen_crd.schema()["properties"]["spec"]
+    spec = schema()["properties"]["spec"]
     silent = [path for path, node in nodes(spec, "spec") if "description" not in node]
     assert [path for path in silent if not path.endswith((".items", ".additionalProperties"))] == []
 
@@ -88,7 +89,7 @@ def fitting(node: dict[str, Any], value: Any) -> bool:
 
 def test_the_example_fits_the_crd() -> None:
     path = gen_crd.ROOT / "examples" / "packetcapture.yaml"
-    spec = gen_crd.schema()["properties"]["spec"]
+    spec = schema()["properties"]["spec"]
     example = msgspec.yaml.decode(path.read_bytes())
     assert fitting(spec, example["spec"])
     assert not fitting(spec, example["spec"] | {"pods": []})

@@ -6,21 +6,21 @@ import struct
 import pytest
 
 from capture.errors import SpecError
-from capture.filters.sessions import SESSIONS_MAX, Conversation, parse_sessions
-from capture.kernel.sessions import entries
+from capture.filters.conversations import CONVERSATIONS_MAX, Conversation, parse_conversations
+from capture.kernel.conversations import entries
 
 A, B = 0x0A000001, 0x0A000002
 
 
 def test_a_line_is_protocol_source_destination() -> None:
-    found = parse_sessions(
+    found = parse_conversations(
         "list", ["# all of them", "", "tcp 10.0.0.1:5 > 10.0.0.2:80  # web", "icmp 10.0.0.1 10.0.0.2"]
     )
     assert found.conversations == (Conversation(4, 6, (A, 5), (B, 80)), Conversation(4, 1, (A, 0), (B, 0)))
 
 
 def test_a_conversation_that_comes_again_counts_once() -> None:
-    assert len(parse_sessions("list", ["udp [::1]:1 [::2]:2"] * 3).conversations) == 1
+    assert len(parse_conversations("list", ["udp [::1]:1 [::2]:2"] * 3).conversations) == 1
 
 
 REFUSED = [
@@ -34,7 +34,7 @@ REFUSED = [
     (["tcp 10.0.0.1:70000 10.0.0.2:80"], "port '70000' is not a number"),
     (["tcp 10.0.0.1:5 10.0.0.2:80", "tcp 10.0.0.2:80 10.0.0.1:5"],
      "line 2: tcp 10.0.0.2:80 > 10.0.0.1:5 is the reverse of line 1"),
-    ([f"udp 10.1.{n >> 8 & 255}.{n & 255}:{1 + (n >> 16)} 10.0.0.1:2" for n in range(SESSIONS_MAX + 1)],
+    ([f"udp 10.1.{n >> 8 & 255}.{n & 255}:{1 + (n >> 16)} 10.0.0.1:2" for n in range(CONVERSATIONS_MAX + 1)],
      "has 65,537 conversations; at most 65,536"),
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ REFUSED = [
 @pytest.mark.parametrize(("lines", "said"), REFUSED, ids=[case[1] for case in REFUSED])
 def test_what_cannot_be_is_named_with_its_line(lines: list[str], said: str) -> None:
     with pytest.raises(SpecError, match=re.escape(said)):
-        parse_sessions("list", lines)
+        parse_conversations("list", lines)
 
 
 def test_entries_are_keyed_by_the_canonical_tuple_and_say_which_side_is_the_source() -> None:

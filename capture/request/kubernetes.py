@@ -19,6 +19,7 @@ DIRECTIONS: dict[DirectionWord, Direction] = {
     "SourceToDestination": Direction.FORWARD,
     "DestinationToSource": Direction.REVERSE,
 }
+FAMILIES: dict[int, FamilyWord] = {4: "IPv4", 6: "IPv6"}
 POINTS: dict[PointWord, Point] = {"Source": Point.SOURCE, "Destination": Point.DESTINATION, "Both": Point.BOTH}
 
 
@@ -34,7 +35,9 @@ class Metadata(msgspec.Struct, rename="camel", kw_only=True):
     namespace: NonEmpty = DEFAULT_NAMESPACE
 
 
-class PodReference(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class PodReference(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel", kw_only=True
+):
     """A pod by its name."""
 
     name: Annotated[NonEmpty, says("Name of the pod.")]

@@ -17,7 +17,7 @@ from capture.filters.names import WITH_PORTS
 from capture.filters.rule import Endpoint, Ports, Rule, protocol_name
 from capture.filters.words import parse_endpoint, parse_protocol
 
-SESSIONS_MAX = 65_536
+CONVERSATIONS_MAX = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionList:
-    """Conversations, each once, and where they were read from ("-" is standard input)."""
+class ConversationList:
+    """Conversations, each once, and where they were read from: "-" is standard input, None the request itself."""
 
-    name: str
+    name: str | None
     conversations: tuple[Conversation, ...] = field(repr=False)
 
 
@@ -67,38 +67,43 @@ def conversation_of(rule: Rule) -> Conversation:
     return Conversation(rule.family or 0, rule.protocol or 0, sides[0], sides[1])
 
 
-def read_sessions(name: str) -> SessionList:
+def read_conversations(name: str) -> ConversationList:
     """Read a list from a file, or from standard input ("-"). Raises SpecError with file and line."""
     try:
         if name == "-":
-            return parse_sessions(name, sys.stdin)
+            return parse_conversations(name, sys.stdin)
         with open(name, encoding="utf-8") as file:
-            return parse_sessions(name, file)
+            return parse_conversations(name, file)
     except OSError as error:
-        raise SpecError(f"sessions file {name} cannot be read: {error.strerror}") from None
+        raise SpecError(f"conversations file {name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SpecError(f"sessions file {name} is not text; write one conversation a line") from None
+        raise SpecError(f"conversations file {name} is not text; write one conversation a line") from None
 
 
-def parse_sessions(name: str, lines: Iterable[str]) -> SessionList:
+def parse_conversations(name: str, lines: Iterable[str]) -> ConversationList:
     """The lines of a list. Raises SpecError with file and line."""
-    found: dict[Conversation, tuple[Conversation, int]] = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0]
-        if not text.strip():
-            continue
-        conversation = parse_conversation(text, f"sessions file {name} line {number}")
-        before, first = found.setdefault(conversation.canonical, (conversation, number))
+    file = f"conversations file {name}"
+    texts = ((number, line.partition("#")[0]) for number, line in enumerate(lines, start=1))
+    numbered = ((f"{file} line {number}", f"line {number}", text) for number, text in texts if text.strip())
+    return ConversationList(name, _each_once(numbered, file))
+
+
+def parse_tuples(tuples: Iterable[tuple[str, str]], where: str) -> ConversationList:
+    """A list inside a request; each text comes with its place. Raises SpecError that begins with it or `where`."""
+    return ConversationList(None, _each_once(((place, place, text) for place, text in tuples), where))
+
+
+def _each_once(texts: Iterable[tuple[str, str, str]], where: str) -> tuple[Conversation, ...]:
+    """Conversations of texts, each with its place in full and in short."""
+    found: dict[Conversation, tuple[Conversation, str]] = {}
+    for place, short, text in texts:
+        conversation = parse_conversation(text, place)
+        before, first = found.setdefault(conversation.canonical, (conversation, short))
         if before != conversation:
-            raise SpecError(
-                f"sessions file {name} line {number}: {conversation} is the reverse of line {first}; "
-                "one of them finds both directions"
-            )
-    if len(found) > SESSIONS_MAX:
-        raise SpecError(
-            f"sessions file {name} has {len(found):,} conversations; at most {SESSIONS_MAX:,} are possible"
-        )
-    return SessionList(name, tuple(conversation for conversation, _ in found.values()))
+            raise SpecError(f"{place}: {conversation} is the reverse of {first}; one of them finds both directions")
+    if len(found) > CONVERSATIONS_MAX:
+        raise SpecError(f"{where} has {len(found):,} conversations; at most {CONVERSATIONS_MAX:,} are possible")
+    return tuple(conversation for conversation, _ in found.values())
 
 
 def parse_conversation(text: str, where: str) -> Conversation:

@@ -12,14 +12,15 @@ from capture.filters.expression import parse_expression
 from capture.filters.podname import PodName
 from capture.filters.rule import Direction, Rule
 from capture.filters.ruletext import RuleText
-from capture.manifest.asked import Asked
-from capture.manifest.read import parse_document, parse_file, read_file
+from capture.request.document import Document, TargetPart
+from capture.request.spec_json import spec_as_json
 from capture.sampling.pressure import Measure
 from capture.sampling.words import parse_sampler
 from capture.selection.labels import parse_selector
 from capture.selection.selection import Point, Selection
 from capture.spec import CaptureSpec
 from capture.storage import MinFree
+from tests.unit.request.asked import Asked, parse_document, parse_file, read_file
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 S = 10**9
@@ -31,7 +32,7 @@ def asked(**spec: Any) -> Asked:
 
 
 def test_an_empty_spec_asks_for_nothing_but_the_defaults() -> None:
-    spec = Asked(interfaces=("eth0",)).over(asked()).spec()
+    spec = Asked(Document(target=TargetPart(interfaces=["eth0"]))).over(asked()).spec()
     assert spec == CaptureSpec(interfaces=("eth0",))
 
 
@@ -241,6 +242,6 @@ def test_the_example() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_is_taken(path: Path) -> None:
-    spec = Asked(interfaces=("eth0",)).over(read_file(str(path))).spec()
+    spec = Asked(Document(target=TargetPart(interfaces=["eth0"]))).over(read_file(str(path))).spec()
     assert spec.rules
-    assert msgspec.json.encode(spec.as_json())
+    assert msgspec.json.encode(spec_as_json(spec))

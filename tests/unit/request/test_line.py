@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from capture.cli.groups import ORDER
-from capture.cli.plan import plan
-from capture.cli.request import read_request
 from capture.errors import SpecError
 from capture.filters.podname import PodName
 from capture.filters.rule import Direction
-from capture.manifest.asked import Asked
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
@@ -21,9 +17,9 @@ from capture.selection.labels import parse_selector
 from capture.selection.selection import Point, Selection
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, CaptureSpec, Hook
 from capture.storage import MinFree, Storage
+from tests.unit.request.asked import ALL_NAMES, Asked, line
 
 S = 10**9
-NOT_OF_THE_REQUEST = ("as_json", "look", "assume")
 
 
 def asked(words: str, file: Path | None = None) -> CaptureSpec:
@@ -32,9 +28,7 @@ def asked(words: str, file: Path | None = None) -> CaptureSpec:
 
 
 def request(words: list[str]) -> Asked:
-    with plan.make_context("plan", words) as context:
-        fields = {name: value for name, value in context.params.items() if name not in NOT_OF_THE_REQUEST}
-        return read_request(context.meta[ORDER], **fields)
+    return Asked(line(*words))
 
 
 def samplers(*words: str) -> Sampling:
@@ -156,9 +150,9 @@ def test_a_time_of_day_to_stop_at_without_a_start_is_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["-C", "-G", "-f", "--sessions", "--max-bytes", "--duration", "--start-at", "--stop-at", "--min-free",
-               "--user", "--sample", "--on-pressure", "--pod", "--namespace", "--selector", "--container",
-               "--cri-socket"]
+    "option", ["-C", "-G", "-f", "--conversations", "--max-bytes", "--duration", "--start-at", "--stop-at",
+               "--min-free", "--user", "--sample", "--on-pressure", "--pod", "--namespace", "--selector",
+               "--container", "--cri-socket"]
 )  # fmt: skip
 def test_an_empty_word_is_not_the_same_as_none(option: str) -> None:
     """As where a shell's variable is empty: a limit that was wanted must not be dropped without a word."""
@@ -294,7 +288,7 @@ def test_one_option_changes_one_field_of_a_manifest(tmp_path: Path, words: str, 
     file, both = (request(["-f", str(tmp_path / "pc.yaml"), *more]) for more in ([], words.split()))
     assert getattr(both, field) == value
     where = {"interfaces", "pods"} if field in ("interfaces", "pods") else {field}
-    same = {one.name for one in dataclasses.fields(Asked)} - where
+    same = ALL_NAMES - where
     assert {name: getattr(both, name) for name in same} == {name: getattr(file, name) for name in same}
 
 
@@ -312,8 +306,7 @@ def test_a_time_of_day_to_stop_at_is_the_next_one_after_a_manifests_start(tmp_pa
 
 
 def test_everything_that_can_be_asked_for_reaches_the_spec() -> None:
-    """No field of CaptureSpec, Sampling or Storage is without its own in Asked, under its name or a fuller one."""
-    names = {one.name for one in dataclasses.fields(Asked)}
+    """No field of CaptureSpec, Sampling or Storage is without its own in the declaration."""
     of_spec = {one.name for one in dataclasses.fields(CaptureSpec)} - {"sampling", "storage"}
     of_storage = {one.name for one in dataclasses.fields(Storage)}
-    assert names == of_spec | of_storage | {"samplers", "sample_seed", "keep_control", "headers_only", "output"}
+    assert of_spec | of_storage | {"samplers", "sample_seed", "keep_control", "headers_only", "output"} == ALL_NAMES

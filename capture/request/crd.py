@@ -1,0 +1,121 @@
+"""The declaration of our PacketCapture -> the CustomResourceDefinition, and a table of its fields for people.
+
+Kubernetes takes structural schemas only: no references, one type to a value, nothing said of null.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from capture.request.document import Document
+from capture.request.fields import Field, fields
+from capture.request.own import GROUP, KIND, VERSION, PacketCapture
+
+PLURAL = f"{KIND.lower()}s"
+_INT_OR_STRING = "x-kubernetes-int-or-string"
+_EXACT_MAX = 2**53 - 1
+"""The API server compares limits as floating-point numbers, which are exact up to here."""
+_DROPPED = ("title", "additionalProperties", "anyOf", "$ref", "default")
+
+
+def definition() -> dict[str, Any]:
+    """The CustomResourceDefinition."""
+    version = {"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema()}}
+    names = {
+        "kind": KIND,
+        "listKind": f"{KIND}List",
+        "plural": PLURAL,
+        "singular": KIND.lower(),
+        "shortNames": ["bpcap"],
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def schema() -> dict[str, Any]:
+    """The structural OpenAPI v3 schema of the object."""
+    (found,), definitions = msgspec.json.schema_components([PacketCapture], ref_template="{name}")
+    whole = _structural(found, definitions)
+    # The API server has its own schema for these, and what is written back is not ours to describe.
+    whole["properties"] |= {name: {"type": "string"} for name in ("apiVersion", "kind")}
+    whole["properties"]["metadata"] = {"type": "object"}
+    del whole["properties"]["status"]
+    for field in fields(Document):
+        _declare(field, whole["properties"]["spec"])
+    return whole
+
+
+def _declare(field: Field, node: dict[str, Any]) -> None:
+    """Put in what msgspec does not know of a field: its default, and that the object does not have it."""
+    *parents, name = field.json_path
+    for parent in parents:
+        node = node["properties"][parent]
+    properties = node["properties"]
+    if field.declared.refused:
+        del properties[name]
+    elif field.declared.default is not None:
+        help_first = {"description": field.help} | properties[name]
+        properties[name] = help_first | {"default": field.declared.default}
+
+
+def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A node without references and null, with one type."""
+    said = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "$ref" in node:
+        return _structural(definitions[node["$ref"]], definitions) | said
+    ways = [way for way in node.get("anyOf", []) if way != {"type": "null"}]
+    if len(ways) == 1:
+        return _structural(ways[0], definitions) | said
+    if ways:
+        assert {way["type"] for way in ways} == {"integer", "string"}, f"Kubernetes has no type for {ways}"
+        said[_INT_OR_STRING] = True
+    if "maximum" in said:
+        said["maximum"] = min(said["maximum"], _EXACT_MAX)
+    if "enum" in said:
+        said = {"type": "string"} | said
+    if node.get("default") not in (None, [], {}):
+        said["default"] = node["default"]
+    if "properties" in said:
+        said["properties"] = {name: _structural(one, definitions) for name, one in said["properties"].items()}
+        if not said["required"]:
+            del said["required"]
+    elif isinstance(node.get("additionalProperties"), dict):
+        said["additionalProperties"] = _structural(node["additionalProperties"], definitions)
+    if "items" in said:
+        said["items"] = _structural(said["items"], definitions)
+    return said
+
+
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Each field's path, type, default and meaning, in Markdown; the type of one that must be given is bold."""
+    yield from _rows(schema()["properties"]["spec"], "spec")
+
+
+def _rows(node: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, field in node.get("properties", {}).items():
+        here, kind = f"{path}.{name}", _type(field)
+        default = f"`{field['default']}`" if "default" in field else ""
+        default = default.replace("True", "true").replace("False", "false")
+        yield here, f"**{kind}**" if name in node.get("required", ()) else kind, default, field.get("description", "")
+        yield from _rows(field, here)
+        yield from _rows(field.get("items", {}), f"{here}[]")
+
+
+def _type(field: dict[str, Any]) -> str:
+    if _INT_OR_STRING in field:
+        return "integer or string"
+    if "enum" in field:
+        return ", ".join(f"`{word}`" for word in field["enum"])
+    if field["type"] == "array":
+        return f"list of {_type(field['items'])}"
+    if field["type"] == "object" and "additionalProperties" in field:
+        return f"map to {_type(field['additionalProperties'])}"
+    least, most = field.get("minimum"), field.get("maximum")
+    if least is not None:
+        return f"integer, {least} to {most:,}" if most is not None else f"integer, from {least}"
+    return "time (RFC 3339)" if field.get("format") == "date-time" else str(field["type"])

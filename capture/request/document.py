@@ -1,0 +1,511 @@
+"""The document: every field of a capture, declared once. As JSON it is the `spec` of our PacketCapture.
+
+It is a table, and therefore longer than other modules: whoever adds a field finds its neighbours here.
+
+None or an empty list means "not said": the default holds, and one document can be laid over another (overlay.py).
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from capture.request import forms
+from capture.request.declaration import Merge, field, option
+from capture.request.kubernetes import DirectionWord, NonEmpty, PodReference, PointWord
+from capture.request.parts import ConversationsPart, Part, RulePart, Selector
+from capture.request.rules import read_rules
+from capture.sampling.pressure import Measure
+from capture.sampling.sampler import SEED_MAX
+from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, SNAPLEN_MIN, Hook
+
+Quantity = int | NonEmpty
+Count = Annotated[int, Meta(ge=1)]
+Snaplen = Annotated[int, Meta(ge=SNAPLEN_MIN, le=SNAPLEN_MAX)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1, extra={"le": SEED_MAX})]
+"""msgspec compares with 63 bits at most; an option is compared with all."""
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class TargetPart(Part, frozen=True):
+    """Where to capture."""
+
+    pods: Annotated[
+        list[PodReference],
+        field(
+            "All interfaces of these pods.",
+            "pods.pods",
+            option(
+                "--pod",
+                unit="[NAMESPACE/]NAME",
+                help="All interfaces of this pod, now and when it is made again; may be repeated.",
+                key_type=list[str],
+            ),
+            reads=forms.read_pods,
+            merge=Merge.CHOOSES,
+        ),
+    ] = []
+    namespaces: Annotated[
+        list[NonEmpty],
+        field(
+            "All pods of these; with selector or containers, those in them.",
+            "pods.namespaces",
+            option(
+                "--namespace",
+                unit="NAMESPACE",
+                help="All pods of it; with --selector or --container those in it, with --pod NAME where that one "
+                "is.  [default for --pod: default]",
+            ),
+            reads=forms.read_namespaces,
+            merge=Merge.CHOOSES,
+        ),
+    ] = []
+    selector: Annotated[
+        Selector | None,
+        field(
+            "Pods with these labels, as the runtime has them: those given at the pod's creation.",
+            "pods.labels",
+            option(
+                "-l",
+                "--selector",
+                unit="LABELS",
+                help="Pods by their labels, as for kubectl: app=web,tier!=db, env in (prod,stage), canary, !old.",
+                words=forms.selector,
+                key_type=str | None,
+            ),
+            reads=forms.read_selector,
+            summary="pods.selector",
+            merge=Merge.CHOOSES,
+        ),
+    ] = None
+    containers: Annotated[
+        list[NonEmpty],
+        field(
+            "Pods that have a container of this name or ID.",
+            "pods.containers",
+            option("--container", unit="NAME|ID", help="Pods that have this container; may be repeated."),
+            reads=forms.read_containers,
+            merge=Merge.CHOOSES,
+        ),
+    ] = []
+    interfaces: Annotated[
+        list[NonEmpty],
+        field(
+            "Interfaces of the node, by their names.",
+            "interfaces",
+            option("-i", "--interface", unit="NAME", help="Interface; may be repeated.", before="--pod"),
+            merge=Merge.CHOOSES,
+        ),
+    ] = []
+    pids: Annotated[
+        list[int],
+        field(
+            "The network namespaces of these processes.",
+            "pods.processes",
+            option("--pid", unit="PID", help="The network namespace of this process; may be repeated."),
+            summary="pods.pids",
+            merge=Merge.CHOOSES,
+            refused="a process number means something on one node only; give --pid there",
+        ),
+    ] = []
+    all_pods: Annotated[
+        bool | None,
+        field(
+            "All pods of the node.",
+            "pods.everything",
+            option("--all-pods", help="All pods of this node."),
+            default=False,
+            summary="pods.all",
+            merge=Merge.CHOOSES,
+        ),
+    ] = None
+    own: Annotated[
+        bool | None,
+        field(
+            "The pod that bicap runs in itself.",
+            "pods.own",
+            option("--self"),
+            default=False,
+            summary="pods.self",
+            merge=Merge.CHOOSES,
+            refused="only a command line knows which pod it runs in; give --self there",
+        ),
+    ] = msgspec.field(default=None, name="self")
+    point: Annotated[
+        PointWord | None,
+        field(
+            "Capture at the pods that rules name as source, destination or both. Default, where nothing else says "
+            "where: Source if a rule's source is a pod, else Destination.",
+            "pods.point",
+            option(
+                "--point",
+                help="Capture at the pods that rules name as source, destination, or both.  "
+                "[default, where nothing else says where: source, if a rule's source is a pod]",
+                choices=tuple(forms.POINT_WORDS),
+                words=forms.point,
+            ),
+            reads=forms.read_point,
+            merge=Merge.WITH_CHOICE,
+        ),
+    ] = None
+    wait: Annotated[
+        bool | None,
+        field(
+            "Wait for the first such pod, if there is none yet.",
+            "pods.wait",
+            option("--wait"),
+            default=False,
+            merge=Merge.WITH_CHOICE,
+        ),
+    ] = None
+    cri_sockets: Annotated[
+        list[NonEmpty],
+        field(
+            "Sockets of the container runtime.",
+            "pods.sockets",
+            option(
+                "--cri-socket",
+                unit="PATH",
+                help="Socket of the container runtime; may be repeated.",
+                default="where containerd and CRI-O have it",
+                words=forms.sockets,
+            ),
+            summary="pods.cri_sockets",
+            merge=Merge.WITH_CHOICE,
+            refused="where the runtime has its socket depends on the node; give --cri-socket there",
+        ),
+    ] = []
+    netns: Annotated[
+        NonEmpty | None,
+        field(
+            "Network namespace of the node in which the interfaces live, by its name or path.",
+            "netns",
+            option("--netns", unit="NAME|PATH", help="Network namespace in which the interfaces live."),
+        ),
+    ] = None
+    hook: Annotated[
+        Hook | None,
+        field(
+            "Where the programs sit; xdp is for what an interface receives, with tc for what it sends.",
+            "hook",
+            option("--hook", default="auto", words=forms.hook),
+            default="auto",
+        ),
+    ] = None
+
+
+class SamplingPart(Part, frozen=True):
+    """What is kept of the packets that match."""
+
+    samplers: Annotated[
+        list[NonEmpty],
+        field(
+            "flow:10%, packet:1/100, first:20, rate:1000pps, rate:10mbit, reverse=first:5; all must agree.",
+            "sampling.samplers",
+            option(
+                "--sample",
+                unit="SAMPLER",
+                help="Keep flow:1/10 or flow:10% of conversations, packet:1/100 of packets, first:20 of each "
+                "conversation and direction, rate:1000pps or rate:10mbit; all given must agree. For one direction: "
+                "reverse=first:5.",
+            ),
+            reads=forms.read_samplers,
+            summary="sample",
+            merge=Merge.ADDED,
+        ),
+    ] = []
+    seed: Annotated[
+        Seed | None,
+        field(
+            "Captures with one seed choose the same conversations, on any node.",
+            "sampling.seed",
+            option("--sample-seed", unit="NUMBER", default="0"),
+            default=0,
+            summary="sample_seed",
+            title="sample seed",
+        ),
+    ] = None
+    keep_control: Annotated[
+        bool | None,
+        field(
+            "Keep SYN, FIN, RST and ICMP errors whatever samplers say.",
+            "sampling.keep_control",
+            option("--keep-control", default="keep-control"),
+            default=True,
+            summary="keep_control",
+        ),
+    ] = None
+    headers_only: Annotated[
+        bool | None,
+        field(
+            "Keep headers up to the transport layer, and no payload.",
+            "sampling.headers_only",
+            option("--headers-only"),
+            default=False,
+            summary="headers_only",
+        ),
+    ] = None
+    snaplen: Annotated[
+        Snaplen | None,
+        field(
+            "Keep so many bytes of a packet.",
+            "snaplen",
+            option(
+                "-s",
+                "--snaplen",
+                unit="BYTES",
+                help="Keep this much of a packet.",
+                default="all",
+                words=forms.snaplen,
+            ),
+            default=SNAPLEN_MAX,
+        ),
+    ] = None
+    on_pressure: Annotated[
+        list[Measure],
+        field(
+            "While rings fill, in this order: truncate (no payload), sample (fewer conversations), lose.",
+            "on_pressure",
+            option("--on-pressure", unit="MEASURES", default="lose", words=forms.measures, key_type=list[str]),
+            reads=forms.read_measures,
+        ),
+    ] = []
+
+
+class LimitsPart(Part, frozen=True):
+    """When the capture begins and ends; the first limit that is reached ends it."""
+
+    packets: Annotated[
+        Count | None,
+        field(
+            "End after writing so many packets.",
+            "count",
+            option("-c", "--count", unit="PACKETS", help="End after writing this many."),
+        ),
+    ] = None
+    forward_packets: Annotated[
+        Count | None,
+        field(
+            "End after so many from source to destination.",
+            "count_forward",
+            option("--count-forward", unit="PACKETS", help="End after so many of the forward direction."),
+        ),
+    ] = None
+    reverse_packets: Annotated[
+        Count | None,
+        field(
+            "End after so many from destination to source.",
+            "count_reverse",
+            option("--count-reverse", unit="PACKETS", help="End after so many of the reverse direction."),
+        ),
+    ] = None
+    bytes: Annotated[
+        Quantity | None,
+        field(
+            "End before all files have more, before compression: 500M, 1Gi.",
+            "max_bytes",
+            option(
+                "--max-bytes",
+                unit="SIZE",
+                help="End before the output has more, before compression: 500MB.",
+            ),
+            reads=forms.read_size,
+        ),
+    ] = None
+    duration: Annotated[
+        Quantity | None,
+        field(
+            "End after this long: 30s, 1h30m; a number is seconds.",
+            "duration_ns",
+            option(
+                "--duration", unit="TIME", help="End after this long: 30s, 5m, 1h.", words=forms.positive_duration
+            ),
+            reads=forms.read_duration,
+        ),
+    ] = None
+    start_at: Annotated[
+        Time | None,
+        field(
+            "Begin at this time.",
+            "start_at_ns",
+            option("--start-at", unit="TIME", help="Begin at 18:30, or 2026-11-24T18:30:00."),
+            reads=forms.read_time,
+        ),
+    ] = None
+    stop_at: Annotated[
+        Time | None,
+        field(
+            "End at this time.",
+            "stop_at_ns",
+            option("--stop-at", unit="TIME", help="End at that time."),
+            reads=forms.read_time,
+        ),
+    ] = None
+    buffer: Annotated[
+        Quantity | None,
+        field(
+            "Memory of all rings together.",
+            "buffer_bytes",
+            option("--buffer", unit="SIZE", default=f"{BUFFER_DEFAULT >> 20}MiB"),
+            default=f"{BUFFER_DEFAULT >> 20}Mi",
+            reads=forms.read_size,
+        ),
+    ] = None
+
+
+class StoragePart(Part, frozen=True):
+    """What is written, and where on the node."""
+
+    path: Annotated[
+        NonEmpty | None,
+        field(
+            "The pcapng file.",
+            option=option("-w", "--write", unit="FILE", help="pcapng file, or - for a live stream on stdout."),
+        ),
+    ] = None
+    file_size: Annotated[
+        Quantity | None,
+        field(
+            "Begin another file before one has more bytes: 256Mi.",
+            "storage.file_bytes",
+            option(
+                "-C",
+                unit="SIZE",
+                help="Begin another file before one has more: 100 (MB), 64MiB.",
+                words=forms.file_size,
+            ),
+            reads=forms.read_size,
+        ),
+    ] = None
+    file_time: Annotated[
+        Quantity | None,
+        field(
+            "Begin another file after this long: 1h; a number is seconds.",
+            "storage.file_ns",
+            option("-G", unit="TIME", help="Begin another file after this long: 60 (seconds), 1h."),
+            reads=forms.read_duration,
+        ),
+    ] = None
+    files_kept: Annotated[
+        Count | None,
+        field("Keep the last so many files.", "storage.files_kept", option("-W", unit="FILES")),
+    ] = None
+    compress: Annotated[
+        Literal["zstd"] | None,
+        field(
+            "Compress files. Default: not.",
+            "storage.compress",
+            option("--compress", help="Compress files; Wireshark reads them as they are."),
+        ),
+    ] = None
+    user: Annotated[
+        NonEmpty | None,
+        field(
+            "Owner of the files. Default: who runs bicap.",
+            "storage.user",
+            option("--user", unit="NAME", help="Owner of the files.", default="who runs bicap"),
+        ),
+    ] = None
+    min_free: Annotated[
+        Quantity | None,
+        field(
+            "End before the disk has less room: 5%, 2Gi.",
+            "storage.min_free",
+            option("--min-free", unit="SHARE|SIZE", help="End before the disk has less room: 5%, 2GiB."),
+            reads=forms.read_min_free,
+        ),
+    ] = None
+
+
+class Document(Part, frozen=True):
+    """What to capture."""
+
+    bidirectional: Annotated[
+        bool | None,
+        field(
+            "True is direction Both, false SourceToDestination.",
+            option=option("--bidirectional", help="--direction both, or forward.", before="--inner"),
+        ),
+    ] = None
+    direction: Annotated[
+        DirectionWord | None,
+        field(
+            "Which packets of a conversation. Default: Both.",
+            "direction",
+            option(
+                "--direction",
+                help="From source to destination, back, or both.",
+                default="both",
+                choices=tuple(forms.DIRECTION_WORDS),
+                words=forms.direction,
+                before="--bidirectional",
+            ),
+            reads=forms.read_direction,
+        ),
+    ] = None
+    target: TargetPart = msgspec.field(default_factory=TargetPart)
+    rules: Annotated[
+        list[RulePart],
+        field(
+            "A packet of any of these is kept. Default: every packet.",
+            "rules",
+            reads=read_rules,
+            merge=Merge.ADDED,
+        ),
+    ] = []
+    conversations: Annotated[
+        ConversationsPart | None,
+        field(
+            "Beside rules, exact five-tuples by the thousand.",
+            "conversations",
+            option(
+                "--conversations",
+                aliases=("--sessions",),
+                unit="FILE",
+                help="Exact five-tuples, one a line (tcp 10.0.0.1:4000 10.0.0.2:80), - is stdin; SIGHUP reads FILE "
+                "again.",
+                words=forms.conversations,
+                key_type=str | list[str] | None,
+            ),
+            reads=forms.read_listed,
+            written=forms.plain_conversations,
+        ),
+    ] = None
+    expression: Annotated[
+        NonEmpty | None,
+        field(
+            "Instead of rules, a tcpdump expression; answers are found too.",
+            "expression",
+            option("EXPRESSION"),
+            reads=forms.read_expression,
+            written=lambda expression: expression and expression.source,
+        ),
+    ] = None
+    inner: Annotated[
+        bool | None,
+        field(
+            "Match also the packet inside VXLAN, Geneve, GRE and IP in IP.",
+            "inner",
+            option("--inner"),
+            default=False,
+        ),
+    ] = None
+    icmp_errors: Annotated[
+        bool | None,
+        field(
+            "Keep ICMP errors about a matching packet.",
+            "icmp_errors",
+            option("--icmp-errors", default="icmp-errors"),
+            default=True,
+        ),
+    ] = None
+    sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)
+    limits: LimitsPart = msgspec.field(default_factory=LimitsPart)
+    storage: StoragePart = msgspec.field(default_factory=StoragePart)
+
+
+def as_json(document: Document) -> dict[str, Any]:
+    """Return plain values of the fields that are said; `msgspec.convert` makes an equal document of them."""
+    plain: dict[str, Any] = msgspec.to_builtins(document)
+    return {name: value for name, value in plain.items() if value != {}}
