@@ -6,7 +6,7 @@ C_CODE := $(shell find bpf -name '*.[ch]')
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: Debian packages, .venv, compiled loops
 	@scripts/setup.sh
@@ -25,6 +25,10 @@ test-kernels: setup ## boot other kernels, and run every program and live captur
 test-bcc: setup ## run with the bcc and LLVM of other Debian suites (SUITE=bullseye for one)
 	@scripts/setup.sh suites
 	$(BIN)/python -m tests.bcc $(SUITE)
+
+test-arm64: setup ## run the tests of pure logic on an emulated arm64 machine
+	@scripts/setup.sh arm64
+	tests/arm64.sh
 
 explore: setup ## search for disagreements with fresh seeds for EXPLORE_SECONDS (3600)
 	@scripts/setup.sh tests
@@ -65,4 +69,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-bcc test-kernels explore lint format docs proto bench fuzz
+.PHONY: help setup demo test test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz

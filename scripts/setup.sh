@@ -15,6 +15,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != kernels ] || packages+=(qemu-system-x86 busybox-static kmod)
 # Root file systems of other suites.
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
+# Programs of arm64, emulated one by one.
+[ "${1:-}" != arm64 ] || packages+=(mmdebstrap qemu-user-static)
 # Debian's python3 cannot make a venv without this package; others can.
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)

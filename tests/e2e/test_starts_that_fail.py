@@ -67,7 +67,7 @@ STEPS = [
     ),
     Step("capture.run.start.Counters", error=NO_MEMORY, said="making rings failed: Cannot allocate memory"),
     Step("capture.kernel.rings.Rings.watch", 1),
-    Step("capture.kernel.entries.Entries.replace", spec={"sessions": LISTED}),
+    Step("capture.kernel.entries.Entries.replace", spec={"conversations": LISTED}),
     Step("capture.run.lineup.allow_descriptors"),
     Step("capture.kernel.program.Module.load", 2, REFUSED, "rejects", VerifierError),
     Step("capture.kernel.program.Module.load", 3, REFUSED, "rejects", VerifierError),

@@ -67,7 +67,9 @@ def try_programs(compiled: Compiled) -> dict[str, Any]:
         frozen = texts[coarse]
         loaded = programs.load(variant, frozen)
         refused = any("refused" in program for program in loaded.values())
-        found[name] = {"programs": loaded, "packets": None if refused else programs.run(variant, frozen)}
+        runs = variant.runs and not refused
+        found[name] = {"programs": loaded, "packets": programs.run(variant, frozen) if runs else None}
+        print(name, flush=True)
     return found
 
 

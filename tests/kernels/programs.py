@@ -52,19 +52,26 @@ def load(variant: Variant, frozen: Frozen) -> dict[str, Any]:
 
 
 def _load(module: Module, variant: Variant, entry: str, xdp: bool) -> dict[str, Any]:
+    code, kind = module.program(entry, variant.slot, shared=variant.shared, xdp=xdp)
+    log = ctypes.create_string_buffer(1 << 16)
     began = time.monotonic()
     try:
-        program = module.load(entry, variant.slot, shared=variant.shared, xdp=xdp)
-    except BicapError as error:
-        return {"refused": str(error)}
+        os.close(syscall.prog_load(code, entry, kind, log=log, log_level=syscall.BPF_LOG_STATS))
+    except OSError:
+        return {"refused": _refusal(module, variant, entry, xdp)}
     took = time.monotonic() - began
-    os.close(program)
-    log = ctypes.create_string_buffer(1 << 16)
-    code, kind = module.program(entry, variant.slot, shared=variant.shared, xdp=xdp)
-    os.close(syscall.prog_load(code, entry, kind, log=log, log_level=syscall.BPF_LOG_STATS))
     found = _PROCESSED.search(log.value.decode())
     assert found, log.value
     return {"instructions": int(found[1]), "milliseconds": round(took * 1000)}
+
+
+def _refusal(module: Module, variant: Variant, entry: str, xdp: bool) -> str:
+    """What a user is told of a program that the kernel does not take."""
+    try:
+        os.close(module.load(entry, variant.slot, shared=variant.shared, xdp=xdp))
+    except BicapError as error:
+        return str(error)
+    return "refused once, and taken when it was loaded again"
 
 
 def run(variant: Variant, frozen: Frozen) -> dict[str, Any]:

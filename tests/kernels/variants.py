@@ -25,6 +25,8 @@ class Variant:
     shared: bool = False
     xdp: bool = False
     steady: bool = True
+    runs: bool = True
+    """Packets are run through it on every kernel; else it is only loaded."""
     slot: int = 0
 
 
@@ -108,12 +110,13 @@ def _variants() -> Iterator[tuple[str, Variant]]:
     for name, text in EXPRESSIONS.items():
         yield f"expression: {name}", _variant({"expression": text}, nothing)
     for base, asked in BASES.items():
+        runs = base in ("rules", "inner")
         for name, (words, steady) in SAMPLERS.items():
             samplers = tuple(parse_sampler(word) for word in words)
-            yield f"{base}, sampled by {name}", _variant(asked, Sampling(samplers=samplers), steady=steady)
-        yield f"{base}, headers only", _variant(asked, Sampling(headers_only=True))
+            yield f"{base}, sampled by {name}", _variant(asked, Sampling(samplers=samplers), steady=steady, runs=runs)
+        yield f"{base}, headers only", _variant(asked, Sampling(headers_only=True), runs=runs)
         measures = (Measure.TRUNCATE, Measure.SAMPLE)
-        yield f"{base}, all measures under pressure", _variant(asked, nothing, measures)
+        yield f"{base}, all measures under pressure", _variant(asked, nothing, measures, runs=runs)
     flows = Sampling(samplers=(parse_sampler("flow:10%"), parse_sampler("first:20")), keep_control=False)
     yield "rules, sampled, control packets too", _variant(BASES["rules"], flows)
     for base in ("everything", "rules", "inner", "expression"):

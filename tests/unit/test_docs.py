@@ -79,7 +79,7 @@ def bicap_calls(line: str) -> list[list[str]]:
     return found
 
 
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 ELSEWHERE = {"tshark", "wireshark", "nsenter", "ip"}
 """Programs of others; tests/e2e/test_readme.py runs what can be run."""
 
