@@ -160,7 +160,9 @@ class Drain:
             words += int(limits.state[merge.PIECED])
         merge.release(memory.longs, memory.stride, self._cursors)
         end = end or limits.reached
-        all_written = final_ns if words * 4 < WRITE_BYTES else 0
+        # Of what is final, records after the end of this file are still in their rings, unless those are empty.
+        written_until = final_in_file if self._fullest else final_ns
+        all_written = written_until if words * 4 < WRITE_BYTES else 0
         if self._output.failure is None and limits.file_is_over(all_written):
             refused = self._next_file()
             return max(words, 1), end or refused

@@ -127,10 +127,13 @@ def check_names(files: Sequence[Path], summary: dict) -> None:
 
 
 def check_times(read: Sequence[Read]) -> None:
-    """A file ends with the tick in which its first packet came: without a packet it goes on for another."""
+    """A file ends with the tick in which its first packet came: without a packet it goes on for another.
+
+    Where the reader was late, a file begins later than the packets that it has from before.
+    """
     for file, following in itertools.pairwise(read):
         begins = file.statistics[0]["start_ns"]
-        ends = begins + ((file.times[0] - begins) // TICK_NS + 1) * TICK_NS
+        ends = begins + (max(file.times[0] - begins, 0) // TICK_NS + 1) * TICK_NS
         assert file.times[-1] < ends
         assert (following.times >= ends - SLACK_NS).all()
 

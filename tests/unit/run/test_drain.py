@@ -270,21 +270,23 @@ def test_a_full_file_is_completed_in_the_middle_of_a_batch_and_the_next_goes_on_
 
 SECOND = 10**9
 FILES = [
-    # times of packets, in seconds; which of them are in which file
-    ((0.2, 0.9, 1.1, 1.9), [(0.2, 0.9), (1.1, 1.9)]),
-    ((1.1, 1.2), [(1.1, 1.2)]),
-    ((0.5,), [(0.5,), ()]),
+    # times of packets and of the end, in seconds; which packets are in which file
+    ((0.2, 0.9, 1.1, 1.9), 2, [(0.2, 0.9), (1.1, 1.9)]),
+    ((1.1, 1.2), 1.9, [(1.1, 1.2)]),
+    ((0.5,), 2, [(0.5,), ()]),
+    ((1.1, 2.2), 2.5, [(1.1,), (2.2,)]),
+    ((3.5, 5.5), 5.6, [(3.5,), (5.5,)]),
 ]
 
 
-@pytest.mark.parametrize(("times", "files"), FILES)
+@pytest.mark.parametrize(("times", "end", "files"), FILES)
 def test_a_file_ends_at_its_time_and_one_without_packets_goes_on(
-    times: tuple[float, ...], files: list[tuple[float, ...]]
+    times: tuple[float, ...], end: float, files: list[tuple[float, ...]]
 ) -> None:
     machine = Machine(storage=Storage(file_ns=SECOND))
     packets = {time: Packet(int(time * SECOND), ASK) for time in times}
     machine.packets(0, *packets.values())
-    machine.now = 2 * SECOND
+    machine.now = int(end * SECOND)
     assert machine.end().both.written == len(packets)
     contents = [content.removeprefix(machine.opening) for content in machine.sink.content]
     expected = [blocks_of([packets[time] for time in file]) for file in files]
