@@ -64,11 +64,7 @@ def try_programs(compiled: Compiled) -> dict[str, Any]:
     for name, (variant, texts) in compiled.items():
         if variant.xdp and not features.has_xdp_in_pages():
             continue
-        frozen = texts[coarse]
-        loaded = programs.load(variant, frozen)
-        refused = any("refused" in program for program in loaded.values())
-        runs = variant.runs and not refused
-        found[name] = {"programs": loaded, "packets": programs.run(variant, frozen) if runs else None}
+        found[name] = programs.load(variant, texts[coarse])
         print(name, flush=True)
     return found
 
