@@ -79,9 +79,8 @@ def try_captures(folder: Path, tcx: bool | None, xdp: bool | None) -> dict[str, 
 
 def try_doctor() -> dict[str, Any]:
     """The doctor's answers."""
-    done = subprocess.run(
-        [sys.executable, "-m", "capture.cli.main", "doctor", "--json"], capture_output=True, text=True, check=False
-    )
+    bicap = str(Path(sys.executable).with_name("bicap"))
+    done = subprocess.run([bicap, "doctor", "--json"], capture_output=True, text=True, check=False)
     try:
         return {"checks": json.loads(done.stdout), "passed": done.returncode == 0}
     except ValueError:
