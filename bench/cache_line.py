@@ -14,7 +14,6 @@ from bench import frames
 from bench.link import Link
 from bench.sampling import send
 from bench.senders import FlowSender
-from capture.abi import BPF_FOLDER
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
 
@@ -41,7 +40,6 @@ int read_line(struct __sk_buff *skb) {
 def load(lines: int) -> tuple[Any, int]:
     """The module (which keeps the map) and the program's descriptor."""
     bcc = import_bcc()
-    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
     module = bcc.BPF(text=PROGRAM.encode(), cflags=[f"-DLINES={lines}"])
     return module, module.load_func(b"read_line", bcc.BPF.SCHED_CLS).fd
 

@@ -7,7 +7,6 @@ import signal
 import struct
 import time
 
-from capture.abi import BPF_FOLDER
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
 from capture.kernel.links import find_interfaces
@@ -36,7 +35,6 @@ def main() -> None:
         parser.add_argument(word, type=kind)
     asked = parser.parse_args()
     bcc = import_bcc()
-    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
     module = bcc.BPF(text=PROGRAM.encode(), cflags=[f"-DSNAPLEN={min(asked.snaplen, 65_000)}"])
     program = module.load_func(b"passes", bcc.BPF.SCHED_CLS).fd
     (found,) = find_interfaces((asked.interface,), Namespace())

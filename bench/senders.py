@@ -13,7 +13,6 @@ import struct
 import time
 from collections.abc import Sequence
 
-from capture.abi import BPF_FOLDER
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
 
@@ -138,7 +137,6 @@ class FlowSender(XdpSender):
     def __init__(self, ifindex: int, frame: bytes, flows: int = 1, contents: Sequence[bytes] = ()) -> None:
         assert 0 < flows <= FLOWS_MAX, "the number of a conversation is the last 24 bits of an address"
         assert all(len(content) == len(frame) - _HEADERS for content in contents)
-        os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
         sizes = {"FLOWS": flows, "CONTENTS": len(contents), "LENGTH": len(frame) - _HEADERS}
         sizes |= {"HEADERS": _HEADERS, "BATCH": BATCH}
         flags = ["-Wno-macro-redefined", *(f"-D{name}={value}" for name, value in sizes.items())]

@@ -1,6 +1,6 @@
 """A decoded packet that carries another -> the columns of the other: VXLAN, Geneve, GRE and IP in IP.
 
-A tunnel is told by the same rules as in bpf/inner.h, which looks into one; here it may be in up to two others.
+A tunnel is told by the same rules as in bpf/lib/inner.h, which looks into one; here it may be in up to two others.
 """
 
 from typing import Any

@@ -72,7 +72,7 @@ def parse_expression(text: str) -> Expression:
 
 
 def _icmp_answers() -> str:
-    """C: the ICMP types that answer each other, for bpf/mirror.h."""
+    """C: the ICMP types that answer each other, for bpf/lib/mirror.h."""
 
     def cases(protocol: int) -> str:
         return "".join(f"    case {kind}: return {answer};\n" for kind, answer in ICMP_ANSWERS[protocol].items())

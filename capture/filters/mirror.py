@@ -3,7 +3,7 @@
 `src` and `dst` change places, and so do the accessors of what lies at the two ends: ip[12:4] and ip[16:4],
 tcp[0:2] and tcp[2:2]. ICMP types become those that answer them. A computed index is taken to lie behind the ports,
 as in every well-formed packet. Where no expression says the same, the answer is None; the kernel program then
-exchanges the packet's own bytes instead (bpf/expression.h).
+exchanges the packet's own bytes instead (bpf/lib/expression.h).
 """
 
 import re

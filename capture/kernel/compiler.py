@@ -1,4 +1,4 @@
-"""bpf/capture.c and a plan's generated headers -> instructions and maps, made by bcc; nothing is loaded yet."""
+"""bpf/programs/capture.c and a plan's generated headers -> instructions and maps, made by bcc; nothing is loaded."""
 
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ from capture.kernel.instructions import with_maps
 from capture.sampling.program import SamplingProgram
 
 PASSES, FLUSH = "packet_passes", "flush_waiting"
-"""The functions of bpf/capture.c."""
+"""The functions of bpf/programs/capture.c."""
 TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --conversations"
 BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
 NEWER_BCC = "use bcc 0.18 (Debian 11) or newer"
@@ -55,7 +55,7 @@ def import_bcc() -> Any:
     lacking = [name for name in _NEEDED if not hasattr(bcc.libbcc.lib, name)]
     if lacking:
         raise MissingBccError(f"this bcc is too old: its library has no {', '.join(lacking)}; {NEWER_BCC}")
-    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "headers").resolve())
+    os.environ["BCC_KERNEL_SOURCE"] = str((BPF_FOLDER / "stubs").resolve())
     return bcc
 
 
@@ -68,7 +68,7 @@ def compile_programs(
 ) -> Compiled:
     """Compile the programs and make their maps. Raises CompileError, MissingBccError, PrivilegeError."""
     bcc = import_bcc()
-    text = join_sources("capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
+    text = join_sources("programs/capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
     switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
     large = len(wanted.header) > _LARGE
     with contextlib.ExitStack() as stack:

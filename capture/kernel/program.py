@@ -7,6 +7,7 @@ is ours and each program gets its row of accounts put into the code.
 import ctypes
 import errno
 import re
+from dataclasses import dataclass
 
 from capture.abi import HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 from capture.errors import KernelError, VerifierError
@@ -19,9 +20,26 @@ from capture.plan import CapturePlan
 from capture.spec import Hook
 
 ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
-"""The constants in bpf/maps.h and bpf/groups.h that the loader replaces."""
-HOOK_OF = {"from_pod": HOOK_FROM_POD, "to_pod": HOOK_TO_POD}
-"""The programs of an interface, and their hooks."""
+"""The constants in bpf/lib/maps.h and bpf/lib/groups.h that the loader replaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A program by its function in bpf/programs; the hook whose accounts it counts in, None for none.
+
+    One with a hook is attached to tc, or to XDP where it sees what an interface receives; maps are declared in C.
+    """
+
+    function: str
+    hook: int | None
+
+
+PROGRAMS = {
+    "from_pod": Declaration(PASSES, HOOK_FROM_POD),
+    "to_pod": Declaration(PASSES, HOOK_TO_POD),
+    "flush_waiting": Declaration(FLUSH, None),
+}
+"""All programs, by the names under which the kernel lists them."""
 _NO_VERDICT = re.compile(r"processed |verification time|stack depth|(old|cur) state:")
 _LOG_SIZE = 16 << 20
 _SIZE = re.compile("too large|too complex|out of range from insn")
@@ -67,11 +85,12 @@ class Module:
         self, entry: str, slot: int = 0, *, shared: bool = False, xdp: bool = False
     ) -> tuple[bytes, syscall.ProgramType]:
         """The instructions that `load` loads, and what they are loaded as."""
-        if entry not in HOOK_OF:
-            return self._compiled.code[FLUSH], syscall.SCHED_CLS
-        code = self._compiled.xdp if xdp else self._compiled.code[PASSES]
+        declared = PROGRAMS[entry]
+        code = self._compiled.xdp if xdp else self._compiled.code[declared.function]
         assert code is not None, "the module was made without programs for XDP"
-        code = with_constant(code, ROW_PLACEHOLDER, slot * HOOKS + HOOK_OF[entry], needed=True)
+        if declared.hook is None:
+            return code, syscall.SCHED_CLS
+        code = with_constant(code, ROW_PLACEHOLDER, slot * HOOKS + declared.hook, needed=True)
         code = with_constant(code, SHARED_PLACEHOLDER, int(shared), needed=shared)
         return code, syscall.XDP_IN_PAGES if xdp else syscall.SCHED_CLS
 

@@ -16,7 +16,7 @@ from capture.errors import VerifierError
 from capture.filters.program import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
-from capture.kernel.compiler import Compiled, compile_programs
+from capture.kernel.compiler import compile_programs
 from capture.kernel.conversations import ConversationsMap
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import has_coarse_clock
@@ -56,21 +56,24 @@ class Programs:
         sampling: SamplingProgram = EVERYTHING,
         shared: bool = False,
         xdp: bool = False,
-        compiled: Compiled | None = None,
+        loaded: tuple[Module, dict[str, int]] | None = None,
         **defines: int,
     ) -> None:
-        """`compiled`: what was made of these already."""
+        """`loaded`: a module and its programs, in place of those that would be compiled and loaded."""
         self.passes = 2 if xdp else 0xFFFFFFFF  # XDP_PASS, TCX_NEXT
         rows = (slot + 1) * HOOKS
         sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
         sizes |= {"BATCHING": 1, "COARSE_CLOCK": int(has_coarse_clock() or False), **defines}
-        self.module = Module(compiled or compile_programs(wanted, sampling, sizes, xdp))
-        try:
-            self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
-            self.descriptors["flush_waiting"] = self.module.load("flush_waiting")
-        except VerifierError:
-            self.module.close()
-            raise
+        if loaded:
+            self.module, self.descriptors = loaded
+        else:
+            self.module = Module(compile_programs(wanted, sampling, sizes, xdp))
+            try:
+                self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
+                self.descriptors["flush_waiting"] = self.module.load("flush_waiting")
+            except VerifierError:
+                self.module.close()
+                raise
         cpus = online_cpus()
         # A batch is flushed on the CPU where it waits.
         self._home = os.sched_getaffinity(0)

@@ -1,6 +1,6 @@
 """Conversations by the thousand -> their frames, the number that samplers go by, and what a program kept of them.
 
-The number is computed here from the words of bpf/flow.h, by numpy, and shares no code with the program.
+The number is computed here from the words of bpf/lib/flow.h, by numpy, and shares no code with the program.
 """
 
 from collections import Counter
@@ -79,7 +79,7 @@ class Conversations:
         return [row.tobytes() for row in many]
 
     def numbers(self, seed: int = 0) -> Numbers:
-        """bpf/flow.h: the canonical tuple's number, the same for both directions."""
+        """bpf/lib/flow.h: the canonical tuple's number, the same for both directions."""
         low, high = _in_order(self.client, self.server)
         number = np.full(len(self), seed, np.uint64)
         if self.family == 6:
@@ -93,7 +93,7 @@ class Conversations:
 
 
 def mix(number: Numbers, word: Numbers | int) -> Numbers:
-    """One step of bpf/flow.h's hash, for many at a time."""
+    """One step of bpf/lib/flow.h's hash, for many at a time."""
     product = (number ^ np.uint64(word)) * np.uint64(0x9FB21C651E98DF25)
     mixed: Numbers = product ^ product >> np.uint64(32)
     return mixed

@@ -92,7 +92,7 @@ def failures(report: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     for name, found in report.get("variants", {}).items():
         refused = [f"{entry}: {p['refused']}" for entry, p in found["programs"].items() if "refused" in p]
         wrong += [f"{name}: {refusal}" for refusal in refused]
-        if not refused and found["packets"] != expected.get(name):
+        if not refused and found["packets"] != expected[name]["packets"]:
             wrong.append(f"{name}: the packets left something else than on this machine")
     for step in ("doctor", "captures"):
         if step in report and not report[step]["passed"]:
@@ -119,9 +119,7 @@ def main() -> int:
     except BicapError as error:
         print(f"test-kernels: {error}", file=sys.stderr)
         return error.exit_code
-    expected = {
-        name: programs.run(variant, texts[True]) for name, (variant, texts) in compiled.items() if variant.runs
-    }
+    expected = {name: programs.load(variant, texts[True]) for name, (variant, texts) in compiled.items()}
     print(f"{len(compiled)} variants compiled and run here, {time.monotonic() - began:.0f} s", flush=True)
     reports, failed = {}, False
     for kernel in machine.KERNELS:

@@ -64,11 +64,7 @@ def try_programs(compiled: Compiled) -> dict[str, Any]:
     for name, (variant, texts) in compiled.items():
         if variant.xdp and not features.has_xdp_in_pages():
             continue
-        frozen = texts[coarse]
-        loaded = programs.load(variant, frozen)
-        refused = any("refused" in program for program in loaded.values())
-        runs = variant.runs and not refused
-        found[name] = {"programs": loaded, "packets": programs.run(variant, frozen) if runs else None}
+        found[name] = programs.load(variant, texts[coarse])
         print(name, flush=True)
     return found
 
@@ -83,9 +79,8 @@ def try_captures(folder: Path, tcx: bool | None, xdp: bool | None) -> dict[str, 
 
 def try_doctor() -> dict[str, Any]:
     """The doctor's answers."""
-    done = subprocess.run(
-        [sys.executable, "-m", "capture.cli.main", "doctor", "--json"], capture_output=True, text=True, check=False
-    )
+    bicap = str(Path(sys.executable).with_name("bicap"))
+    done = subprocess.run([bicap, "doctor", "--json"], capture_output=True, text=True, check=False)
     try:
         return {"checks": json.loads(done.stdout), "passed": done.returncode == 0}
     except ValueError:

@@ -38,25 +38,35 @@ def _runnable(packet: bytes) -> bool:
 
 
 def load(variant: Variant, frozen: Frozen) -> dict[str, Any]:
-    """For each program: instructions that the verifier went through and milliseconds it took, or why it refuses."""
+    """Load a variant, and run it on the packets if it is one of those that run.
+
+    `programs` has, for each, the instructions that the verifier went through and the milliseconds that it took, or
+    why the kernel refuses it; `packets` what all packets left behind, in a form that can be compared as it is.
+    """
     try:
         compiled = thaw(frozen)
     except OSError as error:
-        return {"maps": {"refused": str(error.strerror)}}
-    try:
-        module = Module(compiled)
-        entries = [(entry, variant.xdp) for entry in ENTRIES] + [("flush_waiting", False)]
-        return {entry: _load(module, variant, entry, xdp) for entry, xdp in entries}
-    finally:
-        compiled.close()
+        return {"programs": {"maps": {"refused": str(error.strerror)}}, "packets": None}
+    module = Module(compiled)
+    descriptors: dict[str, int] = {}
+    answers = {entry: _load(module, variant, entry, descriptors) for entry in (*ENTRIES, "flush_waiting")}
+    if variant.runs and len(descriptors) == len(answers):
+        with Programs(variant.wanted, slot=variant.slot, xdp=variant.xdp, loaded=(module, descriptors)) as programs:
+            traces = {entry: _trace(programs, entry, variant.steady) for entry in ENTRIES}
+        return {"programs": answers, "packets": traces}
+    for descriptor in descriptors.values():
+        os.close(descriptor)
+    module.close()
+    return {"programs": answers, "packets": None}
 
 
-def _load(module: Module, variant: Variant, entry: str, xdp: bool) -> dict[str, Any]:
+def _load(module: Module, variant: Variant, entry: str, descriptors: dict[str, int]) -> dict[str, Any]:
+    xdp = variant.xdp and entry in ENTRIES
     code, kind = module.program(entry, variant.slot, shared=variant.shared, xdp=xdp)
     log = ctypes.create_string_buffer(1 << 16)
     began = time.monotonic()
     try:
-        os.close(syscall.prog_load(code, entry, kind, log=log, log_level=syscall.BPF_LOG_STATS))
+        descriptors[entry] = syscall.prog_load(code, entry, kind, log=log, log_level=syscall.BPF_LOG_STATS)
     except OSError:
         return {"refused": _refusal(module, variant, entry, xdp)}
     took = time.monotonic() - began
@@ -72,15 +82,6 @@ def _refusal(module: Module, variant: Variant, entry: str, xdp: bool) -> str:
     except BicapError as error:
         return str(error)
     return "refused once, and taken when it was loaded again"
-
-
-def run(variant: Variant, frozen: Frozen) -> dict[str, Any]:
-    """For each program: what all packets left behind, in a form that can be compared as it is."""
-    with Programs(
-        variant.wanted, slot=variant.slot, sampling=variant.sampling, shared=variant.shared, xdp=variant.xdp,
-        compiled=thaw(frozen),
-    ) as programs:  # fmt: skip
-        return {entry: _trace(programs, entry, variant.steady) for entry in ENTRIES}
 
 
 def _trace(programs: Programs, entry: str, steady: bool) -> dict[str, Any]:
