@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from capture import errors
     from capture.filters.expression import parse_expression
-    from capture.filters.rule import Direction, Endpoint, Rule
+    from capture.filters.rule import Endpoint, Rule
     from capture.filters.words import parse_endpoint
     from capture.plan import describe
     from capture.run.account import Account
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from capture.sink.open import open_sink
     from capture.spec import CaptureSpec
     from capture.storage import Storage
+    from capture.wire.direction import Direction
 
 __all__ = [
     "Account",
@@ -50,7 +51,7 @@ _HOMES = {
     "Account": "capture.run.account",
     "Capture": "capture.run.capture",
     "CaptureSpec": "capture.spec",
-    "Direction": "capture.filters.rule",
+    "Direction": "capture.wire.direction",
     "Endpoint": "capture.filters.rule",
     "Rule": "capture.filters.rule",
     "Sampling": "capture.sampling.sampler",

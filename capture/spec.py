@@ -9,11 +9,12 @@ from enum import Enum
 from capture.errors import SpecError
 from capture.filters.conversations import ConversationList
 from capture.filters.expression import Expression
-from capture.filters.rule import Direction, Rule
+from capture.filters.rule import Rule
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import Selection
 from capture.storage import Storage
+from capture.wire.direction import Direction
 
 SNAPLEN_MAX = 262_144
 """What every reader of pcapng accepts for one packet; also the default."""

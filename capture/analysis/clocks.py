@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
 from capture.analysis.polygon import inside
+from capture.arrays.aliases import Table
 
 WINDOW_NS = 10 * 10**9
 """How long a clock is taken to gain or lose evenly: its rate follows the temperature and NTP, which are slower."""

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.cells import each, lines
-from capture.analysis.layout import SESSION, SIDES, Role, Table
+from capture.analysis.layout import SESSION, SIDES, Role
 from capture.analysis.words import CLOSES, HANDSHAKES, hosts, protocol_word, states
+from capture.arrays.aliases import Table
+from capture.arrays.cells import each, lines
 from capture.errors import SpecError
 from capture.pcapng.describe import Interface
 from capture.units import parse_duration, parse_size

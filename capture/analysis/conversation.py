@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from capture.analysis.layout import ACK, FIN, RST, SIDES, SYN, Kind, Table
+from capture.analysis.layout import ACK, FIN, RST, SIDES, SYN, Kind
 from capture.analysis.stream import Gap, Missing, Part, Said, Stream
-from capture.filters.names import TCP
-from capture.pcapng.scan import Bytes
+from capture.arrays.aliases import Bytes, Table
+from capture.wire.protocols import TCP
 
 
 class _Packet(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from capture.analysis.layout import Kind
-from capture.compiled import borrowing_loop as loop
-from capture.filters.names import ICMP, ICMPV6, SCTP, TCP, UDP
-from capture.pcapng.scan import Bytes, Longs
+from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ICMP, ICMPV6, SCTP, TCP, UDP
 
 NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW = 0, 1, 12, 14, 101
 LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2 = 108, 113, 228, 229, 276

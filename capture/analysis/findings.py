@@ -12,17 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
 from capture.analysis.points import Seen
-from capture.analysis.rows import alike, picked
 from capture.analysis.statement import Completeness
 from capture.analysis.words import Names, place_text
+from capture.arrays.aliases import Mask, Table
+from capture.arrays.rows import alike, picked
 
 GROUPS_MAX = 1 << 14
 """Of each kind: what comes beyond is counted as elsewhere."""
 EVIDENCE = 5
 
-Mask = npt.NDArray[np.bool_]
 Column = Callable[[Table, str], Any]
 """(sessions, "client" or "server") -> a value for each session."""
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from capture.analysis.layout import Kind
 from capture.analysis.tables import mix
-from capture.compiled import borrowing_loop as loop
-from capture.filters.names import ICMP, ICMPV6, TCP
-from capture.pcapng.scan import Bytes, Longs
+from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ICMP, ICMPV6, TCP
 
 _CUT, _LATER, _FRAGMENT, _ERROR = (
     int(Kind.CUT),

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from capture.analysis.conversation import Conversation
-from capture.analysis.layout import Table, records
+from capture.analysis.layout import records
 from capture.analysis.reading import Batch
 from capture.analysis.stream import Part
 from capture.analysis.tracker import Tracker
 from capture.analysis.words import Names, place_text, protocol_word
+from capture.arrays.aliases import Table
 from capture.errors import FormatError, SpecError
 from capture.filters import conversations as lists
-from capture.filters.names import TCP, UDP
+from capture.wire.protocols import TCP, UDP
 
 _OTHERS = 8
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from capture.analysis.cells import Cells, beside, durations, each, numbers, scattered, where, words
-from capture.analysis.layout import SIDES, Handshake, Table
-from capture.analysis.rows import picked
+from capture.analysis.layout import SIDES, Handshake
 from capture.analysis.statement import Completeness
 from capture.analysis.words import hosts, icmp_words
+from capture.arrays.aliases import Table
+from capture.arrays.cells import Cells, beside, durations, each, numbers, scattered, where, words
+from capture.arrays.rows import picked
 
 
 def handshake_sentences(sessions: Table, truth: Completeness) -> Cells:

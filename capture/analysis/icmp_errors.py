@@ -7,9 +7,9 @@ import numpy as np
 from capture.analysis.decode import decode_ip, net32
 from capture.analysis.layout import Kind
 from capture.analysis.tables import SEED, find, hash_of
-from capture.compiled import borrowing_loop as loop
-from capture.filters.names import ICMP, TCP
-from capture.pcapng.scan import Bytes
+from capture.arrays.aliases import Bytes
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ICMP, TCP
 
 _CUT = int(Kind.CUT)
 

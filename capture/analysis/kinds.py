@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from capture.analysis import kind_words as words
-from capture.analysis.findings import Kind, Mask
-from capture.analysis.layout import SIDES, Close, Handshake, Table
+from capture.analysis.findings import Kind
+from capture.analysis.layout import SIDES, Close, Handshake
 from capture.analysis.verdict import unreachable
-from capture.filters.names import TCP, UDP
+from capture.arrays.aliases import Mask, Table
+from capture.wire.protocols import TCP, UDP
 
 LARGE = 1000
 """Segments that only a path of less than the usual 1500 bytes refuses: 1280, the least of IPv6, has 1208 or more."""

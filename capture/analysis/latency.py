@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import SIDES, Measure, Table
-from capture.analysis.rows import picked
-from capture.filters.names import TCP
+from capture.analysis.layout import SIDES, Measure
+from capture.arrays.aliases import Table
+from capture.arrays.rows import picked
 from capture.units import format_duration
+from capture.wire.protocols import TCP
 
 _STEPS_BITS = 7
 _STEPS = 1 << _STEPS_BITS

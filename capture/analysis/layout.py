@@ -12,11 +12,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from capture.filters.names import TCP_FLAGS
-
-Table = npt.NDArray[np.void]
+from capture.arrays.aliases import Table
+from capture.wire.protocols import TCP_FLAGS
 
 SIDES = ("client", "server")
 FIN, SYN, RST, ACK = (TCP_FLAGS[name] for name in ("fin", "syn", "rst", "ack"))

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from capture.analysis.clocks import Bounds, Offset
 from capture.analysis.latency import Histogram
-from capture.analysis.layout import Table
 from capture.analysis.observe import Observations, Point
 from capture.analysis.pairing import NEVER, pair, passage
 from capture.analysis.routes import Conversations, Routes
-from capture.analysis.scratch import Scratch
-from capture.filters.names import TCP
+from capture.arrays.aliases import Table
+from capture.arrays.scratch import Scratch
+from capture.wire.protocols import TCP
 
 _CHUNK = 1 << 16
 _ALONE = np.dtype(

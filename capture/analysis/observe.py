@@ -12,10 +12,10 @@ from types import TracebackType
 import numpy as np
 
 from capture.analysis.fingerprint import fingerprints, hosts
-from capture.analysis.layout import Table
 from capture.analysis.reading import Batch
-from capture.analysis.scratch import Scratch
 from capture.analysis.tracker import Tracker
+from capture.arrays.aliases import Table
+from capture.arrays.scratch import Scratch
 from capture.errors import SpecError
 from capture.pcapng.read import Reader
 

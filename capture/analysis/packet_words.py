@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
-from capture.analysis.layout import ACK, FIN, PACKET, RST, SYN, Kind, Table
-from capture.analysis.rows import picked
+from capture.analysis.layout import ACK, FIN, PACKET, RST, SYN, Kind
 from capture.analysis.words import clock_text, hosts, icmp_words, protocol_word
-from capture.filters.names import ICMP, ICMP_TYPES, ICMPV6, TCP, UDP
+from capture.arrays.aliases import Table
+from capture.arrays.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
+from capture.arrays.rows import picked
 from capture.pcapng.read import Reader
+from capture.wire.protocols import ICMP, ICMP_TYPES, ICMPV6, TCP, UDP
 
 DIRECTIONS = ("", "In", "Out", "")
 """By epb_flags bits 0-1; docs/formats.md says whose view that is."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
+from capture.arrays.aliases import Table
 
 NEVER = np.iinfo(np.int64).min
 """The time of a packet at a point that did not see it."""

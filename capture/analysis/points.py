@@ -5,7 +5,7 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
+from capture.arrays.aliases import Table
 
 REMEMBERED = 1 << 16
 """Conversations, the latest: what two points saw at the same time ends at both at about the same time."""

@@ -7,9 +7,9 @@ import numpy as np
 from capture.analysis.layout import FLIGHT, Measure
 from capture.analysis.segments import take_block
 from capture.analysis.tables import mix, sample
-from capture.compiled import borrowing_loop as loop
-from capture.filters.names import ICMP
-from capture.pcapng.scan import Bytes
+from capture.arrays.aliases import Bytes
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ICMP
 
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
 

@@ -19,11 +19,11 @@ import zstandard
 
 from capture.analysis.ahead import ahead
 from capture.analysis.decode import LINK_TYPES, decode
-from capture.analysis.layout import PACKET, Table
+from capture.analysis.layout import PACKET
 from capture.analysis.tunnels import unwrap
+from capture.arrays.aliases import Bytes, Table
 from capture.errors import FormatError, TargetError
 from capture.pcapng.read import Reader
-from capture.pcapng.scan import Bytes
 
 _PIECE, _BATCH = 1 << 20, 1 << 12
 _WORTH_A_THREAD = 4 << 20

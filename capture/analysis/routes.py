@@ -11,11 +11,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
 from capture.analysis.pairing import NEVER
-from capture.analysis.rows import alike
-from capture.compiled import borrowing_loop as loop
-from capture.pcapng.scan import Longs
+from capture.arrays.aliases import Longs, Table
+from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.rows import alike
 
 _PLACE_BITS = 4
 

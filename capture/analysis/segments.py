@@ -10,7 +10,7 @@ import numpy as np
 
 from capture.analysis.layout import FAR, FIN, FLIGHT, HOLES, RECENT, SYN, Kind, Measure
 from capture.analysis.tables import FREE_BLOCKS, sample
-from capture.compiled import borrowing_loop as loop
+from capture.arrays.jit import borrowing_loop as loop
 
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
 _ACKNOWLEDGMENT, _PARTIAL, _PIGGYBACK = int(Measure.ACKNOWLEDGMENT), int(Measure.PARTIAL), int(Measure.PIGGYBACK)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from capture.analysis.columns import COLUMNS
-from capture.analysis.layout import SESSION, Table
-from capture.analysis.scratch import Scratch
+from capture.analysis.layout import SESSION
+from capture.arrays.aliases import Table
+from capture.arrays.scratch import Scratch
 
 _CHUNK = 1 << 12
 

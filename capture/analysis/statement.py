@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capture.filters.rule import Direction
 from capture.pcapng import describe
 from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_STATISTICS, SECTION_HEADER
 from capture.pcapng.describe import Statistics
+from capture.wire.direction import Direction
 
 _SUMMARY_LIMIT = 1 << 24
 """Characters: that of 1,024 interfaces has a tenth."""

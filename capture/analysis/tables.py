@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.layout import Close, Measure
-from capture.compiled import borrowing_loop as loop
-from capture.filters.names import TCP
-from capture.pcapng.scan import Longs
+from capture.arrays.aliases import Longs
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import TCP
 
 # Slots of `state`: the seed, whether interfaces are told apart, how much of each stack and list is used,
 # and counts; no row from USED on was ever used.

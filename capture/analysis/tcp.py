@@ -7,7 +7,7 @@ import numpy as np
 from capture.analysis.layout import ACK, FIN, RST, SYN, Kind, Measure
 from capture.analysis.segments import acknowledged_by, distance, round_trip, sent
 from capture.analysis.tables import give_block_back, sample
-from capture.compiled import borrowing_loop as loop
+from capture.arrays.jit import borrowing_loop as loop
 
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
 _HANDSHAKE, _TIMESTAMP = int(Measure.HANDSHAKE), int(Measure.TIMESTAMP)

@@ -14,9 +14,9 @@ from capture.analysis.icmp_errors import error_about
 from capture.analysis.layout import ACK, SYN, Close, Kind, Measure, Role
 from capture.analysis.questions import dns, echo
 from capture.analysis.tables import close, ended, find, hash_of, insert, mix, silent_limit, swapped
-from capture.compiled import borrowing_loop as loop
-from capture.filters.names import ICMP, ICMPV6, TCP, UDP
-from capture.pcapng.scan import Bytes, Longs
+from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ICMP, ICMPV6, TCP, UDP
 
 _SEED, _BY_INTERFACE, _FREE_ROWS, _FREE_BLOCKS = (
     tables_of.SEED,

@@ -26,14 +26,13 @@ from capture.analysis.layout import (
     SIDE,
     SIDES,
     Close,
-    Table,
 )
-from capture.analysis.rows import as_numbers, run
 from capture.analysis.tables import Tables, close_until, expire
 from capture.analysis.track import FRAGMENT_COLUMNS, track
 from capture.analysis.verdict import handshakes
+from capture.arrays.aliases import Bytes, Table
+from capture.arrays.rows import as_numbers, run
 from capture.pcapng import scan
-from capture.pcapng.scan import Bytes
 
 OPEN_MAX = 1 << 18
 """Open sessions at a time: some 700 MB, if all of them carry data."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from capture.analysis.decode import ETHERNET, decode_ip, link_layer, net16
 from capture.analysis.layout import Kind
-from capture.compiled import borrowing_loop as loop
-from capture.filters.names import UDP
-from capture.pcapng.scan import Bytes
+from capture.arrays.aliases import Bytes
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import UDP
 
 _CLOSED = int(Kind.CUT | Kind.FIRST_FRAGMENT | Kind.LATER_FRAGMENT)
 _IP, _IPV6 = 0x0800, 0x86DD

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Handshake, Table
-from capture.filters.names import TCP
-
-Mask = npt.NDArray[np.bool_]
+from capture.analysis.layout import Handshake
+from capture.arrays.aliases import Mask, Table
+from capture.wire.protocols import TCP
 
 AT_ONCE_NS = 10**9
 

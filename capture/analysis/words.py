@@ -11,9 +11,10 @@ from ipaddress import IPv4Address, IPv6Address
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.cells import Cells, beside, each, numbers, where, words
-from capture.analysis.layout import Close, Handshake, Table, address
-from capture.filters.names import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
+from capture.analysis.layout import Close, Handshake, address
+from capture.arrays.aliases import Table
+from capture.arrays.cells import Cells, beside, each, numbers, where, words
+from capture.wire.protocols import ICMP, ICMP_CODES, ICMP_TYPES, ICMPV6, PROTOCOLS
 
 _STATES = ("two-way", "one-way", "reset", "closing", "closed", "established", "syn-received", "syn-sent")
 Names = Mapping[IPv4Address | IPv6Address, str]

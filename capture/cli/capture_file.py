@@ -10,8 +10,8 @@ from capture.cli.groups import option
 from capture.errors import FormatError
 
 if TYPE_CHECKING:
-    from capture.analysis.layout import Table
     from capture.analysis.reading import Batch, CaptureFile
+    from capture.arrays.aliases import Table
 
 across_interfaces = option(
     "Which",

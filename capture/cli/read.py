@@ -9,8 +9,8 @@ from capture.cli.capture_file import across_interfaces, inner, json_lines
 from capture.cli.groups import GroupedCommand, option
 
 if TYPE_CHECKING:
-    from capture.analysis.layout import Table
     from capture.analysis.reading import CaptureFile
+    from capture.arrays.aliases import Table
 
 
 @click.command(cls=GroupedCommand, short_help="Show the packets of a capture file.")
@@ -64,8 +64,8 @@ def read(
 def _chosen(capture: "CaptureFile", chosen: tuple[int, ...], across_interfaces: bool) -> Iterator["Table"]:
     import numpy as np
 
-    from capture.analysis.rows import picked
     from capture.analysis.tracker import Tracker
+    from capture.arrays.rows import picked
 
     tracker = Tracker(by_interface=not across_interfaces)
     for batch in capture:

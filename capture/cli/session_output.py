@@ -8,25 +8,14 @@ from typing import Any
 import click
 import numpy as np
 
-from capture.analysis.cells import (
-    Cells,
-    aligned,
-    beside,
-    durations,
-    each,
-    lines,
-    numbers,
-    sizes,
-    text,
-    where,
-    words,
-)
 from capture.analysis.columns import COLUMNS, WORDS, flat
 from capture.analysis.handshake_words import handshake_sentences
-from capture.analysis.layout import Handshake, Table
+from capture.analysis.layout import Handshake
 from capture.analysis.reading import CaptureFile
 from capture.analysis.statement import Completeness
 from capture.analysis.words import CLOSES, Names, clock_text, endpoints, protocol_word, states
+from capture.arrays.aliases import Table
+from capture.arrays.cells import Cells, aligned, beside, durations, each, lines, numbers, sizes, text, where, words
 from capture.cli.capture_file import json_lines
 from capture.errors import SinkError, SpecError
 

@@ -11,8 +11,8 @@ from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
 if TYPE_CHECKING:
-    from capture.analysis.layout import Table
     from capture.analysis.reading import CaptureFile
+    from capture.arrays.aliases import Table
 
 
 @click.command(cls=GroupedCommand, short_help="Show the conversations of a capture file.")
@@ -89,7 +89,7 @@ def _chosen(
     capture: "CaptureFile", conditions: list[Any], across_interfaces: bool, damage: list[FormatError]
 ) -> Iterator["Table"]:
     """Sessions of the file that meet the conditions, as they end; damage ends the file."""
-    from capture.analysis.rows import picked
+    from capture.arrays.rows import picked
 
     for table, _ in ended_sessions(capture, across_interfaces, damage):
         for condition in conditions:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from capture.estimate.costs import Cost, Costs
 from capture.estimate.load import InterfaceLoad, Load
-from capture.filters.rule import Direction
 from capture.pcapng.blocks import packet_block_bytes
+from capture.wire.direction import Direction
 
 HEADERS_LEAST, HEADERS_MOST = 54, 66
 """Ethernet, IPv4 and TCP, without options and with time stamps: what headers-only mostly keeps."""

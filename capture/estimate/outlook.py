@@ -9,8 +9,8 @@ from capture.estimate.cost import Asked, Estimate, Share, assumptions, estimate
 from capture.estimate.costs import Known
 from capture.estimate.load import InterfaceLoad, Load
 from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
-from capture.filters.rule import Direction
 from capture.units import format_duration, format_size
+from capture.wire.direction import Direction
 
 _WAYS = (Direction.FORWARD, Direction.REVERSE, Direction.BOTH)
 _COLUMNS = ("packets/s", "file/s", "file/h", "process CPU", "kernel CPU")

@@ -2,9 +2,9 @@
 
 from capture.estimate.cost import Asked, Cap
 from capture.estimate.room import Disk, Limits
-from capture.filters.rule import Direction
 from capture.sampling.sampler import Kind
 from capture.spec import CaptureSpec
+from capture.wire.direction import Direction
 
 
 def asked_of(spec: CaptureSpec) -> Asked:

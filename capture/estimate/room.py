@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from capture.estimate.cost import Estimate
-from capture.filters.rule import Direction
 from capture.units import format_duration, format_size
+from capture.wire.direction import Direction
 
 ATTENDED_SECONDS = 24 * 3600
 """Who sets no limit is expected to end the capture by hand, within a day."""

@@ -11,7 +11,8 @@ from capture.filters import code, text
 from capture.filters.conversations import CONVERSATIONS_MAX, Conversation, ConversationList, conversation_of
 from capture.filters.expression import Expression
 from capture.filters.podname import PodName
-from capture.filters.rule import Direction, Rule
+from capture.filters.rule import Rule
+from capture.wire.direction import Direction
 
 EXACT_AS_CODE = 4
 """So many exact rules are compared one by one; more of them are found by one look-up instead."""

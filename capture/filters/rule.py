@@ -4,11 +4,11 @@ Equality means the same request. Everything wrong is a SpecError naming the fiel
 """
 
 from dataclasses import dataclass, replace
-from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from capture.errors import SpecError
-from capture.filters.names import (
+from capture.filters.podname import PodName
+from capture.wire.protocols import (
     EXTENSION_HEADERS,
     ICMP,
     ICMP_ANSWERS,
@@ -18,19 +18,10 @@ from capture.filters.names import (
     TCP_FLAGS,
     WITH_PORTS,
 )
-from capture.filters.podname import PodName
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 PORT_MAX = 65535
-
-
-class Direction(Enum):
-    """Which packets of a conversation: source to destination as asked, back, or both."""
-
-    BOTH = "both"
-    FORWARD = "forward"
-    REVERSE = "reverse"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -6,9 +6,10 @@ Raises SpecError that names the field, the text and what is understood.
 from ipaddress import ip_address, ip_network
 
 from capture.errors import SpecError
-from capture.filters.names import ICMP_CODES, ICMP_TYPES, PROTOCOLS, TCP_FLAGS
 from capture.filters.podname import parse_pod_name
-from capture.filters.rule import PORT_MAX, Direction, Endpoint, IcmpType, Network, Ports, TcpFlags, protocol_name
+from capture.filters.rule import PORT_MAX, Endpoint, IcmpType, Network, Ports, TcpFlags, protocol_name
+from capture.wire.direction import Direction
+from capture.wire.protocols import ICMP_CODES, ICMP_TYPES, PROTOCOLS, TCP_FLAGS
 
 
 def parse_endpoint(text: str, field: str) -> Endpoint:

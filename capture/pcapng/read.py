@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from capture.arrays.aliases import Bytes
 from capture.errors import FormatError
 from capture.pcapng import describe, scan
 from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_DESCRIPTION, NAME_RESOLUTION, SECTION_HEADER
 from capture.pcapng.describe import Interface
-from capture.pcapng.scan import Bytes
 
 INTERFACES_MAX = 1 << 18
 """More are taken for damage. A day of files of a minute each, put together, has 1,440 for each interface."""

@@ -8,12 +8,9 @@ All positions and times are int64; a time that no int64 of nanoseconds holds wra
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from capture.compiled import borrowing_loop as loop
-
-Bytes = npt.NDArray[np.uint8]
-Longs = npt.NDArray[np.int64]
+from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.jit import borrowing_loop as loop
 
 # Why a loop stopped. From BAD_LENGTH on the file is damaged.
 MORE, FULL, DESCRIPTION, TOO_LONG, BAD_LENGTH, BAD_TRAILER, BAD_INTERFACE, BAD_CAPTURED = range(8)

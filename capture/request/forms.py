@@ -13,7 +13,6 @@ from capture.errors import SpecError
 from capture.filters.conversations import ConversationList, parse_tuples, read_conversations
 from capture.filters.expression import Expression, parse_expression
 from capture.filters.podname import DEFAULT_NAMESPACE, PodName, check_namespace
-from capture.filters.rule import Direction
 from capture.request import parts
 from capture.request.kubernetes import DIRECTIONS, POINTS, DirectionWord, PodReference, PointWord
 from capture.request.naming import FieldName
@@ -25,6 +24,7 @@ from capture.selection.selection import Point, parse_container
 from capture.spec import SNAPLEN_MAX, Hook
 from capture.storage import MinFree, parse_file_size, parse_min_free
 from capture.units import parse_duration, parse_size
+from capture.wire.direction import Direction
 
 DIRECTION_WORDS: dict[str, DirectionWord] = {value.value: word for word, value in DIRECTIONS.items()}
 POINT_WORDS: dict[str, PointWord] = {value.value: word for word, value in POINTS.items()}

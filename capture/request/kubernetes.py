@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from capture.filters.podname import DEFAULT_NAMESPACE, PodName, parse_pod_name
-from capture.filters.rule import Direction
 from capture.selection.selection import Point
+from capture.wire.direction import Direction
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
 FamilyWord = Literal["IPv4", "IPv6"]

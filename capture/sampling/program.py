@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from capture.filters.rule import Direction
 from capture.sampling.pressure import HALVES, Measure, PressureLevels, pressure_levels
 from capture.sampling.sampler import Kind, Sampler, Sampling
+from capture.wire.direction import Direction
 
 _WAYS = (Direction.FORWARD, Direction.REVERSE)
 _SECOND_NS = 10**9

@@ -13,7 +13,7 @@ from enum import Enum
 from fractions import Fraction
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
+from capture.wire.direction import Direction
 
 SEED_MAX = (1 << 64) - 1
 FIRST_MAX = (1 << 16) - 1

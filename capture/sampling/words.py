@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Kind, Sampler
 from capture.units import DECIMAL_PREFIXES
+from capture.wire.direction import Direction
 
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _EXAMPLES = "write it like flow:1/10, packet:1%, first:20, rate:1000pps, rate:10mbit or reverse=first:5"

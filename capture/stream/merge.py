@@ -53,8 +53,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from capture.abi import BATCH_STATE, PACKET_RECORD, PERF_HEADERS, REVERSE, VLAN
-from capture.compiled import loop
-from capture.stream.source import Longs, Words
+from capture.arrays.aliases import Longs, Words
+from capture.arrays.jit import loop
 
 FLAG_SETS = 8
 """Tallies are kept per combination of inbound, outbound and reverse."""

@@ -19,11 +19,11 @@ import pytest
 from capture.abi import PRESSURE, REVERSE
 from capture.errors import VerifierError
 from capture.filters.expression import parse_expression
-from capture.filters.rule import Direction
 from capture.filters.ruletext import RuleText
 from capture.kernel import syscall
 from capture.sampling.pressure import Measure
 from capture.spec import SNAPLEN_MAX
+from capture.wire.direction import Direction
 from tests import generate, oracle, packets
 from tests.conftest import SEED
 from tests.kernel.harness import RING_BYTES, Programs

@@ -7,12 +7,12 @@ from typing import Any
 from capture.filters.conversations import ConversationList, parse_conversations
 from capture.filters.expression import parse_expression
 from capture.filters.program import FilterProgram, filter_program
-from capture.filters.rule import Direction
 from capture.filters.ruletext import RuleText
 from capture.sampling.pressure import Measure
 from capture.sampling.program import SamplingProgram, sampling_program
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
+from capture.wire.direction import Direction
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from capture.estimate.costs import COEFFICIENTS, Cost, Costs, Known, known_costs
 from capture.estimate.load import InterfaceLoad, Load, parse_assumed
 from capture.estimate.outlook import Outlook
 from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
-from capture.filters.rule import Direction
 from capture.pcapng.blocks import PACKET_HEADER, PACKET_TRAILER, packet_block_bytes
 from capture.stream.merge import EPB_HEADER_WORDS, EPB_TRAILER_WORDS
+from capture.wire.direction import Direction
 
 FORWARD, REVERSE, BOTH = Direction.FORWARD, Direction.REVERSE, Direction.BOTH
 GIB, S, H = 1 << 30, 10**9, 3600 * 10**9

@@ -7,13 +7,13 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
-from capture.filters.rule import Direction
 from capture.request.spec_json import spec_as_json
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
 from capture.spec import CaptureSpec
 from capture.storage import Storage
+from capture.wire.direction import Direction
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 HEADERS = Sampling(headers_only=True)

@@ -14,7 +14,6 @@ from capture.analysis.findings import Diagnosis
 from capture.analysis.follow import Followed, Which
 from capture.analysis.kinds import KINDS
 from capture.analysis.latency import Latency
-from capture.analysis.layout import Table
 from capture.analysis.legs import Comparison
 from capture.analysis.observe import Observations
 from capture.analysis.packet_words import PacketWords, packet_columns
@@ -22,6 +21,7 @@ from capture.analysis.reading import Batch, CaptureFile
 from capture.analysis.statement import completeness
 from capture.analysis.stream import Said
 from capture.analysis.tracker import Tracker
+from capture.arrays.aliases import Table
 from capture.cli.capture_file import json_lines
 from capture.cli.session_output import session_lines
 from capture.errors import FormatError, SpecError

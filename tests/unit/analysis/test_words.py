@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.analysis.cells import lines
 from capture.analysis.columns import COLUMNS, Filter, flat, sort_key
 from capture.analysis.handshake_words import handshake_sentences
-from capture.analysis.layout import SESSION, Handshake, Table
+from capture.analysis.layout import SESSION, Handshake
 from capture.analysis.spool import Spool
 from capture.analysis.statement import Completeness, completeness
 from capture.analysis.words import endpoints, states
+from capture.arrays.aliases import Table
+from capture.arrays.cells import lines
 from capture.errors import SpecError
 from capture.pcapng.blocks import InterfaceStatistics, section_header
 from capture.pcapng.describe import Interface

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from capture.errors import SpecError
-from capture.filters.names import ICMP, ICMPV6
 from capture.filters.rule import IcmpType, Ports, TcpFlags
 from capture.filters.words import (
     parse_endpoint,
@@ -16,6 +15,7 @@ from capture.filters.words import (
     parse_protocol,
     parse_tcp_flags,
 )
+from capture.wire.protocols import ICMP, ICMPV6
 
 ENDPOINTS = [
     ("10.0.0.1", "10.0.0.1", ()),

@@ -12,10 +12,10 @@ import pytest
 from capture.errors import SpecError
 from capture.filters.podname import PodName
 from capture.filters.program import filter_text
-from capture.filters.rule import Direction
 from capture.filters.text import spelled_out
 from capture.selection.selection import Point, Selection
 from capture.spec import CaptureSpec
+from capture.wire.direction import Direction
 from tests import packets
 from tests.oracle import matches
 from tests.unit.request.asked import parse_document, parse_file

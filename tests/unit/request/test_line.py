@@ -9,7 +9,6 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.podname import PodName
-from capture.filters.rule import Direction
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Sampling
 from capture.sampling.words import parse_sampler
@@ -17,6 +16,7 @@ from capture.selection.labels import parse_selector
 from capture.selection.selection import Point, Selection
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, CaptureSpec, Hook
 from capture.storage import MinFree, Storage
+from capture.wire.direction import Direction
 from tests.unit.request.asked import ALL_NAMES, Asked, line
 
 S = 10**9

@@ -10,7 +10,7 @@ import pytest
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
 from capture.filters.podname import PodName
-from capture.filters.rule import Direction, Rule
+from capture.filters.rule import Rule
 from capture.filters.ruletext import RuleText
 from capture.request.document import Document, TargetPart
 from capture.request.spec_json import spec_as_json
@@ -20,6 +20,7 @@ from capture.selection.labels import parse_selector
 from capture.selection.selection import Point, Selection
 from capture.spec import CaptureSpec
 from capture.storage import MinFree
+from capture.wire.direction import Direction
 from tests.unit.request.asked import Asked, parse_document, parse_file, read_file
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
 from capture.request.spec_json import sampling_as_json
 from capture.sampling.program import per_direction
 from capture.sampling.sampler import SEED_MAX, Kind, Sampler, Sampling
 from capture.sampling.words import parse_sampler
 from capture.spec import CaptureSpec
+from capture.wire.direction import Direction
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 WAYS = (FORWARD, REVERSE)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
 from capture.sampling.pressure import Measure
 from capture.sampling.sampler import Kind, Sampler
 from capture.sampling.words import parse_measures, parse_sampler
+from capture.wire.direction import Direction
 
 BOTH, FORWARD, REVERSE = Direction.BOTH, Direction.FORWARD, Direction.REVERSE
 

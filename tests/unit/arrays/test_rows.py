@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.layout import EVIDENCE, KEY, ROW, ROW_SIDE, SAMPLE, SESSION, SIDE, Table
-from capture.analysis.rows import alike, as_numbers, picked, run
+from capture.analysis.layout import EVIDENCE, KEY, ROW, ROW_SIDE, SAMPLE, SESSION, SIDE
+from capture.arrays.aliases import Table
+from capture.arrays.rows import alike, as_numbers, picked, run
 
 
 def random_rows(dtype: np.dtype[np.void], count: int) -> Table:

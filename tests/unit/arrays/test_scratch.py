@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from capture.analysis.scratch import Scratch
+from capture.arrays.scratch import Scratch
 from capture.errors import SinkError
 
 DTYPE = np.dtype([("a", "i8"), ("b", "u1")], align=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.cells import (
+from capture.arrays.cells import (
     Cells,
     aligned,
     beside,

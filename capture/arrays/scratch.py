@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
-from capture.analysis.rows import picked
+from capture.arrays.aliases import Table
+from capture.arrays.rows import picked
 from capture.errors import SinkError
 
 

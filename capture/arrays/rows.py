@@ -5,9 +5,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.layout import Table
-
-Numbers = npt.NDArray[Any]
+from capture.arrays.aliases import Numbers, Table
 
 
 def as_numbers(rows: Table) -> npt.NDArray[np.int64]:

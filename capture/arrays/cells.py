@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.rows import Numbers, alike
+from capture.arrays.aliases import Numbers
+from capture.arrays.rows import alike
 from capture.units import DURATION_UNITS, SIZE_UNITS, Unit, format_duration, format_size
 
 Cells = npt.NDArray[np.uint8]
