@@ -18,10 +18,10 @@ _COMPILED = [
     if "capture.arrays.jit import" in file.read_text()
 ]
 with atheris.instrument_imports(include=["capture"], exclude=["capture.arrays.jit", *_COMPILED]):
-    from capture.analysis.tracker import compiled
+    from capture.analysis.sessions.tracker import compiled
     from capture.errors import FormatError
     from tests import generate
-    from tests.unit.analysis.test_hostile import everything, pcapng
+    from tests.unit.views.test_hostile import everything, pcapng
 
 PCAP = b"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\1\0\0\0"
 

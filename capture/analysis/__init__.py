@@ -8,16 +8,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capture.analysis.findings import Diagnosis
-    from capture.analysis.follow import Followed, Which
-    from capture.analysis.kinds import KINDS
-    from capture.analysis.latency import Latency
-    from capture.analysis.layout import PACKET, SAMPLE, SESSION, Close, Handshake, Kind, Measure, address, records
-    from capture.analysis.legs import Comparison
-    from capture.analysis.observe import Observations
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.statement import completeness
-    from capture.analysis.tracker import Tracker
+    from capture.analysis.diagnose.findings import Diagnosis
+    from capture.analysis.diagnose.troubles import KINDS
+    from capture.analysis.latency.waits import Latency
+    from capture.analysis.legs.comparison import Comparison
+    from capture.analysis.legs.observe import Observations
+    from capture.analysis.packets.completeness import completeness
+    from capture.analysis.packets.packet_table import (
+        PACKET,
+        SAMPLE,
+        SESSION,
+        Close,
+        Handshake,
+        Kind,
+        Measure,
+        address,
+        records,
+    )
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.sessions.tracker import Tracker
+    from capture.analysis.streams.followed import Followed, Which
 
 __all__ = [
     "KINDS",
@@ -42,17 +52,17 @@ __all__ = [
 ]
 
 _LAYOUT = ("PACKET", "SAMPLE", "SESSION", "Close", "Handshake", "Kind", "Measure", "address", "records")
-_HOMES = dict.fromkeys(_LAYOUT, "layout") | {
-    "KINDS": "kinds",
-    "CaptureFile": "reading",
-    "Comparison": "legs",
-    "Diagnosis": "findings",
-    "Followed": "follow",
-    "Latency": "latency",
-    "Observations": "observe",
-    "Tracker": "tracker",
-    "Which": "follow",
-    "completeness": "statement",
+_HOMES = dict.fromkeys(_LAYOUT, "packets.packet_table") | {
+    "KINDS": "diagnose.troubles",
+    "CaptureFile": "packets.reading",
+    "Comparison": "legs.comparison",
+    "Diagnosis": "diagnose.findings",
+    "Followed": "streams.followed",
+    "Latency": "latency.waits",
+    "Observations": "legs.observe",
+    "Tracker": "sessions.tracker",
+    "Which": "streams.followed",
+    "completeness": "packets.completeness",
 }
 
 

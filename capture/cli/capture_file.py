@@ -10,7 +10,7 @@ from capture.cli.groups import option
 from capture.errors import FormatError
 
 if TYPE_CHECKING:
-    from capture.analysis.reading import Batch, CaptureFile
+    from capture.analysis.packets.reading import Batch, CaptureFile
     from capture.arrays.aliases import Table
 
 across_interfaces = option(
@@ -61,7 +61,7 @@ def ended_sessions(
 
     Raises FormatError of a file that no packet could be read from.
     """
-    from capture.analysis.tracker import Tracker
+    from capture.analysis.sessions.tracker import Tracker
 
     tracker = Tracker(by_interface=not across_interfaces)
     try:

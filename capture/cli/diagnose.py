@@ -12,10 +12,10 @@ from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
 if TYPE_CHECKING:
-    from capture.analysis.findings import Diagnosis, Finding
-    from capture.analysis.latency import Latency
-    from capture.analysis.statement import Completeness
-    from capture.analysis.words import Names
+    from capture.analysis.diagnose.findings import Diagnosis, Finding
+    from capture.analysis.latency.waits import Latency
+    from capture.analysis.packets.completeness import Completeness
+    from capture.analysis.query.names import Names
 
 
 @click.command(cls=GroupedCommand, short_help="Say what goes wrong in capture files, and what to look at next.")
@@ -44,11 +44,11 @@ def diagnose(
     plain, gzip or zstd; - is standard input. Of a damaged file all counts that could be read, and the exit code is 5.
     docs/analysis.md says what each finding means.
     """
-    from capture.analysis.findings import Diagnosis
-    from capture.analysis.kinds import KINDS
-    from capture.analysis.latency import Latency
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.statement import completeness, of_all
+    from capture.analysis.diagnose.findings import Diagnosis
+    from capture.analysis.diagnose.troubles import KINDS
+    from capture.analysis.latency.waits import Latency
+    from capture.analysis.packets.completeness import completeness, of_all
+    from capture.analysis.packets.reading import CaptureFile
 
     found, waits = Diagnosis(KINDS), Latency()
     names: Names = {}

@@ -9,7 +9,7 @@ from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
 if TYPE_CHECKING:
-    from capture.cli.follow_output import Output
+    from capture.views.transcript import Output
 
 _SIDES = {"client": 0, "server": 1}
 
@@ -42,9 +42,9 @@ def follow(
     """
     if form == "raw" and side is None and not as_json:
         raise SpecError("--as raw is the bytes of one side; give --side client or --side server")
-    from capture.analysis.follow import Followed, Which
-    from capture.analysis.reading import CaptureFile
-    from capture.cli import follow_output as output
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.streams.followed import Followed, Which
+    from capture.views import transcript as output
 
     followed = Followed(Which.parse(session), by_interface=not across_interfaces)
     forms: dict[str, type[Output]] = {"text": output.Text, "hex": output.Hex, "raw": output.Raw}

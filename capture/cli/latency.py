@@ -11,7 +11,7 @@ from capture.errors import FormatError
 from capture.units import format_duration
 
 if TYPE_CHECKING:
-    from capture.analysis.latency import Latency
+    from capture.analysis.latency.waits import Latency
 
 _COLUMNS = ("min", "median", "p90", "p99", "max")
 _LEFT_OUT = {
@@ -35,8 +35,8 @@ def latency(file: str, across_interfaces: bool, inner: bool, as_json: bool) -> N
     time; "client" likewise. FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. docs/analysis.md
     defines the measures.
     """
-    from capture.analysis.latency import Latency
-    from capture.analysis.reading import CaptureFile
+    from capture.analysis.latency.waits import Latency
+    from capture.analysis.packets.reading import CaptureFile
 
     found = Latency()
     damage: list[FormatError] = []

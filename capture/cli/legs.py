@@ -13,10 +13,10 @@ from capture.errors import FormatError, SpecError
 from capture.units import format_duration
 
 if TYPE_CHECKING:
-    from capture.analysis.clocks import Offset
-    from capture.analysis.legs import Comparison, Leg
-    from capture.analysis.observe import Point
-    from capture.analysis.statement import Completeness
+    from capture.analysis.legs.clocks import Offset
+    from capture.analysis.legs.comparison import Comparison, Leg
+    from capture.analysis.legs.observe import Point
+    from capture.analysis.packets.completeness import Completeness
 
 _QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 _SHOWN = 10
@@ -51,10 +51,10 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
     packets that went both ways, and each delay between them has that uncertainty. FILE is pcap or pcapng, plain,
     gzip or zstd. docs/analysis.md says what is counted how.
     """
-    from capture.analysis.legs import Comparison
-    from capture.analysis.observe import Observations
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.statement import completeness
+    from capture.analysis.legs.comparison import Comparison
+    from capture.analysis.legs.observe import Observations
+    from capture.analysis.packets.completeness import completeness
+    from capture.analysis.packets.reading import CaptureFile
 
     damage: list[FormatError] = []
     with Observations() as observations:

@@ -9,7 +9,7 @@ from capture.cli.capture_file import across_interfaces, inner, json_lines
 from capture.cli.groups import GroupedCommand, option
 
 if TYPE_CHECKING:
-    from capture.analysis.reading import CaptureFile
+    from capture.analysis.packets.reading import CaptureFile
     from capture.arrays.aliases import Table
 
 
@@ -43,8 +43,8 @@ def read(
     FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. Of a damaged file all is shown that could be
     read, and the exit code is 5.
     """
-    from capture.analysis.packet_words import PacketWords, packet_columns
-    from capture.analysis.reading import CaptureFile
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.views.packet_lines import PacketWords, packet_columns
 
     with CaptureFile(file, inner) as capture:
         words = PacketWords(capture.description, names=not numeric)
@@ -64,7 +64,7 @@ def read(
 def _chosen(capture: "CaptureFile", chosen: tuple[int, ...], across_interfaces: bool) -> Iterator["Table"]:
     import numpy as np
 
-    from capture.analysis.tracker import Tracker
+    from capture.analysis.sessions.tracker import Tracker
     from capture.arrays.rows import picked
 
     tracker = Tracker(by_interface=not across_interfaces)

@@ -11,7 +11,7 @@ from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
 if TYPE_CHECKING:
-    from capture.analysis.reading import CaptureFile
+    from capture.analysis.packets.reading import CaptureFile
     from capture.arrays.aliases import Table
 
 
@@ -61,10 +61,10 @@ def sessions(
     """
     if as_json + as_csv + (parquet is not None) > 1:
         raise SpecError("--json, --csv and --parquet are one output each; give one of them")
-    from capture.analysis.columns import Filter, sort_key
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.statement import completeness
-    from capture.cli import session_output as output
+    from capture.analysis.packets.completeness import completeness
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.query.columns import Filter, sort_key
+    from capture.views import session_lines as output
 
     conditions = [Filter(text) for text in filters]
     order = None if sort == "none" else sort_key(sort)
@@ -102,7 +102,7 @@ def _ordered(tables: Iterable["Table"], order: tuple[str, bool] | None) -> Itera
     if order is None:
         yield from tables
         return
-    from capture.analysis.spool import Spool
+    from capture.analysis.query.sorting import Spool
 
     with Spool(*order) as spool:
         for table in tables:

@@ -13,8 +13,9 @@ import numpy as np
 
 from capture.arrays.aliases import Bytes
 from capture.errors import FormatError
-from capture.pcapng import describe, scan
+from capture.pcapng import describe
 from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_DESCRIPTION, NAME_RESOLUTION, SECTION_HEADER
+from capture.pcapng.compiled import scan
 from capture.pcapng.describe import Interface
 
 INTERFACES_MAX = 1 << 18

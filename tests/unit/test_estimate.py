@@ -19,7 +19,7 @@ from capture.estimate.load import InterfaceLoad, Load, parse_assumed
 from capture.estimate.outlook import Outlook
 from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
 from capture.pcapng.blocks import PACKET_HEADER, PACKET_TRAILER, packet_block_bytes
-from capture.stream.merge import EPB_HEADER_WORDS, EPB_TRAILER_WORDS
+from capture.stream.compiled.merge import EPB_HEADER_WORDS, EPB_TRAILER_WORDS
 from capture.wire.direction import Direction
 
 FORWARD, REVERSE, BOTH = Direction.FORWARD, Direction.REVERSE, Direction.BOTH

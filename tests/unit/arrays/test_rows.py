@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.layout import EVIDENCE, KEY, ROW, ROW_SIDE, SAMPLE, SESSION, SIDE
+from capture.analysis.packets.packet_table import EVIDENCE, KEY, ROW, ROW_SIDE, SAMPLE, SESSION, SIDE
 from capture.arrays.aliases import Table
 from capture.arrays.rows import alike, as_numbers, picked, run
 

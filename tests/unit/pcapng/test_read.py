@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.layout import PACKET
+from capture.analysis.packets.packet_table import PACKET
 from capture.errors import FormatError
 from capture.pcapng import read as reading
 from capture.pcapng.describe import Interface, Statistics, statistics

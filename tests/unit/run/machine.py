@@ -21,8 +21,8 @@ from capture.run.limits import Limits
 from capture.run.output import Output
 from capture.run.roster import Roster
 from capture.spec import CaptureSpec, Hook
-from capture.stream import merge
 from capture.stream.clock import SETTLE_NS, WallClock
+from capture.stream.compiled import merge
 from capture.stream.source import RingMemory
 from tests.blocks import enhanced
 from tests.unit.run.sinks import FakeSink

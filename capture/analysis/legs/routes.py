@@ -1,0 +1,201 @@
+"""Passages -> which sessions of several points are one conversation, and in which order its packets pass them.
+
+A point is before another if packets of the client reach it first, and those of the server last: there and back
+takes time. That is seen without knowing how far clocks are apart, once both directions passed. Of one alone, by two
+clocks, nobody can tell: the order of the files is taken.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from capture.analysis.legs.pairing import NEVER
+from capture.arrays.aliases import Longs, Table
+from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.rows import alike
+
+_PLACE_BITS = 4
+
+
+class Conversations:
+    """Sessions that are joined because packets of one are packets of the other; 0 is of none.
+
+    `sessions` is of each point the number of sessions in its file, and `files` which file that is.
+    """
+
+    def __init__(self, files: Sequence[int], sessions: Sequence[int]) -> None:
+        bases = np.cumsum([0, *sessions])
+        self._bases = bases[list(files)]
+        total = int(bases[-1]) + 1
+        self._parents = np.arange(total)
+        self._turned = np.zeros(total, np.int64)
+        self.count = 0
+
+    def join(self, rows: Table) -> None:
+        """Take what these passages tell."""
+        rows = rows[rows["doubtful"] == 0]
+        for a, b in combinations(range(len(self._bases)), 2):
+            both = rows[(rows["times_ns"][:, a] != NEVER) & (rows["times_ns"][:, b] != NEVER)]
+            turned = (both["sides"][:, a] != both["sides"][:, b]).astype(np.int64)
+            one, other = (both["sessions"][:, point] + self._bases[point] for point in (a, b))
+            _unite(self._parents, self._turned, one, other, turned)
+
+    def close(self) -> None:
+        """All is joined: number the conversations."""
+        _flatten(self._parents, self._turned)
+        roots, sizes = np.unique(self._parents, return_counts=True)
+        numbers = np.zeros(len(self._parents), np.int64)
+        joined = roots[sizes > 1]
+        self.count = len(joined)
+        numbers[joined] = np.arange(1, self.count + 1)
+        self._parents = numbers[self._parents]
+
+    def of(self, rows: Table) -> tuple[Longs, Longs]:
+        """(conversation, side that sent it) of each passage."""
+        conversations, sides = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+        for point in reversed(range(len(self._bases))):
+            seen = rows["times_ns"][:, point] != NEVER
+            sessions = rows["sessions"][seen, point] + self._bases[point]
+            conversations[seen] = self._parents[sessions]
+            sides[seen] = rows["sides"][seen, point] ^ self._turned[sessions]
+        return conversations, sides
+
+
+@loop
+def _root(parents: Longs, turned: Longs, session: int) -> tuple[int, int]:
+    """Whom it was joined to in the end, and whether client and server are the other way round there."""
+    differs = 0
+    while parents[session] != session:
+        above = parents[session]
+        # Halves the way for those who come later.
+        turned[session] ^= turned[above]
+        parents[session] = parents[above]
+        differs ^= turned[session]
+        session = parents[session]
+    return session, differs
+
+
+@loop
+def _unite(parents: Longs, turned: Longs, ones: Longs, others: Longs, differ: Longs) -> None:
+    for i in range(len(ones)):
+        a, turned_a = _root(parents, turned, ones[i])
+        b, turned_b = _root(parents, turned, others[i])
+        if a != b:
+            upper, lower = min(a, b), max(a, b)
+            parents[lower] = upper
+            turned[lower] = turned_a ^ turned_b ^ differ[i]
+
+
+@loop
+def _flatten(parents: Longs, turned: Longs) -> None:
+    for session in range(len(parents)):
+        root, differs = _root(parents, turned, session)
+        if root != session:
+            parents[session] = root
+            turned[session] = differs
+
+
+class Routes:
+    """The points that each side's packets pass, in order. Add passages, then `close`; then `learn`.
+
+    A session that never came to a second point takes the way of those between the same hosts, if there is only one,
+    and it begins at this point. A side of which nothing came to a second point takes the other's way back, if the
+    points on it see packets of that side at all.
+    """
+
+    def __init__(self, conversations: Conversations, clocks: Sequence[int]) -> None:
+        """`clocks`: of each point, which clock its times are of."""
+        self._conversations, self._clocks = conversations, clocks
+        self._later: dict[tuple[int, int], tuple[npt.NDArray[np.float64], Longs]] = {}
+        """By pair of points: sums of differences by conversation and side, and their numbers."""
+        self._passed = np.zeros((conversations.count + 1, 2), np.int64)
+        """By conversation and side: a bit for each point."""
+        self._sees = np.zeros((len(clocks), 2), bool)
+        self._known: dict[int, int] = {}
+        self._of = np.zeros((conversations.count + 1, 2), np.int64)
+        self.routes: list[tuple[int, ...]] = [()]
+
+    def add(self, rows: Table) -> None:
+        """Take how long packets were between two points, as far as their clocks say."""
+        conversations, sides = self._conversations.of(rows)
+        certain = rows["doubtful"] == 0
+        seen = rows["times_ns"] != NEVER
+        for point in range(len(self._clocks)):
+            self._sees[point, np.unique(sides[seen[:, point]])] = True
+        for a, b in combinations(range(len(self._clocks)), 2):
+            both = seen[:, a] & seen[:, b] & (conversations > 0)
+            if not both.any():
+                continue
+            where = conversations[both], sides[both]
+            np.bitwise_or.at(self._passed, where, 1 << a | 1 << b)
+            if (a, b) not in self._later:
+                self._later[a, b] = np.zeros(self._of.shape), np.zeros(self._of.shape, np.int64)
+            sums, counts = self._later[a, b]
+            later = rows["times_ns"][both, b] - rows["times_ns"][both, a]
+            np.add.at(sums, where, np.where(certain[both], later, 0))
+            np.add.at(counts, where, certain[both])
+
+    def close(self) -> None:
+        """All is added: find the routes."""
+        places = np.zeros((len(self._of), len(self._clocks)), np.int64)
+        for (a, b), (sums, counts) in self._later.items():
+            # From the client b comes after a, from the server before: both halves say the same.
+            means = sums / np.maximum(counts, 1) * (1, -1)
+            told = counts.any(axis=1) if self._clocks[a] == self._clocks[b] else counts.all(axis=1)
+            later = np.where(told, means.sum(axis=1), 0)
+            places[:, b] += later > 0
+            places[:, a] += later < 0
+        codes = places @ (1 << _PLACE_BITS * np.arange(len(self._clocks)))
+        for side in (0, 1):
+            passed, other = self._passed[:, side], self._passed[:, 1 - side]
+            back = (passed == 0) & (other > 0)
+            distinct, which = alike(np.where(back, other, passed), codes, back)
+            numbers = [self._number(mask, code, side, bool(turned)) for mask, code, turned in distinct]
+            self._of[:, side] = np.array(numbers, np.int64)[which]
+        self._later.clear()
+
+    def _number(self, mask: int, code: int, side: int, back: bool) -> int:
+        """The index in `routes` of the points in `mask`, in order of their places."""
+        points = [point for point in range(len(self._clocks)) if mask >> point & 1]
+        # A way back is the other side's, turned round.
+        reverse = (side == 1) != back
+        order = sorted(
+            points, key=lambda point: code >> _PLACE_BITS * point & (1 << _PLACE_BITS) - 1, reverse=reverse
+        )
+        if back:
+            order.reverse()
+            if not self._sees[order, side].all():
+                return 0
+        route = tuple(order)
+        if route not in self.routes:
+            self.routes.append(route)
+        return self.routes.index(route)
+
+    def learn(self, rows: Table) -> None:
+        """Take which ways packets of clients go between which hosts."""
+        conversations, sides = self._conversations.of(rows)
+        ways = self._of[conversations, sides]
+        begins = np.array([route[0] if route else 0 for route in self.routes], np.int64)[ways]
+        mine = (conversations > 0) & (sides == 0) & (ways > 0)
+        mine &= rows["times_ns"][np.arange(len(rows)), begins] != NEVER
+        keys = _key(rows["hosts"][mine, begins[mine]], begins[mine])
+        for key, way in np.unique(np.stack([keys, ways[mine]], axis=1), axis=0).tolist():
+            self._known[key] = way if self._known.get(key, way) == way else 0
+
+    def of(self, rows: Table, conversations: Longs, sides: Longs) -> Longs:
+        """The index in `routes` of the way that these passages take."""
+        found = self._of[conversations, sides]
+        alone = np.flatnonzero((conversations == 0) & (sides == 0))
+        if len(alone) and self._known:
+            points = (rows["times_ns"][alone] != NEVER).argmax(axis=1)
+            unique, which = np.unique(_key(rows["hosts"][alone, points], points), return_inverse=True)
+            ways = np.array([self._known.get(key, 0) for key in unique.tolist()], np.int64)
+            found[alone] = ways[which]
+        return found
+
+
+def _key(hosts: Longs, points: Longs) -> Longs:
+    """Hosts at a point as one number."""
+    return hosts & ~0xF | points
