@@ -12,10 +12,11 @@ from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
 if TYPE_CHECKING:
-    from capture.analysis.diagnose.findings import Diagnosis, Finding
+    from capture.analysis.diagnose.findings import Diagnosis
+    from capture.analysis.diagnose.trouble import Finding
     from capture.analysis.latency.waits import Latency
     from capture.analysis.packets.completeness import Completeness
-    from capture.analysis.query.names import Names
+    from capture.wire.addresses import Names
 
 
 @click.command(cls=GroupedCommand, short_help="Say what goes wrong in capture files, and what to look at next.")
@@ -45,12 +46,12 @@ def diagnose(
     docs/analysis.md says what each finding means.
     """
     from capture.analysis.diagnose.findings import Diagnosis
-    from capture.analysis.diagnose.troubles import KINDS
+    from capture.analysis.diagnose.troubles import TROUBLES
     from capture.analysis.latency.waits import Latency
     from capture.analysis.packets.completeness import completeness, of_all
     from capture.analysis.packets.reading import CaptureFile
 
-    found, waits = Diagnosis(KINDS), Latency()
+    found, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
     damage: list[FormatError] = []
     for file in files:

@@ -14,7 +14,8 @@ from capture.units import format_duration
 
 if TYPE_CHECKING:
     from capture.analysis.legs.clocks import Offset
-    from capture.analysis.legs.comparison import Comparison, Leg
+    from capture.analysis.legs.comparison import Comparison
+    from capture.analysis.legs.leg import Leg
     from capture.analysis.legs.observe import Point
     from capture.analysis.packets.completeness import Completeness
 

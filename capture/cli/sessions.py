@@ -63,7 +63,8 @@ def sessions(
         raise SpecError("--json, --csv and --parquet are one output each; give one of them")
     from capture.analysis.packets.completeness import completeness
     from capture.analysis.packets.reading import CaptureFile
-    from capture.analysis.query.columns import Filter, sort_key
+    from capture.analysis.query.conditions import Filter
+    from capture.analysis.query.sorting import sort_key
     from capture.views import session_lines as output
 
     conditions = [Filter(text) for text in filters]

@@ -13,10 +13,10 @@ from capture.wire.protocols import (
     ICMP,
     ICMP_ANSWERS,
     ICMPV6,
-    PROTOCOLS,
     TCP,
     TCP_FLAGS,
     WITH_PORTS,
+    protocol_name,
 )
 
 Address = IPv4Address | IPv6Address
@@ -202,11 +202,3 @@ class Rule:
         if self.family and not (self.source.network or self.destination.network):
             words.insert(0, f"IPv{self.family}")
         return " ".join(words)
-
-
-def protocol_name(number: int | None) -> str:
-    """The name of a protocol number, or the number; "any" for None."""
-    return next(
-        (name for name, value in PROTOCOLS.items() if value == number),
-        "any" if number is None else str(number),
-    )

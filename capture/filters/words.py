@@ -7,9 +7,9 @@ from ipaddress import ip_address, ip_network
 
 from capture.errors import SpecError
 from capture.filters.podname import parse_pod_name
-from capture.filters.rule import PORT_MAX, Endpoint, IcmpType, Network, Ports, TcpFlags, protocol_name
+from capture.filters.rule import PORT_MAX, Endpoint, IcmpType, Network, Ports, TcpFlags
 from capture.wire.direction import Direction
-from capture.wire.protocols import ICMP_CODES, ICMP_TYPES, PROTOCOLS, TCP_FLAGS
+from capture.wire.protocols import ICMP_CODES, ICMP_TYPES, PROTOCOLS, TCP_FLAGS, protocol_name
 
 
 def parse_endpoint(text: str, field: str) -> Endpoint:

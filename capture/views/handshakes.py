@@ -3,11 +3,12 @@
 import numpy as np
 
 from capture.analysis.packets.completeness import Completeness
-from capture.analysis.packets.packet_table import SIDES, Handshake
-from capture.analysis.query.names import hosts, icmp_words
+from capture.analysis.query.names import hosts
+from capture.analysis.sessions.session_table import SIDES, Handshake
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, beside, durations, each, numbers, scattered, where, words
 from capture.arrays.rows import picked
+from capture.wire.protocols import icmp_text
 
 
 def handshake_sentences(sessions: Table, truth: Completeness) -> Cells:
@@ -44,7 +45,7 @@ def _sentences(verdict: int, sessions: Table, truth: Completeness) -> Cells:
                 "refused by RST after ", since("syn_last", "rst"), " (", _packets(sessions, "syn", "rst"), ")"
             )
         case Handshake.UNREACHABLE:
-            error = each(icmp_words, *(sessions[name] for name in ("family", "icmp_type", "icmp_code")))
+            error = each(icmp_text, *(sessions[name] for name in ("family", "icmp_type", "icmp_code")))
             by = hosts(sessions, "icmp")
             return beside("unreachable: ", error, " from ", by, " (", _packets(sessions, "syn", "icmp"), ")")
         case Handshake.UNACKNOWLEDGED:

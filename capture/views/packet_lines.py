@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.packets.packet_table import ACK, FIN, PACKET, RST, SYN, Kind
-from capture.analysis.query.names import clock_text, hosts, icmp_words, protocol_word
+from capture.analysis.packets.packet_table import PACKET, Kind
+from capture.analysis.query.names import hosts
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
 from capture.arrays.rows import picked
 from capture.pcapng.read import Reader
-from capture.wire.protocols import ICMP, ICMP_TYPES, ICMPV6, TCP, UDP
+from capture.views.moments import clock_text
+from capture.wire.protocols import ACK, FIN, ICMP, ICMP_TYPES, ICMPV6, RST, SYN, TCP, UDP, icmp_text, protocol_name
 
 DIRECTIONS = ("", "In", "Out", "")
 """By epb_flags bits 0-1; docs/formats.md says whose view that is."""
@@ -109,13 +110,13 @@ def _icmp(packets: Table) -> Cells:
     asked = beside(", id ", numbers(packets["source_port"]), ", seq ", numbers(packets["sequence"]))
     echo = np.where(kind[0] == 4, np.isin(kind[1], _ECHO[ICMP]), np.isin(kind[1], _ECHO[ICMPV6]))
     length = numbers(packets["payload"].astype(np.int64) + 8)
-    return beside("ICMP ", each(icmp_words, *kind), where(echo, asked), ", length ", length)
+    return beside("ICMP ", each(icmp_text, *kind), where(echo, asked), ", length ", length)
 
 
 def _other(packets: Table) -> Cells:
     later = packets["kind"] & Kind.LATER_FRAGMENT > 0
     udp = ~later & (packets["protocol"] == UDP)
-    name = where(~udp, each(protocol_word, packets["protocol"]))
+    name = where(~udp, each(protocol_name, packets["protocol"]))
     length = numbers(packets["payload"])
     return beside(where(udp, "UDP"), name, where(later, ", a later fragment"), ", length ", length)
 

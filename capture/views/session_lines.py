@@ -9,15 +9,18 @@ import click
 import numpy as np
 
 from capture.analysis.packets.completeness import Completeness
-from capture.analysis.packets.packet_table import Handshake
 from capture.analysis.packets.reading import CaptureFile
 from capture.analysis.query.columns import COLUMNS, WORDS, flat
-from capture.analysis.query.names import CLOSES, Names, clock_text, endpoints, protocol_word, states
+from capture.analysis.query.names import CLOSES, endpoints, states
+from capture.analysis.sessions.session_table import Handshake
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, durations, each, lines, numbers, sizes, text, where, words
 from capture.cli.capture_file import json_lines
 from capture.errors import SinkError, SpecError
 from capture.views.handshakes import handshake_sentences
+from capture.views.moments import clock_text
+from capture.wire.addresses import Names
+from capture.wire.protocols import protocol_name
 
 Tables = Iterable[Table]
 
@@ -60,7 +63,7 @@ def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
     yield numbers(table["session"])
     yield beside(each(clock_text, table["first_ns"] // 10**9), ".", numbers(table["first_ns"] // 1000 % 10**6, 6))
     yield durations(table["last_ns"] - table["first_ns"])
-    yield each(protocol_word, table["protocol"])
+    yield each(protocol_name, table["protocol"])
     yield beside(endpoints(table, "client", names), " > ", endpoints(table, "server", names))
     yield _each_way(table, "packets")
     yield beside(sizes(client["bytes"]), "/", sizes(server["bytes"]))

@@ -10,11 +10,13 @@ from typing import Any
 
 import click
 
-from capture.analysis.packets.packet_table import SIDES
-from capture.analysis.query.names import CLOSES, Names, protocol_word
+from capture.analysis.query.names import CLOSES
+from capture.analysis.sessions.session_table import SIDES
 from capture.analysis.streams.followed import Followed
 from capture.analysis.streams.reassembly import Gap, Part, Said
 from capture.units import format_duration, format_size
+from capture.wire.addresses import Names
+from capture.wire.protocols import protocol_name
 
 _ROW = 16
 _SHOWN = bytes(byte if 0x20 <= byte < 0x7F else ord(".") for byte in range(256))
@@ -164,7 +166,7 @@ def audit(followed: Followed, names: Names) -> dict[str, Any]:
     assert conversation is not None
     found: dict[str, Any] = {
         "session": followed.number,
-        "protocol": protocol_word(session.protocol),
+        "protocol": protocol_name(session.protocol),
         "start_ns": session.first_ns,
         "end_ns": session.last_ns,
         "first_packet": session.first_packet,

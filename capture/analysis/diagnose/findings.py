@@ -5,125 +5,29 @@ them; what is shown as evidence is a few sessions of each.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from capture.analysis.diagnose.points import Seen
+from capture.analysis.diagnose.trouble import EVIDENCE, Context, Evidence, Finding, Group, Site, Trouble
 from capture.analysis.packets.completeness import Completeness
-from capture.analysis.query.names import Names, place_text
-from capture.arrays.aliases import Mask, Table
+from capture.arrays.aliases import Table
 from capture.arrays.rows import alike, picked
+from capture.wire.addresses import Names
 
 GROUPS_MAX = 1 << 14
 """Of each kind: what comes beyond is counted as elsewhere."""
-EVIDENCE = 5
-
-Column = Callable[[Table, str], Any]
-"""(sessions, "client" or "server") -> a value for each session."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a group's sessions are: their server, and for some kinds their client. `way` is the side it is about."""
-
-    family: int
-    protocol: int
-    server: tuple[int, int, int]
-    client: tuple[int, int] | None
-    way: str
-    cause: int
-
-    def server_text(self, names: Names) -> str:
-        """address:port."""
-        return place_text(self.family, *self.server, names)
-
-    def client_text(self, names: Names) -> str:
-        """The address."""
-        return place_text(self.family, *(self.client or (0, 0)), 0, names)
-
-    def way_text(self, names: Names) -> str:
-        """From whom to whom."""
-        ends = self.client_text(names), self.server_text(names)
-        return " to ".join(ends if self.way == "client" else ends[::-1])
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Evidence:
-    """A session, and the packet to look at first; 0: none in particular."""
-
-    file: str
-    session: int
-    packet: int
-
-
-@dataclass(slots=True)
-class Group:
-    """Sessions of one place that show one kind of trouble: how many, sums over them, and the worst of them."""
-
-    place: Place
-    sessions: int = 0
-    sums: dict[str, int] = field(default_factory=dict)
-    worst: list[tuple[int, int, Evidence]] = field(default_factory=list)
-
-    @property
-    def evidence(self) -> list[Evidence]:
-        """The worst first."""
-        return [one for *_, one in sorted(self.worst, key=lambda entry: (-entry[0], -entry[1]))]
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the words of a finding may need besides its group."""
-
-    truth: Completeness
-    names: Names
-    total: int
-    """Sessions with the group's server, with and without trouble."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of trouble.
-
-    `shows` is which sessions belong to its groups, `sums` what is added up over them: the first of them says which
-    sessions are the worst, and "affected" counts those in trouble where not all are. `words` makes (what is, what to
-    look at next), or None where that is nothing to speak of.
-    """
-
-    name: str
-    weight: int
-    shows: Callable[[Table, str], Mask]
-    sums: Mapping[str, Column]
-    packet: Column
-    words: Callable[[Group, Context], tuple[str, str] | None]
-    by_client: bool = False
-    ways: Sequence[str] = ("",)
-    cause: str = ""
-    """A column that tells groups apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Trouble in words."""
-
-    kind: str
-    what: str
-    next: str
-    sessions: int
-    score: float
-    evidence: list[Evidence]
 
 
 class Diagnosis:
     """Add what trackers give; ask at the end. What several points show of a conversation counts once per kind."""
 
-    def __init__(self, kinds: Sequence[Kind]) -> None:
+    def __init__(self, kinds: Sequence[Trouble]) -> None:
         self._kinds = kinds
-        self._groups: list[dict[Place, Group]] = [{} for _ in kinds]
+        self._groups: list[dict[Site, Group]] = [{} for _ in kinds]
         self._seen = Seen()
         self._shown = {(kind.name, way): Seen() for kind in kinds for way in kind.ways}
         self._totals: dict[Any, int] = {}
@@ -147,14 +51,14 @@ class Diagnosis:
                 if len(shown):
                     self._group(file, kind, groups, way, shown)
 
-    def _group(self, file: str, kind: Kind, groups: dict[Place, Group], way: str, sessions: Table) -> None:
+    def _group(self, file: str, kind: Trouble, groups: dict[Site, Group], way: str, sessions: Table) -> None:
         sums = {name: np.asarray(column(sessions, way)).astype(np.int64) for name, column in kind.sums.items()}
         packets = np.asarray(kind.packet(sessions, way))
         weights = next(iter(sums.values())) if sums else np.zeros(len(sessions), np.int64)
         for key, mine in _by_place(_keys(sessions, kind.by_client, kind.cause)):
             family, protocol, *rest = key
             client = (rest[3], rest[4]) if kind.by_client else None
-            place = Place(family, protocol, (rest[0], rest[1], rest[2]), client, way, rest[5])
+            place = Site(family, protocol, (rest[0], rest[1], rest[2]), client, way, rest[5])
             group = groups.get(place)
             if group is None:
                 if len(groups) == GROUPS_MAX:

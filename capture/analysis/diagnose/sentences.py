@@ -1,7 +1,7 @@
 """Groups of sessions in trouble -> what is, and what to look at next, in words; None where it is not worth any."""
 
-from capture.analysis.diagnose.findings import Context, Group
-from capture.analysis.packets.packet_table import Close, Handshake
+from capture.analysis.diagnose.trouble import Context, Group
+from capture.analysis.sessions.session_table import Close, Handshake
 from capture.units import format_duration, format_size
 
 SLOW_NS = 100_000_000

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from capture.analysis.diagnose import sentences as words
-from capture.analysis.diagnose.findings import Kind
-from capture.analysis.packets.packet_table import SIDES, Close, Handshake
+from capture.analysis.diagnose.trouble import Trouble
+from capture.analysis.sessions.session_table import SIDES, Close, Handshake
 from capture.analysis.sessions.verdict import unreachable
 from capture.arrays.aliases import Mask, Table
 from capture.wire.protocols import TCP, UDP
@@ -45,8 +45,8 @@ def _first_packet(sessions: Table, _: str) -> Any:
     )
 
 
-KINDS = (
-    Kind(
+TROUBLES = (
+    Trouble(
         "failed-handshake",
         4,
         lambda sessions, _: _in(sessions["handshake"], words.CAUSES),
@@ -55,7 +55,7 @@ KINDS = (
         words.failed,
         cause="handshake",
     ),
-    Kind(
+    Trouble(
         "mtu-black-hole",
         4,
         lambda sessions, way: (
@@ -75,7 +75,7 @@ KINDS = (
         by_client=True,
         ways=SIDES,
     ),
-    Kind(
+    Trouble(
         "unanswered",
         3,
         lambda sessions, _: sessions["unanswered"] > 0,
@@ -86,7 +86,7 @@ KINDS = (
         lambda sessions, _: sessions["first_packet"],
         words.unanswered,
     ),
-    Kind(
+    Trouble(
         "unreachable",
         3,
         lambda sessions, _: (sessions["protocol"] == UDP) & unreachable(sessions),
@@ -94,7 +94,7 @@ KINDS = (
         lambda sessions, _: sessions["icmp_packet"],
         words.udp_unreachable,
     ),
-    Kind(
+    Trouble(
         "slow",
         2,
         lambda sessions, _: _tcp(sessions) & (sessions["requests"] > 0),
@@ -107,7 +107,7 @@ KINDS = (
         lambda sessions, _: sessions["first_packet"],
         words.slow,
     ),
-    Kind(
+    Trouble(
         "retransmissions",
         2,
         lambda sessions, way: _tcp(sessions) & (sessions[way]["data_packets"] > 0),
@@ -122,7 +122,7 @@ KINDS = (
         by_client=True,
         ways=SIDES,
     ),
-    Kind(
+    Trouble(
         "zero-window",
         2,
         lambda sessions, way: _tcp(sessions) & (sessions[way]["zero_windows"] > 0),
@@ -132,7 +132,7 @@ KINDS = (
         by_client=True,
         ways=SIDES,
     ),
-    Kind(
+    Trouble(
         "reset",
         1,
         lambda sessions, _: (
@@ -144,7 +144,7 @@ KINDS = (
         words.reset,
         cause="close",
     ),
-    Kind(
+    Trouble(
         "not-captured",
         1,
         lambda sessions, _: (
@@ -155,7 +155,7 @@ KINDS = (
         lambda sessions, _: sessions["first_packet"],
         words.missing,
     ),
-    Kind(
+    Trouble(
         "too-big",
         1,
         lambda sessions, _: _is_too_big(sessions),

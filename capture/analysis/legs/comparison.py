@@ -8,71 +8,23 @@ not: such packets are neither lost nor measured, but counted.
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.latency.waits import Histogram
-from capture.analysis.legs.clocks import Bounds, Offset
+from capture.analysis.legs.clocks import Bounds
+from capture.analysis.legs.joined import JoinedSessions
+from capture.analysis.legs.leg import Alone, Leg
 from capture.analysis.legs.observe import Observations, Point
+from capture.analysis.legs.one_end import overlaps, seen_once
 from capture.analysis.legs.pairing import NEVER, pair, passage
-from capture.analysis.legs.routes import Conversations, Routes
+from capture.analysis.legs.routes import Routes
 from capture.arrays.aliases import Table
 from capture.arrays.scratch import Scratch
-from capture.wire.protocols import TCP
 
 _CHUNK = 1 << 16
-_ALONE = np.dtype(
-    [
-        ("time_ns", "i8"),
-        ("number", "i8"),
-        ("stream", "i8"),  # conversation and side
-        ("sequence", "i8"),
-        ("payload", "i8"),
-        ("protocol", "u1"),
-    ]
-)
-"""A packet that one end of a leg saw, and the other did not."""
-
-
-@dataclass(slots=True)
-class Leg:
-    """From a point to the next, in this direction.
-
-    `lost` are numbers of packets in the file of `source`. `delays` are exact where `clock` is None, else each of them
-    is right to its uncertainty. `early` counts packets that arrived before they left, whatever is uncertain: then
-    the times of `source` and `target` contradict each other. `unplaced` were paired, but their time says nothing.
-    """
-
-    source: Point
-    target: Point
-    paired: int = 0
-    doubtful: int = 0
-    early: int = 0
-    unplaced: int = 0
-    delays: Histogram = field(default_factory=Histogram)
-    clock: Offset | None = None
-    lost: list[int] = field(default_factory=list)
-    not_captured: int = 0
-    resegmented: int = 0
-    undecided: int = 0
-    "seen at the beginning, while the capture at the end had not begun, or was over"
-
-    @property
-    def share_lost(self) -> float:
-        """Of the packets that began the leg, and of which it is known what became of them."""
-        return len(self.lost) / max(self.paired + len(self.lost), 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Alone:
-    """Packets at a point of whose session, or of whose direction in it, no other point saw anything."""
-
-    point: Point
-    packets: int
 
 
 class Comparison:
@@ -83,7 +35,7 @@ class Comparison:
         self.left_out = observations.left_out
         self._spans = observations.spans
         self._clocks = [0 if one_clock else point.file for point in self.points]
-        self._conversations = Conversations([point.file for point in self.points], observations.sessions)
+        self._conversations = JoinedSessions([point.file for point in self.points], observations.sessions)
         self._bounds: dict[tuple[int, int], Bounds] = {}
         self._uncertainty: dict[tuple[int, int], int] = {}
         self._legs: dict[tuple[int, int], Leg] = {}
@@ -169,9 +121,9 @@ class Comparison:
                 leg = self._legs.setdefault((source, target), Leg(self.points[source], self.points[target]))
                 self._measure(leg, source, target, passages[seen[:, at] & seen[:, at + 1]])
                 gone = some & (last == at)
-                self._missed.setdefault((source, target), []).append(_alone(passages[gone], streams[gone], source))
+                self._missed.setdefault((source, target), []).append(seen_once(passages[gone], streams[gone], source))
                 new = some & (first == at + 1)
-                self._unseen.setdefault((source, target), []).append(_alone(passages[new], streams[new], target))
+                self._unseen.setdefault((source, target), []).append(seen_once(passages[new], streams[new], target))
                 leg.not_captured += int((some & ~seen[:, at] & (first < at) & (last > at)).sum())
 
     def _measure(self, leg: Leg, source: int, target: int, rows: Table) -> None:
@@ -200,7 +152,7 @@ class Comparison:
                 leg.clock = bounds.overall(sign, self._uncertainty.get((source, target), 0))
             missed = np.concatenate(self._missed[source, target])
             unseen = np.concatenate(self._unseen[source, target])
-            cut, grown = _overlaps(missed, unseen), _overlaps(unseen, missed)
+            cut, grown = overlaps(missed, unseen), overlaps(unseen, missed)
             leg.resegmented = int(cut.sum() + grown.sum())
             arrived = unseen[~grown]["time_ns"]
             left = arrived - self._offsets(source, target, arrived, target)[0]
@@ -215,29 +167,3 @@ class Comparison:
         """Whether the capture at that point was running, as long as a packet takes to come there."""
         first, last = self._spans[point.file]
         return (times_ns >= first) & (times_ns + leg.delays.most <= last)
-
-
-def _alone(rows: Table, streams: npt.NDArray[np.int64], point: int) -> Table:
-    found = np.zeros(len(rows), _ALONE)
-    found["time_ns"], found["number"] = rows["times_ns"][:, point], rows["numbers"][:, point]
-    found["stream"] = streams
-    for name in ("sequence", "payload", "protocol"):
-        found[name] = rows[name]
-    return found
-
-
-def _overlaps(rows: Table, others: Table) -> npt.NDArray[np.bool_]:
-    """Which TCP segments share bytes with one of the others, of the same stream."""
-    others = others[(others["protocol"] == TCP) & (others["payload"] > 0)]
-    mine = (rows["protocol"] == TCP) & (rows["payload"] > 0)
-    if not len(others) or not mine.any():
-        return np.zeros(len(rows), bool)
-    # Streams one after the other on one line of numbers.
-    starts = (others["stream"] << 33) + others["sequence"]
-    order = np.argsort(starts, kind="stable")
-    # The furthest end so far: a long segment may reach beyond shorter ones behind it.
-    ends = np.maximum.accumulate((starts + others["payload"])[order])
-    at = (rows["stream"] << 33) + rows["sequence"]
-    before = np.searchsorted(starts[order], at + rows["payload"], side="left")
-    shared: npt.NDArray[np.bool_] = mine & (before > 0) & (ends[np.maximum(before - 1, 0)] > at)
-    return shared

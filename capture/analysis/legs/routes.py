@@ -11,90 +11,12 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from capture.analysis.legs.joined import JoinedSessions
 from capture.analysis.legs.pairing import NEVER
 from capture.arrays.aliases import Longs, Table
-from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.rows import alike
 
 _PLACE_BITS = 4
-
-
-class Conversations:
-    """Sessions that are joined because packets of one are packets of the other; 0 is of none.
-
-    `sessions` is of each point the number of sessions in its file, and `files` which file that is.
-    """
-
-    def __init__(self, files: Sequence[int], sessions: Sequence[int]) -> None:
-        bases = np.cumsum([0, *sessions])
-        self._bases = bases[list(files)]
-        total = int(bases[-1]) + 1
-        self._parents = np.arange(total)
-        self._turned = np.zeros(total, np.int64)
-        self.count = 0
-
-    def join(self, rows: Table) -> None:
-        """Take what these passages tell."""
-        rows = rows[rows["doubtful"] == 0]
-        for a, b in combinations(range(len(self._bases)), 2):
-            both = rows[(rows["times_ns"][:, a] != NEVER) & (rows["times_ns"][:, b] != NEVER)]
-            turned = (both["sides"][:, a] != both["sides"][:, b]).astype(np.int64)
-            one, other = (both["sessions"][:, point] + self._bases[point] for point in (a, b))
-            _unite(self._parents, self._turned, one, other, turned)
-
-    def close(self) -> None:
-        """All is joined: number the conversations."""
-        _flatten(self._parents, self._turned)
-        roots, sizes = np.unique(self._parents, return_counts=True)
-        numbers = np.zeros(len(self._parents), np.int64)
-        joined = roots[sizes > 1]
-        self.count = len(joined)
-        numbers[joined] = np.arange(1, self.count + 1)
-        self._parents = numbers[self._parents]
-
-    def of(self, rows: Table) -> tuple[Longs, Longs]:
-        """(conversation, side that sent it) of each passage."""
-        conversations, sides = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-        for point in reversed(range(len(self._bases))):
-            seen = rows["times_ns"][:, point] != NEVER
-            sessions = rows["sessions"][seen, point] + self._bases[point]
-            conversations[seen] = self._parents[sessions]
-            sides[seen] = rows["sides"][seen, point] ^ self._turned[sessions]
-        return conversations, sides
-
-
-@loop
-def _root(parents: Longs, turned: Longs, session: int) -> tuple[int, int]:
-    """Whom it was joined to in the end, and whether client and server are the other way round there."""
-    differs = 0
-    while parents[session] != session:
-        above = parents[session]
-        # Halves the way for those who come later.
-        turned[session] ^= turned[above]
-        parents[session] = parents[above]
-        differs ^= turned[session]
-        session = parents[session]
-    return session, differs
-
-
-@loop
-def _unite(parents: Longs, turned: Longs, ones: Longs, others: Longs, differ: Longs) -> None:
-    for i in range(len(ones)):
-        a, turned_a = _root(parents, turned, ones[i])
-        b, turned_b = _root(parents, turned, others[i])
-        if a != b:
-            upper, lower = min(a, b), max(a, b)
-            parents[lower] = upper
-            turned[lower] = turned_a ^ turned_b ^ differ[i]
-
-
-@loop
-def _flatten(parents: Longs, turned: Longs) -> None:
-    for session in range(len(parents)):
-        root, differs = _root(parents, turned, session)
-        if root != session:
-            parents[session] = root
-            turned[session] = differs
 
 
 class Routes:
@@ -105,7 +27,7 @@ class Routes:
     points on it see packets of that side at all.
     """
 
-    def __init__(self, conversations: Conversations, clocks: Sequence[int]) -> None:
+    def __init__(self, conversations: JoinedSessions, clocks: Sequence[int]) -> None:
         """`clocks`: of each point, which clock its times are of."""
         self._conversations, self._clocks = conversations, clocks
         self._later: dict[tuple[int, int], tuple[npt.NDArray[np.float64], Longs]] = {}

@@ -18,12 +18,13 @@ import numpy as np
 import zstandard
 
 from capture.analysis.packets.ahead import ahead
-from capture.analysis.packets.compiled.decode import LINK_TYPES, decode
+from capture.analysis.packets.compiled.decode import decode
 from capture.analysis.packets.compiled.tunnels import unwrap
 from capture.analysis.packets.packet_table import PACKET
 from capture.arrays.aliases import Bytes, Table
 from capture.errors import FormatError, TargetError
 from capture.pcapng.read import Reader
+from capture.wire.link_types import LINK_TYPES
 
 _PIECE, _BATCH = 1 << 20, 1 << 12
 _WORTH_A_THREAD = 4 << 20

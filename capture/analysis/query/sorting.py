@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import SESSION
-from capture.analysis.query.columns import COLUMNS
+from capture.analysis.query.columns import COLUMNS, WORDS
+from capture.analysis.sessions.session_table import SESSION
 from capture.arrays.aliases import Table
 from capture.arrays.scratch import Scratch
+from capture.errors import SpecError
 
 _CHUNK = 1 << 12
 
@@ -45,3 +46,13 @@ class Spool:
         order = np.lexsort((np.concatenate(self._numbers), -keys if self._largest_first else keys))
         for start in range(0, len(order), _CHUNK):
             yield self._rows.picked(order[start : start + _CHUNK])
+
+
+def sort_key(name: str) -> tuple[str, bool]:
+    """ "bytes", or "-bytes" for the largest first -> (column, whether the largest is first). Raises SpecError."""
+    column = name.removeprefix("-")
+    column = {"start": "start_ns", "duration": "duration_ns"}.get(column, column)
+    if column not in COLUMNS or column in WORDS:
+        numbers = ", ".join(known for known in COLUMNS if known not in WORDS)
+        raise SpecError(f"--sort {name!r} is no column of numbers; there are {numbers}")
+    return column, name.startswith("-")

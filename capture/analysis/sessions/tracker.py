@@ -10,25 +10,23 @@ from collections.abc import Iterator
 import numpy as np
 
 from capture.analysis.packets.compiled.decode import decode
-from capture.analysis.packets.packet_table import (
+from capture.analysis.packets.packet_table import PACKET
+from capture.analysis.sessions import open_table as slots
+from capture.analysis.sessions.compiled.closing import close_until, expire
+from capture.analysis.sessions.compiled.track import FRAGMENT_COLUMNS, track
+from capture.analysis.sessions.open_table import (
     EVIDENCE,
     FLIGHT,
     HOLES,
     KEY,
-    PACKET,
     RECENT,
     ROW,
     ROW_SIDE,
-    SAMPLE,
     SEGMENT,
-    SESSION,
     SIDE,
-    SIDES,
-    Close,
+    Tables,
 )
-from capture.analysis.sessions.compiled import closing as slots
-from capture.analysis.sessions.compiled.closing import Tables, close_until, expire
-from capture.analysis.sessions.compiled.track import FRAGMENT_COLUMNS, track
+from capture.analysis.sessions.session_table import SAMPLE, SESSION, SIDES, Close
 from capture.analysis.sessions.verdict import handshakes
 from capture.arrays.aliases import Bytes, Table
 from capture.arrays.rows import as_numbers, run

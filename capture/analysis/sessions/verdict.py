@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.packets.packet_table import Handshake
+from capture.analysis.sessions.session_table import Handshake
 from capture.arrays.aliases import Mask, Table
 from capture.wire.protocols import TCP
 

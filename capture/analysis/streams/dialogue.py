@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from capture.analysis.packets.packet_table import ACK, FIN, RST, SIDES, SYN, Kind
+from capture.analysis.packets.packet_table import Kind
+from capture.analysis.sessions.session_table import SIDES
 from capture.analysis.streams.reassembly import Gap, Missing, Part, Said, Stream
 from capture.arrays.aliases import Bytes, Table
-from capture.wire.protocols import TCP
+from capture.wire.protocols import ACK, FIN, RST, SYN, TCP
 
 
 class _Packet(NamedTuple):

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import records
 from capture.analysis.packets.reading import Batch
-from capture.analysis.query.names import Names, place_text, protocol_word
+from capture.analysis.sessions.session_table import records
 from capture.analysis.sessions.tracker import Tracker
 from capture.analysis.streams.dialogue import Conversation
 from capture.analysis.streams.reassembly import Part
 from capture.arrays.aliases import Table
 from capture.errors import FormatError, SpecError
 from capture.filters import conversations as lists
-from capture.wire.protocols import TCP, UDP
+from capture.wire.addresses import Names, halves, place_text
+from capture.wire.protocols import TCP, UDP, protocol_name
 
 _OTHERS = 8
 
@@ -44,7 +44,7 @@ class Which:
         """A mask over packets that may be of the session."""
         if self.five_tuple is None:
             return packets["session"] == self.number
-        ends = [(_halves(end[0]), end[1]) for end in (self.five_tuple.source, self.five_tuple.destination)]
+        ends = [(halves(end[0]), end[1]) for end in (self.five_tuple.source, self.five_tuple.destination)]
 
         def between(one: Any, other: Any) -> Any:
             (source, source_port), (destination, destination_port) = one, other
@@ -55,12 +55,6 @@ class Which:
 
         kind = (packets["protocol"] == self.five_tuple.protocol) & (packets["family"] == self.five_tuple.family)
         return kind & (between(*ends) | between(*ends[::-1]))
-
-
-def _halves(number: int) -> tuple[int, int]:
-    """An address as its two signed halves."""
-    high, low = (np.uint64(part).astype(np.int64) for part in (number >> 64, number & (1 << 64) - 1))
-    return int(high), int(low)
 
 
 @dataclass(slots=True)
@@ -110,7 +104,7 @@ class Followed:
     def _take(self, packets: Table, batch: Batch) -> Iterator[Part]:
         if self.conversation is None:
             if int(packets["protocol"][0]) not in (TCP, UDP):
-                what = protocol_word(int(packets["protocol"][0]))
+                what = protocol_name(int(packets["protocol"][0]))
                 raise SpecError(f"session {self.which.text} is {what}; only tcp and udp can be followed")
             self.number = int(packets["session"][0])
             self.conversation = Conversation(packets[:1].copy()[0])
@@ -128,7 +122,7 @@ class Followed:
     def protocol(self) -> str:
         """tcp or udp."""
         assert self.conversation is not None
-        return protocol_word(self.conversation.protocol)
+        return protocol_name(self.conversation.protocol)
 
     def address(self, side: int, names: Names | None = None) -> str:
         """address:port of client (0) or server (1), as it is written, or with the file's name for the address."""

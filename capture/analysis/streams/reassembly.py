@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from capture.analysis.packets.packet_table import FAR
+from capture.wire.protocols import FAR
 
 HELD_BYTES_MAX, HELD_PIECES_MAX = 16 << 20, 1 << 14
 """So much waits for missing bytes at most, more than any window that Linux offers by itself (tcp_rmem: 6 MiB)."""

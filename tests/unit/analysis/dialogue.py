@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.compiled.decode import ETHERNET, decode
-from capture.analysis.packets.packet_table import PACKET, Measure, records
+from capture.analysis.packets.compiled.decode import decode
+from capture.analysis.packets.packet_table import PACKET
+from capture.analysis.sessions.session_table import Measure, records
 from capture.analysis.sessions.tracker import Tracker
+from capture.wire.link_types import ETHERNET
 from tests import packets
 
 CLIENT, SERVER = ("10.0.0.1", 40_000), ("10.0.0.2", 80)

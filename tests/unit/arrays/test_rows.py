@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.packets.packet_table import EVIDENCE, KEY, ROW, ROW_SIDE, SAMPLE, SESSION, SIDE
+from capture.analysis.sessions.open_table import EVIDENCE, KEY, ROW, ROW_SIDE, SIDE
+from capture.analysis.sessions.session_table import SAMPLE, SESSION
 from capture.arrays.aliases import Table
 from capture.arrays.rows import alike, as_numbers, picked, run
 

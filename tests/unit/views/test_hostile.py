@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.analysis.diagnose.findings import Diagnosis
-from capture.analysis.diagnose.troubles import KINDS
+from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.latency.waits import Latency
 from capture.analysis.legs.comparison import Comparison
 from capture.analysis.legs.observe import Observations
@@ -49,7 +49,7 @@ def whole(file: CaptureFile) -> Iterator[Batch]:
 
 def everything(path: Path) -> None:
     """All that can be asked of a file."""
-    waits, diagnosis, tracker = Latency(), Diagnosis(KINDS), Tracker()
+    waits, diagnosis, tracker = Latency(), Diagnosis(TROUBLES), Tracker()
     truth, shown = completeness(str(path)), 0
     said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
     with CaptureFile(str(path)) as file:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from capture.analysis.packets.packet_table import Kind
-from capture.analysis.sessions.compiled.closing import mix
 from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.protocols import ICMP, ICMPV6, TCP
 

@@ -8,76 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from capture.analysis.packets.compiled.link_layer import link_layer, net16, net32, net64
 from capture.analysis.packets.packet_table import Kind
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.protocols import ICMP, ICMPV6, SCTP, TCP, UDP
 
-NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW = 0, 1, 12, 14, 101
-LOOP, LINUX_SLL, IPV4, IPV6, LINUX_SLL2 = 108, 113, 228, 229, 276
-LINK_TYPES = {
-    ETHERNET: "Ethernet",
-    LINUX_SLL: "Linux cooked v1",
-    LINUX_SLL2: "Linux cooked v2",
-    RAW: "raw IP",
-    RAW_BSD: "raw IP",
-    RAW_OPENBSD: "raw IP",
-    IPV4: "raw IPv4",
-    IPV6: "raw IPv6",
-    NULL: "BSD loopback",
-    LOOP: "OpenBSD loopback",
-}
-"""LINKTYPE_ numbers that can be decoded (https://www.tcpdump.org/linktypes.html)."""
-
 _TIMESTAMPS, _FIRST, _LATER, _CUT, _ERROR = (
     int(kind) for kind in (Kind.TIMESTAMPS, Kind.FIRST_FRAGMENT, Kind.LATER_FRAGMENT, Kind.CUT, Kind.ICMP_ERROR)
 )
 _UDPLITE = 136
-
-
-@loop
-def net16(data: Bytes, at: int) -> int:
-    """Two bytes in network order."""
-    return np.int64(data[at]) << 8 | np.int64(data[at + 1])
-
-
-@loop
-def net32(data: Bytes, at: int) -> int:
-    """Four bytes in network order."""
-    return (
-        np.int64(data[at]) << 24 | np.int64(data[at + 1]) << 16 | np.int64(data[at + 2]) << 8 | np.int64(data[at + 3])
-    )
-
-
-@loop
-def _net64(data: Bytes, at: int) -> int:
-    return net32(data, at) << 32 | net32(data, at + 4)
-
-
-@loop
-def link_layer(data: Bytes, at: int, end: int, link: int) -> tuple[int, int]:
-    """Behind the link layer: (where, EtherType); 0 for what is no IP."""
-    if link == ETHERNET:
-        at, kind = at + 12, np.int64(0)
-        while at + 2 <= end:
-            kind = net16(data, at)
-            at += 2
-            if kind != 0x8100 and kind != 0x88A8 and kind != 0x9100:
-                return at, kind
-            at += 2
-        return at, 0
-    if link == LINUX_SLL:
-        return at + 16, net16(data, at + 14) if at + 16 <= end else 0
-    if link == LINUX_SLL2:
-        return at + 20, net16(data, at) if at + 20 <= end else 0
-    if link in (NULL, LOOP):  # an address family, whose number differs from system to system
-        at += 4
-    elif link not in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
-        return at, 0
-    if at >= end:
-        return at, 0
-    version = data[at] >> 4
-    return at, 0x0800 if version == 4 else (0x86DD if version == 6 else 0)
 
 
 @loop
@@ -122,10 +62,10 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
         row.family = 6
         row.hops = data[at + 7]
         protocol = np.int64(data[at + 6])
-        row.source_high = _net64(data, at + 8)
-        row.source_low = _net64(data, at + 16)
-        row.destination_high = _net64(data, at + 24)
-        row.destination_low = _net64(data, at + 32)
+        row.source_high = net64(data, at + 8)
+        row.source_low = net64(data, at + 16)
+        row.destination_high = net64(data, at + 24)
+        row.destination_low = net64(data, at + 32)
         at += 40
         while protocol in (0, 43, 60, 135, 139, 140, 44, 51):
             if at + 8 > end:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.compiled.decode import ETHERNET, decode_ip, link_layer, net16
+from capture.analysis.packets.compiled.decode import decode_ip
+from capture.analysis.packets.compiled.link_layer import link_layer, net16
 from capture.analysis.packets.packet_table import Kind
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.link_types import ETHERNET
 from capture.wire.protocols import UDP
 
 _CLOSED = int(Kind.CUT | Kind.FIRST_FRAGMENT | Kind.LATER_FRAGMENT)

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.compiled.decode import decode_ip, net32
+from capture.analysis.packets.compiled.decode import decode_ip
+from capture.analysis.packets.compiled.link_layer import net32
 from capture.analysis.packets.packet_table import Kind
-from capture.analysis.sessions.compiled.closing import SEED, find, hash_of
+from capture.analysis.sessions.compiled.lookup import find, hash_of
+from capture.analysis.sessions.open_table import SEED
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.protocols import ICMP, TCP

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import FLIGHT, Measure
-from capture.analysis.sessions.compiled.closing import mix, sample
+from capture.analysis.sessions.compiled.closing import sample
 from capture.analysis.sessions.compiled.segments import take_block
+from capture.analysis.sessions.open_table import FLIGHT
+from capture.analysis.sessions.session_table import Measure
 from capture.arrays.aliases import Bytes
+from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.protocols import ICMP
 

@@ -4,10 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import ACK, FIN, RST, SYN, Kind, Measure
+from capture.analysis.packets.packet_table import Kind
 from capture.analysis.sessions.compiled.closing import give_block_back, sample
-from capture.analysis.sessions.compiled.segments import acknowledged_by, distance, round_trip, sent
+from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
+from capture.analysis.sessions.compiled.segments import sent
+from capture.analysis.sessions.compiled.sequence import distance
+from capture.analysis.sessions.session_table import Measure
 from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ACK, FIN, RST, SYN
 
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
 _HANDSHAKE, _TIMESTAMP = int(Measure.HANDSHAKE), int(Measure.TIMESTAMP)

@@ -1,31 +1,38 @@
 """Decoded packets -> rows of open sessions: finds or begins each packet's session, counts it, and hands it on.
 
-TCP goes on to analysis.tcp, questions to analysis.questions. An ICMP error counts in a session of its own, and is
-evidence in the one that it is about. Later fragments follow their first one.
+TCP goes on to `tcp`, DNS queries and echo requests to `questions`. An ICMP error counts in a session of its own,
+and is evidence in the one that it is about. Later fragments follow their first one.
 """
 
 from typing import Any
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import ACK, SYN, Close, Kind, Measure, Role
-from capture.analysis.sessions.compiled import closing as tables_of
+from capture.analysis.packets.packet_table import Kind
 from capture.analysis.sessions.compiled import tcp
-from capture.analysis.sessions.compiled.closing import close, ended, find, hash_of, insert, mix, silent_limit, swapped
+from capture.analysis.sessions.compiled.closing import close, ended, silent_limit
 from capture.analysis.sessions.compiled.icmp_errors import error_about
+from capture.analysis.sessions.compiled.lookup import find, hash_of, insert, swapped
 from capture.analysis.sessions.compiled.questions import dns, echo
-from capture.arrays.aliases import Bytes, Longs
-from capture.arrays.jit import borrowing_loop as loop
-from capture.wire.protocols import ICMP, ICMPV6, TCP, UDP
-
-_SEED, _BY_INTERFACE, _FREE_ROWS, _FREE_BLOCKS = (
-    tables_of.SEED,
-    tables_of.BY_INTERFACE,
-    tables_of.FREE_ROWS,
-    tables_of.FREE_BLOCKS,
+from capture.analysis.sessions.open_table import (
+    BY_INTERFACE,
+    DONE,
+    FREE_BLOCKS,
+    FREE_ROWS,
+    LOST_FRAGMENTS,
+    NO_IP,
+    OPEN,
+    SAMPLES,
+    SEED,
+    SESSIONS,
+    USED,
 )
-_DONE, _SAMPLES, _SESSIONS, _OPEN_ROWS = tables_of.DONE, tables_of.SAMPLES, tables_of.SESSIONS, tables_of.OPEN
-_NO_IP, _LOST_FRAGMENTS, _USED = tables_of.NO_IP, tables_of.LOST_FRAGMENTS, tables_of.USED
+from capture.analysis.sessions.session_table import Close, Measure, Role
+from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.compiled.hashing import mix
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ACK, ICMP, ICMPV6, SYN, TCP, UDP
+
 SAMPLES_EACH = 8
 """Samples that one packet can make, at most."""
 
@@ -46,20 +53,20 @@ def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scrat
     state = tables.state
     for i in range(start, len(packets)):
         if (
-            state[_FREE_ROWS] == 0
-            or state[_FREE_BLOCKS] == 0
-            or state[_DONE] + 2 > len(tables.done)
-            or state[_SAMPLES] + SAMPLES_EACH > len(tables.samples)
+            state[FREE_ROWS] == 0
+            or state[FREE_BLOCKS] == 0
+            or state[DONE] + 2 > len(tables.done)
+            or state[SAMPLES] + SAMPLES_EACH > len(tables.samples)
         ):
             return i
         packet = packets[i]
         if packet.family == 0:
-            state[_NO_IP] += 1
+            state[NO_IP] += 1
             continue
         if packet.kind & (_FIRST | _LATER):
             _fragment(tables, packet)
-        interface = np.int64(packet.interface) if state[_BY_INTERFACE] else np.int64(0)
-        hashed = hash_of(packet, interface, state[_SEED])
+        interface = np.int64(packet.interface) if state[BY_INTERFACE] else np.int64(0)
+        hashed = hash_of(packet, interface, state[SEED])
         number = find(tables, packet, hashed, interface)
         if number >= 0:
             why = _is_over(tables, number, packet, idle)
@@ -114,7 +121,7 @@ def _fragment(tables: Any, packet: Any) -> None:
         packet.source_port = row[FRAGMENT_PORTS] >> 16
         packet.destination_port = row[FRAGMENT_PORTS] & 0xFFFF
     else:
-        tables.state[_LOST_FRAGMENTS] += 1
+        tables.state[LOST_FRAGMENTS] += 1
 
 
 @loop
@@ -138,11 +145,11 @@ def _is_over(tables: Any, number: int, packet: Any, idle: Longs) -> int:
 def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
     """A row for the first packet of a session."""
     state = tables.state
-    state[_FREE_ROWS] -= 1
-    number = tables.free_rows[state[_FREE_ROWS]]
-    state[_SESSIONS] += 1
-    state[_OPEN_ROWS] += 1
-    state[_USED] = max(state[_USED], number + 1)
+    state[FREE_ROWS] -= 1
+    number = tables.free_rows[state[FREE_ROWS]]
+    state[SESSIONS] += 1
+    state[OPEN] += 1
+    state[USED] = max(state[USED], number + 1)
     row = tables.rows[number]  # all zero: see Tracker
     turned = swapped(packet)
     if turned:
@@ -163,7 +170,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
     row.protocol = packet.protocol
     row.interface = interface
     row.hash = hashed
-    row.session = state[_SESSIONS]
+    row.session = state[SESSIONS]
     row.first_ns = row.last_ns = packet.time_ns
     row.first_packet = packet.number
     row.block = -1

@@ -9,8 +9,9 @@ import pytest
 
 from capture.analysis.diagnose import findings as module
 from capture.analysis.diagnose import points
-from capture.analysis.diagnose.findings import Diagnosis, Finding
-from capture.analysis.diagnose.troubles import KINDS
+from capture.analysis.diagnose.findings import Diagnosis
+from capture.analysis.diagnose.trouble import Finding
+from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.packets.completeness import Completeness
 from tests import packets
 from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, SA, SERVER, A, Frame, R, S, segment, track
@@ -22,7 +23,7 @@ UNKNOWN = Completeness()
 def diagnose(
     frames: Iterable[Frame], truth: Completeness = UNKNOWN, names: dict[IPv4Address, str] | None = None
 ) -> list[Finding]:
-    diagnosis = Diagnosis(KINDS)
+    diagnosis = Diagnosis(TROUBLES)
     for table in track(frames).tables:
         diagnosis.add("file", table)
     return diagnosis.findings(truth, names or {})
@@ -262,7 +263,7 @@ def test_sessions_of_the_place_without_the_trouble_are_no_evidence() -> None:
 
 def test_names_are_used_and_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GROUPS_MAX", 1)
-    diagnosis = Diagnosis(KINDS)
+    diagnosis = Diagnosis(TROUBLES)
     for table in track([*refused(1001, 0), segment(10, "client", S, ports=(1002, 90))]).tables:
         diagnosis.add("file", table)
     (finding,) = diagnosis.findings(UNKNOWN, {IPv4Address(SERVER[0]): "shop/web-0"})
@@ -272,7 +273,7 @@ def test_names_are_used_and_places_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 def several_points(frames: Iterable[Frame], later_ns: int, moved: str = "interface") -> Diagnosis:
     """A file's sessions, and the same once more from another point, so much later."""
-    diagnosis = Diagnosis(KINDS)
+    diagnosis = Diagnosis(TROUBLES)
     tables = track(frames).tables
     for table in tables:
         diagnosis.add("file", table, several=True)
@@ -303,7 +304,7 @@ def test_the_same_endpoints_at_another_time_are_another_conversation(later_s: in
 
 
 def test_what_only_the_other_point_shows_is_found_there() -> None:
-    diagnosis = Diagnosis(KINDS)
+    diagnosis = Diagnosis(TROUBLES)
     for number, frames in enumerate(([*HANDSHAKE], [segment(0, "client", S), segment(1000, "client", S)])):
         for table in track(frames).tables:
             table["interface"] = number

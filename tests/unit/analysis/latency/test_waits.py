@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.latency.waits import Latency, bucket, middle
-from capture.analysis.packets.packet_table import SAMPLE, Measure
+from capture.analysis.latency.histogram import bucket, middle
+from capture.analysis.latency.waits import Latency
+from capture.analysis.sessions.session_table import SAMPLE, Measure
 from tests.unit.analysis.query.test_names import session
 
 MS = 1_000_000

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.analysis.legs.comparison import Comparison, Leg
+from capture.analysis.legs.comparison import Comparison
+from capture.analysis.legs.leg import Leg
 from capture.analysis.legs.observe import Observations
 from capture.analysis.packets.compiled.tunnels import unwrap
 from capture.analysis.packets.reading import Batch

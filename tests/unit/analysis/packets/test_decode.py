@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.packets.compiled.decode import ETHERNET, IPV6, LINUX_SLL, LINUX_SLL2, LOOP, NULL, RAW, decode
-from capture.analysis.packets.packet_table import PACKET, Kind, address
+from capture.analysis.packets.compiled.decode import decode
+from capture.analysis.packets.packet_table import PACKET, Kind
+from capture.wire.addresses import address
+from capture.wire.link_types import ETHERNET, IPV6, LINUX_SLL, LINUX_SLL2, LOOP, NULL, RAW
 from tests import generate, packets
 
 A, B = "10.0.0.1", "10.0.0.2"

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from capture.analysis.packets.completeness import Completeness, completeness
-from capture.analysis.packets.packet_table import SESSION, Handshake
-from capture.analysis.query.columns import COLUMNS, Filter, flat, sort_key
+from capture.analysis.query.columns import COLUMNS, flat
+from capture.analysis.query.conditions import Filter
 from capture.analysis.query.names import endpoints, states
-from capture.analysis.query.sorting import Spool
+from capture.analysis.query.sorting import Spool, sort_key
+from capture.analysis.sessions.session_table import SESSION, Handshake
 from capture.arrays.aliases import Table
 from capture.arrays.cells import lines
 from capture.errors import SpecError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.analysis.packets.packet_table import Close, Measure, Role
+from capture.analysis.sessions.session_table import Close, Measure, Role
 from tests import generate, packets
 from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, MS, SA, SERVER, A, F, Found, R, S, segment, track
 
