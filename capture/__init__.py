@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from capture import errors
     from capture.filters.expression import parse_expression
+    from capture.filters.fields import parse_endpoint
     from capture.filters.rule import Endpoint, Rule
-    from capture.filters.words import parse_endpoint
     from capture.plan import describe
     from capture.run.account import Account
     from capture.run.capture import Capture
     from capture.run.planning import plan_capture
     from capture.run.summary import Summary
+    from capture.sampling.parse import parse_sampler
     from capture.sampling.sampler import Sampling
-    from capture.sampling.words import parse_sampler
     from capture.sink.open import open_sink
     from capture.spec import CaptureSpec
     from capture.storage import Storage

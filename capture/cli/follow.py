@@ -57,7 +57,7 @@ def follow(
                     show.part(part)
         except FormatError as error:
             damage = error
-        if followed.conversation is not None:
+        if followed.dialogue is not None:
             show.end(capture.description.names)
         if damage is not None:
             raise damage

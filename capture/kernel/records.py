@@ -15,7 +15,7 @@ from capture.kernel.pressure import PressureGauge
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
 from capture.plan import CapturePlan
-from capture.sampling.pressure import LevelChange
+from capture.sampling.levels import LevelChange
 
 
 class Records:

@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Meta
 
 from capture.filters.podname import DEFAULT_NAMESPACE, PodName, parse_pod_name
-from capture.selection.selection import Point
 from capture.wire.direction import Direction
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
@@ -20,7 +19,7 @@ DIRECTIONS: dict[DirectionWord, Direction] = {
     "DestinationToSource": Direction.REVERSE,
 }
 FAMILIES: dict[int, FamilyWord] = {4: "IPv4", 6: "IPv6"}
-POINTS: dict[PointWord, Point] = {"Source": Point.SOURCE, "Destination": Point.DESTINATION, "Both": Point.BOTH}
+POINTS: dict[PointWord, PodEnd] = {"Source": PodEnd.SOURCE, "Destination": PodEnd.DESTINATION, "Both": PodEnd.BOTH}
 
 
 def says(text: str) -> Meta:

@@ -29,7 +29,7 @@ Why the account is right
     which the programs count.
 
 What it costs
-    Per packet, one copy and a step of a heap over the rings (stream.compiled). Per round, about 50 µs with cold caches,
+    Per packet, one copy and a step of a heap over the rings (merge). Per round, about 50 µs with cold caches,
     whatever comes: only a full portion is followed by the next round at once. A loop that empties the rings each time
     runs in ever smaller portions, and costs several times more per packet (docs/decisions/0006).
 """

@@ -24,7 +24,7 @@ from capture.run.limits import Limits
 from capture.run.lineup import Lineup
 from capture.run.output import Output
 from capture.run.summary import Summary
-from capture.sampling.pressure import LevelChange
+from capture.sampling.levels import LevelChange
 from capture.sink.protocol import Sink
 from capture.stream.clock import WallClock, wall_offset
 from capture.stream.compiled import merge

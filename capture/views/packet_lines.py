@@ -13,7 +13,7 @@ from capture.analysis.query.names import hosts
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
 from capture.arrays.rows import picked
-from capture.pcapng.read import Reader
+from capture.pcapng.reader import Reader
 from capture.views.moments import clock_text
 from capture.wire.protocols import ACK, FIN, ICMP, ICMP_TYPES, ICMPV6, RST, SYN, TCP, UDP, icmp_text, protocol_name
 

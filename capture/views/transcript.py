@@ -162,8 +162,8 @@ def visible(text: str) -> str:
 
 def audit(followed: Followed, names: Names) -> dict[str, Any]:
     """Who, when, how much each way, whether that is all, and why not."""
-    conversation, session = followed.conversation, followed.session
-    assert conversation is not None
+    dialogue, session = followed.dialogue, followed.session
+    assert dialogue is not None
     found: dict[str, Any] = {
         "session": followed.number,
         "protocol": protocol_name(session.protocol),
@@ -173,19 +173,19 @@ def audit(followed: Followed, names: Names) -> dict[str, Any]:
         "last_packet": session.last_packet,
         "close": CLOSES[session.close],
     }
-    for side, (name, stream) in enumerate(zip(SIDES, conversation.streams, strict=True)):
+    for side, (name, stream) in enumerate(zip(SIDES, dialogue.streams, strict=True)):
         found[name] = {
             "address": followed.address(side),
             "name": followed.address(side, names),
-            "packets": conversation.packets[side],
+            "packets": dialogue.packets[side],
             "bytes": stream.said,
             "missing": {why.name.lower().replace("_", "-"): size for why, size in stream.missing.items()},
             "acknowledged": stream.acknowledged,
             "repeated": stream.repeated,
             "late": stream.late,
         }
-    found["complete"] = not conversation.why_incomplete
-    found["why_incomplete"] = conversation.why_incomplete
+    found["complete"] = not dialogue.why_incomplete
+    found["why_incomplete"] = dialogue.why_incomplete
     found["same_five_tuple"] = sorted(followed.others)
     return found
 

@@ -9,7 +9,7 @@ import pytest
 
 from capture.filters.conversations import parse_conversations
 from capture.filters.expression import parse_expression
-from capture.filters.program import filter_program
+from capture.filters.filter_h import filter_program
 from capture.filters.rule import Rule
 from capture.filters.ruletext import RuleText
 from capture.wire.direction import Direction

@@ -17,7 +17,7 @@ from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Table
 from capture.arrays.scratch import Scratch
 from capture.errors import SpecError
-from capture.pcapng.read import Reader
+from capture.pcapng.reader import Reader
 
 PARTS = 64
 POINTS_MAX = 8

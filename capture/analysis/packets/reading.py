@@ -23,7 +23,7 @@ from capture.analysis.packets.compiled.tunnels import unwrap
 from capture.analysis.packets.packet_table import PACKET
 from capture.arrays.aliases import Bytes, Table
 from capture.errors import FormatError, TargetError
-from capture.pcapng.read import Reader
+from capture.pcapng.reader import Reader
 from capture.wire.link_types import LINK_TYPES
 
 _PIECE, _BATCH = 1 << 20, 1 << 12

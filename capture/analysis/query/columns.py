@@ -13,7 +13,7 @@ from capture.analysis.query.names import CLOSES, HANDSHAKES, ROLES, hosts, state
 from capture.analysis.sessions.session_table import SESSION, SIDES
 from capture.arrays.aliases import Table
 from capture.arrays.cells import each, lines
-from capture.pcapng.describe import Interface
+from capture.pcapng.describe import InterfaceDescription
 from capture.wire.protocols import protocol_name
 
 _PLAIN = (
@@ -73,7 +73,7 @@ WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake",
 """Columns whose values are not numbers."""
 
 
-def flat(sessions: Table, interfaces: Sequence[Interface] = ()) -> dict[str, list[Any]]:
+def flat(sessions: Table, interfaces: Sequence[InterfaceDescription] = ()) -> dict[str, list[Any]]:
     """All columns as plain lists; interfaces by their name in the file, where they have one."""
     plain = {name: _plain(values(sessions)) for name, values in COLUMNS.items()}
     named = [interface.name for interface in interfaces]

@@ -37,7 +37,7 @@ class _Packet(NamedTuple):
 
 
 @dataclass(slots=True)
-class Conversation:
+class Dialogue:
     """Both sides of a TCP or UDP session. Take its packets in order; then `finish`."""
 
     first: Any

@@ -9,7 +9,7 @@ import numpy as np
 from capture.analysis.packets.reading import Batch
 from capture.analysis.sessions.session_table import records
 from capture.analysis.sessions.tracker import Tracker
-from capture.analysis.streams.dialogue import Conversation
+from capture.analysis.streams.dialogue import Dialogue
 from capture.analysis.streams.reassembly import Part
 from capture.arrays.aliases import Table
 from capture.errors import FormatError, SpecError
@@ -59,7 +59,7 @@ class Which:
 
 @dataclass(slots=True)
 class Followed:
-    """One session of a file. Iterate `parts`; `conversation` is there from the first part on, the rest at the end.
+    """One session of a file. Iterate `parts`; `dialogue` is there from the first part on, the rest at the end.
 
     `session` is its row as of layout.records; `others` are numbers of sessions with the same five-tuple, up to eight.
     """
@@ -67,7 +67,7 @@ class Followed:
     which: Which
     by_interface: bool = True
     number: int = 0
-    conversation: Conversation | None = None
+    dialogue: Dialogue | None = None
     session: Any = None
     others: set[int] = field(default_factory=set)
 
@@ -93,24 +93,24 @@ class Followed:
                 yield from self._take(chosen, batch)
             self._look_at(ended)
         self._look_at(sessions for sessions, _ in tracker.finish())
-        if self.conversation is None:
+        if self.dialogue is None:
             if damage is not None:
                 raise damage
             raise SpecError(f"there is no session {self.which.text}; there are {count:,}: see `bicap sessions`")
-        yield from self.conversation.finish()
+        yield from self.dialogue.finish()
         if damage is not None:
             raise damage
 
     def _take(self, packets: Table, batch: Batch) -> Iterator[Part]:
-        if self.conversation is None:
+        if self.dialogue is None:
             if int(packets["protocol"][0]) not in (TCP, UDP):
                 what = protocol_name(int(packets["protocol"][0]))
                 raise SpecError(f"session {self.which.text} is {what}; only tcp and udp can be followed")
             self.number = int(packets["session"][0])
-            self.conversation = Conversation(packets[:1].copy()[0])
+            self.dialogue = Dialogue(packets[:1].copy()[0])
         mine = packets["session"] == self.number
         self.others.update(packets["session"][~mine].tolist()[: _OTHERS - len(self.others)])
-        yield from self.conversation.take(packets[mine], batch.data)
+        yield from self.dialogue.take(packets[mine], batch.data)
 
     def _look_at(self, ended: Iterable[Table]) -> None:
         for sessions in ended:
@@ -121,10 +121,10 @@ class Followed:
     @property
     def protocol(self) -> str:
         """tcp or udp."""
-        assert self.conversation is not None
-        return protocol_name(self.conversation.protocol)
+        assert self.dialogue is not None
+        return protocol_name(self.dialogue.protocol)
 
     def address(self, side: int, names: Names | None = None) -> str:
         """address:port of client (0) or server (1), as it is written, or with the file's name for the address."""
-        assert self.conversation is not None
-        return place_text(int(self.conversation.first["family"]), *self.conversation.endpoint(side), names)
+        assert self.dialogue is not None
+        return place_text(int(self.dialogue.first["family"]), *self.dialogue.endpoint(side), names)

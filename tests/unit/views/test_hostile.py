@@ -75,7 +75,7 @@ def everything(path: Path) -> None:
             except SpecError:
                 continue  # no such session, or neither TCP nor UDP
         assert followed.session is not None
-        for side, stream in enumerate(followed.conversation.streams if followed.conversation else ()):
+        for side, stream in enumerate(followed.dialogue.streams if followed.dialogue else ()):
             mine = [part for part in parts if part.side == side]
             assert sum(len(part.data) for part in mine if isinstance(part, Said)) == stream.said
     with Observations() as observations:

@@ -14,8 +14,8 @@ from capture.analysis.legs.observe import Observations
 from capture.analysis.packets.compiled.tunnels import unwrap
 from capture.analysis.packets.reading import Batch
 from capture.errors import SpecError
-from capture.pcapng.describe import Interface
-from capture.pcapng.read import Reader
+from capture.pcapng.describe import InterfaceDescription
+from capture.pcapng.reader import Reader
 from tests import packets
 from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, MS, SERVER, A, F, Frame, decoded, segment
 
@@ -50,7 +50,7 @@ def compare(*points: Sequence[Frame], files: bool = False, one_clock: bool = Fal
         groups = [[point] for point in points] if files else [points]
         for number, group in enumerate(groups):
             reader = Reader("file")
-            reader.interfaces = [Interface(1, name=f"{number}.{at}") for at in range(len(group))]
+            reader.interfaces = [InterfaceDescription(1, name=f"{number}.{at}") for at in range(len(group))]
             every = sorted((frame[0], at, frame[1]) for at, point in enumerate(group) for frame in point)
             data, rows = decoded([(ms, frame) for ms, _, frame in every], 1, [at for _, at, _ in every])
             unwrap(data, rows)

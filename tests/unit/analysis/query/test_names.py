@@ -17,7 +17,7 @@ from capture.arrays.aliases import Table
 from capture.arrays.cells import lines
 from capture.errors import SpecError
 from capture.pcapng.blocks import InterfaceStatistics, section_header
-from capture.pcapng.describe import Interface
+from capture.pcapng.describe import InterfaceDescription
 from capture.views.handshakes import handshake_sentences
 
 LOW64 = (1 << 64) - 1
@@ -215,7 +215,7 @@ def test_a_wrong_filter_is_told(text: str, words: str) -> None:
 
 def test_every_column_has_a_value_per_session_and_interfaces_have_their_names() -> None:
     table = np.concatenate([session(interface=1), session(interface=0, protocol=99)])
-    columns = flat(table, [Interface(1), Interface(1, name="eth0")])
+    columns = flat(table, [InterfaceDescription(1), InterfaceDescription(1, name="eth0")])
     assert set(columns) == set(COLUMNS)
     assert {len(values) for values in columns.values()} == {2}
     assert (columns["interface"], columns["protocol"]) == (["eth0", "0"], ["tcp", "99"])

@@ -89,8 +89,8 @@ def test_packets_become_parts(case: str, batch: int) -> None:
     frames, expected, why = CASES[case]
     parts, followed = follow(frames, batch=batch)
     assert parts == expected
-    assert followed.conversation is not None
-    assert followed.conversation.why_incomplete == why
+    assert followed.dialogue is not None
+    assert followed.dialogue.why_incomplete == why
     assert followed.session.session == 1
 
 

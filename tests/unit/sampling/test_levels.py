@@ -2,9 +2,9 @@
 
 import pytest
 
-from capture.sampling.pressure import HALVES, Measure, PressureLevels, pressure_levels
+from capture.sampling.levels import HALVES, OnPressure, PressureLevels, pressure_levels
 
-TRUNCATE, SAMPLE, LOSE = Measure.TRUNCATE, Measure.SAMPLE, Measure.LOSE
+TRUNCATE, SAMPLE, LOSE = OnPressure.TRUNCATE, OnPressure.SAMPLE, OnPressure.LOSE
 
 LEVELS = [
     # measures, the level from which payload is cut, from which flows are sampled, the highest
@@ -20,7 +20,7 @@ LEVELS = [
 
 @pytest.mark.parametrize(("measures", "cuts_from", "samples_from", "top"), LEVELS)
 def test_levels_follow_the_order_of_the_measures(
-    measures: list[Measure], cuts_from: int, samples_from: int, top: int
+    measures: list[OnPressure], cuts_from: int, samples_from: int, top: int
 ) -> None:
     levels = pressure_levels(measures)
     assert levels == PressureLevels(cuts_from, samples_from)
@@ -43,5 +43,5 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("measures", "share", "level", "words"), WORDS)
-def test_what_a_level_means(measures: list[Measure], share: float, level: int, words: str) -> None:
+def test_what_a_level_means(measures: list[OnPressure], share: float, level: int, words: str) -> None:
     assert pressure_levels(measures).words(level, share) == words

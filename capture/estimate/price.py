@@ -29,7 +29,7 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PriceFactors:
     """What of a capture decides its price. `shares` is the part that sampling keeps of a direction, 1 if not named.
 
     The switches stand for what no mean can tell: a filter, the first packets of each flow, control packets that are
@@ -131,7 +131,7 @@ class _Kept:
         return min(shares)
 
 
-def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction, costs: Costs) -> Estimate:
+def estimate(loads: Sequence[InterfaceLoad], asked: PriceFactors, direction: Direction, costs: Costs) -> Estimate:
     """What a capture of one direction, or of both, would write and cost."""
     kept, matched = {}, 0.0
     for one, sides in (
@@ -163,7 +163,7 @@ def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction,
     )
 
 
-def _whole(load: Load, asked: Asked) -> _Kept:
+def _whole(load: Load, asked: PriceFactors) -> _Kept:
     """A load of which no packet is left out."""
     if not load.packets:
         return _Kept()
@@ -173,7 +173,7 @@ def _whole(load: Load, asked: Asked) -> _Kept:
     return _Kept(load.packets, load.packets * captured, load.packets * block)
 
 
-def assumptions(asked: Asked) -> list[str]:
+def assumptions(asked: PriceFactors) -> list[str]:
     """What an estimate takes for granted, a line each."""
     notes = ["forward is what leaves the pod (without a pod's veth: this machine)"]
     if asked.filtered:

@@ -8,7 +8,7 @@ HALVES = 6
 """So many times the share of conversations is halved at most."""
 
 
-class Measure(Enum):
+class OnPressure(Enum):
     """Leave payload out; keep a smaller share of conversations; nothing: what finds no room is lost and counted."""
 
     TRUNCATE = "truncate"
@@ -46,15 +46,15 @@ class LevelChange:
     level: int
 
 
-def pressure_levels(measures: Sequence[Measure]) -> PressureLevels:
+def pressure_levels(measures: Sequence[OnPressure]) -> PressureLevels:
     """The levels for measures in their order."""
     cuts_from = samples_from = 0
     level = 1
     for measure in measures:
-        if measure is Measure.TRUNCATE:
+        if measure is OnPressure.TRUNCATE:
             cuts_from = level
             level += 1
-        elif measure is Measure.SAMPLE:
+        elif measure is OnPressure.SAMPLE:
             samples_from = level
             level += HALVES
     return PressureLevels(cuts_from, samples_from)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from capture.analysis.packets.packet_table import PACKET
 from capture.errors import FormatError
-from capture.pcapng import read as reading
-from capture.pcapng.describe import Interface, Statistics, statistics
-from capture.pcapng.read import Reader
+from capture.pcapng import reader as reading
+from capture.pcapng.describe import InterfaceDescription, Statistics, statistics
+from capture.pcapng.reader import Reader
 from tests.blocks import block, enhanced, interface, option, section
 
 T = 1_700_000_000
@@ -69,7 +69,7 @@ def plain(order: str) -> bytes:
 def test_a_pcapng_file_of_either_byte_order(order: str) -> None:
     found, reader, _ = read(plain(order))
     assert found == [(NATURAL + i, data, len(data), 0, i) for i, data in enumerate(PACKETS)]
-    assert reader.interfaces == [Interface(1, name="eth0", resolution=9)]
+    assert reader.interfaces == [InterfaceDescription(1, name="eth0", resolution=9)]
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -78,7 +78,7 @@ def test_a_pcap_file_of_either_byte_order_and_unit(order: str, magic: int, unit_
     found, reader, _ = read(pcap(order, magic, link=0x10000000 | 101))
     expected = [(T * 10**9 + (5 + i) * unit_ns, data, len(data) + 10, 0, 0) for i, data in enumerate(PACKETS)]
     assert found == expected
-    assert reader.interfaces == [Interface(101, snaplen=65535)]
+    assert reader.interfaces == [InterfaceDescription(101, snaplen=65535)]
 
 
 TIMES = [

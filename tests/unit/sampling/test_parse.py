@@ -7,39 +7,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.sampling.pressure import Measure
-from capture.sampling.sampler import Kind, Sampler
-from capture.sampling.words import parse_measures, parse_sampler
+from capture.sampling.levels import OnPressure
+from capture.sampling.parse import parse_measures, parse_sampler
+from capture.sampling.sampler import Sampler, SamplerKind
 from capture.wire.direction import Direction
 
 BOTH, FORWARD, REVERSE = Direction.BOTH, Direction.FORWARD, Direction.REVERSE
 
 SAMPLERS = [
     # words, what goes by, how much, which direction
-    ("flow:1/10", Kind.FLOW, Fraction(1, 10), BOTH),
-    ("flow:10%", Kind.FLOW, Fraction(1, 10), BOTH),
-    ("flow:3/4", Kind.FLOW, Fraction(3, 4), BOTH),
-    ("flow:1/1", Kind.FLOW, Fraction(1), BOTH),
-    ("flow:100%", Kind.FLOW, Fraction(1), BOTH),
-    ("flow:0.001%", Kind.FLOW, Fraction(1, 100_000), BOTH),
-    (" flow:1/10 ", Kind.FLOW, Fraction(1, 10), BOTH),
-    ("both=flow:1/10", Kind.FLOW, Fraction(1, 10), BOTH),
-    ("packet:1/100", Kind.PACKET, Fraction(1, 100), BOTH),
-    ("packet:2.5%", Kind.PACKET, Fraction(1, 40), BOTH),
-    ("forward=packet:1%", Kind.PACKET, Fraction(1, 100), FORWARD),
-    ("packet:1/999999999999", Kind.PACKET, Fraction(1, 999_999_999_999), BOTH),
-    ("first:20", Kind.FIRST, Fraction(20), BOTH),
-    ("reverse=first:5", Kind.FIRST, Fraction(5), REVERSE),
-    ("first:65535", Kind.FIRST, Fraction(65_535), BOTH),
-    ("rate:1000pps", Kind.PACKET_RATE, Fraction(1000), BOTH),
-    ("rate:1pps", Kind.PACKET_RATE, Fraction(1), BOTH),
-    ("rate:1.5kpps", Kind.PACKET_RATE, Fraction(1500), BOTH),
-    ("rate:2Mpps", Kind.PACKET_RATE, Fraction(2 * 10**6), BOTH),
-    ("rate:10mbit", Kind.BIT_RATE, Fraction(10**7), BOTH),
-    ("rate:10Mbit/s", Kind.BIT_RATE, Fraction(10**7), BOTH),
-    ("rate:10mbitps", Kind.BIT_RATE, Fraction(10**7), BOTH),
-    ("reverse=rate:1gbit", Kind.BIT_RATE, Fraction(10**9), REVERSE),
-    ("rate:64000bit", Kind.BIT_RATE, Fraction(64_000), BOTH),
+    ("flow:1/10", SamplerKind.FLOW, Fraction(1, 10), BOTH),
+    ("flow:10%", SamplerKind.FLOW, Fraction(1, 10), BOTH),
+    ("flow:3/4", SamplerKind.FLOW, Fraction(3, 4), BOTH),
+    ("flow:1/1", SamplerKind.FLOW, Fraction(1), BOTH),
+    ("flow:100%", SamplerKind.FLOW, Fraction(1), BOTH),
+    ("flow:0.001%", SamplerKind.FLOW, Fraction(1, 100_000), BOTH),
+    (" flow:1/10 ", SamplerKind.FLOW, Fraction(1, 10), BOTH),
+    ("both=flow:1/10", SamplerKind.FLOW, Fraction(1, 10), BOTH),
+    ("packet:1/100", SamplerKind.PACKET, Fraction(1, 100), BOTH),
+    ("packet:2.5%", SamplerKind.PACKET, Fraction(1, 40), BOTH),
+    ("forward=packet:1%", SamplerKind.PACKET, Fraction(1, 100), FORWARD),
+    ("packet:1/999999999999", SamplerKind.PACKET, Fraction(1, 999_999_999_999), BOTH),
+    ("first:20", SamplerKind.FIRST, Fraction(20), BOTH),
+    ("reverse=first:5", SamplerKind.FIRST, Fraction(5), REVERSE),
+    ("first:65535", SamplerKind.FIRST, Fraction(65_535), BOTH),
+    ("rate:1000pps", SamplerKind.PACKET_RATE, Fraction(1000), BOTH),
+    ("rate:1pps", SamplerKind.PACKET_RATE, Fraction(1), BOTH),
+    ("rate:1.5kpps", SamplerKind.PACKET_RATE, Fraction(1500), BOTH),
+    ("rate:2Mpps", SamplerKind.PACKET_RATE, Fraction(2 * 10**6), BOTH),
+    ("rate:10mbit", SamplerKind.BIT_RATE, Fraction(10**7), BOTH),
+    ("rate:10Mbit/s", SamplerKind.BIT_RATE, Fraction(10**7), BOTH),
+    ("rate:10mbitps", SamplerKind.BIT_RATE, Fraction(10**7), BOTH),
+    ("reverse=rate:1gbit", SamplerKind.BIT_RATE, Fraction(10**9), REVERSE),
+    ("rate:64000bit", SamplerKind.BIT_RATE, Fraction(64_000), BOTH),
 ]
 
 NO_SAMPLERS = [
@@ -109,7 +109,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("words", "kind", "amount", "direction"), SAMPLERS, ids=[case[0] for case in SAMPLERS])
-def test_a_sampler(words: str, kind: Kind, amount: Fraction, direction: Direction) -> None:
+def test_a_sampler(words: str, kind: SamplerKind, amount: Fraction, direction: Direction) -> None:
     assert parse_sampler(words) == Sampler(kind, amount, direction)
 
 
@@ -134,28 +134,29 @@ def test_the_error_names_where_the_words_are_from() -> None:
 
 SHARES = st.fractions(0, 1, max_denominator=10**12 - 1).filter(bool)
 AMOUNTS = {
-    Kind.FLOW: SHARES,
-    Kind.PACKET: SHARES,
-    Kind.FIRST: st.integers(1, 65_535).map(Fraction),
-    Kind.PACKET_RATE: st.integers(1, 10**12 - 1).map(Fraction),
-    Kind.BIT_RATE: st.integers(1000, 10**12 - 1).map(Fraction),
+    SamplerKind.FLOW: SHARES,
+    SamplerKind.PACKET: SHARES,
+    SamplerKind.FIRST: st.integers(1, 65_535).map(Fraction),
+    SamplerKind.PACKET_RATE: st.integers(1, 10**12 - 1).map(Fraction),
+    SamplerKind.BIT_RATE: st.integers(1000, 10**12 - 1).map(Fraction),
 }
 
 
-def written(kind: Kind, amount: Fraction) -> str:
+def written(kind: SamplerKind, amount: Fraction) -> str:
     """An amount in full, as a person would write it."""
-    if kind in (Kind.FLOW, Kind.PACKET):
+    if kind in (SamplerKind.FLOW, SamplerKind.PACKET):
         return f"{amount.numerator}/{amount.denominator}"
-    return f"{amount}{'' if kind is Kind.FIRST else kind.value}"
+    return f"{amount}{'' if kind is SamplerKind.FIRST else kind.value}"
 
 
 @given(
-    st.sampled_from(Kind).flatmap(lambda kind: st.tuples(st.just(kind), AMOUNTS[kind])), st.sampled_from(Direction)
+    st.sampled_from(SamplerKind).flatmap(lambda kind: st.tuples(st.just(kind), AMOUNTS[kind])),
+    st.sampled_from(Direction),
 )
-def test_what_is_written_is_read_and_said_again(asked: tuple[Kind, Fraction], direction: Direction) -> None:
+def test_what_is_written_is_read_and_said_again(asked: tuple[SamplerKind, Fraction], direction: Direction) -> None:
     kind, amount = asked
-    direction = BOTH if kind is Kind.FLOW else direction
-    name = "rate" if kind in (Kind.PACKET_RATE, Kind.BIT_RATE) else kind.value
+    direction = BOTH if kind is SamplerKind.FLOW else direction
+    name = "rate" if kind in (SamplerKind.PACKET_RATE, SamplerKind.BIT_RATE) else kind.value
     prefix = "" if direction is BOTH else f"{direction.value}="
     found = parse_sampler(f"{prefix}{name}:{written(kind, amount)}")
     assert found == Sampler(kind, amount, direction)
@@ -163,11 +164,11 @@ def test_what_is_written_is_read_and_said_again(asked: tuple[Kind, Fraction], di
 
 
 MEASURES = [
-    (["truncate"], [Measure.TRUNCATE]),
-    (["truncate,sample"], [Measure.TRUNCATE, Measure.SAMPLE]),
-    (["sample, truncate"], [Measure.SAMPLE, Measure.TRUNCATE]),
-    (["truncate", "sample,lose"], [Measure.TRUNCATE, Measure.SAMPLE, Measure.LOSE]),
-    (["lose"], [Measure.LOSE]),
+    (["truncate"], [OnPressure.TRUNCATE]),
+    (["truncate,sample"], [OnPressure.TRUNCATE, OnPressure.SAMPLE]),
+    (["sample, truncate"], [OnPressure.SAMPLE, OnPressure.TRUNCATE]),
+    (["truncate", "sample,lose"], [OnPressure.TRUNCATE, OnPressure.SAMPLE, OnPressure.LOSE]),
+    (["lose"], [OnPressure.LOSE]),
 ]
 
 NO_MEASURES = [
@@ -183,7 +184,7 @@ NO_MEASURES = [
 
 
 @pytest.mark.parametrize(("words", "measures"), MEASURES, ids=lambda case: " ".join(map(str, case)))
-def test_measures_keep_their_order(words: list[str], measures: list[Measure]) -> None:
+def test_measures_keep_their_order(words: list[str], measures: list[OnPressure]) -> None:
     assert parse_measures(words) == tuple(measures)
 
 

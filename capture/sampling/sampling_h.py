@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from capture.sampling.pressure import HALVES, Measure, PressureLevels, pressure_levels
-from capture.sampling.sampler import Kind, Sampler, Sampling
+from capture.sampling.levels import HALVES, OnPressure, PressureLevels, pressure_levels
+from capture.sampling.sampler import Sampler, SamplerKind, Sampling
 from capture.wire.direction import Direction
 
 _WAYS = (Direction.FORWARD, Direction.REVERSE)
@@ -32,11 +32,13 @@ class SamplingProgram:
     levels: PressureLevels
 
 
-def sampling_program(sampling: Sampling, measures: Sequence[Measure] = ()) -> SamplingProgram:
+def sampling_program(sampling: Sampling, measures: Sequence[OnPressure] = ()) -> SamplingProgram:
     """The program that keeps what `sampling` says, and less under pressure."""
     levels = pressure_levels(measures)
     firsts = {way: sampling.first(way) or 0 for way in _WAYS}
-    rates = [sampler for sampler in sampling.samplers if sampler.kind in (Kind.PACKET_RATE, Kind.BIT_RATE)]
+    rates = [
+        sampler for sampler in sampling.samplers if sampler.kind in (SamplerKind.PACKET_RATE, SamplerKind.BIT_RATE)
+    ]
     asks_flow = sampling.flow_share < 1 or any(firsts.values()) or levels.samples_from > 0
     samples = asks_flow or bool(rates) or any(sampling.packet_share(way) < 1 for way in _WAYS)
     asks_headers = sampling.headers_only or levels.cuts_from > 0
@@ -84,7 +86,7 @@ def _of_32_bits(share: Fraction) -> int:
 
 def _take(bucket: int, rate: Sampler) -> str:
     """C that takes a packet from a token bucket, where the rate applies to its direction."""
-    if rate.kind is Kind.PACKET_RATE:
+    if rate.kind is SamplerKind.PACKET_RATE:
         cost = f"{round(_SECOND_NS / rate.amount)}ULL"
     else:
         cost = f"((bytes) * {round((8 * _SECOND_NS << _BYTE_SHIFT) / rate.amount)}ULL >> {_BYTE_SHIFT})"

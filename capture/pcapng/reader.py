@@ -16,7 +16,7 @@ from capture.errors import FormatError
 from capture.pcapng import describe
 from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_DESCRIPTION, NAME_RESOLUTION, SECTION_HEADER
 from capture.pcapng.compiled import scan
-from capture.pcapng.describe import Interface
+from capture.pcapng.describe import InterfaceDescription
 
 INTERFACES_MAX = 1 << 18
 """More are taken for damage. A day of files of a minute each, put together, has 1,440 for each interface."""
@@ -48,7 +48,7 @@ class Reader:
     """
 
     def __init__(self, name: str) -> None:
-        self.interfaces: list[Interface] = []
+        self.interfaces: list[InterfaceDescription] = []
         self.names: dict[IPv4Address | IPv6Address, str] = {}
         self._name = name
         self._position = 0
@@ -132,7 +132,7 @@ class Reader:
             self._order, self._tick_ns = _PCAP_MAGICS[first]
             _, _, _, _, _, snaplen, link = struct.unpack(self._order + "IHHiIII", bytes(data[at : at + _PCAP_HEADER]))
             # The upper bits say whether frames end with a checksum (draft-ietf-opsawg-pcap, section 4).
-            self.interfaces.append(Interface(link & 0xFFFF, snaplen))
+            self.interfaces.append(InterfaceDescription(link & 0xFFFF, snaplen))
             return _PCAP_HEADER
         if first != struct.pack("<I", SECTION_HEADER):
             raise FormatError(f"{self._name} is no pcap or pcapng file; give one, or what gzip or zstd made of one")
@@ -161,7 +161,7 @@ class Reader:
                 self.names.setdefault(address, name)
         return int(total)
 
-    def _add(self, interface: Interface, at: int) -> None:
+    def _add(self, interface: InterfaceDescription, at: int) -> None:
         if len(self.interfaces) == INTERFACES_MAX:
             raise self._damage(f"more than {INTERFACES_MAX:,} interfaces", at)
         number = len(self.interfaces) - self._section

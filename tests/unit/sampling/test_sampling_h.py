@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from capture.sampling.pressure import HALVES, Measure
-from capture.sampling.program import SamplingProgram, sampling_program
+from capture.sampling.levels import HALVES, OnPressure
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import SEED_MAX, Sampling
-from capture.sampling.words import parse_sampler
+from capture.sampling.sampling_h import SamplingProgram, sampling_program
 
-TRUNCATE, SAMPLE, LOSE = Measure.TRUNCATE, Measure.SAMPLE, Measure.LOSE
+TRUNCATE, SAMPLE, LOSE = OnPressure.TRUNCATE, OnPressure.SAMPLE, OnPressure.LOSE
 OFF = {
     "SAMPLED": 0,
     "KEEP_CONTROL": 0,
@@ -28,7 +28,7 @@ OFF = {
 CONTROL = {"SAMPLED": 1, "KEEP_CONTROL": 1}
 
 
-def program(words: str, measures: Sequence[Measure] = (), **fields: bool | int) -> SamplingProgram:
+def program(words: str, measures: Sequence[OnPressure] = (), **fields: bool | int) -> SamplingProgram:
     samplers = tuple(parse_sampler(word) for word in words.split())
     return sampling_program(Sampling(samplers=samplers, **fields), measures)  # type: ignore[arg-type]
 
@@ -79,7 +79,7 @@ SWITCHES = [
 
 @pytest.mark.parametrize(("words", "measures", "fields", "on", "asks"), SWITCHES)
 def test_only_what_is_asked_for_is_switched_on(
-    words: str, measures: Sequence[Measure], fields: dict[str, bool], on: dict[str, int], asks: str
+    words: str, measures: Sequence[OnPressure], fields: dict[str, bool], on: dict[str, int], asks: str
 ) -> None:
     found = program(words, measures, **fields)
     assert dict(found.switches) == OFF | on

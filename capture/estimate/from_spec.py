@@ -1,17 +1,17 @@
 """A spec -> what an estimate must know of it: what of the packets is kept, and what limits the capture."""
 
-from capture.estimate.cost import Asked, Cap
-from capture.estimate.room import Disk, Limits
-from capture.sampling.sampler import Kind
+from capture.estimate.price import Cap, PriceFactors
+from capture.estimate.room import Disk, DiskLimits
+from capture.sampling.sampler import SamplerKind
 from capture.spec import CaptureSpec
 from capture.wire.direction import Direction
 
 
-def asked_of(spec: CaptureSpec) -> Asked:
+def price_factors(spec: CaptureSpec) -> PriceFactors:
     """What decides the price."""
     sampling, ways = spec.sampling, (Direction.FORWARD, Direction.REVERSE)
-    caps = {Kind.PACKET_RATE: "packets", Kind.BIT_RATE: "bits"}
-    return Asked(
+    caps = {SamplerKind.PACKET_RATE: "packets", SamplerKind.BIT_RATE: "bits"}
+    return PriceFactors(
         snaplen=spec.snaplen,
         headers_only=sampling.headers_only,
         shares={way: float(sampling.flow_share * sampling.packet_share(way)) for way in ways},
@@ -25,7 +25,7 @@ def asked_of(spec: CaptureSpec) -> Asked:
     )
 
 
-def limits_of(spec: CaptureSpec, disk: Disk | None, now_ns: int) -> Limits:
+def disk_limits(spec: CaptureSpec, disk: Disk | None, now_ns: int) -> DiskLimits:
     """What ends it, if it begins at that wall-clock time or when it is asked to."""
     counts = {
         Direction.BOTH: spec.count,
@@ -36,7 +36,7 @@ def limits_of(spec: CaptureSpec, disk: Disk | None, now_ns: int) -> Limits:
     if spec.stop_at_ns is not None:
         times.append(max(spec.stop_at_ns - max(now_ns, spec.start_at_ns or 0), 0))
     storage = spec.storage
-    return Limits(
+    return DiskLimits(
         counts={way: count for way, count in counts.items() if count},
         max_bytes=spec.max_bytes,
         duration_ns=min((limit for limit in times if limit is not None), default=None),

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from capture.errors import SpecError
-from capture.sampling.pressure import Measure
-from capture.sampling.sampler import Kind, Sampler
+from capture.sampling.levels import OnPressure
+from capture.sampling.sampler import Sampler, SamplerKind
 from capture.units import DECIMAL_PREFIXES
 from capture.wire.direction import Direction
 
@@ -24,12 +24,12 @@ def parse_sampler(text: str, field: str = "--sample") -> Sampler:
     if found is None or (found["direction"] or "both") not in names:
         raise SpecError(f"{field} {text!r} is not understood; {_EXAMPLES}")
     amount = found["amount"]
-    if found["kind"] in (Kind.FLOW.value, Kind.PACKET.value):
-        kind, value = Kind(found["kind"]), _share(amount)
+    if found["kind"] in (SamplerKind.FLOW.value, SamplerKind.PACKET.value):
+        kind, value = SamplerKind(found["kind"]), _share(amount)
     elif found["kind"] == "first":
-        kind, value = Kind.FIRST, Fraction(amount) if _NUMBER.fullmatch(amount) else None
+        kind, value = SamplerKind.FIRST, Fraction(amount) if _NUMBER.fullmatch(amount) else None
     else:
-        kind, value = _rate(amount) if found["kind"] == "rate" else (Kind.FIRST, None)
+        kind, value = _rate(amount) if found["kind"] == "rate" else (SamplerKind.FIRST, None)
     if value is None:
         raise SpecError(f"{field} {text!r} is not understood; {_EXAMPLES}")
     return Sampler(kind, value, Direction(found["direction"] or "both"))
@@ -42,24 +42,24 @@ def _share(text: str) -> Fraction | None:
     return Fraction(found[3]) / 100 if found[3] else Fraction(int(found[1]), int(found[2]))
 
 
-def _rate(text: str) -> tuple[Kind, Fraction | None]:
+def _rate(text: str) -> tuple[SamplerKind, Fraction | None]:
     found = _RATE.fullmatch(text)
     if found is None:
-        return Kind.PACKET_RATE, None
-    return Kind(found[3][:3].lower()), Fraction(found[1]) * DECIMAL_PREFIXES[found[2].lower()]
+        return SamplerKind.PACKET_RATE, None
+    return SamplerKind(found[3][:3].lower()), Fraction(found[1]) * DECIMAL_PREFIXES[found[2].lower()]
 
 
-def parse_measures(texts: Iterable[str], field: str = "--on-pressure") -> tuple[Measure, ...]:
+def parse_measures(texts: Iterable[str], field: str = "--on-pressure") -> tuple[OnPressure, ...]:
     """Measures in the order in which they are taken, like "truncate,sample". Raises SpecError."""
     words = [word.strip() for text in texts for word in text.split(",")]
     measures = []
     for word in words:
-        if word not in [measure.value for measure in Measure]:
-            known = ", ".join(measure.value for measure in Measure)
+        if word not in [measure.value for measure in OnPressure]:
+            known = ", ".join(measure.value for measure in OnPressure)
             raise SpecError(f"{field} {word!r} is not one of {known}; write them in the order wanted, with commas")
-        measures.append(Measure(word))
+        measures.append(OnPressure(word))
     if len(set(measures)) < len(measures):
         raise SpecError(f"{field} {','.join(words)} says the same twice")
-    if Measure.LOSE in measures[:-1]:
+    if OnPressure.LOSE in measures[:-1]:
         raise SpecError(f"{field} {','.join(words)}: nothing comes after lose")
     return tuple(measures)
