@@ -29,7 +29,7 @@ _REMEMBERED = 1 << 16
 _CIRCLE = 0xFFFFFFFF
 
 
-class PacketWords:
+class PacketLines:
     """Lines for the packets of one file, in order."""
 
     def __init__(self, description: Reader, names: bool) -> None:

@@ -4,8 +4,7 @@ A histogram per measure and side, with 128 steps for each doubling: a quantile i
 What could not be told apart is not in them; it is counted.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -103,12 +102,3 @@ class Latency:
             f"{share:.0%} of the wait is on the {larger} side ({format_duration(self.wait_ns[larger])} in all), "
             f"{1 - share:.0%} on the {other} side"
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "measures": [asdict(one) for one in self.distributions()],
-            "left_out": self.left_out,
-            "wait_ns": self.wait_ns,
-            "sentence": self.sentence,
-        }

@@ -21,9 +21,9 @@ from capture.analysis.sessions.tracker import Tracker
 from capture.analysis.streams.followed import Followed, Which
 from capture.analysis.streams.reassembly import Said
 from capture.arrays.aliases import Table
-from capture.cli.capture_file import json_lines
 from capture.errors import FormatError, SpecError
-from capture.views.packet_lines import PacketWords, packet_columns
+from capture.views.json_lines import json_lines
+from capture.views.packet_lines import PacketLines, packet_columns
 from capture.views.session_lines import session_lines
 from tests import generate
 from tests.blocks import enhanced, interface, section
@@ -53,7 +53,7 @@ def everything(path: Path) -> None:
     truth, shown = completeness(str(path)), 0
     said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
     with CaptureFile(str(path)) as file:
-        packets, names = PacketWords(file.description, names=True), file.description.names
+        packets, names = PacketLines(file.description, names=True), file.description.names
         ended: list[tuple[Table, Table]] = []
         for batch in whole(file):
             ended += tracker.feed(batch.data, batch.packets)

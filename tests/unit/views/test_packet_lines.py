@@ -12,7 +12,7 @@ from capture.analysis.packets import reading
 from capture.analysis.packets.reading import CaptureFile
 from capture.analysis.sessions.tracker import Tracker
 from capture.pcapng.blocks import names
-from capture.views.packet_lines import PacketWords, packet_columns
+from capture.views.packet_lines import PacketLines, packet_columns
 from tests import generate, packets
 from tests.blocks import enhanced, interface, option, section
 
@@ -31,7 +31,7 @@ def shown(path: Path, frames: list[bytes], by_name: bool = False, flags: int | N
     path.write_bytes(described + b"".join(enhanced("<", frame, at, flags=flags) for at, frame in enumerate(frames)))
     said, tracker = "", Tracker()
     with CaptureFile(str(path)) as file:
-        lines = PacketWords(file.description, by_name)
+        lines = PacketLines(file.description, by_name)
         for batch in file:
             for _ in tracker.feed(batch.data, batch.packets):
                 pass

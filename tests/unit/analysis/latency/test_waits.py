@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from capture.analysis.latency.histogram import bucket, middle
 from capture.analysis.latency.waits import Latency
 from capture.analysis.sessions.session_table import SAMPLE, Measure
-from tests.unit.analysis.query.test_names import session
+from tests.unit.analysis.session_row import session
 
 MS = 1_000_000
 NOTHING = session()[:0]
