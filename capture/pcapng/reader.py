@@ -58,7 +58,7 @@ class Reader:
         self._tick_ns = 0
         self._section = 0
         self._last_ns = 0
-        self._table = np.zeros((8, scan.INTERFACE_COLUMNS), np.int64)
+        self._table = np.zeros(8, scan.INTERFACE_TICKS)
 
     def take(self, data: Bytes, at: int, end: int, packets: Any) -> tuple[int, int, bool]:
         """Rows of `packets` from data[at:end]: (next position, rows, whether more bytes are needed to go on).
@@ -169,15 +169,15 @@ class Reader:
             self._table = np.concatenate([self._table, np.zeros_like(self._table)])
         exponent = interface.resolution & 0x7F
         row = self._table[number]
-        row[scan.SNAPLEN] = interface.snaplen
-        row[scan.MULTIPLY] = row[scan.DIVIDE] = 1
+        row["snaplen"] = interface.snaplen
+        row["multiply"], row["divide"], row["shift"] = 1, 1, 0  # a section before may have had its interface here
         if not interface.resolution & 0x80:
-            row[scan.MULTIPLY] = 10 ** max(9 - exponent, 0)
-            row[scan.DIVIDE] = 10 ** min(max(exponent - 9, 0), 18)
+            row["multiply"] = 10 ** max(9 - exponent, 0)
+            row["divide"] = 10 ** min(max(exponent - 9, 0), 18)
         elif exponent:
-            row[scan.SHIFT] = min(exponent, 62)
+            row["shift"] = min(exponent, 62)
         else:
-            row[scan.MULTIPLY] = 10**9
+            row["multiply"] = 10**9
         # A time of this offset would not fit: it is a damaged file's.
-        row[scan.OFFSET_NS] = interface.offset_s * 10**9 if abs(interface.offset_s) < 1 << 33 else 0
+        row["offset_ns"] = interface.offset_s * 10**9 if abs(interface.offset_s) < 1 << 33 else 0
         self.interfaces.append(interface)

@@ -6,7 +6,7 @@ wire. An address is two int64, the upper and the lower eight bytes of its number
 
 from enum import IntFlag
 
-import numpy as np
+from capture.arrays.records import I64, U8, U16, U32, Record, dtype_of
 
 
 class Kind(IntFlag):
@@ -24,38 +24,39 @@ class Kind(IntFlag):
     "the packet it is about begins at payload_at"
 
 
-PACKET = np.dtype(
-    [
-        ("time_ns", "i8"),
-        ("number", "i8"),  # the first packet of a file is 1
-        ("session", "i8"),  # 0: not IP, or not tracked
-        ("offset", "i8"),  # of its first byte in the bytes of the batch
-        ("source_high", "i8"),
-        ("source_low", "i8"),
-        ("destination_high", "i8"),
-        ("destination_low", "i8"),
-        ("captured", "u4"),
-        ("original", "u4"),
-        ("interface", "u4"),
-        ("flags", "u4"),  # epb_flags
-        ("payload", "u4"),  # bytes behind the TCP, UDP or ICMP header on the wire; behind IP for others
-        ("payload_at", "u4"),  # where they begin, from `offset`
-        ("sequence", "u4"),
-        ("acknowledgment", "u4"),
-        ("tsval", "u4"),
-        ("tsecr", "u4"),
-        ("identification", "u4"),  # of IP; echo and query identifiers are in the ports
-        ("window", "u2"),  # as it stands in the header
-        ("source_port", "u2"),
-        ("destination_port", "u2"),
-        ("tcp_flags", "u2"),
-        ("family", "u1"),  # 4, 6; 0: no IP
-        ("protocol", "u1"),  # the upper layer's
-        ("icmp_type", "u1"),
-        ("icmp_code", "u1"),
-        ("hops", "u1"),  # TTL or hop limit
-        ("kind", "u1"),
-        ("side", "u1"),  # who of the session sent it: 0 client, 1 server
-    ],
-    align=True,
-)
+class Packet(Record):
+    """A packet of a file."""
+
+    time_ns: I64
+    number: I64  # the first packet of a file is 1
+    session: I64  # 0: not IP, or not tracked
+    offset: I64  # of its first byte in the bytes of the batch
+    source_high: I64
+    source_low: I64
+    destination_high: I64
+    destination_low: I64
+    captured: U32
+    original: U32
+    interface: U32
+    flags: U32  # epb_flags
+    payload: U32  # bytes behind the TCP, UDP or ICMP header on the wire; behind IP for others
+    payload_at: U32  # where they begin, from `offset`
+    sequence: U32
+    acknowledgment: U32
+    tsval: U32
+    tsecr: U32
+    identification: U32  # of IP; echo and query identifiers are in the ports
+    window: U16  # as it stands in the header
+    source_port: U16
+    destination_port: U16
+    tcp_flags: U16
+    family: U8  # 4, 6; 0: no IP
+    protocol: U8  # the upper layer's
+    icmp_type: U8
+    icmp_code: U8
+    hops: U8  # TTL or hop limit
+    kind: U8
+    side: U8  # who of the session sent it: 0 client, 1 server
+
+
+PACKET = dtype_of(Packet)

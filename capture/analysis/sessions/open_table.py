@@ -1,85 +1,127 @@
-"""The tables of open sessions: dtypes of their rows, sides and followed segments, which compiled loops share."""
+"""The tables of open sessions: their rows, sides and followed segments, which compiled loops share.
 
-from typing import Any, NamedTuple
+Arrays are made once and used again: a row that no session has is all zero.
+"""
 
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
-from capture.analysis.sessions.session_table import EVIDENCE_FIELDS, KEY_FIELDS, SIDE_FIELDS
+from capture.analysis.sessions.session_table import Sample, SessionEvidence, SessionSpan, SideCounts
 from capture.arrays.aliases import Longs
-
-ROW = np.dtype(
-    [
-        *(("low_high", "i8"), ("low_low", "i8"), ("high_high", "i8"), ("high_low", "i8")),
-        *(("low_port", "u2"), ("high_port", "u2")),
-        *KEY_FIELDS,
-        *EVIDENCE_FIELDS,
-        ("hash", "i8"),
-        ("block", "i8"),  # of the followed segments and holes; -1: none yet
-        ("request_ns", "i8"),  # the turn that goes on: last byte of the request, last byte of the answer
-        ("answer_ns", "i8"),
-        ("live", "u1"),
-        ("client_side", "u1"),  # 0: the lower of the two endpoints
-        ("syn_sequence", "u4"),
-        ("syn_tsval", "u4"),  # of the last SYN, and of the first
-        ("syn_first_tsval", "u4"),
-        ("rst_side", "u1"),
-    ],
-    align=True,
-)
-"""An open session. Endpoints are in order, so that both directions find it."""
-
-
-ROW_SIDE = np.dtype(
-    [
-        *SIDE_FIELDS,
-        ("rtt_least_ns", "i8"),  # over all kinds of samples; 0: none
-        ("echo_wait_ns", "i8"),  # when tsval_followed was first seen; 0: none is followed
-        ("advances", "u4"),  # how often its acknowledgment has grown
-        ("next", "u4"),  # the sequence number after the highest sent
-        ("acked", "u4"),  # the highest acknowledgment sent
-        ("recover", "u4"),  # acknowledgments up to here are ambiguous
-        ("tsval_newest", "u4"),
-        ("tsval_followed", "u4"),
-        ("has_next", "u1"),
-        ("has_acked", "u1"),
-        ("recovering", "u1"),
-        ("has_tsval", "u1"),
-        ("flight", "u1"),  # segments followed, and holes known
-        ("holes", "u1"),
-    ],
-    align=True,
+from capture.arrays.records import (
+    I64,
+    U8,
+    U16,
+    U32,
+    Record,
+    RecordBlocks,
+    RecordPairs,
+    Records,
+    dtype_of,
+    names_of,
 )
 
 
+class OrderedEnds(Record):
+    """Both endpoints, the lower one first: so both directions find the session."""
+
+    low_high: I64
+    low_low: I64
+    high_high: I64
+    high_low: I64
+    low_port: U16
+    high_port: U16
+
+
+class OpenSession(OrderedEnds, SessionSpan, SessionEvidence):
+    """A session that has not ended."""
+
+    hash: I64
+    block: I64  # of the followed segments and holes; -1: none yet
+    request_ns: I64  # the turn that goes on: last byte of the request, last byte of the answer
+    answer_ns: I64
+    live: U8
+    client_side: U8  # 0: the lower of the two endpoints
+    syn_sequence: U32
+    syn_tsval: U32  # of the last SYN, and of the first
+    syn_first_tsval: U32
+    rst_side: U8
+
+
+class OpenSide(SideCounts):
+    """One side of it."""
+
+    rtt_least_ns: I64  # over all kinds of samples; 0: none
+    echo_wait_ns: I64  # when tsval_followed was first seen; 0: none is followed
+    advances: U32  # how often its acknowledgment has grown
+    next: U32  # the sequence number after the highest sent
+    acked: U32  # the highest acknowledgment sent
+    recover: U32  # acknowledgments up to here are ambiguous
+    tsval_newest: U32
+    tsval_followed: U32
+    has_next: U8
+    has_acked: U8
+    recovering: U8
+    has_tsval: U8
+    flight: U8  # segments followed, and holes known
+    holes: U8
+
+
+class Segment(Record):
+    """A segment on its way, a hole in what was seen, one of the last packets, or a question that waits."""
+
+    time_ns: I64
+    start: U32
+    end: U32
+    identification: U32
+    sampled: U32
+
+
+class Fragment(Record):
+    """A first fragment: what tells its packet from another, and the ports that later fragments lack."""
+
+    key: I64
+    ports: I64
+
+
+class State(Record):
+    """What of the tables is in use, and counts."""
+
+    seed: I64  # of the hash
+    by_interface: I64  # whether interfaces are told apart
+    free_rows: I64  # how much of each stack and list is used
+    free_blocks: I64
+    done: I64
+    samples: I64
+    sessions: I64  # how many there were
+    open: I64
+    no_ip: I64  # packets
+    lost_fragments: I64  # later ones without their first
+    used: I64  # no row from here on was ever used
+
+
+OPEN_SESSION, OPEN_SIDE, SEGMENT, FRAGMENT, STATE = map(dtype_of, (OpenSession, OpenSide, Segment, Fragment, State))
 FLIGHT, HOLES, RECENT = 16, 16, 8
 """Followed segments, known holes and remembered packets of a side, at most: the parts of its block, in this order."""
-SEGMENT = np.dtype(
-    [("time_ns", "i8"), ("start", "u4"), ("end", "u4"), ("identification", "u4"), ("sampled", "u4")], align=True
-)
-"""A segment on its way, a hole in what was seen, one of the last packets, or a question that waits for its answer."""
-
-
-KEY, EVIDENCE, SIDE = (tuple(name for name, _ in fields) for fields in (KEY_FIELDS, EVIDENCE_FIELDS, SIDE_FIELDS))
-"""Fields that ROW and ROW_SIDE have as SESSION has them, in the same order."""
-
-
-# Slots of `state`: the seed, whether interfaces are told apart, how much of each stack and list is used,
-# and counts; no row from USED on was ever used.
-SEED, BY_INTERFACE, FREE_ROWS, FREE_BLOCKS, DONE, SAMPLES, SESSIONS, OPEN = range(8)
-NO_IP, LOST_FRAGMENTS, USED, STATE_SLOTS = 8, 9, 10, 11
+SPAN_FIELDS, EVIDENCE_FIELDS, SIDE_FIELDS = map(names_of, (SessionSpan, SessionEvidence, SideCounts))
+"""Fields that open sessions have as ended ones have them, in the same order."""
 
 
 class Tables(NamedTuple):
-    """`rows` and `sides` are parallel; `sides` is [row, endpoint], the lower endpoint first."""
+    """Arrays that loops share. `rows` and `sides` are parallel, and the lower endpoint's side is the first."""
 
     slots: Longs
-    rows: npt.NDArray[Any]
-    sides: npt.NDArray[Any]
-    blocks: npt.NDArray[Any]
+    """The hash: the upper half of a row's hash, and its number + 1; 0 is empty."""
+    rows: Records[OpenSession]
+    sides: RecordPairs[OpenSide]
+    blocks: RecordBlocks[Segment]
+    """[block, endpoint, FLIGHT + HOLES + RECENT]"""
     free_rows: Longs
+    """A stack of numbers, of which the first `state.free_rows` are free; so `free_blocks`."""
     free_blocks: Longs
     done: Longs
-    samples: npt.NDArray[Any]
-    fragments: Longs
-    state: Longs
+    """Rows of sessions that ended, and were not taken yet."""
+    samples: Records[Sample]
+    fragments: Records[Fragment]
+    """The latest first fragments, by hash."""
+    state: Records[State]
+    """One row."""

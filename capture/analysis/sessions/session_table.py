@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, cast
 
-import numpy as np
-
 from capture.arrays.aliases import Table
+from capture.arrays.records import I64, U8, U16, U32, Record, dtype_of
 
 SIDES = ("client", "server")
 
@@ -91,105 +90,111 @@ class Measure(IntEnum):
     "an ICMP echo request to its reply"
 
 
-SAMPLE = np.dtype(
-    [
-        ("time_ns", "i8"),  # when it ended
-        ("session", "i8"),
-        ("duration_ns", "i8"),
-        ("measure", "u1"),
-        ("side", "u1"),  # 0 client, 1 server
-    ],
-    align=True,
-)
+class Sample(Record):
+    """How long something took, once."""
+
+    time_ns: I64  # when it ended
+    session: I64
+    duration_ns: I64
+    measure: U8
+    side: U8  # 0 client, 1 server
 
 
-SIDE_FIELDS: list[Any] = [
-    ("packets", "i8"),  # sent by this side
-    ("bytes", "i8"),
-    ("payload", "i8"),  # TCP and UDP payload, repeated bytes included
-    ("rtt_sum_ns", "i8"),  # ACKNOWLEDGMENT samples to this side and back: their sum, least, most, number
-    ("rtt_min_ns", "i8"),
-    ("rtt_max_ns", "i8"),
-    ("rtt_count", "u4"),
-    ("rtt_ambiguous", "u4"),  # left out because something was retransmitted
-    ("rtt_unsampled", "u4"),  # segments that were not followed: too many in flight
-    ("data_packets", "u4"),
-    ("retransmitted", "u4"),  # packets whose bytes, SYN or FIN had been sent before
-    ("retransmitted_bytes", "i8"),
-    ("lost_before", "u4"),  # of these, seen here for the first time: lost between the sender and here
-    ("reordered", "u4"),  # packets that fill a hole too soon to be retransmitted
-    ("duplicated", "u4"),  # the same IP packet again
-    ("keepalives", "u4"),
-    ("zero_windows", "u4"),
-    ("unacknowledged", "i8"),  # bytes, SYN and FIN that the other side had not acknowledged at the end
-    ("not_captured", "i8"),  # bytes that the other side acknowledged and the file does not have
-    ("retransmitted_packet", "i8"),  # the first of them, and of the others
-    ("zero_window_packet", "i8"),
-    ("fin_packet", "i8"),
-    ("rst_packet", "i8"),
-]
+SAMPLE = dtype_of(Sample)
 
 
-KEY_FIELDS: list[Any] = [
-    ("session", "i8"),  # from 1, in order of their first packets
-    ("first_ns", "i8"),
-    ("last_ns", "i8"),
-    ("first_packet", "i8"),
-    ("last_packet", "i8"),
-]
+class SideCounts(Record):
+    """What one side of a session did."""
+
+    packets: I64  # sent by this side
+    bytes: I64
+    payload: I64  # TCP and UDP payload, repeated bytes included
+    rtt_sum_ns: I64  # ACKNOWLEDGMENT samples to this side and back: their sum, least, most, number
+    rtt_min_ns: I64
+    rtt_max_ns: I64
+    rtt_count: U32
+    rtt_ambiguous: U32  # left out because something was retransmitted
+    rtt_unsampled: U32  # segments that were not followed: too many in flight
+    data_packets: U32
+    retransmitted: U32  # packets whose bytes, SYN or FIN had been sent before
+    retransmitted_bytes: I64
+    lost_before: U32  # of these, seen here for the first time: lost between the sender and here
+    reordered: U32  # packets that fill a hole too soon to be retransmitted
+    duplicated: U32  # the same IP packet again
+    keepalives: U32
+    zero_windows: U32
+    unacknowledged: I64  # bytes, SYN and FIN that the other side had not acknowledged at the end
+    not_captured: I64  # bytes that the other side acknowledged and the file does not have
+    retransmitted_packet: I64  # the first of them, and of the others
+    zero_window_packet: I64
+    fin_packet: I64
+    rst_packet: I64
 
 
-EVIDENCE_FIELDS: list[Any] = [
-    ("syn_packet", "i8"),
-    ("syn_ns", "i8"),  # of the first, and of the last that was sent again
-    ("syn_last_ns", "i8"),
-    ("syn_ack_packet", "i8"),
-    ("syn_ack_ns", "i8"),
-    ("syn_ack_last_ns", "i8"),
-    ("ack_packet", "i8"),  # of the handshake's third
-    ("ack_ns", "i8"),
-    ("rst_packet", "i8"),  # the first
-    ("rst_ns", "i8"),
-    ("icmp_packet", "i8"),  # the first error about this session, and who sent it
-    ("icmp_high", "i8"),
-    ("icmp_low", "i8"),
-    ("server_ns", "i8"),  # the handshake's two parts; -1: none, or ambiguous
-    ("client_ns", "i8"),
-    ("first_byte_sum_ns", "i8"),
-    ("syns", "u4"),
-    ("syn_acks", "u4"),
-    ("requests", "u4"),  # that got a first byte; DNS queries and echo requests answered
-    ("unanswered", "u4"),  # DNS queries and echo requests without an answer
-    ("repeated", "u4"),  # of them, asked more than once
-    ("interface", "u4"),
-    ("family", "u1"),
-    ("protocol", "u1"),
-    ("role", "u1"),
-    ("handshake", "u1"),
-    ("close", "u1"),
-    ("icmp_type", "u1"),
-    ("icmp_code", "u1"),
-    ("rst_early", "u1"),  # before the server sent any payload
-]
+class SessionSpan(Record):
+    """Which session this is, and what of the file it covers."""
+
+    session: I64  # from 1, in order of their first packets
+    first_ns: I64
+    last_ns: I64
+    first_packet: I64
+    last_packet: I64
 
 
-_ENDS: list[Any] = [
-    *((f"{side}_{half}", "i8") for side in SIDES for half in ("high", "low")),
-    *((f"{side}_port", "u2") for side in SIDES),
-]
+class SessionEvidence(Record):
+    """What its packets prove, and where."""
+
+    syn_packet: I64
+    syn_ns: I64  # of the first, and of the last that was sent again
+    syn_last_ns: I64
+    syn_ack_packet: I64
+    syn_ack_ns: I64
+    syn_ack_last_ns: I64
+    ack_packet: I64  # of the handshake's third
+    ack_ns: I64
+    rst_packet: I64  # the first
+    rst_ns: I64
+    icmp_packet: I64  # the first error about this session, and who sent it
+    icmp_high: I64
+    icmp_low: I64
+    server_ns: I64  # the handshake's two parts; -1: none, or ambiguous
+    client_ns: I64
+    first_byte_sum_ns: I64
+    syns: U32
+    syn_acks: U32
+    requests: U32  # that got a first byte; DNS queries and echo requests answered
+    unanswered: U32  # DNS queries and echo requests without an answer
+    repeated: U32  # of them, asked more than once
+    interface: U32
+    family: U8
+    protocol: U8
+    role: U8
+    handshake: U8
+    close: U8
+    icmp_type: U8
+    icmp_code: U8
+    rst_early: U8  # before the server sent any payload
 
 
-SESSION = np.dtype(
-    [
-        *KEY_FIELDS,
-        *_ENDS,
-        *EVIDENCE_FIELDS,
-        ("client", np.dtype(SIDE_FIELDS, align=True)),
-        ("server", np.dtype(SIDE_FIELDS, align=True)),
-    ],
-    align=True,
-)
-"""One row per conversation and interface."""
+class SessionEnds(Record):
+    """Who asked and who answered: addresses in two halves, and ports."""
+
+    client_high: I64
+    client_low: I64
+    server_high: I64
+    server_low: I64
+    client_port: U16
+    server_port: U16
+
+
+class SessionRow(SessionSpan, SessionEnds, SessionEvidence):
+    """One row per conversation and interface."""
+
+    client: SideCounts
+    server: SideCounts
+
+
+SESSION = dtype_of(SessionRow)
 
 
 _session = cast(Any, namedtuple)("_session", SESSION.names)._make

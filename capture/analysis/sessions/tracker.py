@@ -11,19 +11,20 @@ import numpy as np
 
 from capture.analysis.packets.compiled.decode import decode
 from capture.analysis.packets.packet_table import PACKET
-from capture.analysis.sessions import open_table as slots
 from capture.analysis.sessions.compiled.closing import close_until, expire
-from capture.analysis.sessions.compiled.track import FRAGMENT_COLUMNS, track
+from capture.analysis.sessions.compiled.track import track
 from capture.analysis.sessions.open_table import (
-    EVIDENCE,
+    EVIDENCE_FIELDS,
     FLIGHT,
+    FRAGMENT,
     HOLES,
-    KEY,
+    OPEN_SESSION,
+    OPEN_SIDE,
     RECENT,
-    ROW,
-    ROW_SIDE,
     SEGMENT,
-    SIDE,
+    SIDE_FIELDS,
+    SPAN_FIELDS,
+    STATE,
     Tables,
 )
 from capture.analysis.sessions.session_table import SAMPLE, SESSION, SIDES, Close
@@ -51,12 +52,14 @@ class Tracker:
         self._swept_ns = self._now_ns = 0
         self._since_sweep = 0
         self._scratch = np.zeros(1, PACKET)
-        state = np.zeros(slots.STATE_SLOTS, np.int64)
-        state[slots.SEED] = secrets.randbits(62)
-        state[slots.BY_INTERFACE] = by_interface
-        state[slots.FREE_ROWS] = state[slots.FREE_BLOCKS] = open_max
+        state = np.zeros(1, STATE)
+        state["seed"] = secrets.randbits(62)
+        state["by_interface"] = by_interface
+        state["free_rows"] = state["free_blocks"] = open_max
         lowest_first = np.arange(open_max, dtype=np.int64)[::-1]
-        rows, sides = np.zeros(open_max, ROW), np.zeros((open_max, 2), ROW_SIDE)
+        rows, sides = np.zeros(open_max, OPEN_SESSION), np.zeros((open_max, 2), OPEN_SIDE)
+        samples = np.zeros(_SAMPLES, SAMPLE)
+        self._state, self._last_ns, self._samples = state[0], rows["last_ns"], as_numbers(samples)
         self._numbers = [as_numbers(table) for table in (rows, sides)]
         # The kernel gives memory where it is first written to: what no session has used takes none.
         self._tables = Tables(
@@ -67,20 +70,20 @@ class Tracker:
             free_rows=lowest_first.copy(),
             free_blocks=lowest_first.copy(),
             done=np.zeros(_DONE, np.int64),
-            samples=np.zeros(_SAMPLES, SAMPLE),
-            fragments=np.zeros((_FRAGMENTS, FRAGMENT_COLUMNS), np.int64),
+            samples=samples,
+            fragments=np.zeros(_FRAGMENTS, FRAGMENT),
             state=state,
         )
 
     @property
     def open(self) -> int:
         """Sessions that have not ended."""
-        return int(self._tables.state[slots.OPEN])
+        return int(self._state["open"])
 
     @property
     def no_ip(self) -> int:
         """Packets that are of no session, because they are not IP."""
-        return int(self._tables.state[slots.NO_IP])
+        return int(self._state["no_ip"])
 
     def feed(self, data: Bytes, packets: Table) -> Iterator[tuple[Table, Table]]:
         """Take a batch: (sessions that ended, samples), as often as there is something to give."""
@@ -92,11 +95,11 @@ class Tracker:
             yield from self._make_room()
         self._now_ns = int(packets["time_ns"][-1])
         self._since_sweep += len(packets)
-        state = self._tables.state
+        state = self._state
         # As many packets as rows between two sweeps: a sweep costs each of them little.
-        if abs(self._now_ns - self._swept_ns) > _SWEEP_NS and self._since_sweep > int(state[slots.USED]):
+        if abs(self._now_ns - self._swept_ns) > _SWEEP_NS and self._since_sweep > int(state["used"]):
             yield from self._expire()
-        if state[slots.DONE] > _DONE // 2 or state[slots.SAMPLES] > _SAMPLES // 2:
+        if state["done"] > _DONE // 2 or state["samples"] > _SAMPLES // 2:
             yield from self._take()
 
     def finish(self) -> Iterator[tuple[Table, Table]]:
@@ -107,38 +110,38 @@ class Tracker:
     def _expire(self) -> Iterator[tuple[Table, Table]]:
         self._swept_ns, self._since_sweep = self._now_ns, 0
         at = 0
-        while at < int(self._tables.state[slots.USED]):
+        while at < int(self._state["used"]):
             at = expire(self._tables, self._now_ns, IDLE_NS, at)
             yield from self._take()
 
     def _close_until(self, last_ns: int, why: Close) -> Iterator[tuple[Table, Table]]:
         at = 0
-        while at < int(self._tables.state[slots.USED]):
+        while at < int(self._state["used"]):
             at = close_until(self._tables, last_ns, at, int(why))
             yield from self._take()
 
     def _make_room(self) -> Iterator[tuple[Table, Table]]:
         yield from self._take()
-        if not self._tables.state[slots.FREE_ROWS]:
-            last = self._tables.rows["last_ns"]  # all rows are in use
+        if not self._state["free_rows"]:
+            last = self._last_ns  # all rows are in use
             yield from self._close_until(int(np.partition(last, len(last) // 4)[len(last) // 4]), Close.CROWDED_OUT)
 
     def _take(self) -> Iterator[tuple[Table, Table]]:
         """Hand over what has ended, and use its room again."""
-        state, tables = self._tables.state, self._tables
-        ended, taken = int(state[slots.DONE]), int(state[slots.SAMPLES])
+        state, tables = self._state, self._tables
+        ended, taken = int(state["done"]), int(state["samples"])
         if not ended and not taken:
             return
-        samples = as_numbers(tables.samples)[:taken].copy().view(SAMPLE)[:, 0]
+        samples = self._samples[:taken].copy().view(SAMPLE)[:, 0]
         done = tables.done[:ended]
         rows, sides = (table[done] for table in self._numbers)
-        sessions = _sessions(rows.view(ROW)[:, 0], sides.view(ROW_SIDE)[:, :, 0])
+        sessions = _sessions(rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
         for table in self._numbers:
             table[done] = 0
-        free = int(state[slots.FREE_ROWS])
+        free = int(state["free_rows"])
         tables.free_rows[free : free + ended] = done
-        state[slots.FREE_ROWS] += ended
-        state[slots.DONE] = state[slots.SAMPLES] = 0
+        state["free_rows"] += ended
+        state["done"] = state["samples"] = 0
         yield sessions, samples
 
 
@@ -146,7 +149,7 @@ def compiled() -> None:
     """Have the loops compiled, or loaded from the cache."""
     nothing = np.zeros(12, np.uint8)
     tracker, packets = Tracker(), np.zeros(1, PACKET)
-    interfaces = np.zeros((1, scan.INTERFACE_COLUMNS), np.int64)
+    interfaces = np.zeros(1, scan.INTERFACE_TICKS)
     scan.scan_pcapng(nothing, 0, 0, False, interfaces, 0, 0, packets, 0)
     scan.scan_pcap(nothing, 0, 0, False, 1, packets, 0)
     decode(nothing, np.zeros(1, np.int64), packets, 1)
@@ -162,10 +165,10 @@ def _sessions(rows: Table, sides: Table) -> Table:
     every, client, advances = np.arange(len(rows)), rows["client_side"], sides["advances"]
     sessions = np.zeros(len(rows), SESSION)
     made, given, ends = as_numbers(sessions), as_numbers(rows), as_numbers(sides)
-    for fields in (KEY, EVIDENCE):
-        made[:, run(SESSION, *fields)] = given[:, run(ROW, *fields)]
+    for fields in (SPAN_FIELDS, EVIDENCE_FIELDS):
+        made[:, run(SESSION, *fields)] = given[:, run(OPEN_SESSION, *fields)]
     for side, endpoint in zip(SIDES, (client, 1 - client), strict=True):
-        made[:, run(SESSION, side)] = ends[every, endpoint, run(ROW_SIDE, *SIDE)]
+        made[:, run(SESSION, side)] = ends[every, endpoint, run(OPEN_SIDE, *SIDE_FIELDS)]
     lower_is_client = client == 0
     for half in ("high", "low", "port"):
         lower, higher = rows[f"low_{half}"], rows[f"high_{half}"]

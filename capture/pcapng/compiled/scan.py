@@ -1,16 +1,15 @@
 """Bytes of a capture file -> where its packets are: the compiled loops over blocks (pcapng) and records (pcap).
 
-Both fill the first fields of `packets` (see analysis.layout.PACKET) and stop where Python must look: at a block that
+Both fill the first fields of `packets` (FoundPacket) and stop where Python must look: at a block that
 describes, at damage, where the bytes end, where `packets` is full. Nothing outside data[at:end] is read.
 All positions and times are int64; a time that no int64 of nanoseconds holds wraps.
 """
 
-from typing import Any
-
 import numpy as np
 
-from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import I64, U32, Record, Records, dtype_of
 
 # Why a loop stopped. From BAD_LENGTH on the file is damaged.
 MORE, FULL, DESCRIPTION, TOO_LONG, BAD_LENGTH, BAD_TRAILER, BAD_INTERFACE, BAD_CAPTURED = range(8)
@@ -20,8 +19,29 @@ BLOCK_LIMIT = 128 << 20
 PACKET_LIMIT = 16 << 20
 """A longer packet in a pcap file is taken for damage."""
 
-# Columns of the interface table: the snaplen (0: none), how its ticks become nanoseconds, what is added.
-SNAPLEN, MULTIPLY, DIVIDE, SHIFT, OFFSET_NS, INTERFACE_COLUMNS = range(6)
+
+class FoundPacket(Record):
+    """What is found of a packet. Rows may have other fields behind these, in any order."""
+
+    time_ns: I64
+    offset: I64
+    captured: U32
+    original: U32
+    interface: U32
+    flags: U32
+
+
+class InterfaceTicks(Record):
+    """What an interface's packets need: the snaplen (0: none), and how ticks become nanoseconds since 1970."""
+
+    snaplen: I64
+    multiply: I64
+    divide: I64
+    shift: I64  # ticks are a fraction of a second of so many bits; 0: they are multiplied and divided
+    offset_ns: I64
+
+
+INTERFACE_TICKS = dtype_of(InterfaceTicks)
 
 _SECTION_HEADER, _INTERFACE, _NAMES = 0x0A0D0D0A, 1, 4
 _OBSOLETE_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET = 2, 3, 6
@@ -52,18 +72,18 @@ def u32(data: Bytes, at: int, big: bool) -> int:
 
 
 @loop
-def _nanoseconds(ticks: int, interfaces: Longs, interface: int) -> int:
+def _nanoseconds(ticks: int, interfaces: Records[InterfaceTicks], interface: int) -> int:
     """A timestamp in the interface's units as nanoseconds since 1970."""
-    shift = interfaces[interface, SHIFT]
+    shift = interfaces[interface].shift
     if shift:  # a power of two: seconds and a fraction, of which 30 bits are kept
         seconds, fraction = ticks >> shift, ticks & ((np.int64(1) << shift) - 1)
         kept = min(shift, 30)
         return (
             seconds * 1_000_000_000
             + ((fraction >> (shift - kept)) * 1_000_000_000 >> kept)
-            + (interfaces[interface, OFFSET_NS])
+            + (interfaces[interface].offset_ns)
         )
-    return ticks * interfaces[interface, MULTIPLY] // interfaces[interface, DIVIDE] + interfaces[interface, OFFSET_NS]
+    return ticks * interfaces[interface].multiply // interfaces[interface].divide + interfaces[interface].offset_ns
 
 
 @loop
@@ -81,11 +101,19 @@ def _packet_flags(data: Bytes, at: int, end: int, big: bool) -> int:
 
 @loop
 def scan_pcapng(
-    data: Bytes, at: int, end: int, big: bool, interfaces: Longs, known: int, last_ns: int, packets: Any, count: int
+    data: Bytes,
+    at: int,
+    end: int,
+    big: bool,
+    interfaces: Records[InterfaceTicks],
+    known: int,
+    last_ns: int,
+    packets: Records[FoundPacket],
+    count: int,
 ) -> tuple[int, int, int]:
     """Blocks from data[at] on -> rows of `packets` from `count` on; (next position, rows, why it stopped).
 
-    `interfaces` is [interface, INTERFACE_COLUMNS], of which `known` are described. A Simple Packet Block has no time:
+    Of `interfaces`, `known` are described. A Simple Packet Block has no time:
     it gets that of the packet before it, `last_ns` at first.
     """
     while True:
@@ -126,8 +154,8 @@ def scan_pcapng(
                 return at, count, BAD_INTERFACE
             interface, original = 0, u32(data, at + 8, big)
             captured = min(original, limit - packet)
-            if interfaces[0, SNAPLEN]:
-                captured = min(captured, interfaces[0, SNAPLEN])
+            if interfaces[0].snaplen:
+                captured = min(captured, interfaces[0].snaplen)
         elif kind in (_INTERFACE, _NAMES):
             return at, count, DESCRIPTION
         else:  # custom, local and future blocks
@@ -146,7 +174,7 @@ def scan_pcapng(
 
 @loop
 def scan_pcap(
-    data: Bytes, at: int, end: int, big: bool, tick_ns: int, packets: Any, count: int
+    data: Bytes, at: int, end: int, big: bool, tick_ns: int, packets: Records[FoundPacket], count: int
 ) -> tuple[int, int, int]:
     """Records of a pcap file from data[at] on -> rows of `packets` from `count` on, as scan_pcapng does."""
     while True:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.analysis.sessions.open_table import EVIDENCE, KEY, ROW, ROW_SIDE, SIDE
+from capture.analysis.sessions.open_table import EVIDENCE_FIELDS, OPEN_SESSION, OPEN_SIDE, SIDE_FIELDS, SPAN_FIELDS
 from capture.analysis.sessions.session_table import SAMPLE, SESSION
 from capture.arrays.aliases import Table
 from capture.arrays.rows import alike, as_numbers, picked, run
@@ -15,7 +15,7 @@ def random_rows(dtype: np.dtype[np.void], count: int) -> Table:
     return np.frombuffer(np.random.default_rng(1).bytes(dtype.itemsize * count), dtype).copy()
 
 
-@pytest.mark.parametrize("dtype", [SESSION, ROW, ROW_SIDE, SAMPLE])
+@pytest.mark.parametrize("dtype", [SESSION, OPEN_SESSION, OPEN_SIDE, SAMPLE])
 def test_rows_at_places_and_by_a_mask(dtype: np.dtype[np.void]) -> None:
     rows = random_rows(dtype, 20)
     places, mask = np.array([19, 3, 3, 0]), np.arange(20) % 3 == 0
@@ -25,7 +25,12 @@ def test_rows_at_places_and_by_a_mask(dtype: np.dtype[np.void]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("whole", "part", "fields"), [(SESSION, ROW, KEY), (SESSION, ROW, EVIDENCE), (SESSION["client"], ROW_SIDE, SIDE)]
+    ("whole", "part", "fields"),
+    [
+        (SESSION, OPEN_SESSION, SPAN_FIELDS),
+        (SESSION, OPEN_SESSION, EVIDENCE_FIELDS),
+        (SESSION["client"], OPEN_SIDE, SIDE_FIELDS),
+    ],
 )
 def test_a_run_of_fields_is_the_same_in_two_tables(
     whole: np.dtype[np.void], part: np.dtype[np.void], fields: tuple[str, ...]

@@ -4,14 +4,13 @@
 what a translator (DNAT, SNAT) has to change with them. Neither has the TTL, ECN bits or a checksum in it.
 """
 
-from typing import Any
-
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind
+from capture.analysis.packets.packet_table import Kind, Packet
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import Records
 from capture.wire.protocols import ICMP, ICMPV6, TCP
 
 _CUT, _LATER, _FRAGMENT, _ERROR = (
@@ -25,7 +24,7 @@ _CONTENT = 32
 
 
 @loop
-def fingerprints(data: Bytes, packets: Any, seed: int, strict: Longs, loose: Longs) -> None:
+def fingerprints(data: Bytes, packets: Records[Packet], seed: int, strict: Longs, loose: Longs) -> None:
     """Both numbers of each packet; 0 for what is no IP, too short to tell, or to a group, which has no one way."""
     for i in range(len(packets)):
         row = packets[i]
@@ -53,7 +52,7 @@ def fingerprints(data: Bytes, packets: Any, seed: int, strict: Longs, loose: Lon
 
 
 @loop
-def _to_group(row: Any) -> bool:
+def _to_group(row: Packet) -> bool:
     """Multicast (RFC 5771, RFC 4291) and 255.255.255.255."""
     if row.family == 4:
         return row.destination_low >> 28 == 0xE or row.destination_low == 0xFFFFFFFF
@@ -61,7 +60,7 @@ def _to_group(row: Any) -> bool:
 
 
 @loop
-def hosts(packets: Any, seed: int, found: Longs) -> None:
+def hosts(packets: Records[Packet], seed: int, found: Longs) -> None:
     """A number for client address, server address and server port of each tracked packet; never negative."""
     for i in range(len(packets)):
         row = packets[i]
@@ -73,8 +72,9 @@ def hosts(packets: Any, seed: int, found: Longs) -> None:
 
 
 @loop
-def _content(data: Bytes, row: Any, found: int) -> int:
+def _content(data: Bytes, row: Packet, found: int) -> int:
     at = row.offset + row.payload_at
-    for k in range(at, at + min(np.int64(row.payload), np.int64(row.captured) - row.payload_at, _CONTENT)):
+    size = min(np.int64(row.payload), np.int64(row.captured) - np.int64(row.payload_at), np.int64(_CONTENT))
+    for k in range(at, at + size):
         found = mix(found, np.int64(data[k]))
     return found

@@ -3,15 +3,14 @@
 A tunnel is told by the same rules as in bpf/inner.h, which looks into one; here it may be in up to two others.
 """
 
-from typing import Any
-
 import numpy as np
 
 from capture.analysis.packets.compiled.decode import decode_ip
 from capture.analysis.packets.compiled.link_layer import link_layer, net16
-from capture.analysis.packets.packet_table import Kind
+from capture.analysis.packets.packet_table import Kind, Packet
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import Records
 from capture.wire.link_types import ETHERNET
 from capture.wire.protocols import UDP
 
@@ -27,7 +26,7 @@ _NESTED = 3
 
 
 @loop
-def unwrap(data: Bytes, packets: Any) -> None:
+def unwrap(data: Bytes, packets: Records[Packet]) -> None:
     """Put what is in a tunnel in the place of the packet that carries it; what is no IP stays where it is."""
     for i in range(len(packets)):
         row = packets[i]
@@ -45,7 +44,7 @@ def unwrap(data: Bytes, packets: Any) -> None:
 
 
 @loop
-def _below(data: Bytes, at: int, end: int, row: Any) -> tuple[Any, Any]:
+def _below(data: Bytes, at: int, end: int, row: Packet) -> tuple[int, int]:
     """Where the packet in the payload at data[at:end] begins, and its EtherType; 0 for none."""
     if row.protocol == _IPIP:
         return at, _IP

@@ -1,14 +1,13 @@
 """Holes in what was seen of a side: bytes that later ones jumped over, until they come or are acknowledged."""
 
-from typing import Any
-
 from capture.analysis.sessions.compiled.sequence import distance
-from capture.analysis.sessions.open_table import FLIGHT, HOLES
+from capture.analysis.sessions.open_table import FLIGHT, HOLES, OpenSide, Segment
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import Records
 
 
 @loop
-def new_hole(here: Any, block: Any, now: int, start: int, end: int) -> None:
+def new_hole(here: OpenSide, block: Records[Segment], now: int, start: int, end: int) -> None:
     if here.holes < HOLES:
         hole = block[FLIGHT + here.holes]
         hole.time_ns = now
@@ -18,7 +17,7 @@ def new_hole(here: Any, block: Any, now: int, start: int, end: int) -> None:
 
 
 @loop
-def fill_hole(here: Any, block: Any, start: int, end: int) -> int:
+def fill_hole(here: OpenSide, block: Records[Segment], start: int, end: int) -> int:
     """Take [start, end) out of a hole; when the hole was seen, -1 if it was in none."""
     for i in range(here.holes):
         hole = block[FLIGHT + i]
@@ -39,7 +38,7 @@ def fill_hole(here: Any, block: Any, start: int, end: int) -> int:
 
 
 @loop
-def _drop_hole(here: Any, block: Any, i: int) -> None:
+def _drop_hole(here: OpenSide, block: Records[Segment], i: int) -> None:
     here.holes -= 1
     last, hole = block[FLIGHT + here.holes], block[FLIGHT + i]
     hole.time_ns = last.time_ns
@@ -48,7 +47,7 @@ def _drop_hole(here: Any, block: Any, i: int) -> None:
 
 
 @loop
-def close_holes(there: Any, block: Any, acknowledged: int) -> None:
+def close_holes(there: OpenSide, block: Records[Segment], acknowledged: int) -> None:
     """A hole that is acknowledged was not lost on the way: the file lacks it."""
     i = 0
     while i < there.holes:

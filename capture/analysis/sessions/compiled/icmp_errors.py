@@ -1,14 +1,12 @@
 """ICMP errors -> evidence in the session of the packet that they quote (RFC 792, RFC 4443)."""
 
-from typing import Any
-
 import numpy as np
 
 from capture.analysis.packets.compiled.decode import decode_ip
 from capture.analysis.packets.compiled.link_layer import net32
-from capture.analysis.packets.packet_table import Kind
+from capture.analysis.packets.packet_table import Kind, Packet
 from capture.analysis.sessions.compiled.lookup import find, hash_of
-from capture.analysis.sessions.open_table import SEED
+from capture.analysis.sessions.open_table import Tables
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.protocols import ICMP, TCP
@@ -25,7 +23,7 @@ def _is_final(protocol: int, kind: int, code: int) -> bool:
 
 
 @loop
-def error_about(data: Bytes, tables: Any, packet: Any, interface: int, about: Any) -> None:
+def error_about(data: Bytes, tables: Tables, packet: Packet, interface: int, about: Packet) -> None:
     """Note an ICMP error in the session of the packet that it quotes."""
     at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
     about.interface = packet.interface
@@ -37,7 +35,7 @@ def error_about(data: Bytes, tables: Any, packet: Any, interface: int, about: An
         ports = _quoted_ports(data, at, end, about.family)
         about.source_port = ports >> 16
         about.destination_port = ports & 0xFFFF
-    number = find(tables, about, hash_of(about, interface, tables.state[SEED]), interface)
+    number = find(tables, about, hash_of(about, interface, tables.state[0].seed), interface)
     if number < 0:
         return
     row = tables.rows[number]

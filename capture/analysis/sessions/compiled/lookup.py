@@ -4,17 +4,17 @@ Open addressing with linear probing; a slot holds the upper half of the hash and
 seeded: a file cannot be made so that its sessions collide.
 """
 
-from typing import Any
-
 import numpy as np
 
+from capture.analysis.packets.packet_table import Packet
+from capture.analysis.sessions.open_table import Tables
 from capture.arrays.aliases import Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
 
 
 @loop
-def swapped(packet: Any) -> bool:
+def swapped(packet: Packet) -> bool:
     """Whether the packet goes from the higher endpoint to the lower."""
     if packet.source_high != packet.destination_high:
         return packet.source_high > packet.destination_high
@@ -24,7 +24,7 @@ def swapped(packet: Any) -> bool:
 
 
 @loop
-def hash_of(packet: Any, interface: int, seed: int) -> int:
+def hash_of(packet: Packet, interface: int, seed: int) -> int:
     """The same for both directions."""
     source = mix(mix(seed ^ np.int64(packet.source_port), packet.source_high), packet.source_low)
     other = mix(mix(seed ^ np.int64(packet.destination_port), packet.destination_high), packet.destination_low)
@@ -32,7 +32,7 @@ def hash_of(packet: Any, interface: int, seed: int) -> int:
 
 
 @loop
-def find(tables: Any, packet: Any, hashed: int, interface: int) -> int:
+def find(tables: Tables, packet: Packet, hashed: int, interface: int) -> int:
     """The row of the packet's session, -1 if there is none."""
     mask = len(tables.slots) - 1
     at = hashed & mask
@@ -82,7 +82,7 @@ def insert(slots: Longs, hashed: int, number: int) -> None:
 
 
 @loop
-def remove(tables: Any, number: int) -> None:
+def remove(tables: Tables, number: int) -> None:
     """Take a row out of the hash, and move those behind it up."""
     slots = tables.slots
     mask = len(slots) - 1

@@ -1,23 +1,23 @@
 """Questions and their answers (DNS, ICMP echo) -> how long those took; what was asked again, or never answered."""
 
-from typing import Any
-
 import numpy as np
 
+from capture.analysis.packets.packet_table import Packet
 from capture.analysis.sessions.compiled.closing import sample
 from capture.analysis.sessions.compiled.segments import take_block
-from capture.analysis.sessions.open_table import FLIGHT
+from capture.analysis.sessions.open_table import FLIGHT, OpenSide, Segment, Tables
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.aliases import Bytes
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import Records
 from capture.wire.protocols import ICMP
 
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
 
 
 @loop
-def _asked(tables: Any, number: int, now: int, key: int, more: int) -> None:
+def _asked(tables: Tables, number: int, now: int, key: int, more: int) -> None:
     """A question: it waits for its answer. One that waits already was repeated."""
     row = tables.rows[number]
     take_block(tables, row)
@@ -39,7 +39,7 @@ def _asked(tables: Any, number: int, now: int, key: int, more: int) -> None:
 
 
 @loop
-def _answered(tables: Any, number: int, now: int, key: int, more: int, measure: int) -> None:
+def _answered(tables: Tables, number: int, now: int, key: int, more: int, measure: int) -> None:
     """An answer: how long it took, unless the question was repeated."""
     row = tables.rows[number]
     if row.block < 0:
@@ -57,7 +57,7 @@ def _answered(tables: Any, number: int, now: int, key: int, more: int, measure: 
 
 
 @loop
-def _forget(side: Any, block: Any, i: int) -> None:
+def _forget(side: OpenSide, block: Records[Segment], i: int) -> None:
     """Take an entry out; those behind it move up, so that the oldest stays first."""
     side.flight -= 1
     for k in range(i, side.flight):
@@ -68,7 +68,7 @@ def _forget(side: Any, block: Any, i: int) -> None:
 
 
 @loop
-def echo(tables: Any, number: int, packet: Any) -> None:
+def echo(tables: Tables, number: int, packet: Packet) -> None:
     if packet.icmp_type == (8 if packet.protocol == ICMP else 128):
         _asked(tables, number, packet.time_ns, packet.sequence, 0)
     elif packet.icmp_type == (0 if packet.protocol == ICMP else 129):
@@ -76,7 +76,7 @@ def echo(tables: Any, number: int, packet: Any) -> None:
 
 
 @loop
-def dns(data: Bytes, tables: Any, number: int, packet: Any) -> None:
+def dns(data: Bytes, tables: Tables, number: int, packet: Packet) -> None:
     """A DNS message of one question (RFC 1035, section 4.1): identifier, name, type and class tell it."""
     at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
     if at + 12 > end or data[at + 4] != 0 or data[at + 5] != 1:

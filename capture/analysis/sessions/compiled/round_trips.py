@@ -1,15 +1,15 @@
 """Segments on their way and the acknowledgments of them: round trips, and bytes that the file does not have."""
 
-from typing import Any
-
 import numpy as np
 
+from capture.analysis.packets.packet_table import Packet
 from capture.analysis.sessions.compiled.closing import sample
 from capture.analysis.sessions.compiled.holes import close_holes
 from capture.analysis.sessions.compiled.sequence import distance
-from capture.analysis.sessions.open_table import FLIGHT
+from capture.analysis.sessions.open_table import FLIGHT, OpenSession, OpenSide, Segment, Tables
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import Records
 from capture.wire.protocols import FAR
 
 _ACKNOWLEDGMENT, _PARTIAL, _PIGGYBACK = int(Measure.ACKNOWLEDGMENT), int(Measure.PARTIAL), int(Measure.PIGGYBACK)
@@ -17,7 +17,7 @@ _CLIENT, _SERVER = 0, 1
 
 
 @loop
-def follow(here: Any, there: Any, block: Any, packet: Any, start: int, end: int) -> None:
+def follow(here: OpenSide, there: OpenSide, block: Records[Segment], packet: Packet, start: int, end: int) -> None:
     """Remember a segment until it is acknowledged. `there` is who will do so."""
     if here.flight == FLIGHT:
         there.rtt_unsampled += 1
@@ -31,7 +31,9 @@ def follow(here: Any, there: Any, block: Any, packet: Any, start: int, end: int)
 
 
 @loop
-def acknowledged_by(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, by_client: bool) -> None:
+def acknowledged_by(
+    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: Packet, side: int, by_client: bool
+) -> None:
     """What this side has received: samples of the segments it acknowledges, and what the file does not have."""
     acknowledged = np.int64(packet.acknowledgment)
     if not here.has_acked:
@@ -85,7 +87,9 @@ def acknowledged_by(tables: Any, row: Any, here: Any, there: Any, packet: Any, s
 
 
 @loop
-def round_trip(tables: Any, row: Any, here: Any, now: int, took_ns: int, measure: int, by_client: bool) -> None:
+def round_trip(
+    tables: Tables, row: OpenSession, here: OpenSide, now: int, took_ns: int, measure: int, by_client: bool
+) -> None:
     """A sample of the way from here to that side and back."""
     if took_ns < 0:
         return

@@ -4,16 +4,15 @@ Numbers are compared by their distance (RFC 9293, section 3.4). "Here" is where 
 a second time were lost behind it, or never; bytes that fill a hole were lost before it, or overtaken.
 """
 
-from typing import Any
-
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind
+from capture.analysis.packets.packet_table import Kind, Packet
 from capture.analysis.sessions.compiled.holes import fill_hole, new_hole
 from capture.analysis.sessions.compiled.round_trips import follow
 from capture.analysis.sessions.compiled.sequence import distance
-from capture.analysis.sessions.open_table import FLIGHT, FREE_BLOCKS, HOLES, RECENT
+from capture.analysis.sessions.open_table import FLIGHT, HOLES, RECENT, OpenSession, OpenSide, Segment, Tables
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import Records
 from capture.wire.protocols import FAR, FIN, SYN
 
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
@@ -22,18 +21,20 @@ _REORDERED_NS = 3_000_000
 
 
 @loop
-def take_block(tables: Any, row: Any) -> None:
+def take_block(tables: Tables, row: OpenSession) -> None:
     """Give the session room to follow segments."""
     if row.block < 0:
-        tables.state[FREE_BLOCKS] -= 1
-        row.block = tables.free_blocks[tables.state[FREE_BLOCKS]]
+        tables.state[0].free_blocks -= 1
+        row.block = tables.free_blocks[tables.state[0].free_blocks]
         for side in range(2):
             for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
                 tables.blocks[row.block, side, i].identification = 0
 
 
 @loop
-def sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, occupies: int) -> bool:
+def sent(
+    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: Packet, side: int, occupies: int
+) -> bool:
     """Bytes, SYN or FIN of this side; whether any of them is new."""
     start = np.int64(packet.sequence)
     end = (start + occupies) & 0xFFFFFFFF
@@ -80,7 +81,7 @@ def sent(tables: Any, row: Any, here: Any, there: Any, packet: Any, side: int, o
 
 
 @loop
-def _again(here: Any, packet: Any, repeated: int) -> None:
+def _again(here: OpenSide, packet: Packet, repeated: int) -> None:
     here.retransmitted += 1
     here.retransmitted_bytes += repeated
     if not here.retransmitted_packet:
@@ -88,7 +89,7 @@ def _again(here: Any, packet: Any, repeated: int) -> None:
 
 
 @loop
-def _late(here: Any, there: Any, packet: Any, after_ns: int, occupies: int) -> None:
+def _late(here: OpenSide, there: OpenSide, packet: Packet, after_ns: int, occupies: int) -> None:
     """What fills a hole was overtaken if it was sent before what came first: its TSval says so (RFC 3522).
 
     Within one tick, or without TSvals, time says so: to know of a loss, a sender needs a round trip of the whole way.
@@ -107,14 +108,14 @@ def _late(here: Any, there: Any, packet: Any, after_ns: int, occupies: int) -> N
 
 
 @loop
-def _ambiguous(here: Any) -> None:
+def _ambiguous(here: OpenSide) -> None:
     """Until all that was sent so far is acknowledged, no acknowledgment tells which copy it is for."""
     here.recovering = 1
     here.recover = here.next
 
 
 @loop
-def _remember(here: Any, block: Any, packet: Any, start: int, end: int) -> None:
+def _remember(here: OpenSide, block: Records[Segment], packet: Packet, start: int, end: int) -> None:
     """Keep what tells this packet from one with the same bytes."""
     recent = block[FLIGHT + HOLES + (here.data_packets & (RECENT - 1))]
     recent.start = start
@@ -123,7 +124,7 @@ def _remember(here: Any, block: Any, packet: Any, start: int, end: int) -> None:
 
 
 @loop
-def _is_copy(block: Any, identification: int, start: int, end: int) -> bool:
+def _is_copy(block: Records[Segment], identification: int, start: int, end: int) -> bool:
     """Whether the same IP packet, not only the same bytes, was among the last that were seen."""
     for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
         segment = block[i]

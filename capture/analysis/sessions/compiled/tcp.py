@@ -1,14 +1,13 @@
 """A TCP packet of a known session -> its row: the handshake's evidence, time-stamps, turns; the rest is segments'."""
 
-from typing import Any
-
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind
+from capture.analysis.packets.packet_table import Kind, Packet
 from capture.analysis.sessions.compiled.closing import give_block_back, sample
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
 from capture.analysis.sessions.compiled.segments import sent
 from capture.analysis.sessions.compiled.sequence import distance
+from capture.analysis.sessions.open_table import OpenSession, OpenSide, Tables
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.protocols import ACK, FIN, RST, SYN
@@ -20,7 +19,7 @@ _CLIENT, _SERVER = 0, 1
 
 
 @loop
-def update(tables: Any, number: int, packet: Any, side: int) -> None:
+def update(tables: Tables, number: int, packet: Packet, side: int) -> None:
     """A packet from endpoint `side` of the session in row `number`; needs room for six samples and a block."""
     row, here, there = tables.rows[number], tables.sides[number, side], tables.sides[number, 1 - side]
     by_client = side == row.client_side
@@ -57,7 +56,7 @@ def update(tables: Any, number: int, packet: Any, side: int) -> None:
 
 @loop
 def _handshake(
-    tables: Any, row: Any, here: Any, packet: Any, by_client: bool, side: int, server_payload: int
+    tables: Tables, row: OpenSession, here: OpenSide, packet: Packet, by_client: bool, side: int, server_payload: int
 ) -> None:
     flags, now = np.int64(packet.tcp_flags), packet.time_ns
     if flags & RST:
@@ -95,7 +94,7 @@ def _handshake(
 
 
 @loop
-def _server_part(tables: Any, row: Any, packet: Any) -> None:
+def _server_part(tables: Tables, row: OpenSession, packet: Packet) -> None:
     """SYN to SYN-ACK. Of several SYNs, the one whose TSval is echoed; ambiguous if that tells nothing."""
     asked = row.syn_ns
     if row.syns == 0:
@@ -113,7 +112,9 @@ def _server_part(tables: Any, row: Any, packet: Any) -> None:
 
 
 @loop
-def _timestamps(tables: Any, row: Any, here: Any, there: Any, packet: Any, occupies: bool, by_client: bool) -> None:
+def _timestamps(
+    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: Packet, occupies: bool, by_client: bool
+) -> None:
     """One TSval at a time is followed to its first echo; only those first seen on a packet that will be echoed."""
     if there.echo_wait_ns and packet.tcp_flags & ACK:
         ahead = distance(packet.tsecr, there.tsval_followed)
@@ -131,7 +132,7 @@ def _timestamps(tables: Any, row: Any, here: Any, there: Any, packet: Any, occup
 
 
 @loop
-def _turn(tables: Any, row: Any, now: int, by_client: bool) -> None:
+def _turn(tables: Tables, row: OpenSession, now: int, by_client: bool) -> None:
     """New payload: a request goes on or begins, or its answer does."""
     if by_client:
         if row.answer_ns:

@@ -4,33 +4,20 @@ TCP goes on to `tcp`, DNS queries and echo requests to `questions`. An ICMP erro
 and is evidence in the one that it is about. Later fragments follow their first one.
 """
 
-from typing import Any
-
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind
+from capture.analysis.packets.packet_table import Kind, Packet
 from capture.analysis.sessions.compiled import tcp
 from capture.analysis.sessions.compiled.closing import close, ended, silent_limit
 from capture.analysis.sessions.compiled.icmp_errors import error_about
 from capture.analysis.sessions.compiled.lookup import find, hash_of, insert, swapped
 from capture.analysis.sessions.compiled.questions import dns, echo
-from capture.analysis.sessions.open_table import (
-    BY_INTERFACE,
-    DONE,
-    FREE_BLOCKS,
-    FREE_ROWS,
-    LOST_FRAGMENTS,
-    NO_IP,
-    OPEN,
-    SAMPLES,
-    SEED,
-    SESSIONS,
-    USED,
-)
+from capture.analysis.sessions.open_table import Tables
 from capture.analysis.sessions.session_table import Close, Measure, Role
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.records import Records
 from capture.wire.protocols import ACK, ICMP, ICMPV6, SYN, TCP, UDP
 
 SAMPLES_EACH = 8
@@ -43,30 +30,30 @@ _IDLE, _REUSED, _NOT_ENDED = int(Close.IDLE), int(Close.REUSED), int(Close.OPEN)
 _ASKED, _PORTS, _FIRST_SEEN = int(Role.ASKED), int(Role.PORTS), int(Role.FIRST)
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
 _DNS_PORT, _EPHEMERAL = 53, 32768
-# Columns of the table of first fragments: what tells a packet from another, and its ports.
-FRAGMENT_KEY, FRAGMENT_PORTS, FRAGMENT_COLUMNS = 0, 1, 2
 
 
 @loop
-def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scratch: Any) -> int:
+def track(
+    data: Bytes, packets: Records[Packet], start: int, tables: Tables, idle: Longs, scratch: Records[Packet]
+) -> int:
     """Take packets from `start` on; where to go on after room was made, or the number of packets."""
-    state = tables.state
+    state = tables.state[0]
     for i in range(start, len(packets)):
         if (
-            state[FREE_ROWS] == 0
-            or state[FREE_BLOCKS] == 0
-            or state[DONE] + 2 > len(tables.done)
-            or state[SAMPLES] + SAMPLES_EACH > len(tables.samples)
+            state.free_rows == 0
+            or state.free_blocks == 0
+            or state.done + 2 > len(tables.done)
+            or state.samples + SAMPLES_EACH > len(tables.samples)
         ):
             return i
         packet = packets[i]
         if packet.family == 0:
-            state[NO_IP] += 1
+            state.no_ip += 1
             continue
         if packet.kind & (_FIRST | _LATER):
             _fragment(tables, packet)
-        interface = np.int64(packet.interface) if state[BY_INTERFACE] else np.int64(0)
-        hashed = hash_of(packet, interface, state[SEED])
+        interface = np.int64(packet.interface) if state.by_interface else np.int64(0)
+        hashed = hash_of(packet, interface, state.seed)
         number = find(tables, packet, hashed, interface)
         if number >= 0:
             why = _is_over(tables, number, packet, idle)
@@ -104,28 +91,28 @@ def track(data: Bytes, packets: Any, start: int, tables: Any, idle: Longs, scrat
 
 
 @loop
-def _same_address(packet: Any) -> bool:
+def _same_address(packet: Packet) -> bool:
     return packet.source_low == packet.destination_low and packet.source_high == packet.destination_high
 
 
 @loop
-def _fragment(tables: Any, packet: Any) -> None:
+def _fragment(tables: Tables, packet: Packet) -> None:
     """Remember the ports of a first fragment; give them to those that follow it."""
     key = mix(mix(packet.source_high, packet.source_low), mix(packet.destination_high, packet.destination_low))
     key = mix(mix(key, np.int64(packet.identification)), np.int64(packet.protocol)) | 1
     row = tables.fragments[key & (len(tables.fragments) - 1)]
     if packet.kind & _FIRST:
-        row[FRAGMENT_KEY] = key
-        row[FRAGMENT_PORTS] = np.int64(packet.source_port) << 16 | np.int64(packet.destination_port)
-    elif row[FRAGMENT_KEY] == key:
-        packet.source_port = row[FRAGMENT_PORTS] >> 16
-        packet.destination_port = row[FRAGMENT_PORTS] & 0xFFFF
+        row.key = key
+        row.ports = np.int64(packet.source_port) << 16 | np.int64(packet.destination_port)
+    elif row.key == key:
+        packet.source_port = row.ports >> 16
+        packet.destination_port = row.ports & 0xFFFF
     else:
-        tables.state[LOST_FRAGMENTS] += 1
+        tables.state[0].lost_fragments += 1
 
 
 @loop
-def _is_over(tables: Any, number: int, packet: Any, idle: Longs) -> int:
+def _is_over(tables: Tables, number: int, packet: Packet, idle: Longs) -> int:
     """Why the packet begins a new session of the same tuple; OPEN if it does not."""
     row = tables.rows[number]
     if packet.protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN and not packet.kind & (_LATER | _CUT):
@@ -142,14 +129,14 @@ def _is_over(tables: Any, number: int, packet: Any, idle: Longs) -> int:
 
 
 @loop
-def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
+def _begin(tables: Tables, packet: Packet, hashed: int, interface: int) -> int:
     """A row for the first packet of a session."""
-    state = tables.state
-    state[FREE_ROWS] -= 1
-    number = tables.free_rows[state[FREE_ROWS]]
-    state[SESSIONS] += 1
-    state[OPEN] += 1
-    state[USED] = max(state[USED], number + 1)
+    state = tables.state[0]
+    state.free_rows -= 1
+    number = tables.free_rows[state.free_rows]
+    state.sessions += 1
+    state.open += 1
+    state.used = max(state.used, number + 1)
     row = tables.rows[number]  # all zero: see Tracker
     turned = swapped(packet)
     if turned:
@@ -170,7 +157,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
     row.protocol = packet.protocol
     row.interface = interface
     row.hash = hashed
-    row.session = state[SESSIONS]
+    row.session = state.sessions
     row.first_ns = row.last_ns = packet.time_ns
     row.first_packet = packet.number
     row.block = -1
@@ -185,7 +172,7 @@ def _begin(tables: Any, packet: Any, hashed: int, interface: int) -> int:
 
 
 @loop
-def _asks(packet: Any) -> tuple[bool, int]:
+def _asks(packet: Packet) -> tuple[bool, int]:
     """Whether the sender of a session's first packet is its client, and how that is known."""
     if packet.protocol == TCP and packet.tcp_flags & SYN:
         return not packet.tcp_flags & ACK, _ASKED
