@@ -102,6 +102,12 @@ def test_times_are_in_the_interfaces_own_units(options: bytes, ticks: int, nanos
     assert [row[0] for row in found] == [nanoseconds]
 
 
+def test_an_interface_of_a_later_section_has_its_own_units() -> None:
+    first = section("<") + interface("<", option("<", 9, b"\xa0")) + enhanced("<", b"a", 5 << 32)
+    found, _, _ = read(first + section("<") + interface("<", option("<", 9, b"\x09")) + enhanced("<", b"b", NATURAL))
+    assert [row[0] for row in found] == [5 * 10**9, NATURAL]
+
+
 def test_simple_and_obsolete_packet_blocks() -> None:
     simple = block("<", 3, struct.pack("<I", 9) + b"12345678")
     obsolete = block("<", 2, struct.pack("<HHIIII", 0, 3, T * 10**6 >> 32, T * 10**6 & 0xFFFFFFFF, 2, 5) + b"ab")
