@@ -3,9 +3,13 @@
 from contextlib import suppress
 from typing import Any
 
-from numba import njit
+from numba import njit, types
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
+
+# numba writes the whole type of a named tuple, with every field of its records, into the name of every function that
+# takes one: names were five sixths of the kept code, which each start reads. The tuple's own name is enough.
+types.NamedTuple.mangling_args = property(lambda self: (self.instance_class.__name__, ()))
 
 
 class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types

@@ -58,8 +58,6 @@ def sessions(
     from capture.analysis.packets.completeness import completeness
     from capture.analysis.packets.reading import CaptureFile
     from capture.views.queries import SessionQuery, ended_sessions
-    from capture.views.session_lines import heading, session_lines
-    from capture.views.session_rows import as_csv, as_json_lines, session_columns, write_parquet
 
     query = SessionQuery.parse(filters, sort, count)
     truth = completeness(file)
@@ -69,6 +67,8 @@ def sessions(
         tables = chain(list(islice(tables, 1)), tables)  # other files are refused before a heading is written
         described = capture.description
         if as_json or csv or parquet is not None:
+            from capture.views.session_rows import as_csv, as_json_lines, session_columns, write_parquet
+
             rows = (session_columns(table, described.interfaces, truth) for table in tables)
             if parquet is not None:
                 write_parquet(rows, parquet)
@@ -76,6 +76,8 @@ def sessions(
                 for text in as_json_lines(rows) if as_json else as_csv(rows):
                     click.echo(text, nl=False)
         else:
+            from capture.views.session_lines import heading, session_lines
+
             click.echo(heading(), nl=False)
             for table in tables:
                 click.echo(session_lines(table, {} if numeric else described.names, truth), nl=False)
