@@ -59,9 +59,9 @@ _HOMES = {
     "Summary": "capture.run.summary",
     "describe": "capture.plan",
     "open_sink": "capture.sink.open",
-    "parse_endpoint": "capture.filters.words",
+    "parse_endpoint": "capture.filters.fields",
     "parse_expression": "capture.filters.expression",
-    "parse_sampler": "capture.sampling.words",
+    "parse_sampler": "capture.sampling.parse",
     "plan_capture": "capture.run.planning",
 }
 
