@@ -1,6 +1,6 @@
 """Tables of sessions of one or more files -> groups of sessions that show the same trouble at the same place, ranked.
 
-What the kinds of trouble are is a table of its own, analysis.kinds. Memory grows with the groups, up to GROUPS_MAX of
+The kinds of trouble are a table of their own, `troubles`. Memory grows with the groups, up to GROUPS_MAX of
 them; what is shown as evidence is a few sessions of each.
 """
 

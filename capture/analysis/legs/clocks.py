@@ -1,10 +1,22 @@
 """How two clocks differ on the same packets, both ways -> how far they are apart at any time, within bounds.
 
-A packet that goes from A to B takes at least no time: B's clock minus A's is at most what their times differ by. One
-that goes from B to A gives the other bound. Clocks drift, so the truth is a line between the bounds, any that no
-packet contradicts (the linear program of Moon, Skelly and Towsley, "Estimation and removal of clock skew from network
-delay measurements", INFOCOM 1999, here from both sides). The middle of what these lines say of a time is taken; half
-of what is between them is the uncertainty (as in NTP: RFC 5905, section 8).
+The problem. Times of two nodes can be compared only as well as the distance of their clocks is known, and the
+clocks drift. NTP would ask; in a file there are only packets.
+
+A packet that goes from A to B takes at least no time: B's clock minus A's is at most what their times differ by.
+One that goes from B to A gives the other bound. Within WINDOW_NS a clock gains or loses evenly, so the truth is a
+line (offset, rate) that lies below all bounds from one direction and above all from the other: a point in the
+intersection of half-planes, and in the box of rates that Linux allows. What any of these lines says of a time is
+possible, nothing else is: so the least and the most that they say are sharp bounds. (The linear program of Moon,
+Skelly and Towsley, "Estimation and removal of clock skew from network delay measurements", INFOCOM 1999, here from
+both sides.) The middle is taken as the offset, and half of the range is the uncertainty (as in NTP: RFC 5905,
+section 8).
+
+The invariant: an offset is never said more exactly than some packets prove. In a window without packets both ways
+the uncertainty is -1, for unknown. Where no line is possible a clock was set, and the window counts as empty.
+
+The cost: of each cell of 0.1 s only the tightest bound is kept, so at most 100 a direction and window, and the
+polygon of possible lines is cut by the few of them that exclude anything (`polygon`).
 """
 
 from dataclasses import dataclass
@@ -38,7 +50,7 @@ class Offset:
 
 
 class Bounds:
-    """Of one clock against another: add what packets say, then ask."""
+    """Bounds of one clock against another: add what packets prove, then ask."""
 
     def __init__(self) -> None:
         self._above, self._below = _Tightest(), _Tightest()
@@ -50,7 +62,7 @@ class Bounds:
         self._windows = None
 
     def of(self, times_ns: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-        """(offsets, uncertainties) at these times. Where nothing is known: the offset of the nearest time, and -1."""
+        """Return (offsets, uncertainties) at these times; where nothing is known, of the nearest time, and -1."""
         offsets, uncertain = np.zeros(len(times_ns), np.int64), np.full(len(times_ns), -1, np.int64)
         windows = self._fitted()
         known, of_time = np.array(list(windows)), times_ns // WINDOW_NS
@@ -66,9 +78,10 @@ class Bounds:
         return offsets, uncertain
 
     def overall(self, sign: int, uncertainty_ns: int) -> Offset | None:
-        """What is known best in the first window, with so much uncertainty at least, and of the drift up to the last.
+        """Return the most certain offset of the first window, and the drift up to the last; None without bounds.
 
-        The drift is 0 if it is less than is certain. `sign` -1: of the other clock against this one.
+        The uncertainty is at least `uncertainty_ns`, the drift 0 if it is less than is certain. With `sign` -1 it is
+        the other clock against this one.
         """
         windows = list(self._fitted().values())
         if not windows:
@@ -111,7 +124,7 @@ class _Tightest:
             self.bounds()
 
     def bounds(self) -> Table:
-        """In order of time."""
+        """Return the tightest bounds, in order of time."""
         rows = np.concatenate([self._kept, *self._new])
         order = np.lexsort((rows["most_ns"], rows["time_ns"] // _CELL_NS))
         _, first = np.unique(rows["time_ns"][order] // _CELL_NS, return_index=True)
@@ -148,7 +161,7 @@ class _Window:
         return len(self._lines) > 0
 
     def between(self, times_ns: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-        """The least and the most that a line says of each time."""
+        """Return the least and the greatest offset that a possible line has at each time."""
         values = self._lines[:, :1] + self._lines[:, 1:] * (times_ns - self._middle_ns)
         least, most = np.floor(values.min(axis=0)), np.ceil(values.max(axis=0))
         return self._base_ns + least.astype(np.int64), self._base_ns + most.astype(np.int64)

@@ -1,9 +1,14 @@
 """Passages -> legs: between which two points packets were how long, and between which two they were lost.
 
-A leg is from one point to the next on a route. A packet that was seen at its beginning and at no later point was lost
-on it, if the capture at its end was running. One that was seen at its end and not at its beginning was not captured
-there. Where TCP segments are cut up or put together between two points (GSO, GRO), packets differ though bytes do
-not: such packets are neither lost nor measured, but counted.
+A leg is from one point to the next on a route. A packet that was seen at its beginning and at no later point was
+lost on it, if the capture at its end was running when it was due. One that was seen at its end and not at its
+beginning was not captured there. Where TCP segments are cut up or put together between two points (GSO, GRO),
+packets differ though bytes do not: such packets are neither lost nor measured, but counted (`one_end`).
+
+The order of the work follows from what each step must know: sessions are joined from all passages; routes need the
+joined sessions; clocks need the routes, for the direction of each packet; delays and losses need the clocks. So
+passages wait in a file, and are read three times, a chunk at a time. The invariant: a packet is lost at most once,
+on the leg behind the last point that saw it; what cannot be told is counted, and never taken for a loss.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,10 @@
-"""Passages -> sessions of several points that are one conversation."""
+"""Passages -> which sessions of several points are one: packets of one are packets of the other.
+
+Behind a translator a session has other addresses, so each point's tracker numbers it by itself. Every passage that
+two points saw says that two sessions are one, and whether client and server are the same way round in both. Sets of
+joined sessions are kept by union-find (`compiled.union`), which makes the answer the same in any order of passages,
+at nearly constant cost for each. A passage that is `doubtful` joins nothing.
+"""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,9 +17,9 @@ from capture.arrays.aliases import Longs, Table
 
 
 class JoinedSessions:
-    """Sessions that are joined because packets of one are packets of the other; 0 is of none.
+    """Sets of sessions. Join passages, then `close`; then ask `of`. The sets are numbered from 1; 0 is no set.
 
-    `sessions` is of each point the number of sessions in its file, and `files` which file that is.
+    For each point, `files` says which file is its, and for each file `sessions` how many sessions it has.
     """
 
     def __init__(self, files: Sequence[int], sessions: Sequence[int]) -> None:
@@ -25,7 +31,7 @@ class JoinedSessions:
         self.count = 0
 
     def join(self, rows: Table) -> None:
-        """Take what these passages tell."""
+        """Join the sessions that these passages show to be one."""
         rows = rows[rows["doubtful"] == 0]
         for a, b in combinations(range(len(self._bases)), 2):
             both = rows[(rows["times_ns"][:, a] != NEVER) & (rows["times_ns"][:, b] != NEVER)]
@@ -34,7 +40,7 @@ class JoinedSessions:
             unite(self._parents, self._turned, one, other, turned)
 
     def close(self) -> None:
-        """All is joined: number the conversations."""
+        """Number the sets of more than one session."""
         flatten(self._parents, self._turned)
         roots, sizes = np.unique(self._parents, return_counts=True)
         numbers = np.zeros(len(self._parents), np.int64)
@@ -44,7 +50,7 @@ class JoinedSessions:
         self._parents = numbers[self._parents]
 
     def of(self, rows: Table) -> tuple[Longs, Longs]:
-        """(conversation, side that sent it) of each passage."""
+        """Return (set, side that sent it) of each passage."""
         conversations, sides = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         for point in reversed(range(len(self._bases))):
             seen = rows["times_ns"][:, point] != NEVER

@@ -1,8 +1,17 @@
-"""Observations -> passages: a row for each packet, with what each point knows of it.
+"""Observations -> passages: one row for each packet, with what each point knows of it.
 
-First what is the same in all is put together, then, without addresses and ports, what a translator changed between.
-The k-th of packets that cannot be told apart at one point is the k-th at another; where one point has more of them
-than another, which is which is `doubtful`.
+The problem. The same packet was captured at several points, and has no number that says so. Two fingerprints stand
+for it (`fingerprint`): `strict` is of all that routers leave alone, `loose` leaves out addresses, ports and
+whatever a translator changes with them. Observations of equal `strict` are put together first, then what remains of
+equal `loose`: so translation costs certainty only where there was translation.
+
+Several packets may have one fingerprint: the same DNS query asked again, the same empty acknowledgment. The k-th of
+them at one point is taken for the k-th at another. That is right where every point saw all of them in the same
+order. Where one point has more of them than another, which is which is not known, and all of them are `doubtful`:
+counted, and not measured.
+
+The cost is sorting: two sorts for each of both steps and each part of the observations, in numpy. All observations
+of one packet are in the same part (`observe`), and a part fits into memory.
 """
 
 from typing import Any

@@ -1,8 +1,20 @@
-"""Passages -> which sessions of several points are one conversation, and in which order its packets pass them.
+"""Passages -> the points that each side's packets pass, in order.
 
-A point is before another if packets of the client reach it first, and those of the server last: there and back
-takes time. That is seen without knowing how far clocks are apart, once both directions passed. Of one alone, by two
-clocks, nobody can tell: the order of the files is taken.
+The problem. Files say when a packet was seen where, each by a clock of its own. Clocks of two nodes may be apart by
+more than any packet takes, so a single pair of times says nothing about which point came first.
+
+Both directions together do. If b is behind a, seen from the client, then packets of the client reach b after a, and
+those of the server a after b. With d the distance of the two clocks, and v, w > 0 the time from one point to the
+other each way, the mean of `b - a` is d + v for packets of the client, and d - w for those of the server. Their
+difference is v + w, whatever d is; it is negative if a is behind b. So its sign is the order. For two points of one
+clock one direction is enough. For one direction by two clocks nobody can tell: the order of the files is taken.
+
+Each pair of points adds one to the place of the later, and takes one from the earlier; sorting by place gives the
+route. A session that never came to a second point takes the way of those between the same hosts, if there is only
+one and it begins at this point. A side of which nothing came to a second point takes the other's way back, if the
+points on it see packets of that side at all.
+
+The cost: sums and counts for each pair of points, conversation and side; two passes over all passages.
 """
 
 from collections.abc import Sequence
@@ -20,12 +32,7 @@ _PLACE_BITS = 4
 
 
 class Routes:
-    """The points that each side's packets pass, in order. Add passages, then `close`; then `learn`.
-
-    A session that never came to a second point takes the way of those between the same hosts, if there is only one,
-    and it begins at this point. A side of which nothing came to a second point takes the other's way back, if the
-    points on it see packets of that side at all.
-    """
+    """Routes by joined session and side. Add passages, then `close`; then `learn`; then ask `of`."""
 
     def __init__(self, conversations: JoinedSessions, clocks: Sequence[int]) -> None:
         """`clocks`: of each point, which clock its times are of."""

@@ -1,6 +1,6 @@
 """Packets of one session -> what both sides said, interleaved as it was said, and how complete that is.
 
-TCP is put in order (analysis.stream); of UDP every datagram is a part. It is Python per packet, but of one session.
+TCP is put in order (`reassembly`); each UDP datagram is a part. This is Python for each packet, but of one session.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,19 @@
-"""TCP segments of one side, in any order -> its bytes in order, with gaps where bytes are missing.
+"""TCP segments of one side, in any order -> its bytes in order, each once, with gaps where bytes are missing.
 
-Positions are sequence numbers that do not wrap. Of bytes that come more than once the first copy counts, as with most
-receivers. Bytes wait while something before them may still come: until the other side acknowledges that, which it can
-only if it has it, until the end, or until too much waits.
+The problem. What a receiver read must be said in its order, as soon as it is certain, from segments that come
+twice, late, cut off by the snap length, or never.
+
+Positions are sequence numbers that do not wrap: a number is placed at its distance on the circle from `_next`, the
+first position that has not been said, and ignored where that is beyond every window (FAR). `_held` are pieces
+behind it, in order and without overlap. The invariant: all before `_next` has been said or declared missing, and
+`_held[0]`, if any, begins behind it.
+
+Bytes that come more than once count by their first copy, as with most receivers. Bytes wait while something before
+them may still come. They stop waiting when the other side acknowledges what is missing, which it can only if it has
+it (the file lacks it); at the end of the file; or when too much waits. Each gap says which of these it was.
+
+A piece is found by bisection and costs no copy; insertion into the list is linear in the pieces that wait, of which
+there are at most HELD_PIECES_MAX.
 """
 
 from bisect import bisect_left

@@ -1,4 +1,12 @@
-"""Sets of sessions that are joined pair by pair: union-find, with the way round of each."""
+"""Sets of sessions that are joined pair by pair, and which of a set are the other way round: union-find with
+parity.
+
+`parents[s]` is another session of the set of s, or s itself at the root; `turned[s]` is 1 if client and server of s
+are the other way round in its parent. The invariant: the turns along the way from a session to its root, added
+modulo 2, are its turn against the root. Halving the path while it is walked keeps that (Tarjan and van Leeuwen,
+1984), and makes the next walk shorter: the cost of a pair is logarithmic at worst, and nearly constant in the mean.
+The smallest number of a set is its root, so that the result does not depend on the order in which pairs came.
+"""
 
 from capture.arrays.aliases import Longs
 from capture.arrays.jit import borrowing_loop as loop
@@ -6,11 +14,11 @@ from capture.arrays.jit import borrowing_loop as loop
 
 @loop
 def _root(parents: Longs, turned: Longs, session: int) -> tuple[int, int]:
-    """Whom it was joined to in the end, and whether client and server are the other way round there."""
+    """Return the root of a session, and 1 if client and server are the other way round there."""
     differs = 0
     while parents[session] != session:
         above = parents[session]
-        # Halves the way for those who come later.
+        # Halve the path.
         turned[session] ^= turned[above]
         parents[session] = parents[above]
         differs ^= turned[session]

@@ -1,4 +1,9 @@
-"""Holes in what was seen of a side: bytes that later ones jumped over, until they come or are acknowledged."""
+"""Holes of one side: ranges of bytes that later ones jumped over, until they come or are acknowledged.
+
+A hole leaves by one of three ways. Bytes of it come: it shrinks, or falls into two. All of it is acknowledged though
+it never came: it was not lost on the way, the file lacks it. The session ends. Holes do not overlap, and their order
+means nothing: one that leaves is replaced by the last.
+"""
 
 from capture.analysis.sessions.compiled.sequence import distance
 from capture.analysis.sessions.open_table import FLIGHT, HOLES, OpenSide, Segment

@@ -1,4 +1,14 @@
-"""Segments on their way and the acknowledgments of them: round trips, and bytes that the file does not have."""
+"""Segments on their way, and the acknowledgments of them -> round trips, and bytes that the file does not have.
+
+Up to FLIGHT segments of a side are followed from here to their acknowledgment. What passes here and comes back
+acknowledged took the way from here to the other side and back, and its wait there: that is one sample of the side
+that acknowledges. A sample is taken only from what was sent once (Karn's rule), and its measure says how exact it is:
+the acknowledgment ends where the segment does (ACKNOWLEDGMENT), carries payload and may have waited for it
+(PIGGYBACK), or covers a part of a large segment (PARTIAL).
+
+What is acknowledged beyond the highest number that was seen has been received, so the network did not lose it: the
+file does not have it (`not_captured`).
+"""
 
 import numpy as np
 

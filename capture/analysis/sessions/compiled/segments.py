@@ -1,7 +1,33 @@
-"""Sequence numbers of a TCP session -> what was sent again, lost, overtaken or not captured; round trips.
+"""Segments of one side of a TCP session -> what was sent again, what was lost before here, what was overtaken.
 
-Numbers are compared by their distance (RFC 9293, section 3.4). "Here" is where packets were captured: bytes that pass
-a second time were lost behind it, or never; bytes that fill a hole were lost before it, or overtaken.
+The problem. A file shows packets at one place on their way. The same bytes may pass it twice (the first copy was
+lost behind it, or its acknowledgment was), later bytes may pass it before earlier ones (the earlier were lost
+before it, and come again, or were merely overtaken), and the same packet may be in the file twice. A sender knows
+which of these it was; here it has to be concluded from numbers and times.
+
+The state of a side is small: `next`, the sequence number after the highest sent; up to HOLES holes, ranges below
+`next` that were jumped over, each with the time when that was seen (`holes`); the last RECENT packets.
+
+The invariant: every number below `next` is either seen or in a hole, as long as no hole had to be forgotten. So a
+segment is one of three:
+
+    begins at next or above    new. The gap between next and its start, if any, becomes a hole.
+    ends at next or below      in a hole: it was late. In no hole: its bytes were seen before, so it is the same IP
+                               packet again (same identification: a duplicate), or a retransmission.
+    reaches over next          a retransmission with new bytes behind it.
+
+What was late was overtaken if it was sent before what overtook it, and else it is a retransmission of bytes that
+were lost before here. The sender's clock in the TCP timestamps tells which (RFC 3522). Within one tick of it, or
+without it, time tells: a sender that learns of a loss needs a round trip of the whole way to do so, and a packet
+that comes sooner than that was under way already.
+
+Numbers are compared by their distance on a circle of 2**32 (RFC 9293, section 3.4), which is right while all that
+is compared lies within half of it. After a retransmission every acknowledgment up to `recover` is ambiguous (Karn's
+rule): it may be for either copy.
+
+The cost for each packet: one comparison in the usual case, else one pass over the holes or the recent packets of
+the side. Where more than HOLES holes are open at a time, the newest are not noted, and bytes that fill them later
+count as sent again.
 """
 
 import numpy as np
@@ -35,7 +61,7 @@ def take_block(tables: Tables, row: OpenSession) -> None:
 def sent(
     tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: Packet, side: int, occupies: int
 ) -> bool:
-    """Bytes, SYN or FIN of this side; whether any of them is new."""
+    """Take bytes, SYN or FIN of this side. True if any of them is new here."""
     start = np.int64(packet.sequence)
     end = (start + occupies) & 0xFFFFFFFF
     if packet.payload:
@@ -125,7 +151,7 @@ def _remember(here: OpenSide, block: Records[Segment], packet: Packet, start: in
 
 @loop
 def _is_copy(block: Records[Segment], identification: int, start: int, end: int) -> bool:
-    """Whether the same IP packet, not only the same bytes, was among the last that were seen."""
+    """True if the same IP packet, not only the same bytes, is among the last that were seen."""
     for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
         segment = block[i]
         if segment.start == start and segment.end == end and segment.identification == identification:
