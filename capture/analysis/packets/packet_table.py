@@ -24,7 +24,7 @@ class Kind(IntFlag):
     "the packet it is about begins at payload_at"
 
 
-class Packet(Record):
+class PacketRow(Record):
     """A packet of a file."""
 
     time_ns: I64
@@ -59,4 +59,4 @@ class Packet(Record):
     side: U8  # who of the session sent it: 0 client, 1 server
 
 
-PACKET = dtype_of(Packet)
+PACKET = dtype_of(PacketRow)

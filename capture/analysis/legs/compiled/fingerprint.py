@@ -6,7 +6,7 @@ what a translator (DNAT, SNAT) has to change with them. Neither has the TTL, ECN
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind, Packet
+from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
@@ -24,7 +24,7 @@ _CONTENT = 32
 
 
 @loop
-def fingerprints(data: Bytes, packets: Records[Packet], seed: int, strict: Longs, loose: Longs) -> None:
+def fingerprints(data: Bytes, packets: Records[PacketRow], seed: int, strict: Longs, loose: Longs) -> None:
     """Both numbers of each packet; 0 for what is no IP, too short to tell, or to a group, which has no one way."""
     for i in range(len(packets)):
         row = packets[i]
@@ -52,7 +52,7 @@ def fingerprints(data: Bytes, packets: Records[Packet], seed: int, strict: Longs
 
 
 @loop
-def _to_group(row: Packet) -> bool:
+def _to_group(row: PacketRow) -> bool:
     """Multicast (RFC 5771, RFC 4291) and 255.255.255.255."""
     if row.family == 4:
         return row.destination_low >> 28 == 0xE or row.destination_low == 0xFFFFFFFF
@@ -60,7 +60,7 @@ def _to_group(row: Packet) -> bool:
 
 
 @loop
-def hosts(packets: Records[Packet], seed: int, found: Longs) -> None:
+def hosts(packets: Records[PacketRow], seed: int, found: Longs) -> None:
     """A number for client address, server address and server port of each tracked packet; never negative."""
     for i in range(len(packets)):
         row = packets[i]
@@ -72,7 +72,7 @@ def hosts(packets: Records[Packet], seed: int, found: Longs) -> None:
 
 
 @loop
-def _content(data: Bytes, row: Packet, found: int) -> int:
+def _content(data: Bytes, row: PacketRow, found: int) -> int:
     at = row.offset + row.payload_at
     size = min(np.int64(row.payload), np.int64(row.captured) - np.int64(row.payload_at), np.int64(_CONTENT))
     for k in range(at, at + size):

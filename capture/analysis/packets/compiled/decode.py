@@ -7,7 +7,7 @@ full. Where an IP length is 0 (segmentation offload, BIG TCP) the frame's own le
 import numpy as np
 
 from capture.analysis.packets.compiled.link_layer import link_layer, net16, net32, net64
-from capture.analysis.packets.packet_table import Kind, Packet
+from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.records import Records
@@ -20,7 +20,7 @@ _UDPLITE = 136
 
 
 @loop
-def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: int, row: Packet) -> None:
+def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: int, row: PacketRow) -> None:
     """IP and above at data[at:end] -> the row; the packet begins at `start`, and ends at `wire_end` on the wire."""
     row.family = row.protocol = row.kind = row.hops = row.icmp_type = row.icmp_code = 0
     row.source_high = row.source_low = row.destination_high = row.destination_low = 0
@@ -132,7 +132,7 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
 
 
 @loop
-def _options(data: Bytes, at: int, end: int, row: Packet) -> int:
+def _options(data: Bytes, at: int, end: int, row: PacketRow) -> int:
     """Kind.TIMESTAMPS if there is that option, whose values the row then has; 0 else."""
     while at < end:
         option = data[at]
@@ -169,7 +169,7 @@ def _is_query(protocol: int, kind: int) -> bool:
 
 
 @loop
-def decode(data: Bytes, links: Longs, packets: Records[Packet], first_number: int) -> None:
+def decode(data: Bytes, links: Longs, packets: Records[PacketRow], first_number: int) -> None:
     """Fill the columns of rows whose place in `data` is known; `links` has the link type of each interface."""
     for i in range(len(packets)):
         row = packets[i]

@@ -7,7 +7,7 @@ import numpy as np
 
 from capture.analysis.packets.compiled.decode import decode_ip
 from capture.analysis.packets.compiled.link_layer import link_layer, net16
-from capture.analysis.packets.packet_table import Kind, Packet
+from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.records import Records
@@ -26,7 +26,7 @@ _NESTED = 3
 
 
 @loop
-def unwrap(data: Bytes, packets: Records[Packet]) -> None:
+def unwrap(data: Bytes, packets: Records[PacketRow]) -> None:
     """Put what is in a tunnel in the place of the packet that carries it; what is no IP stays where it is."""
     for i in range(len(packets)):
         row = packets[i]
@@ -44,7 +44,7 @@ def unwrap(data: Bytes, packets: Records[Packet]) -> None:
 
 
 @loop
-def _below(data: Bytes, at: int, end: int, row: Packet) -> tuple[int, int]:
+def _below(data: Bytes, at: int, end: int, row: PacketRow) -> tuple[int, int]:
     """Where the packet in the payload at data[at:end] begins, and its EtherType; 0 for none."""
     if row.protocol == _IPIP:
         return at, _IP

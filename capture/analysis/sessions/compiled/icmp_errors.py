@@ -4,7 +4,7 @@ import numpy as np
 
 from capture.analysis.packets.compiled.decode import decode_ip
 from capture.analysis.packets.compiled.link_layer import net32
-from capture.analysis.packets.packet_table import Kind, Packet
+from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled.lookup import find, hash_of
 from capture.analysis.sessions.open_table import Tables
 from capture.arrays.aliases import Bytes
@@ -23,7 +23,7 @@ def _is_final(protocol: int, kind: int, code: int) -> bool:
 
 
 @loop
-def error_about(data: Bytes, tables: Tables, packet: Packet, interface: int, about: Packet) -> None:
+def error_about(data: Bytes, tables: Tables, packet: PacketRow, interface: int, about: PacketRow) -> None:
     """Note an ICMP error in the session of the packet that it quotes."""
     at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
     about.interface = packet.interface

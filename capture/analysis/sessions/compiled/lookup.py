@@ -6,7 +6,7 @@ seeded: a file cannot be made so that its sessions collide.
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import Packet
+from capture.analysis.packets.packet_table import PacketRow
 from capture.analysis.sessions.open_table import Tables
 from capture.arrays.aliases import Longs
 from capture.arrays.compiled.hashing import mix
@@ -14,7 +14,7 @@ from capture.arrays.jit import borrowing_loop as loop
 
 
 @loop
-def swapped(packet: Packet) -> bool:
+def swapped(packet: PacketRow) -> bool:
     """Whether the packet goes from the higher endpoint to the lower."""
     if packet.source_high != packet.destination_high:
         return packet.source_high > packet.destination_high
@@ -24,7 +24,7 @@ def swapped(packet: Packet) -> bool:
 
 
 @loop
-def hash_of(packet: Packet, interface: int, seed: int) -> int:
+def hash_of(packet: PacketRow, interface: int, seed: int) -> int:
     """The same for both directions."""
     source = mix(mix(seed ^ np.int64(packet.source_port), packet.source_high), packet.source_low)
     other = mix(mix(seed ^ np.int64(packet.destination_port), packet.destination_high), packet.destination_low)
@@ -32,7 +32,7 @@ def hash_of(packet: Packet, interface: int, seed: int) -> int:
 
 
 @loop
-def find(tables: Tables, packet: Packet, hashed: int, interface: int) -> int:
+def find(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> int:
     """The row of the packet's session, -1 if there is none."""
     mask = len(tables.slots) - 1
     at = hashed & mask

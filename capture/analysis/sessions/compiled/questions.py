@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import Packet
+from capture.analysis.packets.packet_table import PacketRow
 from capture.analysis.sessions.compiled.closing import sample
 from capture.analysis.sessions.compiled.segments import take_block
 from capture.analysis.sessions.open_table import FLIGHT, OpenSide, Segment, Tables
@@ -68,7 +68,7 @@ def _forget(side: OpenSide, block: Records[Segment], i: int) -> None:
 
 
 @loop
-def echo(tables: Tables, number: int, packet: Packet) -> None:
+def echo(tables: Tables, number: int, packet: PacketRow) -> None:
     if packet.icmp_type == (8 if packet.protocol == ICMP else 128):
         _asked(tables, number, packet.time_ns, packet.sequence, 0)
     elif packet.icmp_type == (0 if packet.protocol == ICMP else 129):
@@ -76,7 +76,7 @@ def echo(tables: Tables, number: int, packet: Packet) -> None:
 
 
 @loop
-def dns(data: Bytes, tables: Tables, number: int, packet: Packet) -> None:
+def dns(data: Bytes, tables: Tables, number: int, packet: PacketRow) -> None:
     """A DNS message of one question (RFC 1035, section 4.1): identifier, name, type and class tell it."""
     at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
     if at + 12 > end or data[at + 4] != 0 or data[at + 5] != 1:

@@ -12,7 +12,7 @@ file does not have it (`not_captured`).
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import Packet
+from capture.analysis.packets.packet_table import PacketRow
 from capture.analysis.sessions.compiled.closing import sample
 from capture.analysis.sessions.compiled.holes import close_holes
 from capture.analysis.sessions.compiled.sequence import distance
@@ -27,7 +27,7 @@ _CLIENT, _SERVER = 0, 1
 
 
 @loop
-def follow(here: OpenSide, there: OpenSide, block: Records[Segment], packet: Packet, start: int, end: int) -> None:
+def follow(here: OpenSide, there: OpenSide, block: Records[Segment], packet: PacketRow, start: int, end: int) -> None:
     """Remember a segment until it is acknowledged. `there` is who will do so."""
     if here.flight == FLIGHT:
         there.rtt_unsampled += 1
@@ -42,7 +42,7 @@ def follow(here: OpenSide, there: OpenSide, block: Records[Segment], packet: Pac
 
 @loop
 def acknowledged_by(
-    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: Packet, side: int, by_client: bool
+    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow, side: int, by_client: bool
 ) -> None:
     """What this side has received: samples of the segments it acknowledges, and what the file does not have."""
     acknowledged = np.int64(packet.acknowledgment)

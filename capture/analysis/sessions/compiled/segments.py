@@ -32,7 +32,7 @@ count as sent again.
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind, Packet
+from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled.holes import fill_hole, new_hole
 from capture.analysis.sessions.compiled.round_trips import follow
 from capture.analysis.sessions.compiled.sequence import distance
@@ -59,7 +59,7 @@ def take_block(tables: Tables, row: OpenSession) -> None:
 
 @loop
 def sent(
-    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: Packet, side: int, occupies: int
+    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow, side: int, occupies: int
 ) -> bool:
     """Take bytes, SYN or FIN of this side. True if any of them is new here."""
     start = np.int64(packet.sequence)
@@ -107,7 +107,7 @@ def sent(
 
 
 @loop
-def _again(here: OpenSide, packet: Packet, repeated: int) -> None:
+def _again(here: OpenSide, packet: PacketRow, repeated: int) -> None:
     here.retransmitted += 1
     here.retransmitted_bytes += repeated
     if not here.retransmitted_packet:
@@ -115,7 +115,7 @@ def _again(here: OpenSide, packet: Packet, repeated: int) -> None:
 
 
 @loop
-def _late(here: OpenSide, there: OpenSide, packet: Packet, after_ns: int, occupies: int) -> None:
+def _late(here: OpenSide, there: OpenSide, packet: PacketRow, after_ns: int, occupies: int) -> None:
     """What fills a hole was overtaken if it was sent before what came first: its TSval says so (RFC 3522).
 
     Within one tick, or without TSvals, time says so: to know of a loss, a sender needs a round trip of the whole way.
@@ -141,7 +141,7 @@ def _ambiguous(here: OpenSide) -> None:
 
 
 @loop
-def _remember(here: OpenSide, block: Records[Segment], packet: Packet, start: int, end: int) -> None:
+def _remember(here: OpenSide, block: Records[Segment], packet: PacketRow, start: int, end: int) -> None:
     """Keep what tells this packet from one with the same bytes."""
     recent = block[FLIGHT + HOLES + (here.data_packets & (RECENT - 1))]
     recent.start = start

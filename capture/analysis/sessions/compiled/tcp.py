@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind, Packet
+from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled.closing import give_block_back, sample
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
 from capture.analysis.sessions.compiled.segments import sent
@@ -19,7 +19,7 @@ _CLIENT, _SERVER = 0, 1
 
 
 @loop
-def update(tables: Tables, number: int, packet: Packet, side: int) -> None:
+def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
     """A packet from endpoint `side` of the session in row `number`; needs room for six samples and a block."""
     row, here, there = tables.rows[number], tables.sides[number, side], tables.sides[number, 1 - side]
     by_client = side == row.client_side
@@ -56,7 +56,13 @@ def update(tables: Tables, number: int, packet: Packet, side: int) -> None:
 
 @loop
 def _handshake(
-    tables: Tables, row: OpenSession, here: OpenSide, packet: Packet, by_client: bool, side: int, server_payload: int
+    tables: Tables,
+    row: OpenSession,
+    here: OpenSide,
+    packet: PacketRow,
+    by_client: bool,
+    side: int,
+    server_payload: int,
 ) -> None:
     flags, now = np.int64(packet.tcp_flags), packet.time_ns
     if flags & RST:
@@ -94,7 +100,7 @@ def _handshake(
 
 
 @loop
-def _server_part(tables: Tables, row: OpenSession, packet: Packet) -> None:
+def _server_part(tables: Tables, row: OpenSession, packet: PacketRow) -> None:
     """SYN to SYN-ACK. Of several SYNs, the one whose TSval is echoed; ambiguous if that tells nothing."""
     asked = row.syn_ns
     if row.syns == 0:
@@ -113,7 +119,13 @@ def _server_part(tables: Tables, row: OpenSession, packet: Packet) -> None:
 
 @loop
 def _timestamps(
-    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: Packet, occupies: bool, by_client: bool
+    tables: Tables,
+    row: OpenSession,
+    here: OpenSide,
+    there: OpenSide,
+    packet: PacketRow,
+    occupies: bool,
+    by_client: bool,
 ) -> None:
     """One TSval at a time is followed to its first echo; only those first seen on a packet that will be echoed."""
     if there.echo_wait_ns and packet.tcp_flags & ACK:

@@ -6,7 +6,7 @@ and is evidence in the one that it is about. Later fragments follow their first 
 
 import numpy as np
 
-from capture.analysis.packets.packet_table import Kind, Packet
+from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled import tcp
 from capture.analysis.sessions.compiled.closing import close, ended, silent_limit
 from capture.analysis.sessions.compiled.icmp_errors import error_about
@@ -34,7 +34,7 @@ _DNS_PORT, _EPHEMERAL = 53, 32768
 
 @loop
 def track(
-    data: Bytes, packets: Records[Packet], start: int, tables: Tables, idle: Longs, scratch: Records[Packet]
+    data: Bytes, packets: Records[PacketRow], start: int, tables: Tables, idle: Longs, scratch: Records[PacketRow]
 ) -> int:
     """Take packets from `start` on; where to go on after room was made, or the number of packets."""
     state = tables.state[0]
@@ -91,12 +91,12 @@ def track(
 
 
 @loop
-def _same_address(packet: Packet) -> bool:
+def _same_address(packet: PacketRow) -> bool:
     return packet.source_low == packet.destination_low and packet.source_high == packet.destination_high
 
 
 @loop
-def _fragment(tables: Tables, packet: Packet) -> None:
+def _fragment(tables: Tables, packet: PacketRow) -> None:
     """Remember the ports of a first fragment; give them to those that follow it."""
     key = mix(mix(packet.source_high, packet.source_low), mix(packet.destination_high, packet.destination_low))
     key = mix(mix(key, np.int64(packet.identification)), np.int64(packet.protocol)) | 1
@@ -112,7 +112,7 @@ def _fragment(tables: Tables, packet: Packet) -> None:
 
 
 @loop
-def _is_over(tables: Tables, number: int, packet: Packet, idle: Longs) -> int:
+def _is_over(tables: Tables, number: int, packet: PacketRow, idle: Longs) -> int:
     """Why the packet begins a new session of the same tuple; OPEN if it does not."""
     row = tables.rows[number]
     if packet.protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN and not packet.kind & (_LATER | _CUT):
@@ -129,7 +129,7 @@ def _is_over(tables: Tables, number: int, packet: Packet, idle: Longs) -> int:
 
 
 @loop
-def _begin(tables: Tables, packet: Packet, hashed: int, interface: int) -> int:
+def _begin(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> int:
     """A row for the first packet of a session."""
     state = tables.state[0]
     state.free_rows -= 1
@@ -172,7 +172,7 @@ def _begin(tables: Tables, packet: Packet, hashed: int, interface: int) -> int:
 
 
 @loop
-def _asks(packet: Packet) -> tuple[bool, int]:
+def _asks(packet: PacketRow) -> tuple[bool, int]:
     """Whether the sender of a session's first packet is its client, and how that is known."""
     if packet.protocol == TCP and packet.tcp_flags & SYN:
         return not packet.tcp_flags & ACK, _ASKED
