@@ -50,7 +50,7 @@ def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def interface(body: bytes, order: str) -> InterfaceDescription:
-    """The body of an InterfaceDescription Description Block, at least 8 bytes."""
+    """The body of an Interface Description Block, at least 8 bytes."""
     link, _, snaplen = struct.unpack_from(order + "HHI", body)
     found: dict[int, bytes] = {}
     for code, value in options(body[8:], order):
@@ -66,7 +66,7 @@ def interface(body: bytes, order: str) -> InterfaceDescription:
 
 
 def statistics(body: bytes, order: str) -> Statistics:
-    """The body of an InterfaceDescription Statistics Block, at least 12 bytes."""
+    """The body of an Interface Statistics Block, at least 12 bytes."""
     found = dict(options(body[12:], order))
     counts = {
         name: struct.unpack(order + "Q", found[code])[0]

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from capture.filters.podname import DEFAULT_NAMESPACE, PodName, parse_pod_name
+from capture.selection.selection import PodEnd
 from capture.wire.direction import Direction
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
