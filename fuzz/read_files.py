@@ -12,11 +12,7 @@ argparse.ArgumentParser(prog="python fuzz/read_files.py", description=__doc__).p
 import atheris  # noqa: E402
 
 # Modules that numba compiles must stay as they are: the fuzzer's marks are no code that it knows.
-_COMPILED = [
-    ".".join(file.with_suffix("").parts)
-    for file in Path("capture").rglob("*.py")
-    if "capture.arrays.jit import" in file.read_text()
-]
+_COMPILED = [".".join(file.with_suffix("").parts) for file in Path("capture").rglob("compiled/*.py")]
 with atheris.instrument_imports(include=["capture"], exclude=["capture.arrays.jit", *_COMPILED]):
     from capture.analysis.sessions.tracker import compiled
     from capture.errors import FormatError
