@@ -17,8 +17,8 @@ from bench.application import RESULTS as APPLICATION
 from bench.application import p99_us
 from bench.results import Results, read
 from bench.targets import verdicts
-from capture.filters.fields import parse_endpoint
 from capture.filters.rule import Rule
+from capture.filters.rulewords import parse_endpoint
 from capture.kernel import syscall
 from capture.kernel.counters import online_cpus
 from capture.kernel.features import choose_hook

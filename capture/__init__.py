@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from capture import errors
     from capture.filters.expression import parse_expression
-    from capture.filters.fields import parse_endpoint
     from capture.filters.rule import Endpoint, Rule
+    from capture.filters.rulewords import parse_endpoint
     from capture.plan import describe
     from capture.run.account import Account
     from capture.run.capture import Capture
@@ -59,7 +59,7 @@ _HOMES = {
     "Summary": "capture.run.summary",
     "describe": "capture.plan",
     "open_sink": "capture.sink.open",
-    "parse_endpoint": "capture.filters.fields",
+    "parse_endpoint": "capture.filters.rulewords",
     "parse_expression": "capture.filters.expression",
     "parse_sampler": "capture.sampling.parse",
     "plan_capture": "capture.run.planning",

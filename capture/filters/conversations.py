@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from capture.errors import SpecError
-from capture.filters.fields import parse_endpoint, parse_protocol
 from capture.filters.rule import Endpoint, Ports, Rule
+from capture.filters.rulewords import parse_endpoint, parse_protocol
 from capture.wire.protocols import WITH_PORTS, protocol_name
 
 CONVERSATIONS_MAX = 65_536

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from capture.errors import SpecError
-from capture.filters.fields import agreed_direction
 from capture.filters.rule import Rule
+from capture.filters.rulewords import agreed_direction
 from capture.request.document import Document
 from capture.request.fields import fields
 from capture.request.forms import check_conversations

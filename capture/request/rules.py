@@ -1,10 +1,10 @@
 """The rules of a document -> Rules, and back. Everything wrong is a SpecError with its path."""
 
 from capture.errors import SpecError
-from capture.filters.fields import parse_endpoint, parse_ports
 from capture.filters.podname import DEFAULT_NAMESPACE
 from capture.filters.rule import Endpoint, IcmpType, Ports, Rule
 from capture.filters.ruletext import RuleText
+from capture.filters.rulewords import parse_endpoint, parse_ports
 from capture.request import parts
 from capture.request.kubernetes import FAMILIES, PodReference
 from capture.request.naming import FieldName

@@ -6,7 +6,7 @@ wire. An address is two int64, the upper and the lower eight bytes of its number
 
 from enum import IntFlag
 
-from capture.arrays.records import I64, U8, U16, U32, Record, dtype_of
+from capture.arrays.row_types import I64, U8, U16, U32, Record, dtype_of
 
 
 class Kind(IntFlag):

@@ -7,18 +7,7 @@ from typing import NamedTuple
 
 from capture.analysis.sessions.session_table import Sample, SessionEvidence, SessionSpan, SideCounts
 from capture.arrays.aliases import Longs
-from capture.arrays.records import (
-    I64,
-    U8,
-    U16,
-    U32,
-    Record,
-    RecordBlocks,
-    RecordPairs,
-    Records,
-    dtype_of,
-    names_of,
-)
+from capture.arrays.row_types import I64, U8, U16, U32, Record, RowBlocks, RowPairs, Rows, dtype_of, names_of
 
 
 class OrderedEnds(Record):
@@ -111,17 +100,17 @@ class Tables(NamedTuple):
 
     slots: Longs
     """The hash: the upper half of a row's hash, and its number + 1; 0 is empty."""
-    rows: Records[OpenSession]
-    sides: RecordPairs[OpenSide]
-    blocks: RecordBlocks[Segment]
+    rows: Rows[OpenSession]
+    sides: RowPairs[OpenSide]
+    blocks: RowBlocks[Segment]
     """[block, endpoint, FLIGHT + HOLES + RECENT]"""
     free_rows: Longs
     """A stack of numbers, of which the first `state.free_rows` are free; so `free_blocks`."""
     free_blocks: Longs
     done: Longs
     """Rows of sessions that ended, and were not taken yet."""
-    samples: Records[Sample]
-    fragments: Records[Fragment]
+    samples: Rows[Sample]
+    fragments: Rows[Fragment]
     """The latest first fragments, by hash."""
-    state: Records[State]
+    state: Rows[State]
     """One row."""

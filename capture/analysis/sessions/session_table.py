@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any, cast
 
 from capture.arrays.aliases import Table
-from capture.arrays.records import I64, U8, U16, U32, Record, dtype_of
+from capture.arrays.row_types import I64, U8, U16, U32, Record, dtype_of
 
 SIDES = ("client", "server")
 

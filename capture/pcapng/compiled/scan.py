@@ -9,7 +9,7 @@ import numpy as np
 
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import I64, U32, Record, Records, dtype_of
+from capture.arrays.row_types import I64, U32, Record, Rows, dtype_of
 
 # Why a loop stopped. From BAD_LENGTH on the file is damaged.
 MORE, FULL, DESCRIPTION, TOO_LONG, BAD_LENGTH, BAD_TRAILER, BAD_INTERFACE, BAD_CAPTURED = range(8)
@@ -72,7 +72,7 @@ def u32(data: Bytes, at: int, big: bool) -> int:
 
 
 @loop
-def _nanoseconds(ticks: int, interfaces: Records[InterfaceTicks], interface: int) -> int:
+def _nanoseconds(ticks: int, interfaces: Rows[InterfaceTicks], interface: int) -> int:
     """A timestamp in the interface's units as nanoseconds since 1970."""
     shift = interfaces[interface].shift
     if shift:  # a power of two: seconds and a fraction, of which 30 bits are kept
@@ -105,10 +105,10 @@ def scan_pcapng(
     at: int,
     end: int,
     big: bool,
-    interfaces: Records[InterfaceTicks],
+    interfaces: Rows[InterfaceTicks],
     known: int,
     last_ns: int,
-    packets: Records[FoundPacket],
+    packets: Rows[FoundPacket],
     count: int,
 ) -> tuple[int, int, int]:
     """Blocks from data[at] on -> rows of `packets` from `count` on; (next position, rows, why it stopped).
@@ -174,9 +174,9 @@ def scan_pcapng(
 
 @loop
 def scan_pcap(
-    data: Bytes, at: int, end: int, big: bool, tick_ns: int, packets: Records[FoundPacket], count: int
+    data: Bytes, at: int, end: int, big: bool, tick_ns: int, packets: Rows[FoundPacket], count: int
 ) -> tuple[int, int, int]:
-    """Records of a pcap file from data[at] on -> rows of `packets` from `count` on, as scan_pcapng does."""
+    """Rows of a pcap file from data[at] on -> rows of `packets` from `count` on, as scan_pcapng does."""
     while True:
         if count >= len(packets):
             return at, count, FULL

@@ -10,7 +10,7 @@ from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 from capture.wire.protocols import ICMP, ICMPV6, TCP
 
 _CUT, _LATER, _FRAGMENT, _ERROR = (
@@ -24,7 +24,7 @@ _CONTENT = 32
 
 
 @loop
-def fingerprints(data: Bytes, packets: Records[PacketRow], seed: int, strict: Longs, loose: Longs) -> None:
+def fingerprints(data: Bytes, packets: Rows[PacketRow], seed: int, strict: Longs, loose: Longs) -> None:
     """Both numbers of each packet; 0 for what is no IP, too short to tell, or to a group, which has no one way."""
     for i in range(len(packets)):
         row = packets[i]
@@ -60,7 +60,7 @@ def _to_group(row: PacketRow) -> bool:
 
 
 @loop
-def hosts(packets: Records[PacketRow], seed: int, found: Longs) -> None:
+def hosts(packets: Rows[PacketRow], seed: int, found: Longs) -> None:
     """A number for client address, server address and server port of each tracked packet; never negative."""
     for i in range(len(packets)):
         row = packets[i]

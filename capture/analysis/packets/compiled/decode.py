@@ -10,7 +10,7 @@ from capture.analysis.packets.compiled.link_layer import link_layer, net16, net3
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 from capture.wire.protocols import ICMP, ICMPV6, SCTP, TCP, UDP
 
 _TIMESTAMPS, _FIRST, _LATER, _CUT, _ERROR = (
@@ -169,7 +169,7 @@ def _is_query(protocol: int, kind: int) -> bool:
 
 
 @loop
-def decode(data: Bytes, links: Longs, packets: Records[PacketRow], first_number: int) -> None:
+def decode(data: Bytes, links: Longs, packets: Rows[PacketRow], first_number: int) -> None:
     """Fill the columns of rows whose place in `data` is known; `links` has the link type of each interface."""
     for i in range(len(packets)):
         row = packets[i]

@@ -10,7 +10,7 @@ from capture.analysis.packets.compiled.link_layer import link_layer, net16
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 from capture.wire.link_types import ETHERNET
 from capture.wire.protocols import UDP
 
@@ -26,7 +26,7 @@ _NESTED = 3
 
 
 @loop
-def unwrap(data: Bytes, packets: Records[PacketRow]) -> None:
+def unwrap(data: Bytes, packets: Rows[PacketRow]) -> None:
     """Put what is in a tunnel in the place of the packet that carries it; what is no IP stays where it is."""
     for i in range(len(packets)):
         row = packets[i]

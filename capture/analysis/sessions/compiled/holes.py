@@ -8,11 +8,11 @@ means nothing: one that leaves is replaced by the last.
 from capture.analysis.sessions.compiled.sequence import distance
 from capture.analysis.sessions.open_table import FLIGHT, HOLES, OpenSide, Segment
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 
 
 @loop
-def new_hole(here: OpenSide, block: Records[Segment], now: int, start: int, end: int) -> None:
+def new_hole(here: OpenSide, block: Rows[Segment], now: int, start: int, end: int) -> None:
     if here.holes < HOLES:
         hole = block[FLIGHT + here.holes]
         hole.time_ns = now
@@ -22,7 +22,7 @@ def new_hole(here: OpenSide, block: Records[Segment], now: int, start: int, end:
 
 
 @loop
-def fill_hole(here: OpenSide, block: Records[Segment], start: int, end: int) -> int:
+def fill_hole(here: OpenSide, block: Rows[Segment], start: int, end: int) -> int:
     """Take [start, end) out of a hole; when the hole was seen, -1 if it was in none."""
     for i in range(here.holes):
         hole = block[FLIGHT + i]
@@ -43,7 +43,7 @@ def fill_hole(here: OpenSide, block: Records[Segment], start: int, end: int) -> 
 
 
 @loop
-def _drop_hole(here: OpenSide, block: Records[Segment], i: int) -> None:
+def _drop_hole(here: OpenSide, block: Rows[Segment], i: int) -> None:
     here.holes -= 1
     last, hole = block[FLIGHT + here.holes], block[FLIGHT + i]
     hole.time_ns = last.time_ns
@@ -52,7 +52,7 @@ def _drop_hole(here: OpenSide, block: Records[Segment], i: int) -> None:
 
 
 @loop
-def close_holes(there: OpenSide, block: Records[Segment], acknowledged: int) -> None:
+def close_holes(there: OpenSide, block: Rows[Segment], acknowledged: int) -> None:
     """A hole that is acknowledged was not lost on the way: the file lacks it."""
     i = 0
     while i < there.holes:

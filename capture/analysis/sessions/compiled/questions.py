@@ -10,7 +10,7 @@ from capture.analysis.sessions.session_table import Measure
 from capture.arrays.aliases import Bytes
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 from capture.wire.protocols import ICMP
 
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
@@ -57,7 +57,7 @@ def _answered(tables: Tables, number: int, now: int, key: int, more: int, measur
 
 
 @loop
-def _forget(side: OpenSide, block: Records[Segment], i: int) -> None:
+def _forget(side: OpenSide, block: Rows[Segment], i: int) -> None:
     """Take an entry out; those behind it move up, so that the oldest stays first."""
     side.flight -= 1
     for k in range(i, side.flight):

@@ -19,7 +19,7 @@ from capture.analysis.sessions.compiled.sequence import distance
 from capture.analysis.sessions.open_table import FLIGHT, OpenSession, OpenSide, Segment, Tables
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 from capture.wire.protocols import FAR
 
 _ACKNOWLEDGMENT, _PARTIAL, _PIGGYBACK = int(Measure.ACKNOWLEDGMENT), int(Measure.PARTIAL), int(Measure.PIGGYBACK)
@@ -27,7 +27,7 @@ _CLIENT, _SERVER = 0, 1
 
 
 @loop
-def follow(here: OpenSide, there: OpenSide, block: Records[Segment], packet: PacketRow, start: int, end: int) -> None:
+def follow(here: OpenSide, there: OpenSide, block: Rows[Segment], packet: PacketRow, start: int, end: int) -> None:
     """Remember a segment until it is acknowledged. `there` is who will do so."""
     if here.flight == FLIGHT:
         there.rtt_unsampled += 1

@@ -38,7 +38,7 @@ from capture.analysis.sessions.compiled.round_trips import follow
 from capture.analysis.sessions.compiled.sequence import distance
 from capture.analysis.sessions.open_table import FLIGHT, HOLES, RECENT, OpenSession, OpenSide, Segment, Tables
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 from capture.wire.protocols import FAR, FIN, SYN
 
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
@@ -141,7 +141,7 @@ def _ambiguous(here: OpenSide) -> None:
 
 
 @loop
-def _remember(here: OpenSide, block: Records[Segment], packet: PacketRow, start: int, end: int) -> None:
+def _remember(here: OpenSide, block: Rows[Segment], packet: PacketRow, start: int, end: int) -> None:
     """Keep what tells this packet from one with the same bytes."""
     recent = block[FLIGHT + HOLES + (here.data_packets & (RECENT - 1))]
     recent.start = start
@@ -150,7 +150,7 @@ def _remember(here: OpenSide, block: Records[Segment], packet: PacketRow, start:
 
 
 @loop
-def _is_copy(block: Records[Segment], identification: int, start: int, end: int) -> bool:
+def _is_copy(block: Rows[Segment], identification: int, start: int, end: int) -> bool:
     """True if the same IP packet, not only the same bytes, is among the last that were seen."""
     for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
         segment = block[i]

@@ -17,7 +17,7 @@ from capture.analysis.sessions.session_table import Close, Measure, Role
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.records import Records
+from capture.arrays.row_types import Rows
 from capture.wire.protocols import ACK, ICMP, ICMPV6, SYN, TCP, UDP
 
 SAMPLES_EACH = 8
@@ -34,7 +34,7 @@ _DNS_PORT, _EPHEMERAL = 53, 32768
 
 @loop
 def track(
-    data: Bytes, packets: Records[PacketRow], start: int, tables: Tables, idle: Longs, scratch: Records[PacketRow]
+    data: Bytes, packets: Rows[PacketRow], start: int, tables: Tables, idle: Longs, scratch: Rows[PacketRow]
 ) -> int:
     """Take packets from `start` on; where to go on after room was made, or the number of packets."""
     state = tables.state[0]

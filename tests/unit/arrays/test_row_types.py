@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from capture.arrays.records import I64, U8, U16, U32, Record, dtype_of, names_of
+from capture.arrays.row_types import I64, U8, U16, U32, Record, dtype_of, names_of
 
 
 class Ends(Record):

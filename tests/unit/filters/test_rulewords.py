@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from capture.errors import SpecError
-from capture.filters.fields import parse_endpoint, parse_family, parse_icmp_types, parse_protocol, parse_tcp_flags
 from capture.filters.rule import IcmpType, Ports, TcpFlags
+from capture.filters.rulewords import parse_endpoint, parse_family, parse_icmp_types, parse_protocol, parse_tcp_flags
 from capture.wire.protocols import ICMP, ICMPV6
 
 ENDPOINTS = [

@@ -5,7 +5,7 @@
         side: U8
 
     SAMPLE = dtype_of(Sample)        # what arrays are made of
-    samples: Records[Sample]         # what a compiled loop takes: samples[at].time_ns
+    samples: Rows[Sample]         # what a compiled loop takes: samples[at].time_ns
 
 A field is declared once, so that a loop cannot ask for one that the array does not have. numba sees the array alone:
 nothing of this costs it anything.
@@ -29,7 +29,7 @@ class Record:
 Row_co = TypeVar("Row_co", covariant=True)
 
 
-class Records(Protocol[Row_co]):
+class Rows(Protocol[Row_co]):
     """An array [row] of records."""
 
     def __len__(self) -> int: ...
@@ -37,17 +37,17 @@ class Records(Protocol[Row_co]):
     def __getitem__(self, at: int, /) -> Row_co: ...
 
 
-class RecordPairs(Protocol[Row_co]):
+class RowPairs(Protocol[Row_co]):
     """An array [row, 0 or 1] of records."""
 
     def __getitem__(self, at: tuple[int, int], /) -> Row_co: ...
 
 
-class RecordBlocks(Protocol[Row_co]):
+class RowBlocks(Protocol[Row_co]):
     """An array [row, 0 or 1, place] of records."""
 
     @overload
-    def __getitem__(self, at: tuple[int, int], /) -> Records[Row_co]: ...
+    def __getitem__(self, at: tuple[int, int], /) -> Rows[Row_co]: ...
 
     @overload
     def __getitem__(self, at: tuple[int, int, int], /) -> Row_co: ...
