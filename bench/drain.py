@@ -6,7 +6,7 @@ Run by bench.guard under valgrind, whose instruction count does not depend on wh
 import argparse
 
 from bench.many_cpus import fill
-from capture.stream import merge
+from capture.stream.compiled import merge
 
 _MEMORY = 1 << 20
 

@@ -18,14 +18,14 @@ from bench.application import p99_us
 from bench.results import Results, read
 from bench.targets import verdicts
 from capture.filters.rule import Rule
-from capture.filters.words import parse_endpoint
+from capture.filters.rulewords import parse_endpoint
 from capture.kernel import syscall
 from capture.kernel.counters import online_cpus
 from capture.kernel.features import choose_hook
 from capture.kernel.program import module_of
 from capture.plan import Interface, make_plan, place_of
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.sampling.words import parse_sampler
 from capture.spec import CaptureSpec, Hook
 
 COMMITTED = Path(__file__).with_name("guard.json")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bench.tools import as_line, machine
 from capture.abi import BATCH_STATE, PACKET_RECORD, PERF_HEADERS
 from capture.run.drain import WRITE_BYTES
-from capture.stream import merge
+from capture.stream.compiled import merge
 
 CPUS = (2, 16, 64, 128)
 SIZES = (64, 1500)

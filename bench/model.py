@@ -17,8 +17,8 @@ from bench.table import markdown
 from bench.tools import machine
 from bench.workloads import HELD_OUT, TRAINING, Observed, Workload, observe_all
 from capture.estimate import costs as costs_of
-from capture.estimate.cost import price
 from capture.estimate.costs import Cost, Costs
+from capture.estimate.price import price
 from capture.pcapng.blocks import packet_block_bytes
 
 SHIPPED = Path(costs_of.__file__).with_name("costs.json")

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bench.process import Process
-from capture.analysis.reading import CaptureFile
+from capture.analysis.packets.reading import CaptureFile
 
 RING_MIB = 64
 _CPUS = sorted(os.sched_getaffinity(0))

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from capture import errors
     from capture.filters.expression import parse_expression
-    from capture.filters.rule import Direction, Endpoint, Rule
-    from capture.filters.words import parse_endpoint
+    from capture.filters.rule import Endpoint, Rule
+    from capture.filters.rulewords import parse_endpoint
     from capture.plan import describe
     from capture.run.account import Account
     from capture.run.capture import Capture
     from capture.run.planning import plan_capture
     from capture.run.summary import Summary
+    from capture.sampling.parse import parse_sampler
     from capture.sampling.sampler import Sampling
-    from capture.sampling.words import parse_sampler
     from capture.sink.open import open_sink
     from capture.spec import CaptureSpec
     from capture.storage import Storage
+    from capture.wire.direction import Direction
 
 __all__ = [
     "Account",
@@ -50,7 +51,7 @@ _HOMES = {
     "Account": "capture.run.account",
     "Capture": "capture.run.capture",
     "CaptureSpec": "capture.spec",
-    "Direction": "capture.filters.rule",
+    "Direction": "capture.wire.direction",
     "Endpoint": "capture.filters.rule",
     "Rule": "capture.filters.rule",
     "Sampling": "capture.sampling.sampler",
@@ -58,9 +59,9 @@ _HOMES = {
     "Summary": "capture.run.summary",
     "describe": "capture.plan",
     "open_sink": "capture.sink.open",
-    "parse_endpoint": "capture.filters.words",
+    "parse_endpoint": "capture.filters.rulewords",
     "parse_expression": "capture.filters.expression",
-    "parse_sampler": "capture.sampling.words",
+    "parse_sampler": "capture.sampling.parse",
     "plan_capture": "capture.run.planning",
 }
 

@@ -9,15 +9,16 @@ from typing import Any
 
 from capture.abi import HOOKS, PACKET_RECORD
 from capture.errors import SpecError
+from capture.filters.filter_h import FilterProgram, filter_program, filter_text
 from capture.filters.podname import PodName
-from capture.filters.program import FilterProgram, filter_program, filter_text
-from capture.filters.rule import Address, Direction, Rule
+from capture.filters.rule import Address, Rule
 from capture.filters.text import spelled_out
 from capture.request.spec_json import sampling_as_json, spec_as_json
-from capture.sampling.program import SamplingProgram, sampling_program
+from capture.sampling.sampling_h import SamplingProgram, sampling_program
 from capture.selection.pod import Pod
 from capture.spec import CaptureSpec, Hook
 from capture.units import format_size
+from capture.wire.direction import Direction
 
 RING_MIN = 128 << 10
 """A ring must hold the largest record (65,528 bytes) while the one before it is being read; pages of 64 KiB fit."""

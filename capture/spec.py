@@ -9,11 +9,12 @@ from enum import Enum
 from capture.errors import SpecError
 from capture.filters.conversations import ConversationList
 from capture.filters.expression import Expression
-from capture.filters.rule import Direction, Rule
-from capture.sampling.pressure import Measure
+from capture.filters.rule import Rule
+from capture.sampling.levels import OnPressure
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import Selection
 from capture.storage import Storage
+from capture.wire.direction import Direction
 
 SNAPLEN_MAX = 262_144
 """What every reader of pcapng accepts for one packet; also the default."""
@@ -62,7 +63,7 @@ class CaptureSpec:
     start_at_ns: int | None = None
     stop_at_ns: int | None = None
     storage: Storage = Storage()  # noqa: RUF009 - frozen
-    on_pressure: tuple[Measure, ...] = ()
+    on_pressure: tuple[OnPressure, ...] = ()
     buffer_bytes: int = BUFFER_DEFAULT
     hook: Hook = Hook.AUTO
 
@@ -97,7 +98,7 @@ class CaptureSpec:
             raise SpecError("duration is not longer than 0")
         if self.start_at_ns is not None and self.stop_at_ns is not None and self.stop_at_ns <= self.start_at_ns:
             raise SpecError("stop-at is not after start-at")
-        if self.inner and (self.sampling.headers_only or Measure.TRUNCATE in self.on_pressure):
+        if self.inner and (self.sampling.headers_only or OnPressure.TRUNCATE in self.on_pressure):
             raise SpecError(
                 "inner keeps whole packets; it does not combine with headers-only or on-pressure truncate"
             )

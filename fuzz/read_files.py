@@ -12,16 +12,12 @@ argparse.ArgumentParser(prog="python fuzz/read_files.py", description=__doc__).p
 import atheris  # noqa: E402
 
 # Modules that numba compiles must stay as they are: the fuzzer's marks are no code that it knows.
-_COMPILED = [
-    ".".join(file.with_suffix("").parts)
-    for file in Path("capture").rglob("*.py")
-    if "capture.compiled import" in file.read_text()
-]
-with atheris.instrument_imports(include=["capture"], exclude=["capture.compiled", *_COMPILED]):
-    from capture.analysis.tracker import compiled
+_COMPILED = [".".join(file.with_suffix("").parts) for file in Path("capture").rglob("compiled/*.py")]
+with atheris.instrument_imports(include=["capture"], exclude=["capture.arrays.jit", *_COMPILED]):
+    from capture.analysis.sessions.tracker import compiled
     from capture.errors import FormatError
     from tests import generate
-    from tests.unit.analysis.test_hostile import everything, pcapng
+    from tests.unit.views.test_hostile import everything, pcapng
 
 PCAP = b"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\1\0\0\0"
 

@@ -8,8 +8,8 @@ import struct
 from ipaddress import ip_network
 from random import Random
 
-from capture.filters.names import ICMP_TYPES, TCP_FLAGS
 from capture.filters.rule import Endpoint, IcmpType, Ports, Rule, TcpFlags
+from capture.wire.protocols import ICMP_TYPES, TCP_FLAGS
 from tests import packets
 
 IPV4 = ("10.0.0.1", "10.0.0.2", "10.0.1.7", "192.0.2.9")

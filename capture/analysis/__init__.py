@@ -1,4 +1,13 @@
-"""Capture files -> packets, sessions and findings, as numpy arrays. Reads files, never the kernel.
+"""Capture files -> packets, sessions, streams, latencies, legs and findings, as numpy arrays.
+
+    query | diagnose | streams | legs
+    latency
+    sessions
+    packets
+
+A room may import those on lines below its own. They import `pcapng` and the ground floor besides; they read files,
+never the kernel. Texts for a person and JSON do not belong here but in `capture.views`, except for the sentences of
+a diagnosis, which are its answer.
 
 The names below are the Python API (docs/analysis.md): open a CaptureFile, feed its batches to a Tracker, and take
 the tables of sessions and samples that come out. Each is imported when first asked for: numba comes with it.
@@ -8,22 +17,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capture.analysis.findings import Diagnosis
-    from capture.analysis.follow import Followed, Which
-    from capture.analysis.kinds import KINDS
-    from capture.analysis.latency import Latency
-    from capture.analysis.layout import PACKET, SAMPLE, SESSION, Close, Handshake, Kind, Measure, address, records
-    from capture.analysis.legs import Comparison
-    from capture.analysis.observe import Observations
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.statement import completeness
-    from capture.analysis.tracker import Tracker
+    from capture.analysis.diagnose.findings import Diagnosis
+    from capture.analysis.diagnose.troubles import TROUBLES
+    from capture.analysis.latency.waits import Latency
+    from capture.analysis.legs.comparison import Comparison
+    from capture.analysis.legs.observe import Observations
+    from capture.analysis.packets.completeness import completeness
+    from capture.analysis.packets.packet_table import PACKET, Kind
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.sessions.session_table import SAMPLE, SESSION, Close, Handshake, Measure, records
+    from capture.analysis.sessions.tracker import Tracker
+    from capture.analysis.streams.followed import Followed, Which
+    from capture.wire.addresses import address
 
 __all__ = [
-    "KINDS",
     "PACKET",
     "SAMPLE",
     "SESSION",
+    "TROUBLES",
     "CaptureFile",
     "Close",
     "Comparison",
@@ -41,24 +52,35 @@ __all__ = [
     "records",
 ]
 
-_LAYOUT = ("PACKET", "SAMPLE", "SESSION", "Close", "Handshake", "Kind", "Measure", "address", "records")
-_HOMES = dict.fromkeys(_LAYOUT, "layout") | {
-    "KINDS": "kinds",
-    "CaptureFile": "reading",
-    "Comparison": "legs",
-    "Diagnosis": "findings",
-    "Followed": "follow",
-    "Latency": "latency",
-    "Observations": "observe",
-    "Tracker": "tracker",
-    "Which": "follow",
-    "completeness": "statement",
+_HOMES = {
+    "PACKET": "analysis.packets.packet_table",
+    "SAMPLE": "analysis.sessions.session_table",
+    "SESSION": "analysis.sessions.session_table",
+    "TROUBLES": "analysis.diagnose.troubles",
+    "CaptureFile": "analysis.packets.reading",
+    "Close": "analysis.sessions.session_table",
+    "Comparison": "analysis.legs.comparison",
+    "Diagnosis": "analysis.diagnose.findings",
+    "Followed": "analysis.streams.followed",
+    "Handshake": "analysis.sessions.session_table",
+    "Kind": "analysis.packets.packet_table",
+    "Latency": "analysis.latency.waits",
+    "Measure": "analysis.sessions.session_table",
+    "Observations": "analysis.legs.observe",
+    "Tracker": "analysis.sessions.tracker",
+    "Which": "analysis.streams.followed",
+    "address": "wire.addresses",
+    "completeness": "analysis.packets.completeness",
+    "records": "analysis.sessions.session_table",
 }
+_RENAMED = {"KINDS": "TROUBLES"}
+"""Earlier names, which still work."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    current = _RENAMED.get(name, name)
+    if current not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"capture.{_HOMES[current]}"), current)
     globals()[name] = value
     return value

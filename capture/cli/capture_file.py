@@ -1,17 +1,14 @@
-"""What the commands that read a capture file share: options, its sessions, and how far reading has come."""
+"""What the commands that read a capture file share: options, and how far reading has come."""
 
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capture.cli.groups import option
-from capture.errors import FormatError
 
 if TYPE_CHECKING:
-    from capture.analysis.layout import Table
-    from capture.analysis.reading import Batch, CaptureFile
+    from capture.analysis.packets.reading import Batch, CaptureFile
 
 across_interfaces = option(
     "Which",
@@ -47,28 +44,3 @@ def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
             if file.position - shown >= _STEP:
                 shown = file.position
                 progress.update(task, completed=shown)
-
-
-def json_lines(columns: Mapping[str, Sequence[Any]]) -> str:
-    """An object a line, of columns of the same length."""
-    return "\n".join(json.dumps(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True))
-
-
-def ended_sessions(
-    file: "CaptureFile", across_interfaces: bool, damage: list[FormatError]
-) -> Iterator[tuple["Table", "Table"]]:
-    """(sessions that ended, samples), as often as there are some. Damage ends the file, and is told in `damage`.
-
-    Raises FormatError of a file that no packet could be read from.
-    """
-    from capture.analysis.tracker import Tracker
-
-    tracker = Tracker(by_interface=not across_interfaces)
-    try:
-        for batch in with_progress(file):
-            yield from tracker.feed(batch.data, batch.packets)
-    except FormatError as error:
-        if not file.packets:
-            raise
-        damage.append(error)
-    yield from tracker.finish()

@@ -1,15 +1,12 @@
 """`bicap follow FILE SESSION`: a capture file -> what the two sides of one session said, in order."""
 
-from typing import TYPE_CHECKING
+import sys
 
 import click
 
 from capture.cli.capture_file import across_interfaces, inner, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
-
-if TYPE_CHECKING:
-    from capture.cli.follow_output import Output
 
 _SIDES = {"client": 0, "server": 1}
 
@@ -42,22 +39,33 @@ def follow(
     """
     if form == "raw" and side is None and not as_json:
         raise SpecError("--as raw is the bytes of one side; give --side client or --side server")
-    from capture.analysis.follow import Followed, Which
-    from capture.analysis.reading import CaptureFile
-    from capture.cli import follow_output as output
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.streams.followed import Followed, Which
+    from capture.views.audit import audit_lines
+    from capture.views.transcripts import HexTranscript, JsonTranscript, TextTranscript, Transcript, raw_bytes
 
     followed = Followed(Which.parse(session), by_interface=not across_interfaces)
-    forms: dict[str, type[Output]] = {"text": output.Text, "hex": output.Hex, "raw": output.Raw}
-    show = output.Json(followed) if as_json else forms[form](followed)
+    forms: dict[str, type[Transcript]] = {"text": TextTranscript, "hex": HexTranscript}
+    chosen = JsonTranscript if as_json else forms.get(form)
+    transcript = chosen(followed) if chosen else None
     with CaptureFile(file, inner) as capture:
         damage = None
         try:
             for part in followed.parts(with_progress(capture)):
-                if side is None or part.side == _SIDES[side]:
-                    show.part(part)
+                if side is not None and part.side != _SIDES[side]:
+                    continue
+                if transcript is None:
+                    sys.stdout.buffer.write(raw_bytes(part))
+                else:
+                    click.echo(transcript.part(part), nl=False)
         except FormatError as error:
             damage = error
-        if followed.conversation is not None:
-            show.end(capture.description.names)
+        if followed.dialogue is not None:
+            names = capture.description.names
+            if transcript is None:
+                sys.stdout.buffer.flush()
+                click.echo("\n".join(audit_lines(followed, names)), err=True)
+            else:
+                click.echo(transcript.end(names), nl=False)
         if damage is not None:
             raise damage

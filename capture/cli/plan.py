@@ -49,9 +49,9 @@ def look_ahead(
 ) -> "Outlook":
     """What is to be expected of a plan, from the words of -w, --look, --assume and --costs. Raises BicapError."""
     from capture.estimate.costs import known_costs
+    from capture.estimate.from_spec import disk_limits, price_factors
     from capture.estimate.load import parse_assumed
     from capture.estimate.outlook import Outlook
-    from capture.estimate.request import asked_of, limits_of
     from capture.kernel.look import counted, disk_of
 
     if look is not None and assume is not None:
@@ -70,8 +70,8 @@ def look_ahead(
         source=f"--assume {assume}"
         if assume is not None
         else f"counters of the interfaces, {format_duration(watched_ns)}",
-        asked=asked_of(spec),
-        limits=limits_of(spec, disk, time.time_ns()),
+        asked=price_factors(spec),
+        limits=disk_limits(spec, disk, time.time_ns()),
         direction=spec.direction,
         disk=disk,
         known=known,

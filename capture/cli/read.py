@@ -1,16 +1,9 @@
 """`bicap read FILE`: a capture file -> one line per packet, in tcpdump's manner."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, json_lines
+from capture.cli.capture_file import across_interfaces, inner
 from capture.cli.groups import GroupedCommand, option
-
-if TYPE_CHECKING:
-    from capture.analysis.layout import Table
-    from capture.analysis.reading import CaptureFile
 
 
 @click.command(cls=GroupedCommand, short_help="Show the packets of a capture file.")
@@ -43,36 +36,15 @@ def read(
     FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. Of a damaged file all is shown that could be
     read, and the exit code is 5.
     """
-    from capture.analysis.packet_words import PacketWords, packet_columns
-    from capture.analysis.reading import CaptureFile
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.views.json_lines import json_lines
+    from capture.views.packet_lines import PacketLines, packet_columns
+    from capture.views.queries import packets_of
 
     with CaptureFile(file, inner) as capture:
-        words = PacketWords(capture.description, names=not numeric)
-        left = count
-        for packets in _chosen(capture, chosen, across_interfaces):
-            shown = packets if left is None else packets[:left]
+        lines = PacketLines(capture.description, names=not numeric)
+        for packets in packets_of(capture, chosen, across_interfaces, count):
             if as_json:
-                click.echo(json_lines(packet_columns(shown, capture.description)))
+                click.echo(json_lines(packet_columns(packets, capture.description)))
             else:
-                click.echo(words.lines(shown), nl=False)
-            if left is not None:
-                left -= len(shown)
-                if left == 0:
-                    return
-
-
-def _chosen(capture: "CaptureFile", chosen: tuple[int, ...], across_interfaces: bool) -> Iterator["Table"]:
-    import numpy as np
-
-    from capture.analysis.rows import picked
-    from capture.analysis.tracker import Tracker
-
-    tracker = Tracker(by_interface=not across_interfaces)
-    for batch in capture:
-        for _ in tracker.feed(batch.data, batch.packets):
-            pass
-        packets = batch.packets
-        if chosen:
-            packets = picked(packets, np.isin(packets["session"], chosen))
-        if len(packets):
-            yield packets
+                click.echo(lines.lines(packets), nl=False)

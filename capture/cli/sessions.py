@@ -1,18 +1,12 @@
 """`bicap sessions FILE`: a capture file -> one row per conversation, as text, JSON lines, CSV or Parquet."""
 
-from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from capture.cli.capture_file import across_interfaces, ended_sessions, inner
+from capture.cli.capture_file import across_interfaces, inner, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
-
-if TYPE_CHECKING:
-    from capture.analysis.layout import Table
-    from capture.analysis.reading import CaptureFile
 
 
 @click.command(cls=GroupedCommand, short_help="Show the conversations of a capture file.")
@@ -40,7 +34,7 @@ if TYPE_CHECKING:
 @inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, with all columns.")
-@option("Output", "--csv", "as_csv", is_flag=True, help="Print CSV, with all columns.")
+@option("Output", "--csv", "csv", is_flag=True, help="Print CSV, with all columns.")
 @option("Output", "--parquet", metavar="TARGET", help="Write a Parquet file with all columns; needs pyarrow.")
 def sessions(
     file: str,
@@ -51,7 +45,7 @@ def sessions(
     inner: bool,
     numeric: bool,
     as_json: bool,
-    as_csv: bool,
+    csv: bool,
     parquet: str | None,
 ) -> None:
     """Show the conversations of a capture file, one a line.
@@ -59,62 +53,33 @@ def sessions(
     FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. Of a damaged file all is shown that could be
     read, and the exit code is 5. docs/analysis.md says what the columns and the words mean.
     """
-    if as_json + as_csv + (parquet is not None) > 1:
+    if as_json + csv + (parquet is not None) > 1:
         raise SpecError("--json, --csv and --parquet are one output each; give one of them")
-    from capture.analysis.columns import Filter, sort_key
-    from capture.analysis.reading import CaptureFile
-    from capture.analysis.statement import completeness
-    from capture.cli import session_output as output
+    from capture.analysis.packets.completeness import completeness
+    from capture.analysis.packets.reading import CaptureFile
+    from capture.views.queries import SessionQuery, ended_sessions
 
-    conditions = [Filter(text) for text in filters]
-    order = None if sort == "none" else sort_key(sort)
+    query = SessionQuery.parse(filters, sort, count)
     truth = completeness(file)
     with CaptureFile(file, inner) as capture:
         damage: list[FormatError] = []
-        tables = _limited(_ordered(_chosen(capture, conditions, across_interfaces, damage), order), count)
-        tables = chain(list(islice(tables, 1)), tables)  # a file that is none is told before a heading is written
-        if as_json:
-            output.as_json_lines(tables, capture, truth)
-        elif as_csv:
-            output.as_csv(tables, capture, truth)
-        elif parquet is not None:
-            output.as_parquet(tables, capture, truth, parquet)
+        tables = query.of(ended_sessions(capture, with_progress(capture), across_interfaces, damage))
+        tables = chain(list(islice(tables, 1)), tables)  # other files are refused before a heading is written
+        described = capture.description
+        if as_json or csv or parquet is not None:
+            from capture.views.session_rows import as_csv, as_json_lines, session_columns, write_parquet
+
+            rows = (session_columns(table, described.interfaces, truth) for table in tables)
+            if parquet is not None:
+                write_parquet(rows, parquet)
+            else:
+                for text in as_json_lines(rows) if as_json else as_csv(rows):
+                    click.echo(text, nl=False)
         else:
-            output.as_text(tables, capture, truth, names=not numeric)
+            from capture.views.session_lines import heading, session_lines
+
+            click.echo(heading(), nl=False)
+            for table in tables:
+                click.echo(session_lines(table, {} if numeric else described.names, truth), nl=False)
         if damage:
             raise damage[0]
-
-
-def _chosen(
-    capture: "CaptureFile", conditions: list[Any], across_interfaces: bool, damage: list[FormatError]
-) -> Iterator["Table"]:
-    """Sessions of the file that meet the conditions, as they end; damage ends the file."""
-    from capture.analysis.rows import picked
-
-    for table, _ in ended_sessions(capture, across_interfaces, damage):
-        for condition in conditions:
-            table = picked(table, condition(table))
-        if len(table):
-            yield table
-
-
-def _ordered(tables: Iterable["Table"], order: tuple[str, bool] | None) -> Iterator["Table"]:
-    if order is None:
-        yield from tables
-        return
-    from capture.analysis.spool import Spool
-
-    with Spool(*order) as spool:
-        for table in tables:
-            spool.add(table)
-        yield from spool.in_order()
-
-
-def _limited(tables: Iterable["Table"], count: int | None) -> Iterator["Table"]:
-    left = count
-    for table in tables:
-        yield table if left is None else table[:left]
-        if left is not None:
-            left -= len(table)
-            if left <= 0:
-                return

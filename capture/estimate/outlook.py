@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capture.estimate.cost import Asked, Estimate, Share, assumptions, estimate
 from capture.estimate.costs import Known
 from capture.estimate.load import InterfaceLoad, Load
-from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
-from capture.filters.rule import Direction
+from capture.estimate.price import Estimate, PriceFactors, Share, assumptions, estimate
+from capture.estimate.room import Disk, DiskLimits, bytes_needed, seconds_until_full, warnings
 from capture.units import format_duration, format_size
+from capture.wire.direction import Direction
 
 _WAYS = (Direction.FORWARD, Direction.REVERSE, Direction.BOTH)
 _COLUMNS = ("packets/s", "file/s", "file/h", "process CPU", "kernel CPU")
@@ -22,8 +22,8 @@ class Outlook:
 
     loads: Sequence[InterfaceLoad]
     source: str
-    asked: Asked
-    limits: Limits
+    asked: PriceFactors
+    limits: DiskLimits
     direction: Direction
     disk: Disk | None
     known: Known

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from capture.estimate.cost import Estimate
-from capture.filters.rule import Direction
+from capture.estimate.price import Estimate
 from capture.units import format_duration, format_size
+from capture.wire.direction import Direction
 
 ATTENDED_SECONDS = 24 * 3600
 """Who sets no limit is expected to end the capture by hand, within a day."""
@@ -22,7 +22,7 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class DiskLimits:
     """What ends a capture, what its ring of files holds, and what it leaves free; None is no limit."""
 
     counts: Mapping[Direction, int] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Limits:
     min_free: int = 0
 
 
-def bytes_needed(expected: Estimate, limits: Limits) -> float:
+def bytes_needed(expected: Estimate, limits: DiskLimits) -> float:
     """The most that lies on the disk at one time; infinite where nothing limits it."""
     rate = expected.file_bytes
     if not rate:
@@ -58,12 +58,12 @@ def bytes_needed(expected: Estimate, limits: Limits) -> float:
     return min(sizes)
 
 
-def seconds_until_full(expected: Estimate, limits: Limits, disk: Disk) -> float:
+def seconds_until_full(expected: Estimate, limits: DiskLimits, disk: Disk) -> float:
     """How long the room lasts where no ring of files and no limit ends it; infinite if nothing is written."""
     return max(disk.free - limits.min_free, 0) / expected.file_bytes if expected.file_bytes else math.inf
 
 
-def warnings(expected: Estimate, limits: Limits, disk: Disk | None) -> list[str]:
+def warnings(expected: Estimate, limits: DiskLimits, disk: Disk | None) -> list[str]:
     """What will go wrong, a line each; without a disk the output is no file."""
     lines = []
     if not expected.packets:
@@ -79,7 +79,7 @@ def warnings(expected: Estimate, limits: Limits, disk: Disk | None) -> list[str]
     return lines
 
 
-def _disk_warning(expected: Estimate, limits: Limits, disk: Disk) -> str | None:
+def _disk_warning(expected: Estimate, limits: DiskLimits, disk: Disk) -> str | None:
     free = f"{disk.folder} has {format_size(disk.free)} free"
     if limits.min_free:
         free += f", and {format_size(limits.min_free)} are to stay free"

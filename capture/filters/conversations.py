@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from capture.errors import SpecError
-from capture.filters.names import WITH_PORTS
-from capture.filters.rule import Endpoint, Ports, Rule, protocol_name
-from capture.filters.words import parse_endpoint, parse_protocol
+from capture.filters.rule import Endpoint, Ports, Rule
+from capture.filters.rulewords import parse_endpoint, parse_protocol
+from capture.wire.protocols import WITH_PORTS, protocol_name
 
 CONVERSATIONS_MAX = 65_536
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from capture.filters import cbpf, libpcap
 from capture.filters.mirror import mirror_text
-from capture.filters.names import ICMP, ICMP_ANSWERS, ICMPV6
-from capture.filters.rule import Direction
+from capture.wire.direction import Direction
+from capture.wire.protocols import ICMP, ICMP_ANSWERS, ICMPV6
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ exchanges the packet's own bytes instead (bpf/lib/expression.h).
 
 import re
 
-from capture.filters.names import ICMP, ICMP_ANSWERS, ICMPV6
+from capture.wire.protocols import ICMP, ICMP_ANSWERS, ICMPV6
 
 _TOKEN = re.compile(r"\\?[A-Za-z0-9_.:/-]+|\s+|[!<>=]=|&&|\|\||<<|>>|.", re.DOTALL)
 

@@ -4,33 +4,24 @@ Equality means the same request. Everything wrong is a SpecError naming the fiel
 """
 
 from dataclasses import dataclass, replace
-from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from capture.errors import SpecError
-from capture.filters.names import (
+from capture.filters.podname import PodName
+from capture.wire.protocols import (
     EXTENSION_HEADERS,
     ICMP,
     ICMP_ANSWERS,
     ICMPV6,
-    PROTOCOLS,
     TCP,
     TCP_FLAGS,
     WITH_PORTS,
+    protocol_name,
 )
-from capture.filters.podname import PodName
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 PORT_MAX = 65535
-
-
-class Direction(Enum):
-    """Which packets of a conversation: source to destination as asked, back, or both."""
-
-    BOTH = "both"
-    FORWARD = "forward"
-    REVERSE = "reverse"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -211,11 +202,3 @@ class Rule:
         if self.family and not (self.source.network or self.destination.network):
             words.insert(0, f"IPv{self.family}")
         return " ".join(words)
-
-
-def protocol_name(number: int | None) -> str:
-    """The name of a protocol number, or the number; "any" for None."""
-    return next(
-        (name for name, value in PROTOCOLS.items() if value == number),
-        "any" if number is None else str(number),
-    )

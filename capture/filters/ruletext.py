@@ -4,13 +4,7 @@ from dataclasses import dataclass
 
 from capture.errors import SpecError
 from capture.filters.rule import Endpoint, Rule
-from capture.filters.words import (
-    parse_endpoint,
-    parse_family,
-    parse_icmp_types,
-    parse_protocol,
-    parse_tcp_flags,
-)
+from capture.filters.rulewords import parse_endpoint, parse_family, parse_icmp_types, parse_protocol, parse_tcp_flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,10 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from capture.errors import SpecError
-from capture.filters.names import ICMP, ICMPV6, SCTP, TCP, UDP
 from capture.filters.podname import PodName
-from capture.filters.rule import Address, Direction, Endpoint, Ports, Rule
+from capture.filters.rule import Address, Endpoint, Ports, Rule
+from capture.wire.direction import Direction
+from capture.wire.protocols import ICMP, ICMPV6, SCTP, TCP, UDP
 
 _NAMED = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ICMPV6: "icmp6", SCTP: "sctp"}
 _FAMILIES = {4: "ip", 6: "ip6"}

@@ -12,7 +12,7 @@ import numpy as np
 
 from capture.abi import BATCH_STATE
 from capture.kernel import syscall
-from capture.stream.merge import oldest_waiting
+from capture.stream.compiled.merge import oldest_waiting
 
 _DUMMY_FRAME = bytes(14)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from capture.abi import BPF_FOLDER
 from capture.errors import CompileError, KernelError, MissingBccError
-from capture.filters.program import FilterProgram
+from capture.filters.filter_h import FilterProgram
 from capture.kernel.features import lacking, missing_capabilities, not_permitted
 from capture.kernel.instructions import with_maps
-from capture.sampling.program import SamplingProgram
+from capture.sampling.sampling_h import SamplingProgram
 
 PASSES, FLUSH = "packet_passes", "flush_waiting"
 """The functions of bpf/programs/capture.c."""

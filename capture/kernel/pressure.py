@@ -13,7 +13,7 @@ import numpy.typing as npt
 from capture.abi import PRESSURE
 from capture.kernel.batches import Batches
 from capture.kernel.program import Module
-from capture.sampling.pressure import LevelChange
+from capture.sampling.levels import LevelChange
 
 CALM_NS = 1_000_000_000
 """How long rings must be less than an eighth full before the level goes down by one."""

@@ -211,7 +211,7 @@ def _clock() -> Finding:
 def _loops() -> Finding:
     began = time.monotonic_ns()
     try:
-        from capture.stream import merge
+        from capture.stream.compiled import merge
 
         merge.compiled()
     except Exception as error:
@@ -220,7 +220,7 @@ def _loops() -> Finding:
 
 
 def _cache() -> Finding:
-    from capture.stream import merge
+    from capture.stream.compiled import merge
 
     folder = merge.merge.stats.cache_path
     if folder and os.access(folder, os.W_OK):

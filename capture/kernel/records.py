@@ -8,14 +8,14 @@ import contextlib
 import os
 from collections.abc import Sequence
 
+from capture.arrays.aliases import Longs
 from capture.kernel.batches import Batches
 from capture.kernel.counters import possible_cpus
 from capture.kernel.pressure import PressureGauge
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
 from capture.plan import CapturePlan
-from capture.sampling.pressure import LevelChange
-from capture.stream.source import Longs
+from capture.sampling.levels import LevelChange
 
 
 class Records:

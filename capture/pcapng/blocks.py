@@ -1,6 +1,6 @@
 """Section, interface, name and statistics blocks -> bytes (draft-ietf-opsawg-pcapng, section 4).
 
-Enhanced Packet Blocks are written by stream.merge. Options always end with opt_endofopt, padding is zero, and
+Enhanced Packet Blocks are written by stream.compiled. Options always end with opt_endofopt, padding is zero, and
 every interface of a file has one link type and one snaplen, because libpcap stops reading otherwise.
 """
 

@@ -15,7 +15,7 @@ NAME_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Interface:
+class InterfaceDescription:
     """One interface of a file: `link` is a LINKTYPE_, `resolution` an if_tsresol byte, `offset_s` an if_tsoffset."""
 
     link: int
@@ -49,14 +49,14 @@ def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         at += 4 + (length + 3 & ~3)
 
 
-def interface(body: bytes, order: str) -> Interface:
+def interface(body: bytes, order: str) -> InterfaceDescription:
     """The body of an Interface Description Block, at least 8 bytes."""
     link, _, snaplen = struct.unpack_from(order + "HHI", body)
     found: dict[int, bytes] = {}
     for code, value in options(body[8:], order):
         found.setdefault(code, value)
     resolution, offset = found.get(9, b""), found.get(14, b"")
-    return Interface(
+    return InterfaceDescription(
         link=link,
         snaplen=snaplen,
         name=_name(found.get(2, b"")),

@@ -13,12 +13,12 @@ import msgspec
 from msgspec import Meta
 
 from capture.errors import SpecError
-from capture.filters.names import ICMP, ICMPV6, TCP, UDP
 from capture.filters.podname import DEFAULT_NAMESPACE
 from capture.filters.rule import Endpoint, IcmpType, Ports, Rule, TcpFlags
 from capture.request.document import Document, LimitsPart, TargetPart
 from capture.request.kubernetes import DirectionWord, FamilyWord, Metadata, PodReference, PointWord
 from capture.request.rules import plain_rule
+from capture.wire.protocols import ICMP, ICMPV6, TCP, UDP
 
 ANTREA_API_VERSION = "crd.antrea.io/v1alpha1"
 TIMEOUT_DEFAULT = 60

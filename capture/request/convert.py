@@ -9,14 +9,14 @@ import msgspec
 
 from capture.errors import SpecError
 from capture.filters.rule import Rule
-from capture.filters.words import agreed_direction
+from capture.filters.rulewords import agreed_direction
 from capture.request.document import Document
 from capture.request.fields import fields
 from capture.request.forms import check_conversations
 from capture.request.kubernetes import DIRECTIONS
 from capture.request.naming import Naming, in_object
 from capture.sampling.sampler import Sampling
-from capture.selection.selection import Point, Selection
+from capture.selection.selection import PodEnd, Selection
 from capture.spec import CaptureSpec
 from capture.storage import Storage
 
@@ -92,7 +92,7 @@ def _pods(selected: Mapping[str, Any], interfaces: bool, rules: tuple[Rule, ...]
         if pods.point is None:
             # As Antrea's default for capturePoint.
             at_source = any(rule.source.pod for rule in naming)
-            pods = replace(pods, point=Point.SOURCE if at_source else Point.DESTINATION)
+            pods = replace(pods, point=PodEnd.SOURCE if at_source else PodEnd.DESTINATION)
         _check_ends(rules, pods.point)
     for name in ("wait", "sockets"):
         if getattr(pods, name) and not (naming or pods.asks_runtime):
@@ -101,9 +101,9 @@ def _pods(selected: Mapping[str, Any], interfaces: bool, rules: tuple[Rule, ...]
     return pods
 
 
-def _check_ends(rules: tuple[Rule, ...], point: Point | None) -> None:
+def _check_ends(rules: tuple[Rule, ...], point: PodEnd | None) -> None:
     for number, rule in enumerate(rules, start=1):
-        ends = {Point.SOURCE: rule.source.pod, Point.DESTINATION: rule.destination.pod}
+        ends = {PodEnd.SOURCE: rule.source.pod, PodEnd.DESTINATION: rule.destination.pod}
         if rule.names_pods and point in ends and ends[point] is None:
             raise SpecError(
                 f"rule {number} ({rule}) names a pod, but not as its {point.value}, where is captured; "

@@ -16,7 +16,7 @@ from capture.request.declaration import Merge, field, option
 from capture.request.kubernetes import DirectionWord, NonEmpty, PodReference, PointWord
 from capture.request.parts import ConversationsPart, Part, RulePart, Selector
 from capture.request.rules import read_rules
-from capture.sampling.pressure import Measure
+from capture.sampling.levels import OnPressure
 from capture.sampling.sampler import SEED_MAX
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, SNAPLEN_MIN, Hook
 
@@ -263,7 +263,7 @@ class SamplingPart(Part, frozen=True):
         ),
     ] = None
     on_pressure: Annotated[
-        list[Measure],
+        list[OnPressure],
         field(
             "While rings fill, in this order: truncate (no payload), sample (fewer conversations), lose.",
             "on_pressure",

@@ -13,18 +13,18 @@ from capture.errors import SpecError
 from capture.filters.conversations import ConversationList, parse_tuples, read_conversations
 from capture.filters.expression import Expression, parse_expression
 from capture.filters.podname import DEFAULT_NAMESPACE, PodName, check_namespace
-from capture.filters.rule import Direction
 from capture.request import parts
 from capture.request.kubernetes import DIRECTIONS, POINTS, DirectionWord, PodReference, PointWord
 from capture.request.naming import FieldName
-from capture.sampling.pressure import Measure
+from capture.sampling.levels import OnPressure
+from capture.sampling.parse import parse_measures, parse_sampler
 from capture.sampling.sampler import Sampler
-from capture.sampling.words import parse_measures, parse_sampler
 from capture.selection.labels import LabelSelector, Operator, parse_selector, requirement
-from capture.selection.selection import Point, parse_container
+from capture.selection.selection import PodEnd, parse_container
 from capture.spec import SNAPLEN_MAX, Hook
 from capture.storage import MinFree, parse_file_size, parse_min_free
 from capture.units import parse_duration, parse_size
+from capture.wire.direction import Direction
 
 DIRECTION_WORDS: dict[str, DirectionWord] = {value.value: word for word, value in DIRECTIONS.items()}
 POINT_WORDS: dict[str, PointWord] = {value.value: word for word, value in POINTS.items()}
@@ -72,12 +72,12 @@ def read_samplers(texts: Sequence[str], field: FieldName) -> tuple[Sampler, ...]
     return tuple(parse_sampler(text, field.text) for text in texts)
 
 
-def read_measures(measures: Sequence[Measure], field: FieldName) -> tuple[Measure, ...]:
+def read_measures(measures: Sequence[OnPressure], field: FieldName) -> tuple[OnPressure, ...]:
     """Return measures in their order."""
     return parse_measures((measure.value for measure in measures), field.text)
 
 
-def measures(texts: Sequence[str], name: str) -> list[Measure]:
+def measures(texts: Sequence[str], name: str) -> list[OnPressure]:
     """Return measures from words like "truncate,sample"."""
     return list(parse_measures(texts, name))
 
@@ -97,7 +97,7 @@ def read_direction(word: DirectionWord, field: FieldName) -> Direction:
     return DIRECTIONS[word]
 
 
-def read_point(word: PointWord, field: FieldName) -> Point:
+def read_point(word: PointWord, field: FieldName) -> PodEnd:
     """Return the end of a conversation."""
     return POINTS[word]
 

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from capture.filters.podname import DEFAULT_NAMESPACE, PodName, parse_pod_name
-from capture.filters.rule import Direction
-from capture.selection.selection import Point
+from capture.selection.selection import PodEnd
+from capture.wire.direction import Direction
 
 NonEmpty = Annotated[str, Meta(min_length=1)]
 FamilyWord = Literal["IPv4", "IPv6"]
@@ -20,7 +20,7 @@ DIRECTIONS: dict[DirectionWord, Direction] = {
     "DestinationToSource": Direction.REVERSE,
 }
 FAMILIES: dict[int, FamilyWord] = {4: "IPv4", 6: "IPv6"}
-POINTS: dict[PointWord, Point] = {"Source": Point.SOURCE, "Destination": Point.DESTINATION, "Both": Point.BOTH}
+POINTS: dict[PointWord, PodEnd] = {"Source": PodEnd.SOURCE, "Destination": PodEnd.DESTINATION, "Both": PodEnd.BOTH}
 
 
 def says(text: str) -> Meta:

@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from capture.filters.names import PROTOCOLS, TCP_FLAGS
 from capture.request.declaration import field, option
 from capture.request.kubernetes import FamilyWord, NonEmpty, PodReference, says
 from capture.selection.labels import Operator
+from capture.wire.protocols import PROTOCOLS, TCP_FLAGS
 
 Port = Annotated[int, Meta(ge=0, le=65535)] | NonEmpty
 

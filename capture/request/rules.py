@@ -2,12 +2,13 @@
 
 from capture.errors import SpecError
 from capture.filters.podname import DEFAULT_NAMESPACE
-from capture.filters.rule import Endpoint, IcmpType, Ports, Rule, protocol_name
+from capture.filters.rule import Endpoint, IcmpType, Ports, Rule
 from capture.filters.ruletext import RuleText
-from capture.filters.words import parse_endpoint, parse_ports
+from capture.filters.rulewords import parse_endpoint, parse_ports
 from capture.request import parts
 from capture.request.kubernetes import FAMILIES, PodReference
 from capture.request.naming import FieldName
+from capture.wire.protocols import protocol_name
 
 
 def read_rules(rules: list[parts.RulePart], field: FieldName) -> tuple[Rule, ...]:

@@ -10,7 +10,7 @@ A round
     1. Flush the batches whose oldest record is older than the patience: no packet comes to push them.
     2. Read all heads, then the clock.
     3. Everything older than the clock reading of an earlier round, and older than what still waits in a batch, is
-       final. Merge it by time into at most one portion of blocks (stream.merge), up to the end of the file.
+       final. Merge it by time into at most one portion of blocks (stream.compiled), up to the end of the file.
     4. Write the portion, then give its ring memory back; begin the next file where this one is over.
 
 Why the order is right
@@ -29,7 +29,7 @@ Why the account is right
     which the programs count.
 
 What it costs
-    Per packet, one copy and a step of a heap over the rings (stream.merge). Per round, about 50 µs with cold caches,
+    Per packet, one copy and a step of a heap over the rings (merge). Per round, about 50 µs with cold caches,
     whatever comes: only a full portion is followed by the next round at once. A loop that empties the rings each time
     runs in ever smaller portions, and costs several times more per packet (docs/decisions/0006).
 """
@@ -43,8 +43,8 @@ import numpy as np
 from capture.run.ledger import Ledger
 from capture.run.limits import Limits
 from capture.run.output import Output
-from capture.stream import merge
 from capture.stream.clock import Rounds, WallClock
+from capture.stream.compiled import merge
 from capture.stream.source import RecordSource
 
 WRITE_BYTES = 1 << 18

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from capture.abi import HOOK_FROM_POD, HOOK_TO_POD, HOOKS, INBOUND, OUTBOUND, REVERSE
 from capture.run.account import COUNTED, Account, DirectionAccount
-from capture.stream.merge import FLAG_SETS, TALLY_COLUMNS
+from capture.stream.compiled.merge import FLAG_SETS, TALLY_COLUMNS
 
 Tallies = npt.NDArray[np.int64]
 

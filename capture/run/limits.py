@@ -6,7 +6,7 @@ Counts and bytes are exact: the loop stops at the packet. Times are those of pac
 import numpy as np
 
 from capture.spec import CaptureSpec
-from capture.stream import merge
+from capture.stream.compiled import merge
 
 NO_LIMIT = 1 << 62
 

@@ -24,10 +24,10 @@ from capture.run.limits import Limits
 from capture.run.lineup import Lineup
 from capture.run.output import Output
 from capture.run.summary import Summary
-from capture.sampling.pressure import LevelChange
+from capture.sampling.levels import LevelChange
 from capture.sink.protocol import Sink
-from capture.stream import merge
 from capture.stream.clock import WallClock, wall_offset
+from capture.stream.compiled import merge
 
 IDLE_SECONDS = 0.2
 """A live reader waits at most this long for a packet that wakes nobody."""

@@ -12,7 +12,7 @@ from capture.pcapng import blocks
 from capture.plan import CapturePlan, PlannedInterface
 from capture.request.spec_json import spec_as_json
 from capture.run.account import Account
-from capture.sampling.pressure import LevelChange
+from capture.sampling.levels import LevelChange
 
 COMMENT_MAX = 1000
 """Bytes of a statistics block's comment; the JSON summary has all of it."""

@@ -29,8 +29,8 @@ from capture.run.roster import Roster
 from capture.run.running import CLOCK_SECONDS, RunningCapture, on_wall_clock
 from capture.sink.protocol import Sink
 from capture.spec import CaptureSpec
-from capture.stream import merge
 from capture.stream.clock import WallClock, wall_offset
+from capture.stream.compiled import merge
 
 
 def start(

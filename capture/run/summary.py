@@ -8,7 +8,7 @@ from capture.plan import CapturePlan, describe
 from capture.request.spec_json import spec_as_json
 from capture.run.account import Account, DirectionAccount, total
 from capture.run.roster import Event, Member
-from capture.sampling.pressure import LevelChange
+from capture.sampling.levels import LevelChange
 from capture.sink.protocol import FileRecord
 from capture.stream.clock import ClockStep
 from capture.units import format_duration, format_size

@@ -13,7 +13,7 @@ from enum import Enum
 from fractions import Fraction
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
+from capture.wire.direction import Direction
 
 SEED_MAX = (1 << 64) - 1
 FIRST_MAX = (1 << 16) - 1
@@ -23,7 +23,7 @@ BIT_RATE_MIN = 1000
 """What a packet of any size costs then fits 64 bits."""
 
 
-class Kind(Enum):
+class SamplerKind(Enum):
     """What a sampler goes by."""
 
     FLOW = "flow"
@@ -37,23 +37,23 @@ class Kind(Enum):
 class Sampler:
     """One sampler: a share of 1 (flow, packet), a number of packets (first), or a number per second (rates)."""
 
-    kind: Kind
+    kind: SamplerKind
     amount: Fraction
     direction: Direction = Direction.BOTH
 
     def __post_init__(self) -> None:
-        if self.kind in (Kind.FLOW, Kind.PACKET):
+        if self.kind in (SamplerKind.FLOW, SamplerKind.PACKET):
             if not 0 < self.amount <= 1:
                 raise SpecError(f"sample {self}: a share is above 0 and at most 1")
         elif self.amount.denominator != 1 or self.amount < 1:
             raise SpecError(f"sample {self}: the number is not whole, or below 1")
-        if self.kind is Kind.FIRST and self.amount > FIRST_MAX:
+        if self.kind is SamplerKind.FIRST and self.amount > FIRST_MAX:
             raise SpecError(f"sample {self}: at most {FIRST_MAX} packets are counted")
         if self.amount > RATE_MAX:
             raise SpecError(f"sample {self}: the rate is above {RATE_MAX}")
-        if self.kind is Kind.BIT_RATE and self.amount < BIT_RATE_MIN:
+        if self.kind is SamplerKind.BIT_RATE and self.amount < BIT_RATE_MIN:
             raise SpecError(f"sample {self}: the rate is below {BIT_RATE_MIN}")
-        if self.kind is Kind.FLOW and self.direction is not Direction.BOTH:
+        if self.kind is SamplerKind.FLOW and self.direction is not Direction.BOTH:
             raise SpecError(f"sample {self}: flow keeps both directions of a conversation or neither; leave it out")
 
     def applies(self, direction: Direction) -> bool:
@@ -61,9 +61,9 @@ class Sampler:
 
     def __str__(self) -> str:
         prefix = "" if self.direction is Direction.BOTH else f"{self.direction.value}="
-        if self.kind in (Kind.PACKET_RATE, Kind.BIT_RATE):
+        if self.kind in (SamplerKind.PACKET_RATE, SamplerKind.BIT_RATE):
             return f"{prefix}rate:{self.amount}{self.kind.value}"
-        if self.amount == 1 and self.kind is not Kind.FIRST:
+        if self.amount == 1 and self.kind is not SamplerKind.FIRST:
             return f"{prefix}{self.kind.value}:100%"
         return f"{prefix}{self.kind.value}:{self.amount}"
 
@@ -84,22 +84,22 @@ class Sampling:
         if not 0 <= self.seed <= SEED_MAX:
             raise SpecError(f"sample seed {self.seed} is not from 0 to {SEED_MAX}")
 
-    def of(self, kind: Kind, direction: Direction) -> list[Fraction]:
+    def of(self, kind: SamplerKind, direction: Direction) -> list[Fraction]:
         """The amounts of the samplers of a kind that apply to one direction."""
         return [s.amount for s in self.samplers if s.kind is kind and s.applies(direction)]
 
     @property
     def flow_share(self) -> Fraction:
         """The share of conversations that are kept: what is in the smallest share is in all of them."""
-        return min(self.of(Kind.FLOW, Direction.FORWARD), default=Fraction(1))
+        return min(self.of(SamplerKind.FLOW, Direction.FORWARD), default=Fraction(1))
 
     def packet_share(self, direction: Direction) -> Fraction:
         """The share of packets kept at random: each sampler throws its own dice."""
         share = Fraction(1)
-        for amount in self.of(Kind.PACKET, direction):
+        for amount in self.of(SamplerKind.PACKET, direction):
             share *= amount
         return share
 
     def first(self, direction: Direction) -> int | None:
         """So many packets of each conversation are kept; None is all."""
-        return min((int(amount) for amount in self.of(Kind.FIRST, direction)), default=None)
+        return min((int(amount) for amount in self.of(SamplerKind.FIRST, direction)), default=None)

@@ -15,7 +15,7 @@ _CONTAINER = re.compile(r"(?:[a-z0-9-]+://)?([a-z0-9](?:[-a-z0-9]{0,252}[a-z0-9]
 """A name (RFC 1123), or an ID as the runtime or a pod's status writes it (containerd://4f1c...)."""
 
 
-class Point(Enum):
+class PodEnd(Enum):
     """At whose interface a conversation between two pods is caught."""
 
     SOURCE = "source"
@@ -38,7 +38,7 @@ class Selection:
     processes: tuple[int, ...] = ()
     everything: bool = False
     own: bool = False
-    point: Point | None = None
+    point: PodEnd | None = None
     wait: bool = False
     sockets: tuple[str, ...] = ()
 
@@ -101,7 +101,7 @@ class Selection:
             general += [f"in namespace {' or '.join(self.namespaces)}"] if self.namespaces else []
             said.append(" ".join(general))
         if self.point:
-            ends = "source and destination" if self.point is Point.BOTH else self.point.value
+            ends = "source and destination" if self.point is PodEnd.BOTH else self.point.value
             said.append(f"the {ends} of the rules")
         return ", ".join(said)
 

@@ -10,7 +10,7 @@ import time
 from capture.errors import SinkError
 from capture.sink.cache import CacheDropper
 from capture.sink.fileset import Ring, numbered
-from capture.sink.output import OutputFile
+from capture.sink.output_file import OutputFile
 from capture.sink.place import cannot, make_directory, owner_of, summary_path
 from capture.sink.protocol import FileRecord
 from capture.storage import Storage

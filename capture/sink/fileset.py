@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 
-from capture.sink.output import remove
+from capture.sink.output_file import remove
 from capture.sink.protocol import FileRecord
 
 _NUMBERS = 100_000

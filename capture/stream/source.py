@@ -6,11 +6,7 @@ The kernel's rings are one source (kernel.records); rings that a test fills are 
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-Words = npt.NDArray[np.uint32]
-Longs = npt.NDArray[np.int64]
+from capture.arrays.aliases import Longs, Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from capture.abi import GROUP_NODE, GROUP_PODS
 from capture.errors import BicapError, PrivilegeError
+from capture.filters.filter_h import pods_of
 from capture.filters.podname import PodName
-from capture.filters.program import pods_of
 from capture.filters.rule import Address
 from capture.plan import Place
 from capture.pods.sockets import find_sockets
 from capture.selection.pod import Pod
-from capture.selection.selection import Point, Selection
+from capture.selection.selection import PodEnd, Selection
 from capture.spec import CaptureSpec
 from capture.targets.node import HostSide, Node, node_name
 from capture.targets.places import named_places, own_places, pod_places, process_places, shared_places
@@ -187,6 +187,6 @@ def _new(found: Sequence[Place], before: Sequence[Place], troubles: list[str]) -
 def _ends(spec: CaptureSpec) -> frozenset[PodName]:
     """The pods at whose interfaces the rules' conversations are caught."""
     point = spec.pods.point if spec.pods else None
-    sides = {Point.SOURCE: ("source",), Point.DESTINATION: ("destination",), Point.BOTH: ("source", "destination")}
+    sides = {PodEnd.SOURCE: ("source",), PodEnd.DESTINATION: ("destination",), PodEnd.BOTH: ("source", "destination")}
     named = (getattr(rule, side).pod for rule in spec.rules for side in (sides[point] if point else ()))
     return frozenset(pod for pod in named if pod is not None)

@@ -13,8 +13,8 @@ import pytest
 import capture.kernel.compiler
 from capture.cli.main import main
 from capture.errors import CompileError, VerifierError
-from capture.filters.program import FilterProgram
-from capture.sampling.program import SamplingProgram
+from capture.filters.filter_h import FilterProgram
+from capture.sampling.sampling_h import SamplingProgram
 from tests.e2e.conftest import Node, run
 from tests.e2e.tool import BICAP, Finished, bicap
 from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc

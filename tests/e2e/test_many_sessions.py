@@ -7,7 +7,7 @@ import pytest
 from bench.analysis import measure
 from bench.sessions_file import write
 from bench.tools import BICAP
-from capture.analysis.tracker import OPEN_MAX
+from capture.analysis.sessions.tracker import OPEN_MAX
 from tests.e2e.tool import bicap
 
 FEW, MANY = 300_000, 700_000

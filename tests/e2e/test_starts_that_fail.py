@@ -18,7 +18,7 @@ from bench.link import Link
 from capture import Capture, CaptureSpec, open_sink, plan_capture
 from capture.errors import BicapError, CompileError, KernelError, SinkError, SpecError, VerifierError
 from capture.filters.conversations import Conversation, ConversationList
-from capture.sampling.pressure import Measure
+from capture.sampling.levels import OnPressure
 from capture.selection.selection import Selection
 from capture.spec import Hook
 from tests.e2e.kernel_objects import held_by, left_of
@@ -63,7 +63,7 @@ STEPS = [
     Step("capture.kernel.batches.mmap.mmap", 1, NO_MEMORY, "making rings failed: Cannot allocate memory"),
     Step(
         "capture.kernel.batches.mmap.mmap", 3, NO_MEMORY, "making rings failed: Cannot allocate memory",
-        spec={"on_pressure": (Measure.TRUNCATE,)},
+        spec={"on_pressure": (OnPressure.TRUNCATE,)},
     ),
     Step("capture.run.start.Counters", error=NO_MEMORY, said="making rings failed: Cannot allocate memory"),
     Step("capture.kernel.rings.Rings.watch", 1),

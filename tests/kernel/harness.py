@@ -13,7 +13,7 @@ import numpy as np
 
 from capture.abi import HOOKS, PACKET_RECORD, PERF_HEADERS
 from capture.errors import VerifierError
-from capture.filters.program import ADDRESSES_MAX, FilterProgram
+from capture.filters.filter_h import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
 from capture.kernel.compiler import compile_programs
@@ -23,8 +23,8 @@ from capture.kernel.features import has_coarse_clock
 from capture.kernel.groups import GroupsMap
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
-from capture.sampling.program import SamplingProgram, sampling_program
 from capture.sampling.sampler import Sampling
+from capture.sampling.sampling_h import SamplingProgram, sampling_program
 from capture.spec import SNAPLEN_MAX
 
 RING_BYTES = 1 << 20

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from capture.filters.program import FilterProgram
+from capture.filters.filter_h import FilterProgram
 from capture.kernel import syscall
 from tests.kernel.harness import Programs
 

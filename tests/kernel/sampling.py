@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.filters.program import filter_program
+from capture.filters.filter_h import filter_program
 from capture.kernel import syscall
-from capture.sampling.pressure import Measure
-from capture.sampling.program import sampling_program
+from capture.sampling.levels import OnPressure
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.sampling.words import parse_sampler
+from capture.sampling.sampling_h import sampling_program
 from tests import packets
 from tests.kernel.harness import Programs, Record
 
@@ -146,7 +146,7 @@ def sampled(
     seed: int = 0,
     keep_control: bool = True,
     headers_only: bool = False,
-    measures: Sequence[Measure] = (),
+    measures: Sequence[OnPressure] = (),
     snaplen: int = SNAPLEN,
     slot: int = 0,
     **filters: Any,

@@ -10,7 +10,7 @@ import pytest
 
 from capture.abi import BPF_FOLDER, parse_enums, parse_structs
 from capture.filters.expression import parse_expression
-from capture.filters.program import FilterProgram, filter_program
+from capture.filters.filter_h import FilterProgram, filter_program
 from capture.kernel.compiler import import_bcc
 from tests import generate, packets
 from tests.kernel.harness import Programs

@@ -17,10 +17,11 @@ import pytest
 from capture.errors import FilterError
 from capture.filters import cbpf
 from capture.filters.expression import Expression, parse_expression
+from capture.filters.filter_h import filter_program
 from capture.filters.mirror import mirror_text
-from capture.filters.program import filter_program
-from capture.filters.rule import Direction, Rule
+from capture.filters.rule import Rule
 from capture.filters.text import rule_text
+from capture.wire.direction import Direction
 from tests import generate, oracle
 from tests.conftest import CASES, SEED
 from tests.kernel.matching import NEITHER, REVERSE, runnable, told, verdicts

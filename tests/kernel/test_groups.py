@@ -7,7 +7,7 @@ import pytest
 from capture.abi import GROUP_NODE, GROUP_PODS
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
-from capture.filters.program import ADDRESSES_MAX, PODS_MAX, filter_program
+from capture.filters.filter_h import ADDRESSES_MAX, PODS_MAX, filter_program
 from capture.filters.ruletext import RuleText
 from tests import packets
 from tests.kernel.harness import Programs

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from capture.filters.program import filter_program
+from capture.filters.filter_h import filter_program
 from capture.filters.rule import Rule
 from capture.filters.text import rule_text
 from tests import generate, oracle

@@ -9,9 +9,10 @@ import pytest
 
 from capture.filters.conversations import parse_conversations
 from capture.filters.expression import parse_expression
-from capture.filters.program import filter_program
-from capture.filters.rule import Direction, Rule
+from capture.filters.filter_h import filter_program
+from capture.filters.rule import Rule
 from capture.filters.ruletext import RuleText
+from capture.wire.direction import Direction
 from tests import oracle, packets
 from tests.kernel.harness import Programs
 from tests.kernel.matching import FORWARD, NEITHER, REVERSE, verdict, verdicts

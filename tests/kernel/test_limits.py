@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from capture.errors import CompileError, VerifierError
-from capture.filters.program import FilterProgram, filter_program
+from capture.filters.filter_h import FilterProgram, filter_program
 from capture.filters.ruletext import RuleText
 from capture.kernel.compiler import compile_programs
 from capture.kernel.counters import possible_cpus

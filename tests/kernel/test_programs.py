@@ -3,9 +3,10 @@
 import pytest
 
 from capture.abi import INBOUND, OUTBOUND, REVERSE
-from capture.filters.program import filter_program
-from capture.filters.rule import Direction, Endpoint, Rule
-from capture.filters.words import parse_endpoint
+from capture.filters.filter_h import filter_program
+from capture.filters.rule import Endpoint, Rule
+from capture.filters.rulewords import parse_endpoint
+from capture.wire.direction import Direction
 from tests import packets
 from tests.kernel.harness import Programs
 

@@ -19,11 +19,11 @@ import pytest
 from capture.abi import PRESSURE, REVERSE
 from capture.errors import VerifierError
 from capture.filters.expression import parse_expression
-from capture.filters.rule import Direction
 from capture.filters.ruletext import RuleText
 from capture.kernel import syscall
-from capture.sampling.pressure import Measure
+from capture.sampling.levels import OnPressure
 from capture.spec import SNAPLEN_MAX
+from capture.wire.direction import Direction
 from tests import generate, oracle, packets
 from tests.conftest import SEED
 from tests.kernel.harness import RING_BYTES, Programs
@@ -338,7 +338,7 @@ def test_all_samplers_must_agree_and_the_first_to_refuse_counts() -> None:
 
 SAMPLERS = ("flow:1/2", "flow:30%", "packet:1/2", "reverse=packet:1/3", "first:1", "first:3", "forward=first:2",
             "rate:1000pps", "reverse=rate:50pps", "rate:1mbit", "forward=rate:100kbit")  # fmt: skip
-MEASURES = ((), (), (Measure.TRUNCATE,), (Measure.SAMPLE,), (Measure.TRUNCATE, Measure.SAMPLE))
+MEASURES = ((), (), (OnPressure.TRUNCATE,), (OnPressure.SAMPLE,), (OnPressure.TRUNCATE, OnPressure.SAMPLE))
 WAYS = ("forward", "reverse")
 
 
@@ -438,7 +438,7 @@ def test_on_a_cpu_without_a_ring_packets_are_lost_and_counted() -> None:
         assert counts(programs) == dict.fromkeys(counts(programs), 0) | {"matched": 2, "lost_other": 1}
 
 
-TRUNCATE, SAMPLE = Measure.TRUNCATE, Measure.SAMPLE
+TRUNCATE, SAMPLE = OnPressure.TRUNCATE, OnPressure.SAMPLE
 HALVING = range(7)
 LEVELS = {
     # The measures in their order -> at each level: how often the share is halved, and whether payload is cut.
@@ -466,7 +466,7 @@ def press(programs: Programs, level: int) -> None:
 
 
 @pytest.mark.parametrize("measures", LEVELS, ids=lambda measures: ",".join(one.value for one in measures))
-def test_each_level_of_pressure_leaves_out_what_it_stands_for(measures: tuple[Measure, ...]) -> None:
+def test_each_level_of_pressure_leaves_out_what_it_stands_for(measures: tuple[OnPressure, ...]) -> None:
     share = Fraction(1, 4)
     some = conversations(2000)[1]
     frames = [frame + bytes(100) for frame in some.frames()]
@@ -493,7 +493,7 @@ def test_each_level_of_pressure_leaves_out_what_it_stands_for(measures: tuple[Me
 @pytest.mark.parametrize("size", [100, 3000])
 @pytest.mark.parametrize("measures", LEVELS, ids=lambda measures: ",".join(one.value for one in measures))
 def test_the_level_rises_while_nobody_reads_from_half_a_ring_to_a_full_one(
-    measures: tuple[Measure, ...], size: int
+    measures: tuple[OnPressure, ...], size: int
 ) -> None:
     """Of conversations that are always in the share."""
     some = conversations(8000)[1]

@@ -4,11 +4,11 @@ import pytest
 
 from capture.abi import OUTBOUND
 from capture.filters.expression import parse_expression
-from capture.filters.program import filter_program
+from capture.filters.filter_h import filter_program
 from capture.filters.ruletext import RuleText
-from capture.sampling.program import sampling_program
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.sampling.words import parse_sampler
+from capture.sampling.sampling_h import sampling_program
 from tests import packets
 from tests.kernel.harness import Programs
 from tests.kernel.matching import FORWARD, NEITHER, REVERSE, verdict

@@ -6,13 +6,13 @@ from typing import Any
 
 from capture.filters.conversations import ConversationList, parse_conversations
 from capture.filters.expression import parse_expression
-from capture.filters.program import FilterProgram, filter_program
-from capture.filters.rule import Direction
+from capture.filters.filter_h import FilterProgram, filter_program
 from capture.filters.ruletext import RuleText
-from capture.sampling.pressure import Measure
-from capture.sampling.program import SamplingProgram, sampling_program
+from capture.sampling.levels import OnPressure
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.sampling.words import parse_sampler
+from capture.sampling.sampling_h import SamplingProgram, sampling_program
+from capture.wire.direction import Direction
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _variants() -> Iterator[tuple[str, Variant]]:
             samplers = tuple(parse_sampler(word) for word in words)
             yield f"{base}, sampled by {name}", _variant(asked, Sampling(samplers=samplers), steady=steady, runs=runs)
         yield f"{base}, headers only", _variant(asked, Sampling(headers_only=True), runs=runs)
-        measures = (Measure.TRUNCATE, Measure.SAMPLE)
+        measures = (OnPressure.TRUNCATE, OnPressure.SAMPLE)
         yield f"{base}, all measures under pressure", _variant(asked, nothing, measures, runs=runs)
     flows = Sampling(samplers=(parse_sampler("flow:10%"), parse_sampler("first:20")), keep_control=False)
     yield "rules, sampled, control packets too", _variant(BASES["rules"], flows)
@@ -128,7 +128,7 @@ def _variants() -> Iterator[tuple[str, Variant]]:
 
 
 def _variant(
-    asked: Mapping[str, Any], sampling: Sampling, measures: tuple[Measure, ...] = (), **loaded: Any
+    asked: Mapping[str, Any], sampling: Sampling, measures: tuple[OnPressure, ...] = (), **loaded: Any
 ) -> Variant:
     program = sampling_program(sampling, measures)
     words = dict(asked)

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from capture.errors import FormatError, SpecError, TargetError
 from capture.estimate import costs
-from capture.estimate.cost import HEADERS_MOST, Asked, Cap, Estimate, Price, Share, assumptions, price
-from capture.estimate.cost import estimate as estimate_with
 from capture.estimate.costs import COEFFICIENTS, Cost, Costs, Known, known_costs, shipped
 from capture.estimate.load import InterfaceLoad, Load, parse_assumed
 from capture.estimate.outlook import Outlook
-from capture.estimate.room import Disk, Limits, bytes_needed, seconds_until_full, warnings
-from capture.filters.rule import Direction
+from capture.estimate.price import HEADERS_MOST, Cap, Estimate, Price, PriceFactors, Share, assumptions, price
+from capture.estimate.price import estimate as estimate_with
+from capture.estimate.room import Disk, bytes_needed, seconds_until_full, warnings
+from capture.estimate.room import DiskLimits as Limits
 from capture.pcapng.blocks import PACKET_HEADER, PACKET_TRAILER, packet_block_bytes
-from capture.stream.merge import EPB_HEADER_WORDS, EPB_TRAILER_WORDS
+from capture.stream.compiled.merge import EPB_HEADER_WORDS, EPB_TRAILER_WORDS
+from capture.wire.direction import Direction
 
 FORWARD, REVERSE, BOTH = Direction.FORWARD, Direction.REVERSE, Direction.BOTH
 GIB, S, H = 1 << 30, 10**9, 3600 * 10**9
@@ -29,7 +30,7 @@ LOADS = (
     InterfaceLoad("veth1", Load(1000, 100_000), Load(3000, 4_500_000)),  # requests of 100 bytes, replies of 1500
     InterfaceLoad("veth2", Load(500, 30_000), Load()),
 )
-WHOLE = Asked(snaplen=262_144)
+WHOLE = PriceFactors(snaplen=262_144)
 COSTS = Costs(
     kernel_second=Cost(1e6, 1e5),
     kernel_seen=Cost(10, 1),
@@ -45,7 +46,7 @@ COSTS = Costs(
 )
 
 
-def estimate(loads: Sequence[InterfaceLoad], asked: Asked, direction: Direction) -> Estimate:
+def estimate(loads: Sequence[InterfaceLoad], asked: PriceFactors, direction: Direction) -> Estimate:
     """With the costs above."""
     return estimate_with(loads, asked, direction, COSTS)
 
@@ -81,7 +82,7 @@ RATES = [
     ("what", "asked", "direction", "forward", "reverse", "file"), RATES, ids=[case[0] for case in RATES]
 )
 def test_packets_and_bytes(
-    what: str, asked: Asked, direction: Direction, forward: float, reverse: float, file: float
+    what: str, asked: PriceFactors, direction: Direction, forward: float, reverse: float, file: float
 ) -> None:
     expected = estimate(LOADS, asked, direction)
     assert (expected.forward_packets, expected.reverse_packets) == pytest.approx((forward, reverse))
@@ -215,7 +216,7 @@ def test_a_block_is_as_long_as_the_merge_writes_it() -> None:
 
 loads = st.builds(lambda packets, size: Load(packets, packets * size), st.floats(0, 1e7), st.floats(14, 65_535))
 asked = st.builds(
-    Asked,
+    PriceFactors,
     snaplen=st.integers(18, 262_144),
     headers_only=st.booleans(),
     shares=st.dictionaries(st.sampled_from((FORWARD, REVERSE)), st.floats(0, 1)),
@@ -228,7 +229,7 @@ asked = st.builds(
 
 
 @given(st.lists(st.builds(InterfaceLoad, st.just("veth"), loads, loads)), asked)
-def test_nothing_makes_more_of_what_passes(found: list[InterfaceLoad], wish: Asked) -> None:
+def test_nothing_makes_more_of_what_passes(found: list[InterfaceLoad], wish: PriceFactors) -> None:
     whole = {way: estimate(found, WHOLE, way) for way in Direction}
     kept = {way: estimate(found, wish, way) for way in Direction}
     close = 1 + 1e-9
@@ -252,7 +253,7 @@ def test_what_is_kept_of_a_mean_length_is_at_least_the_mean_of_what_is_kept(
 
     def written(*sizes: tuple[float, float]) -> float:
         mixed = Load(sum(packets for packets, _ in sizes), sum(packets * size for packets, size in sizes))
-        return estimate([InterfaceLoad("veth", mixed, Load())], Asked(snaplen=snaplen), FORWARD).file_bytes
+        return estimate([InterfaceLoad("veth", mixed, Load())], PriceFactors(snaplen=snaplen), FORWARD).file_bytes
 
     few, many = load.packets * part, load.packets * (1 - part)
     apart = written((few, small)) + written((many, large))

@@ -7,13 +7,13 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
-from capture.filters.rule import Direction
 from capture.request.spec_json import spec_as_json
-from capture.sampling.pressure import Measure
+from capture.sampling.levels import OnPressure
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.sampling.words import parse_sampler
 from capture.spec import CaptureSpec
 from capture.storage import Storage
+from capture.wire.direction import Direction
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 HEADERS = Sampling(headers_only=True)
@@ -38,7 +38,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"start_at_ns": 5, "stop_at_ns": 4}, "stop-at is not after start-at"),
     ({"start_at_ns": 5, "stop_at_ns": 5}, "stop-at is not after start-at"),
     ({"inner": True, "sampling": HEADERS}, "inner keeps whole packets; it does not combine with headers-only"),
-    ({"inner": True, "on_pressure": (Measure.SAMPLE, Measure.TRUNCATE)}, "headers-only or on-pressure truncate"),
+    (
+        {"inner": True, "on_pressure": (OnPressure.SAMPLE, OnPressure.TRUNCATE)},
+        "headers-only or on-pressure truncate",
+    ),
     ({"inner": True, "expression": parse_expression("udp")}, "inner is for rules"),
 ]
 
@@ -49,9 +52,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"count_reverse": 5, "direction": REVERSE},
     {"start_at_ns": 5, "stop_at_ns": 6},
     {"stop_at_ns": 5},
-    {"inner": True, "on_pressure": (Measure.SAMPLE,)},
+    {"inner": True, "on_pressure": (OnPressure.SAMPLE,)},
     {"inner": True, "sampling": Sampling(samplers=(parse_sampler("flow:1/2"),))},
-    {"sampling": HEADERS, "on_pressure": (Measure.TRUNCATE,)},
+    {"sampling": HEADERS, "on_pressure": (OnPressure.TRUNCATE,)},
 ]
 
 
@@ -76,7 +79,7 @@ def test_json_is_plain_and_has_all_that_was_asked_for() -> None:
         start_at_ns=1,
         stop_at_ns=2,
         storage=Storage(file_bytes=5, files_kept=2),
-        on_pressure=(Measure.TRUNCATE,),
+        on_pressure=(OnPressure.TRUNCATE,),
     )
     plain = json.loads(json.dumps(spec_as_json(asked)))
     expected = {

@@ -16,8 +16,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "analysis.md"
 
 @pytest.mark.parametrize("name", capture.analysis.__all__)
 def test_no_name_is_hidden_by_a_module(name: str) -> None:
-    for module in pkgutil.iter_modules(capture.analysis.__path__):
-        importlib.import_module(f"capture.analysis.{module.name}")
+    for module in pkgutil.walk_packages(capture.analysis.__path__, "capture.analysis."):
+        importlib.import_module(module.name)
     assert not inspect.ismodule(getattr(capture.analysis, name))
 
 

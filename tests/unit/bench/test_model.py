@@ -9,8 +9,8 @@ from bench import frames, model
 from bench.fit import fitted
 from bench.senders import BATCH
 from bench.workloads import FULL_SPEED, HELD_OUT, TRAINING, Observed, Workload
-from capture.estimate.cost import price
 from capture.estimate.costs import COEFFICIENTS, Cost, Costs
+from capture.estimate.price import price
 from capture.pcapng.blocks import packet_block_bytes
 from tests import packets
 

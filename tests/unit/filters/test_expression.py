@@ -7,7 +7,7 @@ import pytest
 from capture.errors import FilterError
 from capture.filters.expression import parse_expression
 from capture.filters.mirror import mirror_text
-from capture.filters.rule import Direction
+from capture.wire.direction import Direction
 
 MIRRORS = [
     ("src host 10.0.0.1 and tcp dst port 80", "dst host 10.0.0.1 and tcp src port 80"),

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from capture.errors import SpecError
 from capture.filters.conversations import conversation_of
-from capture.filters.rule import Direction, Rule
+from capture.filters.rule import Rule
 from capture.filters.ruletext import RuleText
 from capture.filters.text import rule_text, rules_text
 from capture.spec import CaptureSpec
+from capture.wire.direction import Direction
 from tests import generate
 
 TEXTS = [

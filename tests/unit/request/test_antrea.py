@@ -10,19 +10,19 @@ import msgspec
 import pytest
 
 from capture.errors import SpecError
+from capture.filters.filter_h import filter_text
 from capture.filters.podname import PodName
-from capture.filters.program import filter_text
-from capture.filters.rule import Direction
 from capture.filters.text import spelled_out
-from capture.selection.selection import Point, Selection
+from capture.selection.selection import PodEnd, Selection
 from capture.spec import CaptureSpec
+from capture.wire.direction import Direction
 from tests import packets
 from tests.oracle import matches
 from tests.unit.request.asked import parse_document, parse_file
 
 SAMPLES = Path(__file__).parent / "antrea"
 FORWARD, REVERSE, BOTH = Direction.FORWARD, Direction.REVERSE, Direction.BOTH
-SOURCE, DESTINATION = Point.SOURCE, Point.DESTINATION
+SOURCE, DESTINATION = PodEnd.SOURCE, PodEnd.DESTINATION
 S = 10**9
 
 
@@ -42,7 +42,7 @@ def text_of(spec: CaptureSpec, source: str, destination: str) -> str:
     return filter_text(spelled_out(spec.rules, addresses), spec.direction)
 
 
-CONVERTED: list[tuple[str, Direction, Point, int, int, str]] = [
+CONVERTED: list[tuple[str, Direction, PodEnd, int, int, str]] = [
     # a sample of Antrea's, direction, point, packets, seconds, what is matched between 10.0.0.1 and 10.0.0.2
     ("guide-tcp", FORWARD, DESTINATION, 5, 60,
      "tcp and tcp[tcpflags] & 0x2 = 0x2 and src host 10.0.0.1 and dst host 10.0.0.2 and dst port 8080"),
@@ -70,7 +70,7 @@ def sample(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "direction", "point", "count", "seconds", "text"), CONVERTED, ids=[case[0] for case in CONVERTED]
 )
-def test_antreas_samples(name: str, direction: Direction, point: Point, count: int, seconds: int, text: str) -> None:
+def test_antreas_samples(name: str, direction: Direction, point: PodEnd, count: int, seconds: int, text: str) -> None:
     found = sample(name)
     found["spec"].pop("fileServer", None)
     spec = parse_file("pc.yaml", msgspec.yaml.encode(found)).spec()
@@ -299,7 +299,7 @@ def test_every_combination_converts_or_is_refused_with_a_reason() -> None:
         converted += 1
         assert spec.direction is {None: FORWARD, "Both": BOTH, "DestinationToSource": REVERSE}.get(direction, FORWARD)
         default = "source" if source and "pod" in source else "destination"
-        assert spec.pods == Selection(point=Point(point.lower() if point else default))
+        assert spec.pods == Selection(point=PodEnd(point.lower() if point else default))
         assert len(spec.rules) == (2 if header and header.get("tcp", {}).get("flags") else 1)
         for rule in spec.rules:
             assert rule.family == (6 if family == "IPv6" else 4)

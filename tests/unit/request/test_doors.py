@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
 from capture.request.convert import spec_of
 from capture.request.crd import schema
 from capture.request.declaration import Option
@@ -24,6 +23,7 @@ from capture.request.overlay import overlay
 from capture.request.rules import plain_rule, read_rules
 from capture.request.spec_json import spec_as_json
 from capture.spec import CaptureSpec
+from capture.wire.direction import Direction
 from tests import generate
 from tests.unit.request.asked import line, line_context
 

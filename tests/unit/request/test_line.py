@@ -9,14 +9,14 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.podname import PodName
-from capture.filters.rule import Direction
-from capture.sampling.pressure import Measure
+from capture.sampling.levels import OnPressure
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.sampling.words import parse_sampler
 from capture.selection.labels import parse_selector
-from capture.selection.selection import Point, Selection
+from capture.selection.selection import PodEnd, Selection
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, CaptureSpec, Hook
 from capture.storage import MinFree, Storage
+from capture.wire.direction import Direction
 from tests.unit.request.asked import ALL_NAMES, Asked, line
 
 S = 10**9
@@ -44,8 +44,8 @@ WORDS: list[tuple[str, str, Any]] = [
     ("--sample-seed 7", "sampling", Sampling(seed=7)),
     ("--no-keep-control", "sampling", Sampling(keep_control=False)),
     ("--headers-only", "sampling", Sampling(headers_only=True)),
-    ("--on-pressure truncate,sample", "on_pressure", (Measure.TRUNCATE, Measure.SAMPLE)),
-    ("--on-pressure sample --on-pressure truncate", "on_pressure", (Measure.SAMPLE, Measure.TRUNCATE)),
+    ("--on-pressure truncate,sample", "on_pressure", (OnPressure.TRUNCATE, OnPressure.SAMPLE)),
+    ("--on-pressure sample --on-pressure truncate", "on_pressure", (OnPressure.SAMPLE, OnPressure.TRUNCATE)),
     ("-c 5", "count", 5),
     ("--count-forward 5", "count_forward", 5),
     ("--count-reverse 5", "count_reverse", 5),
@@ -180,20 +180,20 @@ WHERE: list[tuple[str, Selection | None]] = [
     ("--self", Selection(own=True)),
     ("--pod shop/web-0 --cri-socket /run/a --cri-socket /run/b",
      Selection(pods=(WEB,), sockets=("/run/a", "/run/b"))),
-    ("--source shop/web-0 --point source --wait", Selection(point=Point.SOURCE, wait=True)),
-    ("--source shop/web-0 --destination bank/api-0 --point both", Selection(point=Point.BOTH)),
+    ("--source shop/web-0 --point source --wait", Selection(point=PodEnd.SOURCE, wait=True)),
+    ("--source shop/web-0 --destination bank/api-0 --point both", Selection(point=PodEnd.BOTH)),
     # As Antrea's capturePoint, where nothing else says where.
-    ("--source shop/web-0 --destination bank/api-0:80", Selection(point=Point.SOURCE)),
-    ("--destination bank/api-0:80", Selection(point=Point.DESTINATION)),
+    ("--source shop/web-0 --destination bank/api-0:80", Selection(point=PodEnd.SOURCE)),
+    ("--destination bank/api-0:80", Selection(point=PodEnd.DESTINATION)),
     ("--source 10.0.0.1 --destination bank/api-0 --cri-socket /run/a",
-     Selection(point=Point.DESTINATION, sockets=("/run/a",))),
-    ("--source shop/web-0 --source 10.0.0.1", Selection(point=Point.SOURCE)),
+     Selection(point=PodEnd.DESTINATION, sockets=("/run/a",))),
+    ("--source shop/web-0 --source 10.0.0.1", Selection(point=PodEnd.SOURCE)),
     # Where something else does, rules only say what.
     ("--destination bank/api-0 --pod shop/web-0", Selection(pods=(WEB,))),
     ("--destination bank/api-0 --pid 7", Selection(processes=(7,))),
     ("--destination bank/api-0 -i eth0", Selection()),
     ("--destination bank/api-0 -i eth0 --cri-socket /run/a", Selection(sockets=("/run/a",))),
-    ("--destination bank/api-0 -i eth0 --point destination", Selection(point=Point.DESTINATION)),
+    ("--destination bank/api-0 -i eth0 --point destination", Selection(point=PodEnd.DESTINATION)),
 ]  # fmt: skip
 
 
@@ -251,9 +251,9 @@ spec:
 
 OVER_A_MANIFEST: list[tuple[str, str, Any]] = [
     # options besides MANIFEST, a field of what is asked for, its value
-    ("", "pods", Selection(pods=(WEB,), point=Point.SOURCE, wait=True)),
-    ("--point both", "pods", Selection(pods=(WEB,), point=Point.BOTH, wait=True)),
-    ("--cri-socket /run/a", "pods", Selection(pods=(WEB,), point=Point.SOURCE, wait=True, sockets=("/run/a",))),
+    ("", "pods", Selection(pods=(WEB,), point=PodEnd.SOURCE, wait=True)),
+    ("--point both", "pods", Selection(pods=(WEB,), point=PodEnd.BOTH, wait=True)),
+    ("--cri-socket /run/a", "pods", Selection(pods=(WEB,), point=PodEnd.SOURCE, wait=True, sockets=("/run/a",))),
     ("--pod bank/api-0", "pods", Selection(pods=(API,))),
     ("--pid 7 --wait", "pods", Selection(processes=(7,), wait=True)),
     ("-i eth0", "interfaces", ("eth0",)),
@@ -267,7 +267,7 @@ OVER_A_MANIFEST: list[tuple[str, str, Any]] = [
     ("--headers-only", "headers_only", True),
     ("-s 64", "snaplen", 64),
     ("-s 0", "snaplen", SNAPLEN_MAX),
-    ("--on-pressure lose", "on_pressure", (Measure.LOSE,)),
+    ("--on-pressure lose", "on_pressure", (OnPressure.LOSE,)),
     ("-c 7", "count", 7),
     ("--max-bytes 2MiB", "max_bytes", 2 << 20),
     ("--duration 5", "duration_ns", 5 * S),

@@ -10,16 +10,17 @@ import pytest
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
 from capture.filters.podname import PodName
-from capture.filters.rule import Direction, Rule
+from capture.filters.rule import Rule
 from capture.filters.ruletext import RuleText
 from capture.request.document import Document, TargetPart
 from capture.request.spec_json import spec_as_json
-from capture.sampling.pressure import Measure
-from capture.sampling.words import parse_sampler
+from capture.sampling.levels import OnPressure
+from capture.sampling.parse import parse_sampler
 from capture.selection.labels import parse_selector
-from capture.selection.selection import Point, Selection
+from capture.selection.selection import PodEnd, Selection
 from capture.spec import CaptureSpec
 from capture.storage import MinFree
+from capture.wire.direction import Direction
 from tests.unit.request.asked import Asked, parse_document, parse_file, read_file
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -53,7 +54,7 @@ FIELDS: list[tuple[dict[str, Any], str, Any]] = [
     ({"sampling": {"keepControl": False}}, "keep_control", False),
     ({"sampling": {"headersOnly": True}}, "headers_only", True),
     ({"sampling": {"snaplen": 128}}, "snaplen", 128),
-    ({"sampling": {"onPressure": ["truncate", "sample"]}}, "on_pressure", (Measure.TRUNCATE, Measure.SAMPLE)),
+    ({"sampling": {"onPressure": ["truncate", "sample"]}}, "on_pressure", (OnPressure.TRUNCATE, OnPressure.SAMPLE)),
     ({"limits": {"packets": 5}}, "count", 5),
     ({"limits": {"forwardPackets": 5}}, "count_forward", 5),
     ({"limits": {"reversePackets": 5}}, "count_reverse", 5),
@@ -100,9 +101,9 @@ TARGETS: list[tuple[dict[str, Any], Selection | None]] = [
      Selection(labels=parse_selector("env in (prod,stage),tier!=db,app,!old"), namespaces=("shop",))),
     ({"containers": ["nginx", "containerd://0123456789ab"]}, Selection(containers=("nginx", "0123456789ab"))),
     ({"allPods": True, "wait": True}, Selection(everything=True, wait=True)),
-    ({"point": "Source"}, Selection(point=Point.SOURCE)),
-    ({"point": "Destination"}, Selection(point=Point.DESTINATION)),
-    ({"point": "Both"}, Selection(point=Point.BOTH)),
+    ({"point": "Source"}, Selection(point=PodEnd.SOURCE)),
+    ({"point": "Destination"}, Selection(point=PodEnd.DESTINATION)),
+    ({"point": "Both"}, Selection(point=PodEnd.BOTH)),
 ]  # fmt: skip
 
 

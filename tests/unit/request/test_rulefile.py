@@ -5,8 +5,8 @@ import re
 import pytest
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
-from capture.sampling.words import parse_sampler
+from capture.sampling.parse import parse_sampler
+from capture.wire.direction import Direction
 from tests.unit.request.asked import parse_file
 
 

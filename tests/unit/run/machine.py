@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from capture.abi import HOOKS, INBOUND, INTERFACE_COUNTERS, OUTBOUND, REVERSE
+from capture.arrays.aliases import Longs
 from capture.plan import Interface, make_plan, place_of
 from capture.run import section
 from capture.run.account import Account, check
@@ -20,9 +21,9 @@ from capture.run.limits import Limits
 from capture.run.output import Output
 from capture.run.roster import Roster
 from capture.spec import CaptureSpec, Hook
-from capture.stream import merge
 from capture.stream.clock import SETTLE_NS, WallClock
-from capture.stream.source import Longs, RingMemory
+from capture.stream.compiled import merge
+from capture.stream.source import RingMemory
 from tests.blocks import enhanced
 from tests.unit.run.sinks import FakeSink
 from tests.unit.stream.rings import FakeRings, record

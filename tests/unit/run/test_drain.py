@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capture.run.drain import HURRIED_PATIENCE_NS, PATIENCE_NS, WRITE_BYTES, Round
 from capture.run.section import closing_bytes
 from capture.storage import Storage
-from capture.stream import merge
+from capture.stream.compiled import merge
 from tests.unit.run.machine import STEP_NS, Machine, Packet, at, blocks_of
 from tests.unit.run.sinks import FULL, FakeSink
 from tests.unit.stream.rings import LOST

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from capture.run.limits import NO_LIMIT, Limits
 from capture.spec import CaptureSpec
 from capture.storage import Storage
-from capture.stream import merge
+from capture.stream.compiled import merge
 
 S = 10**9
 OVERHEAD = 1500

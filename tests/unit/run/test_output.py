@@ -23,7 +23,7 @@ from capture.run.roster import Roster
 from capture.run.section import COMMENT_MAX, Span, closing, closing_bytes, opening
 from capture.spec import MAX_BYTES_MIN, CaptureSpec, Hook
 from capture.storage import Storage
-from capture.stream import merge
+from capture.stream.compiled import merge
 from tests.unit.run.sinks import FULL, GONE, FakeSink
 
 S = 10**9

@@ -9,9 +9,9 @@ from capture.plan import Interface, make_plan, place_of
 from capture.run.account import Account, DirectionAccount
 from capture.run.roster import Event, Member
 from capture.run.summary import SCHEMA, Summary
-from capture.sampling.pressure import LevelChange, Measure
+from capture.sampling.levels import LevelChange, OnPressure
+from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.sampling.words import parse_sampler
 from capture.sink.protocol import FileRecord
 from capture.spec import CaptureSpec, Hook
 from capture.stream.clock import ClockStep
@@ -137,7 +137,7 @@ PRESSED = replace(
         CaptureSpec(
             interfaces=("veth1",),
             sampling=Sampling(samplers=(parse_sampler("flow:1/2"),)),
-            on_pressure=(Measure.TRUNCATE, Measure.SAMPLE),
+            on_pressure=(OnPressure.TRUNCATE, OnPressure.SAMPLE),
         ),
         FOUND[:1], Hook.TCX, [0], batching=True,
     ),

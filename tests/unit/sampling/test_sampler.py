@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from capture.filters.rule import Direction
 from capture.request.spec_json import sampling_as_json
-from capture.sampling.program import per_direction
-from capture.sampling.sampler import SEED_MAX, Kind, Sampler, Sampling
-from capture.sampling.words import parse_sampler
+from capture.sampling.parse import parse_sampler
+from capture.sampling.sampler import SEED_MAX, Sampler, SamplerKind, Sampling
+from capture.sampling.sampling_h import per_direction
 from capture.spec import CaptureSpec
+from capture.wire.direction import Direction
 
 FORWARD, REVERSE = Direction.FORWARD, Direction.REVERSE
 WAYS = (FORWARD, REVERSE)
@@ -51,7 +51,7 @@ def test_samplers_of_a_direction_must_all_agree(
     for way, (share, first, packets, bits) in zip(WAYS, (forward, reverse), strict=True):
         assert asked.packet_share(way) == Fraction(share)
         assert asked.first(way) == first
-        lowest = [min(asked.of(kind, way), default=None) for kind in (Kind.PACKET_RATE, Kind.BIT_RATE)]
+        lowest = [min(asked.of(kind, way), default=None) for kind in (SamplerKind.PACKET_RATE, SamplerKind.BIT_RATE)]
         assert lowest == [packets, bits]
 
 
@@ -76,7 +76,7 @@ def test_their_order_does_not_matter(words: list[str]) -> None:
     for way in WAYS:
         assert asked.packet_share(way) == sorted_ones.packet_share(way)
         assert asked.first(way) == sorted_ones.first(way)
-        assert sorted(asked.of(Kind.PACKET_RATE, way)) == sorted(sorted_ones.of(Kind.PACKET_RATE, way))
+        assert sorted(asked.of(SamplerKind.PACKET_RATE, way)) == sorted(sorted_ones.of(SamplerKind.PACKET_RATE, way))
 
 
 def test_by_itself_everything_is_kept_and_control_packets_would_be() -> None:
@@ -92,19 +92,19 @@ def test_a_seed_has_64_bits(seed: int) -> None:
 
 VALUES = [
     # a sampler that cannot be, also where no words are parsed
-    (Kind.FLOW, Fraction(0), Direction.BOTH, "a share is above 0"),
-    (Kind.PACKET, Fraction(3, 2), FORWARD, "sample forward=packet:3/2: a share is above 0 and at most 1"),
-    (Kind.FLOW, Fraction(1, 2), FORWARD, "flow keeps both directions"),
-    (Kind.FIRST, Fraction(1, 2), REVERSE, "sample reverse=first:1/2: the number is not whole"),
-    (Kind.FIRST, Fraction(65_536), Direction.BOTH, "at most 65535 packets"),
-    (Kind.PACKET_RATE, Fraction(10**12 + 1), Direction.BOTH, "the rate is above 1000000000000"),
-    (Kind.BIT_RATE, Fraction(999), Direction.BOTH, "sample rate:999bit: the rate is below 1000"),
-    (Kind.BIT_RATE, Fraction(2001, 2), Direction.BOTH, "the number is not whole"),
+    (SamplerKind.FLOW, Fraction(0), Direction.BOTH, "a share is above 0"),
+    (SamplerKind.PACKET, Fraction(3, 2), FORWARD, "sample forward=packet:3/2: a share is above 0 and at most 1"),
+    (SamplerKind.FLOW, Fraction(1, 2), FORWARD, "flow keeps both directions"),
+    (SamplerKind.FIRST, Fraction(1, 2), REVERSE, "sample reverse=first:1/2: the number is not whole"),
+    (SamplerKind.FIRST, Fraction(65_536), Direction.BOTH, "at most 65535 packets"),
+    (SamplerKind.PACKET_RATE, Fraction(10**12 + 1), Direction.BOTH, "the rate is above 1000000000000"),
+    (SamplerKind.BIT_RATE, Fraction(999), Direction.BOTH, "sample rate:999bit: the rate is below 1000"),
+    (SamplerKind.BIT_RATE, Fraction(2001, 2), Direction.BOTH, "the number is not whole"),
 ]
 
 
 @pytest.mark.parametrize(("kind", "amount", "direction", "said"), VALUES)
-def test_values_that_cannot_be(kind: Kind, amount: Fraction, direction: Direction, said: str) -> None:
+def test_values_that_cannot_be(kind: SamplerKind, amount: Fraction, direction: Direction, said: str) -> None:
     with pytest.raises(SpecError) as refused:
         Sampler(kind, amount, direction)
     assert said in str(refused.value)

@@ -9,7 +9,7 @@ from capture.errors import SpecError
 from capture.filters.podname import PodName, parse_pod_name
 from capture.selection.labels import parse_selector
 from capture.selection.pod import Container, Pod
-from capture.selection.selection import Point, Selection, parse_container
+from capture.selection.selection import PodEnd, Selection, parse_container
 
 WEB = PodName("shop", "web-0")
 POD = Pod(
@@ -43,7 +43,7 @@ MEANT: list[tuple[dict[str, Any], bool]] = [
     ({"containers": ("sidecar",), "pods": (PodName("bank", "api-0"),)}, True),
     ({"processes": (1,)}, False),
     ({"own": True}, False),
-    ({"point": Point.BOTH}, False),
+    ({"point": PodEnd.BOTH}, False),
     ({}, False),
 ]
 
@@ -78,11 +78,11 @@ def test_what_cannot_be(choice: dict[str, Any], said: str) -> None:
 
 SAID: list[tuple[dict[str, Any], str]] = [
     ({"pods": (WEB,)}, "pod shop/web-0"),
-    ({"pods": (WEB,), "point": Point.BOTH}, "pod shop/web-0, the source and destination of the rules"),
+    ({"pods": (WEB,), "point": PodEnd.BOTH}, "pod shop/web-0, the source and destination of the rules"),
     ({"everything": True}, "every pod"),
     ({"labels": parse_selector("app=web"), "namespaces": ("shop", "bank")},
      "pods labelled app=web in namespace shop or bank"),
-    ({"namespaces": ("shop",), "point": Point.SOURCE}, "pods in namespace shop, the source of the rules"),
+    ({"namespaces": ("shop",), "point": PodEnd.SOURCE}, "pods in namespace shop, the source of the rules"),
     ({"containers": ("nginx",), "processes": (7,)}, "container nginx, process 7"),
     ({"own": True}, "the namespace of bicap itself"),
 ]  # fmt: skip
@@ -101,7 +101,7 @@ def test_a_choice_in_words(choice: dict[str, Any], text: str) -> None:
         ({"namespaces": ("shop",)}, True, True),
         ({"processes": (1,)}, True, False),
         ({"own": True}, True, False),
-        ({"point": Point.SOURCE}, False, True),
+        ({"point": PodEnd.SOURCE}, False, True),
         ({"wait": True, "sockets": ("/run/x",)}, False, False),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from capture.abi import PACKET_RECORD, PERF_HEADERS
-from capture.stream import merge
+from capture.stream.compiled import merge
 
 PAGE = 4096
 SAMPLE, LOST = 9, 2

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.abi import INBOUND, OUTBOUND, REVERSE, VLAN
-from capture.stream import merge
+from capture.stream.compiled import merge
 from tests.unit.stream.rings import LOST, FakeRings, record
 
 

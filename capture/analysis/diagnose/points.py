@@ -1,0 +1,55 @@
+"""Sessions of several points, interfaces or files -> which of them another point has shown before."""
+
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from capture.arrays.aliases import Table
+
+REMEMBERED = 1 << 16
+"""Conversations, the latest: what two points saw at the same time ends at both at about the same time."""
+UNDER_WAY_NS = 10**9
+"""From one point to another a packet takes less."""
+_ENDS = (
+    "family",
+    "protocol",
+    "client_high",
+    "client_low",
+    "client_port",
+    "server_high",
+    "server_low",
+    "server_port",
+)
+_Point = tuple[str, int]
+
+
+class Seen:
+    """Conversations and the first point that showed them.
+
+    A conversation is known by its endpoints, and by its time: behind a translator, or by a clock that is wrong, it is
+    another one.
+    """
+
+    def __init__(self) -> None:
+        self._first: OrderedDict[bytes, tuple[_Point, int, int]] = OrderedDict()
+
+    def elsewhere(self, file: str, sessions: Table) -> npt.NDArray[np.bool_]:
+        """Which of a file's sessions another point has shown; the others are remembered."""
+        ends = np.stack([sessions[name].astype(np.int64) for name in _ENDS], axis=1)
+        keys = ends.view(f"V{ends.itemsize * len(_ENDS)}")[:, 0].tolist()
+        spans = zip(sessions["first_ns"].tolist(), sessions["last_ns"].tolist(), strict=True)
+        found = np.zeros(len(sessions), bool)
+        for row, (key, interface, (first, last)) in enumerate(
+            zip(keys, sessions["interface"].tolist(), spans, strict=True)
+        ):
+            point = (file, interface)
+            of, began, ended = self._first.get(key, (point, 0, 0))
+            if of != point and first <= ended + UNDER_WAY_NS and began <= last + UNDER_WAY_NS:
+                found[row] = True
+                continue
+            self._first[key] = (point, first, last)
+            self._first.move_to_end(key)
+            if len(self._first) > REMEMBERED:
+                self._first.popitem(last=False)
+        return found

@@ -1,0 +1,166 @@
+"""The kinds of trouble that a diagnosis looks for: which sessions show it, what counts, which packet to look at."""
+
+from typing import Any
+
+import numpy as np
+
+from capture.analysis.diagnose import sentences as words
+from capture.analysis.diagnose.trouble import Trouble
+from capture.analysis.sessions.session_table import SIDES, Close, Handshake
+from capture.analysis.sessions.verdict import unreachable
+from capture.arrays.aliases import Mask, Table
+from capture.wire.protocols import TCP, UDP
+
+LARGE = 1000
+"""Segments that only a path of less than the usual 1500 bytes refuses: 1280, the least of IPv6, has 1208 or more."""
+
+
+def _tcp(sessions: Table) -> Mask:
+    mask: Mask = sessions["protocol"] == TCP
+    return mask
+
+
+def _in(column: Any, values: Any) -> Mask:
+    return np.isin(column, [int(value) for value in values])
+
+
+def _is_too_big(sessions: Table) -> Mask:
+    """RFC 792, type 3 code 4; RFC 4443, type 2."""
+    kind, code = sessions["icmp_type"], sessions["icmp_code"]
+    told: Mask = (sessions["icmp_packet"] > 0) & np.where(
+        sessions["family"] == 4, (kind == 3) & (code == 4), kind == 2
+    )
+    return told
+
+
+def _first_packet(sessions: Table, _: str) -> Any:
+    """What shows the cause: the RST or ICMP error where there is one."""
+    return np.select(
+        [
+            sessions["handshake"] == Handshake.UNREACHABLE,
+            _in(sessions["handshake"], (Handshake.REFUSED, Handshake.ABORTED, Handshake.RESET_AT_ONCE)),
+        ],
+        [sessions["icmp_packet"], sessions["rst_packet"]],
+        sessions["first_packet"],
+    )
+
+
+TROUBLES = (
+    Trouble(
+        "failed-handshake",
+        4,
+        lambda sessions, _: _in(sessions["handshake"], words.CAUSES),
+        {},
+        _first_packet,
+        words.failed,
+        cause="handshake",
+    ),
+    Trouble(
+        "mtu-black-hole",
+        4,
+        lambda sessions, way: (
+            _tcp(sessions)
+            & (sessions["ack_packet"] > 0)
+            & (sessions[way]["retransmitted"] >= 2)
+            & (sessions[way]["retransmitted_bytes"] >= LARGE * sessions[way]["retransmitted"].astype(np.int64))
+            & (sessions[way]["unacknowledged"] >= LARGE)
+        ),
+        {
+            "repeated": lambda sessions, way: sessions[way]["retransmitted"],
+            "repeated_bytes": lambda sessions, way: sessions[way]["retransmitted_bytes"],
+            "told": lambda sessions, _: _is_too_big(sessions),
+        },
+        lambda sessions, way: sessions[way]["retransmitted_packet"],
+        words.black_hole,
+        by_client=True,
+        ways=SIDES,
+    ),
+    Trouble(
+        "unanswered",
+        3,
+        lambda sessions, _: sessions["unanswered"] > 0,
+        {
+            "unanswered": lambda sessions, _: sessions["unanswered"],
+            "answered": lambda sessions, _: sessions["requests"],
+        },
+        lambda sessions, _: sessions["first_packet"],
+        words.unanswered,
+    ),
+    Trouble(
+        "unreachable",
+        3,
+        lambda sessions, _: (sessions["protocol"] == UDP) & unreachable(sessions),
+        {},
+        lambda sessions, _: sessions["icmp_packet"],
+        words.udp_unreachable,
+    ),
+    Trouble(
+        "slow",
+        2,
+        lambda sessions, _: _tcp(sessions) & (sessions["requests"] > 0),
+        {
+            "wait_ns": lambda sessions, _: sessions["first_byte_sum_ns"],
+            "requests": lambda sessions, _: sessions["requests"],
+            "trip_ns": lambda sessions, _: sessions["server"]["rtt_sum_ns"],
+            "trips": lambda sessions, _: sessions["server"]["rtt_count"],
+        },
+        lambda sessions, _: sessions["first_packet"],
+        words.slow,
+    ),
+    Trouble(
+        "retransmissions",
+        2,
+        lambda sessions, way: _tcp(sessions) & (sessions[way]["data_packets"] > 0),
+        {
+            "repeated": lambda sessions, way: sessions[way]["retransmitted"],
+            "data": lambda sessions, way: sessions[way]["data_packets"],
+            "before": lambda sessions, way: sessions[way]["lost_before"],
+            "affected": lambda sessions, way: sessions[way]["retransmitted"] > 0,
+        },
+        lambda sessions, way: sessions[way]["retransmitted_packet"],
+        words.repeated,
+        by_client=True,
+        ways=SIDES,
+    ),
+    Trouble(
+        "zero-window",
+        2,
+        lambda sessions, way: _tcp(sessions) & (sessions[way]["zero_windows"] > 0),
+        {"windows": lambda sessions, way: sessions[way]["zero_windows"]},
+        lambda sessions, way: sessions[way]["zero_window_packet"],
+        words.zero_window,
+        by_client=True,
+        ways=SIDES,
+    ),
+    Trouble(
+        "reset",
+        1,
+        lambda sessions, _: (
+            _in(sessions["close"], (Close.RESET_BY_CLIENT, Close.RESET_BY_SERVER))
+            & ~_in(sessions["handshake"], words.CAUSES)
+        ),
+        {"unread": lambda sessions, _: sessions["client"]["unacknowledged"] + sessions["server"]["unacknowledged"]},
+        lambda sessions, _: sessions["rst_packet"],
+        words.reset,
+        cause="close",
+    ),
+    Trouble(
+        "not-captured",
+        1,
+        lambda sessions, _: (
+            (sessions["handshake"] == Handshake.NOT_CAPTURED)
+            | (sessions["client"]["not_captured"] + sessions["server"]["not_captured"] > 0)
+        ),
+        {"bytes": lambda sessions, _: sessions["client"]["not_captured"] + sessions["server"]["not_captured"]},
+        lambda sessions, _: sessions["first_packet"],
+        words.missing,
+    ),
+    Trouble(
+        "too-big",
+        1,
+        lambda sessions, _: _is_too_big(sessions),
+        {},
+        lambda sessions, _: sessions["icmp_packet"],
+        words.too_big,
+    ),
+)

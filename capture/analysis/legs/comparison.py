@@ -1,0 +1,174 @@
+"""Passages -> legs: between which two points packets were how long, and between which two they were lost.
+
+A leg is from one point to the next on a route. A packet that was seen at its beginning and at no later point was
+lost on it, if the capture at its end was running when it was due. One that was seen at its end and not at its
+beginning was not captured there. Where TCP segments are cut up or put together between two points (GSO, GRO),
+packets differ though bytes do not: such packets are neither lost nor measured, but counted (`one_end`).
+
+The order of the work follows from what each step must know: sessions are joined from all passages; routes need the
+joined sessions; clocks need the routes, for the direction of each packet; delays and losses need the clocks. So
+passages wait in a file, and are read three times, a chunk at a time. The invariant: a packet is lost at most once,
+on the leg behind the last point that saw it; what cannot be told is counted, and never taken for a loss.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from capture.analysis.legs.clocks import Bounds
+from capture.analysis.legs.joined import JoinedSessions
+from capture.analysis.legs.leg import Alone, Leg
+from capture.analysis.legs.observe import Observations, Point
+from capture.analysis.legs.one_end import overlaps, seen_once
+from capture.analysis.legs.pairing import NEVER, pair, passage
+from capture.analysis.legs.routes import Routes
+from capture.arrays.aliases import Table
+from capture.arrays.scratch import Scratch
+
+_CHUNK = 1 << 16
+
+
+class Comparison:
+    """Observations -> `legs` and `alone`. `one_clock`: all files have the clock of one machine."""
+
+    def __init__(self, observations: Observations, one_clock: bool = False) -> None:
+        self.points = observations.points
+        self.left_out = observations.left_out
+        self._spans = observations.spans
+        self._clocks = [0 if one_clock else point.file for point in self.points]
+        self._conversations = JoinedSessions([point.file for point in self.points], observations.sessions)
+        self._bounds: dict[tuple[int, int], Bounds] = {}
+        self._uncertainty: dict[tuple[int, int], int] = {}
+        self._legs: dict[tuple[int, int], Leg] = {}
+        self._missed: dict[tuple[int, int], list[Table]] = {}
+        self._unseen: dict[tuple[int, int], list[Table]] = {}
+        self._alone = np.zeros(len(self.points), np.int64)
+        scratch = Scratch(passage(len(self.points)))
+        with closing(scratch):
+            for part in observations.parts():
+                rows = pair(part, len(self.points))
+                self._conversations.join(rows)
+                scratch.add(rows)
+            self._conversations.close()
+            self._routes = Routes(self._conversations, self._clocks)
+            for rows in scratch.chunks(_CHUNK):
+                self._routes.add(rows)
+            self._routes.close()
+            for rows in scratch.chunks(_CHUNK):
+                self._routes.learn(rows)
+                self._bound(rows)
+            for rows in scratch.chunks(_CHUNK):
+                self._take(rows)
+        self._judge()
+
+    @property
+    def legs(self) -> list[Leg]:
+        """In order of their points."""
+        return [self._legs[key] for key in sorted(self._legs)]
+
+    @property
+    def alone(self) -> list[Alone]:
+        """Points with packets that could not be looked for elsewhere."""
+        return [Alone(point, count) for point, count in zip(self.points, self._alone.tolist(), strict=True) if count]
+
+    def _by_route(self, rows: Table) -> Iterator[tuple[tuple[int, ...], Table, npt.NDArray[np.int64]]]:
+        """Passages of each route, () for none, and their streams: a number for conversation and side."""
+        conversations, sides = self._conversations.of(rows)
+        routes = self._routes.of(rows, conversations, sides)
+        for number in np.unique(routes).tolist():
+            mine = routes == number
+            yield self._routes.routes[number], rows[mine], conversations[mine] * 2 + sides[mine]
+
+    def _clock_of(self, one: int, other: int) -> tuple[tuple[int, int], int]:
+        """The two clocks in order, and 1, or -1 where they are the other way round."""
+        a, b = self._clocks[one], self._clocks[other]
+        return ((a, b), 1) if a < b else ((b, a), -1)
+
+    def _bound(self, rows: Table) -> None:
+        """What packets between points of different clocks say of these."""
+        rows = rows[rows["doubtful"] == 0]
+        for route, passages, _ in self._by_route(rows):
+            times = passages["times_ns"]
+            for source, target in combinations(route, 2):
+                if self._clocks[source] == self._clocks[target]:
+                    continue
+                both = (times[:, source] != NEVER) & (times[:, target] != NEVER)
+                clocks, sign = self._clock_of(source, target)
+                bounds = self._bounds.setdefault(clocks, Bounds())
+                of_first = times[both, source if sign > 0 else target]
+                bounds.add(of_first, times[both, target] - times[both, source], sign)
+
+    def _offsets(self, source: int, target: int, times_ns: Any, of: int) -> tuple[Any, Any]:
+        """How far the target's clock is ahead at times `of` one of them, and how uncertain that is (-1: unknown)."""
+        if self._clocks[source] == self._clocks[target]:
+            return np.zeros(len(times_ns), np.int64), np.zeros(len(times_ns), np.int64)
+        clocks, sign = self._clock_of(source, target)
+        bounds = self._bounds.setdefault(clocks, Bounds())
+        if self._clocks[of] != clocks[0]:
+            times_ns = times_ns - bounds.of(times_ns)[0]
+        offsets, uncertain = bounds.of(times_ns)
+        return sign * offsets, uncertain
+
+    def _take(self, rows: Table) -> None:
+        for route, passages, streams in self._by_route(rows):
+            if not route:
+                self._alone += (passages["times_ns"] != NEVER).sum(axis=0)
+                continue
+            seen = passages["times_ns"][:, list(route)] != NEVER
+            some = seen.any(axis=1)
+            first = seen.argmax(axis=1)
+            last = len(route) - 1 - seen[:, ::-1].argmax(axis=1)
+            for at, (source, target) in enumerate(pairwise(route)):
+                leg = self._legs.setdefault((source, target), Leg(self.points[source], self.points[target]))
+                self._measure(leg, source, target, passages[seen[:, at] & seen[:, at + 1]])
+                gone = some & (last == at)
+                self._missed.setdefault((source, target), []).append(seen_once(passages[gone], streams[gone], source))
+                new = some & (first == at + 1)
+                self._unseen.setdefault((source, target), []).append(seen_once(passages[new], streams[new], target))
+                leg.not_captured += int((some & ~seen[:, at] & (first < at) & (last > at)).sum())
+
+    def _measure(self, leg: Leg, source: int, target: int, rows: Table) -> None:
+        leg.paired += len(rows)
+        doubtful = rows["doubtful"] == 1
+        leg.doubtful += int(doubtful.sum())
+        rows = rows[~doubtful]
+        times = rows["times_ns"]
+        first = min(source, target, key=self._clocks.__getitem__)
+        offsets, uncertain = self._offsets(source, target, times[:, first], first)
+        delays = times[:, target] - times[:, source] - offsets
+        placed, early = uncertain >= 0, delays < -uncertain
+        leg.unplaced += int((~placed).sum())
+        leg.early += int((placed & early).sum())
+        good = placed & ~early
+        if good.any():
+            leg.delays.add(np.maximum(delays[good], 0))  # nothing takes less
+        self._uncertainty[source, target] = int(uncertain.max(initial=self._uncertainty.get((source, target), 0)))
+
+    def _judge(self) -> None:
+        """What became of the packets that were seen at one end only."""
+        for (source, target), leg in self._legs.items():
+            if self._clocks[source] != self._clocks[target]:
+                clocks, sign = self._clock_of(source, target)
+                bounds = self._bounds.setdefault(clocks, Bounds())
+                leg.clock = bounds.overall(sign, self._uncertainty.get((source, target), 0))
+            missed = np.concatenate(self._missed[source, target])
+            unseen = np.concatenate(self._unseen[source, target])
+            cut, grown = overlaps(missed, unseen), overlaps(unseen, missed)
+            leg.resegmented = int(cut.sum() + grown.sum())
+            arrived = unseen[~grown]["time_ns"]
+            left = arrived - self._offsets(source, target, arrived, target)[0]
+            leg.not_captured += int(self._within(left, leg.source, leg).sum())
+            missed = missed[~cut]
+            due = missed["time_ns"] + self._offsets(source, target, missed["time_ns"], source)[0]
+            judged = self._within(due, leg.target, leg)
+            leg.undecided = int((~judged).sum())
+            leg.lost = np.sort(missed["number"][judged]).tolist()
+
+    def _within(self, times_ns: Any, point: Point, leg: Leg) -> Any:
+        """Whether the capture at that point was running, as long as a packet takes to come there."""
+        first, last = self._spans[point.file]
+        return (times_ns >= first) & (times_ns + leg.delays.most <= last)

@@ -1,0 +1,1 @@
+"""Loops over packets and sessions: fingerprints, and sets of joined sessions. Compiled by numba."""

@@ -1,0 +1,60 @@
+"""Passages -> which sessions of several points are one: packets of one are packets of the other.
+
+Behind a translator a session has other addresses, so each point's tracker numbers it by itself. Every passage that
+two points saw says that two sessions are one, and whether client and server are the same way round in both. Sets of
+joined sessions are kept by union-find (`compiled.union`), which makes the answer the same in any order of passages,
+at nearly constant cost for each. A passage that is `doubtful` joins nothing.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from capture.analysis.legs.compiled.union import flatten, unite
+from capture.analysis.legs.pairing import NEVER
+from capture.arrays.aliases import Longs, Table
+
+
+class JoinedSessions:
+    """Sets of sessions. Join passages, then `close`; then ask `of`. The sets are numbered from 1; 0 is no set.
+
+    For each point, `files` says which file is its, and for each file `sessions` how many sessions it has.
+    """
+
+    def __init__(self, files: Sequence[int], sessions: Sequence[int]) -> None:
+        bases = np.cumsum([0, *sessions])
+        self._bases = bases[list(files)]
+        total = int(bases[-1]) + 1
+        self._parents = np.arange(total)
+        self._turned = np.zeros(total, np.int64)
+        self.count = 0
+
+    def join(self, rows: Table) -> None:
+        """Join the sessions that these passages show to be one."""
+        rows = rows[rows["doubtful"] == 0]
+        for a, b in combinations(range(len(self._bases)), 2):
+            both = rows[(rows["times_ns"][:, a] != NEVER) & (rows["times_ns"][:, b] != NEVER)]
+            turned = (both["sides"][:, a] != both["sides"][:, b]).astype(np.int64)
+            one, other = (both["sessions"][:, point] + self._bases[point] for point in (a, b))
+            unite(self._parents, self._turned, one, other, turned)
+
+    def close(self) -> None:
+        """Number the sets of more than one session."""
+        flatten(self._parents, self._turned)
+        roots, sizes = np.unique(self._parents, return_counts=True)
+        numbers = np.zeros(len(self._parents), np.int64)
+        joined = roots[sizes > 1]
+        self.count = len(joined)
+        numbers[joined] = np.arange(1, self.count + 1)
+        self._parents = numbers[self._parents]
+
+    def of(self, rows: Table) -> tuple[Longs, Longs]:
+        """Return (set, side that sent it) of each passage."""
+        conversations, sides = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+        for point in reversed(range(len(self._bases))):
+            seen = rows["times_ns"][:, point] != NEVER
+            sessions = rows["sessions"][seen, point] + self._bases[point]
+            conversations[seen] = self._parents[sessions]
+            sides[seen] = rows["sides"][seen, point] ^ self._turned[sessions]
+        return conversations, sides

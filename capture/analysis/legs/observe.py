@@ -1,0 +1,130 @@
+"""Capture files -> what each point saw, in files of observations that are small enough to be sorted in memory.
+
+A point is an interface of a file. An observation is a packet at a point. Those of one packet come into the same of
+PARTS files, whatever was translated on the way; tunnels have been opened before (CaptureFile, `inner`).
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from capture.analysis.legs.compiled.fingerprint import fingerprints, hosts
+from capture.analysis.packets.reading import Batch
+from capture.analysis.sessions.tracker import Tracker
+from capture.arrays.aliases import Table
+from capture.arrays.scratch import Scratch
+from capture.errors import SpecError
+from capture.pcapng.reader import Reader
+
+PARTS = 64
+POINTS_MAX = 8
+
+OBSERVATION = np.dtype(
+    [
+        ("strict", "i8"),  # fingerprints
+        ("loose", "i8"),
+        ("time_ns", "i8"),
+        ("number", "i8"),  # of the packet in its file
+        ("session", "i8"),  # in its file
+        ("hosts", "i8"),  # who talks to which service, as this point sees it
+        ("sequence", "u4"),
+        ("payload", "u4"),
+        ("point", "u1"),
+        ("side", "u1"),
+        ("protocol", "u1"),
+    ],
+    align=True,
+)
+_COLUMNS = ("time_ns", "number", "session", "sequence", "payload", "side", "protocol")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where packets were captured; `file` is its place in the list of files."""
+
+    file: int
+    interface: int
+    name: str
+
+
+class Observations:
+    """Add files one after the other, then look at the parts."""
+
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+        self.spans: list[tuple[int, int]] = []
+        """When each file's first and last packet was captured, in its own clock; (0, -1) without packets."""
+        self.sessions: list[int] = []
+        """How many each file has."""
+        self.left_out = 0
+        """Packets that cannot be looked for: no IP, cut in their headers, or to a group."""
+        self._seed = secrets.randbits(62)
+        self._parts = [Scratch(OBSERVATION) for _ in range(PARTS)]
+
+    def __enter__(self) -> "Observations":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part in self._parts:
+            part.close()
+
+    def add(self, name: str, batches: Iterable[Batch], description: Reader) -> None:
+        """All packets of a file. Raises SpecError for too many interfaces; what `batches` raises comes at the end."""
+        file, tracker, known = len(self.spans), Tracker(), dict[int, int]()
+        first, last = 0, -1
+        self.spans.append((first, last))
+        self.sessions.append(0)
+        for batch in batches:
+            packets = batch.packets
+            for _ in tracker.feed(batch.data, packets):
+                pass
+            times = packets["time_ns"]
+            first = int(times.min()) if last < first else min(first, int(times.min()))
+            last = max(last, int(times.max()))
+            self.spans[file] = first, last
+            self.sessions[file] = max(self.sessions[file], int(packets["session"].max()))
+            for interface in np.unique(packets["interface"]).tolist():
+                if interface not in known:
+                    known[interface] = self._point(file, name, interface, description)
+            self._write(batch, known)
+
+    def _point(self, file: int, name: str, interface: int, description: Reader) -> int:
+        if len(self.points) == POINTS_MAX:
+            raise SpecError(
+                f"{name} has more interfaces with packets than can be compared: {POINTS_MAX} of all files together; "
+                "leave some out, for example with editcap or tshark -Y"
+            )
+        label = description.interfaces[interface].name or f"interface {interface}"
+        self.points.append(Point(file, interface, label))
+        return len(self.points) - 1
+
+    def _write(self, batch: Batch, known: dict[int, int]) -> None:
+        packets = batch.packets
+        rows = np.zeros(len(packets), OBSERVATION)
+        strict, loose = np.empty(len(packets), np.int64), np.empty(len(packets), np.int64)
+        fingerprints(batch.data, packets, self._seed, strict, loose)
+        hosts(packets, self._seed, rows["hosts"])
+        for column in _COLUMNS:
+            rows[column] = packets[column]
+        rows["strict"], rows["loose"] = strict, loose
+        places = np.zeros(max(known) + 1, np.uint8)
+        places[list(known)] = list(known.values())
+        rows["point"] = places[packets["interface"]]
+        rows = rows[loose != 0]
+        self.left_out += len(packets) - len(rows)
+        part = rows["loose"] & (PARTS - 1)
+        order = np.argsort(part, kind="stable")
+        ends = np.cumsum(np.bincount(part, minlength=PARTS))
+        for number, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+            if end > start:
+                self._parts[number].add(rows[order[start:end]])
+
+    def parts(self) -> Iterator[Table]:
+        """Observations, all of a packet in one table."""
+        for part in self._parts:
+            yield from part.chunks(-1)

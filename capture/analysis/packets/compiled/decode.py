@@ -1,0 +1,182 @@
+"""A packet's bytes -> the columns of a row: link layer, VLANs, IPv4, IPv6 with its extension headers, TCP, UDP, ICMP.
+
+One compiled loop. Nothing outside the captured bytes is read; lengths are the wire's, so that a cut packet counts in
+full. Where an IP length is 0 (segmentation offload, BIG TCP) the frame's own length tells.
+"""
+
+import numpy as np
+
+from capture.analysis.packets.compiled.link_layer import link_layer, net16, net32, net64
+from capture.analysis.packets.packet_table import Kind, PacketRow
+from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.row_types import Rows
+from capture.wire.protocols import ICMP, ICMPV6, SCTP, TCP, UDP
+
+_TIMESTAMPS, _FIRST, _LATER, _CUT, _ERROR = (
+    int(kind) for kind in (Kind.TIMESTAMPS, Kind.FIRST_FRAGMENT, Kind.LATER_FRAGMENT, Kind.CUT, Kind.ICMP_ERROR)
+)
+_UDPLITE = 136
+
+
+@loop
+def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: int, row: PacketRow) -> None:
+    """IP and above at data[at:end] -> the row; the packet begins at `start`, and ends at `wire_end` on the wire."""
+    row.family = row.protocol = row.kind = row.hops = row.icmp_type = row.icmp_code = 0
+    row.source_high = row.source_low = row.destination_high = row.destination_low = 0
+    row.source_port = row.destination_port = row.tcp_flags = row.window = 0
+    row.sequence = row.acknowledgment = row.tsval = row.tsecr = row.identification = row.payload = 0
+    row.payload_at = min(at, end) - start
+    found = np.int64(0)
+    if kind == 0x0800:
+        if at + 20 > end or data[at] >> 4 != 4:
+            row.kind = _CUT
+            return
+        header = (np.int64(data[at]) & 15) * 4
+        if header < 20:
+            row.kind = _CUT
+            return
+        length = net16(data, at + 2)
+        if length >= header:
+            wire_end = min(wire_end, at + length)
+        fragment = net16(data, at + 6)
+        if fragment & 0x1FFF:
+            found |= _LATER
+        elif fragment & 0x2000:
+            found |= _FIRST
+        row.family = 4
+        row.identification = net16(data, at + 4)
+        row.hops = data[at + 8]
+        protocol = np.int64(data[at + 9])
+        row.source_low = net32(data, at + 12)
+        row.destination_low = net32(data, at + 16)
+        at += header
+    elif kind == 0x86DD:
+        if at + 40 > end or data[at] >> 4 != 6:
+            row.kind = _CUT
+            return
+        length = net16(data, at + 4)
+        if length:
+            wire_end = min(wire_end, at + 40 + length)
+        row.family = 6
+        row.hops = data[at + 7]
+        protocol = np.int64(data[at + 6])
+        row.source_high = net64(data, at + 8)
+        row.source_low = net64(data, at + 16)
+        row.destination_high = net64(data, at + 24)
+        row.destination_low = net64(data, at + 32)
+        at += 40
+        while protocol in (0, 43, 60, 135, 139, 140, 44, 51):
+            if at + 8 > end:
+                found |= _CUT
+                break
+            following = np.int64(data[at])
+            if protocol == 44:
+                fragment = net16(data, at + 2)
+                row.identification = net32(data, at + 4)
+                if fragment >> 3:
+                    found |= _LATER
+                elif fragment & 1:
+                    found |= _FIRST
+                at += 8
+            elif protocol == 51:
+                at += (np.int64(data[at + 1]) + 2) * 4
+            else:
+                at += (np.int64(data[at + 1]) + 1) * 8
+            protocol = following
+            if found & _LATER:
+                break
+    else:
+        return
+    row.protocol = protocol
+    behind = at
+    if not found & _LATER and not found & _CUT:
+        if protocol == TCP:
+            if at + 20 <= end:
+                behind = at + (np.int64(data[at + 12]) >> 4) * 4
+                if behind < at + 20:
+                    found |= _CUT
+                    behind = at + 20
+                row.source_port = net16(data, at)
+                row.destination_port = net16(data, at + 2)
+                row.sequence = net32(data, at + 4)
+                row.acknowledgment = net32(data, at + 8)
+                row.tcp_flags = net16(data, at + 12) & 0xFFF
+                row.window = net16(data, at + 14)
+                found |= _options(data, at + 20, min(behind, end), row)
+            else:
+                found |= _CUT
+        elif protocol in (UDP, SCTP, _UDPLITE):
+            if at + 8 <= end:
+                behind = at + (12 if protocol == SCTP else 8)
+                row.source_port = net16(data, at)
+                row.destination_port = net16(data, at + 2)
+            else:
+                found |= _CUT
+        elif protocol in (ICMP, ICMPV6):
+            if at + 8 <= end:
+                behind = at + 8
+                row.icmp_type = data[at]
+                row.icmp_code = data[at + 1]
+                if _is_error(protocol, data[at]):
+                    found |= _ERROR
+                elif _is_query(protocol, data[at]):  # the identifier, on both sides
+                    row.source_port = net16(data, at + 4)
+                    row.destination_port = row.source_port
+                    row.sequence = net16(data, at + 6)
+            else:
+                found |= _CUT
+    row.kind = found
+    row.payload_at = min(behind, end) - start
+    row.payload = max(wire_end - behind, 0)
+
+
+@loop
+def _options(data: Bytes, at: int, end: int, row: PacketRow) -> int:
+    """Kind.TIMESTAMPS if there is that option, whose values the row then has; 0 else."""
+    while at < end:
+        option = data[at]
+        if option == 1:
+            at += 1
+            continue
+        if option == 0 or at + 1 >= end:
+            break
+        length = np.int64(data[at + 1])
+        if option == 8 and length == 10 and at + 10 <= end:
+            row.tsval = net32(data, at + 2)
+            row.tsecr = net32(data, at + 6)
+            return _TIMESTAMPS
+        if length < 2:
+            break
+        at += length
+    return 0
+
+
+@loop
+def _is_error(protocol: int, kind: int) -> bool:
+    """RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem; RFC 4443: types 1 to 4."""
+    if protocol == ICMP:
+        return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
+    return 1 <= kind <= 4
+
+
+@loop
+def _is_query(protocol: int, kind: int) -> bool:
+    """Echo, timestamp, information and mask: what has an identifier."""
+    if protocol == ICMP:
+        return kind == 0 or kind == 8 or 13 <= kind <= 18
+    return kind == 128 or kind == 129
+
+
+@loop
+def decode(data: Bytes, links: Longs, packets: Rows[PacketRow], first_number: int) -> None:
+    """Fill the columns of rows whose place in `data` is known; `links` has the link type of each interface."""
+    for i in range(len(packets)):
+        row = packets[i]
+        row.number = first_number + i
+        row.session = 0
+        row.side = 0
+        start = row.offset
+        end = start + row.captured
+        at, kind = link_layer(data, start, end, links[row.interface])
+        decode_ip(data, at, end, start + row.original, kind, start, row)

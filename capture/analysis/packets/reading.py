@@ -1,0 +1,148 @@
+"""A capture file -> batches of decoded packets, and what the file says of itself. Never holds all of it.
+
+pcap and pcapng, plain or compressed by gzip or zstd; "-" is standard input.
+"""
+
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import zstandard
+
+from capture.analysis.packets.ahead import ahead
+from capture.analysis.packets.compiled.decode import decode
+from capture.analysis.packets.compiled.tunnels import unwrap
+from capture.analysis.packets.packet_table import PACKET
+from capture.arrays.aliases import Bytes, Table
+from capture.errors import FormatError, TargetError
+from capture.pcapng.reader import Reader
+from capture.wire.link_types import LINK_TYPES
+
+_PIECE, _BATCH = 1 << 20, 1 << 12
+_WORTH_A_THREAD = 4 << 20
+_AHEAD = 4
+"""Batches of a regular file that exist at a time: in the making, waiting, and in use."""
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Packets, and the bytes that their `offset` is in. Both are used again: they hold until the next batch."""
+
+    data: Bytes
+    packets: Table
+
+
+class CaptureFile:
+    """An open capture file. `description` has interfaces and names, as far as they have been read.
+
+    With `inner`, packets in VXLAN, Geneve, GRE and IP in IP are given instead of those that carry them.
+    Raises TargetError if it cannot be opened; iterating raises FormatError where it is damaged, after the batches
+    before that.
+    """
+
+    def __init__(self, name: str, inner: bool = False) -> None:
+        self._inner = inner
+        self.name = "standard input" if name == "-" else name
+        self.packets = 0
+        self._known = np.empty(0, np.int64)
+        try:
+            self._file: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
+            regular = os.path.isfile(name)
+        except OSError as error:
+            raise TargetError(f"{name} cannot be read: {error.strerror}") from None
+        self.size = os.path.getsize(name) if regular else None
+        self.description = Reader(self.name)
+        self._content = _plain(self._file)
+
+    def __enter__(self) -> "CaptureFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read so far, of a regular file."""
+        return self._file.tell()
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Of a pipe, what has come is shown before more is waited for.
+        if self.size is None or self.size < _WORTH_A_THREAD:
+            return self._batches(1)
+        return ahead(self._batches(_AHEAD), _AHEAD)
+
+    def _batches(self, most: int) -> Iterator[Batch]:
+        """Batches, of which each holds until the one that is `most` behind it is asked for."""
+        pieces = deque(np.empty(_PIECE, np.uint8) for _ in range(most))
+        tables = deque(np.zeros(_BATCH, PACKET) for _ in range(most))
+        at = filled = 0
+        while True:
+            buffer = pieces[0]
+            got = self._read_into(buffer.data[filled:])
+            filled += got
+            more, before = False, self.packets
+            while not more:
+                at, count, more = self.description.take(buffer, at, filled, tables[0])
+                if count:
+                    decode(buffer, self._links(), tables[0][:count], self.packets + 1)
+                    if self._inner:
+                        unwrap(buffer, tables[0][:count])
+                    self.packets += count
+                    yield Batch(buffer, tables[0][:count])
+                    tables.rotate()
+            left = filled - at
+            if not got:
+                self.description.end(left)
+                return
+            if self.packets > before:  # one without packets may be used again at once, and must: others may hold
+                pieces.rotate()
+            if left >= len(pieces[0]):
+                pieces[0] = np.empty(2 * left, np.uint8)
+            pieces[0][:left] = buffer[at:filled]
+            at, filled = 0, left
+
+    def _read_into(self, room: memoryview) -> int:
+        try:
+            return int(self._content.readinto(room))
+        except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+            raise FormatError(
+                f"{self.name} cannot be decompressed any further: {error}; the {self.packets:,} packets before it "
+                "were read"
+            ) from None
+        except OSError as error:
+            raise TargetError(f"{self.name} cannot be read: {error.strerror}") from None
+
+    def _links(self) -> Any:
+        """Of each interface; made anew only where some came since the batch before."""
+        interfaces = self.description.interfaces
+        if len(self._known) < len(interfaces):
+            links = [interface.link for interface in interfaces]
+            if not any(link in LINK_TYPES for link in links):
+                raise FormatError(
+                    f"{self.name} has packets of link type {links[0]}, which is not understood; understood are "
+                    f"{', '.join(dict.fromkeys(LINK_TYPES.values()))}"
+                )
+            self._known = np.array(links, np.int64)
+        return self._known
+
+
+def _plain(file: IO[bytes]) -> Any:
+    """The file's content, decompressed if it is compressed."""
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
+    start = buffered.peek(4)[:4]
+    if start.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=buffered)
+    if start == _ZSTD:
+        return zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True)
+    return buffered

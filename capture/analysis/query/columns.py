@@ -1,0 +1,87 @@
+"""Tables of sessions -> flat columns with names; sort keys and filters by those names.
+
+A column has one value per session: a number, or a word. Text output, JSON, CSV, Parquet, --sort and --filter all
+take their columns from here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from capture.analysis.query.names import CLOSES, HANDSHAKES, ROLES, hosts, states
+from capture.analysis.sessions.session_table import SESSION, SIDES
+from capture.arrays.aliases import Table
+from capture.arrays.cells import each, lines
+from capture.pcapng.describe import InterfaceDescription
+from capture.wire.protocols import protocol_name
+
+_PLAIN = (
+    *("syns", "syn_acks", "syn_packet", "syn_ack_packet", "ack_packet", "rst_packet", "icmp_packet"),
+    *("icmp_type", "icmp_code", "requests", "unanswered", "repeated"),
+)
+_SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "rtt_sum_ns")
+
+
+def _mean(total: Any, count: Any) -> Any:
+    """Whole nanoseconds; -1 without samples."""
+    return np.where(count > 0, total // np.maximum(count, 1), -1)
+
+
+def _words(names: Mapping[Any, str], numbers: Any) -> list[str]:
+    return [names[number] for number in numbers.tolist()]
+
+
+def _both(name: str) -> Callable[[Table], Any]:
+    return lambda s: s["client"][name] + s["server"][name]
+
+
+def _columns() -> dict[str, Callable[[Table], Any]]:
+    """Name -> how its values come from a table: an array, or a list."""
+    columns: dict[str, Callable[[Table], Any]] = {
+        "session": lambda s: s["session"],
+        "interface": lambda s: s["interface"],
+        "protocol": lambda s: lines(each(protocol_name, s["protocol"])),
+        "client": lambda s: lines(hosts(s, "client")),
+        "client_port": lambda s: s["client_port"],
+        "server": lambda s: lines(hosts(s, "server")),
+        "server_port": lambda s: s["server_port"],
+        "role": lambda s: _words(ROLES, s["role"]),
+        "start_ns": lambda s: s["first_ns"],
+        "duration_ns": lambda s: s["last_ns"] - s["first_ns"],
+        "first_packet": lambda s: s["first_packet"],
+        "last_packet": lambda s: s["last_packet"],
+        "packets": _both("packets"),
+        "bytes": _both("bytes"),
+        "state": lambda s: lines(states(s)),
+        "handshake": lambda s: _words(HANDSHAKES, s["handshake"]),
+        "close": lambda s: _words(CLOSES, s["close"]),
+        "server_handshake_ns": lambda s: s["server_ns"],
+        "client_handshake_ns": lambda s: s["client_ns"],
+        "retransmitted": _both("retransmitted"),
+        "first_byte_mean_ns": lambda s: _mean(s["first_byte_sum_ns"], s["requests"]),
+    }
+    columns |= {name: lambda s, name=name: s[name] for name in _PLAIN}  # type: ignore[misc]
+    for side in SIDES:
+        columns |= {f"{side}_{name}": lambda s, side=side, name=name: s[side][name] for name in _SIDE_PLAIN}  # type: ignore[misc]
+        columns[f"{side}_rtt_mean_ns"] = lambda s, side=side: _mean(s[side]["rtt_sum_ns"], s[side]["rtt_count"])  # type: ignore[misc]
+    return columns
+
+
+COLUMNS = _columns()
+WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"})
+"""Columns whose values are not numbers."""
+
+
+def flat(sessions: Table, interfaces: Sequence[InterfaceDescription] = ()) -> dict[str, list[Any]]:
+    """All columns as plain lists; interfaces by their name in the file, where they have one."""
+    plain = {name: _plain(values(sessions)) for name, values in COLUMNS.items()}
+    named = [interface.name for interface in interfaces]
+    plain["interface"] = [
+        named[number] if number < len(named) and named[number] else str(number) for number in plain["interface"]
+    ]
+    return plain
+
+
+def _plain(values: Any) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)

@@ -1,0 +1,99 @@
+"""Conditions as a user writes them -> masks over tables: bytes>1MiB, handshake=refused, address=10.0.0.0/8."""
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_network
+from typing import Any
+
+import numpy as np
+
+from capture.analysis.query.columns import COLUMNS, WORDS
+from capture.analysis.sessions.session_table import SIDES
+from capture.arrays.aliases import Table
+from capture.errors import SpecError
+from capture.units import parse_duration, parse_size
+
+_TERM = re.compile(r"\s*(\w+)\s*(!=|<=|>=|=|<|>)\s*(.+?)\s*")
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One condition, like bytes>1MiB, handshake=refused, address=10.0.0.0/8 or port=80. Raises SpecError."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        self._test  # noqa: B018 - a wrong text is found before any packet is read
+
+    def __call__(self, sessions: Table) -> Any:
+        """A mask over the sessions."""
+        return self._test(sessions)
+
+    @cached_property
+    def _test(self) -> Callable[[Table], Any]:
+        term = _TERM.fullmatch(self.text)
+        if term is None:
+            raise SpecError(
+                f"--filter {self.text!r} is not understood; write COLUMN=VALUE, with =, !=, <, >, <= or >="
+            )
+        name, sign, value = term.groups()
+        compare = _OPERATORS[sign]
+        if name in ("duration", "start"):
+            name = f"{name}_ns"
+        if name not in COLUMNS and name not in ("address", "port"):
+            raise SpecError(f"--filter {self.text!r}: there is no column {name}; there are {', '.join(COLUMNS)}")
+        if name in ("address", *SIDES) or name in WORDS:
+            if sign not in ("=", "!="):
+                raise SpecError(f"--filter {self.text!r}: {name} has words, which are compared by = or !=")
+            if name in ("address", *SIDES):
+                return _addresses(name, value, sign == "=", self.text)
+            return lambda sessions: compare(np.array(COLUMNS[name](sessions), dtype=np.str_), value.lower())
+        number = self._number(name, value)
+        if name == "port":
+            if sign not in ("=", "!="):
+                raise SpecError(f"--filter {self.text!r}: port is of either side, and compared by = or !=")
+            return lambda s: ((s["client_port"] == number) | (s["server_port"] == number)) == (sign == "=")
+        return lambda sessions: compare(COLUMNS[name](sessions), number)
+
+    def _number(self, name: str, value: str) -> int:
+        what = f"--filter {self.text!r}: {name}"
+        if value.lstrip("-").isdecimal() and value.isascii() and len(value) < 19:
+            return int(value)
+        return parse_duration(value, what) if name.endswith("_ns") else parse_size(value, what)
+
+
+def _addresses(name: str, value: str, wanted: bool, text: str) -> Callable[[Table], Any]:
+    try:
+        network = ip_network(value.strip("[]"), strict=False)
+    except ValueError:
+        raise SpecError(f"--filter {text!r}: {value!r} is no address or network") from None
+    sides = SIDES if name == "address" else (name,)
+    first, last = int(network.network_address), int(network.broadcast_address)
+    low_bits = (1 << 64) - 1
+
+    def within(sessions: Table, side: str) -> Any:
+        """Both halves as unsigned numbers against the ends of the network."""
+        high, low = sessions[f"{side}_high"].view(np.uint64), sessions[f"{side}_low"].view(np.uint64)
+
+        def not_below(end: int) -> Any:
+            return (high > end >> 64) | ((high == end >> 64) & (low >= end & low_bits))
+
+        def not_above(end: int) -> Any:
+            return (high < end >> 64) | ((high == end >> 64) & (low <= end & low_bits))
+
+        return (sessions["family"] == network.version) & not_below(first) & not_above(last)
+
+    return lambda sessions: np.logical_or.reduce([within(sessions, side) for side in sides]) == wanted

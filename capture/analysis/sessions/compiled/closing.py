@@ -1,0 +1,110 @@
+"""Open sessions that end, by their packets, by silence or for want of room -> rows in `done`, and last samples.
+
+A closed row leaves the hash at once and waits in `done` until Python has taken it.
+"""
+
+from capture.analysis.sessions.compiled.lookup import remove
+from capture.analysis.sessions.open_table import OpenSession, Tables
+from capture.analysis.sessions.session_table import Close, Measure
+from capture.arrays.aliases import Longs
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import TCP
+
+_LAST_BYTE, _SERVER = int(Measure.LAST_BYTE), 1
+_OPEN, _FIN, _HALF, _IDLE = int(Close.OPEN), int(Close.FIN), int(Close.HALF), int(Close.IDLE)
+_BY_CLIENT, _BY_SERVER = int(Close.RESET_BY_CLIENT), int(Close.RESET_BY_SERVER)
+
+
+@loop
+def sample(tables: Tables, session: int, time_ns: int, measure: int, side: int, duration_ns: int) -> None:
+    """Add a row to the samples; a clock that went back makes none."""
+    if duration_ns < 0:
+        return
+    at = tables.state[0].samples
+    row = tables.samples[at]
+    row.time_ns = time_ns
+    row.session = session
+    row.duration_ns = duration_ns
+    row.measure = measure
+    row.side = side
+    tables.state[0].samples = at + 1
+
+
+@loop
+def give_block_back(tables: Tables, row: OpenSession) -> None:
+    """The session needs no room to follow segments any more."""
+    tables.free_blocks[tables.state[0].free_blocks] = row.block
+    tables.state[0].free_blocks += 1
+    row.block = -1
+
+
+@loop
+def close(tables: Tables, number: int, why: int) -> None:
+    """End a session: out of the hash, its last measures taken, ready to be taken."""
+    row = tables.rows[number]
+    remove(tables, number)
+    row.live = 0
+    state = tables.state[0]
+    if row.answer_ns:
+        sample(tables, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)
+    if row.block >= 0:
+        if row.protocol != TCP:
+            row.unanswered += tables.sides[number, 0].flight
+        give_block_back(tables, row)
+    row.close = ended(tables, number) if ended(tables, number) != _OPEN else why
+    tables.done[state.done] = number
+    state.done += 1
+    state.open -= 1
+
+
+@loop
+def ended(tables: Tables, number: int) -> int:
+    """How the packets themselves ended the session; OPEN if they did not."""
+    row = tables.rows[number]
+    if row.protocol != TCP:
+        return _OPEN
+    if row.rst_packet:
+        return _BY_CLIENT if row.rst_side == row.client_side else _BY_SERVER
+    one, other = tables.sides[number, 0].fin_packet, tables.sides[number, 1].fin_packet
+    if one and other:
+        return _FIN
+    return _HALF if one or other else _OPEN
+
+
+@loop
+def silent_limit(tables: Tables, number: int, idle: Longs) -> int:
+    """Nanoseconds after which a session without packets is over; `idle` is by the kind of session."""
+    row = tables.rows[number]
+    if row.protocol != TCP:
+        return idle[2] if row.protocol == 17 else idle[3]
+    how = ended(tables, number)
+    return idle[0] if how in (_OPEN, _HALF) else idle[1]
+
+
+@loop
+def expire(tables: Tables, now_ns: int, idle: Longs, start: int) -> int:
+    """Close rows from `start` on that were silent too long; where to go on, or USED."""
+    for number in range(start, tables.state[0].used):
+        if not _room(tables):
+            return number
+        row = tables.rows[number]
+        if row.live and now_ns - row.last_ns > silent_limit(tables, number, idle):
+            close(tables, number, _IDLE)
+    return tables.state[0].used
+
+
+@loop
+def close_until(tables: Tables, last_ns: int, start: int, why: int) -> int:
+    """Close rows from `start` on whose last packet is not younger; where to go on, or USED."""
+    for number in range(start, tables.state[0].used):
+        if not _room(tables):
+            return number
+        if tables.rows[number].live and tables.rows[number].last_ns <= last_ns:
+            close(tables, number, why)
+    return tables.state[0].used
+
+
+@loop
+def _room(tables: Tables) -> bool:
+    """Whether one more session can be closed."""
+    return tables.state[0].done < len(tables.done) and tables.state[0].samples < len(tables.samples)

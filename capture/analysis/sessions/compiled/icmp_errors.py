@@ -1,0 +1,58 @@
+"""ICMP errors -> evidence in the session of the packet that they quote (RFC 792, RFC 4443)."""
+
+import numpy as np
+
+from capture.analysis.packets.compiled.decode import decode_ip
+from capture.analysis.packets.compiled.link_layer import net32
+from capture.analysis.packets.packet_table import Kind, PacketRow
+from capture.analysis.sessions.compiled.lookup import find, hash_of
+from capture.analysis.sessions.open_table import Tables
+from capture.arrays.aliases import Bytes
+from capture.arrays.jit import borrowing_loop as loop
+from capture.wire.protocols import ICMP, TCP
+
+_CUT = int(Kind.CUT)
+
+
+@loop
+def _is_final(protocol: int, kind: int, code: int) -> bool:
+    """Whether an error says that packets do not arrive at all, rather than that they are too big, or go elsewhere."""
+    if protocol == ICMP:
+        return (kind == 3 and code != 4) or kind == 11 or kind == 12
+    return kind == 1 or kind == 3 or kind == 4
+
+
+@loop
+def error_about(data: Bytes, tables: Tables, packet: PacketRow, interface: int, about: PacketRow) -> None:
+    """Note an ICMP error in the session of the packet that it quotes."""
+    at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
+    about.interface = packet.interface
+    decode_ip(data, at, end, end, 0x0800 if packet.family == 4 else 0x86DD, packet.offset, about)
+    # Eight bytes of the upper layer are always quoted: the ports, of TCP too.
+    if about.family == 0:
+        return
+    if about.kind & _CUT and about.protocol == TCP:
+        ports = _quoted_ports(data, at, end, about.family)
+        about.source_port = ports >> 16
+        about.destination_port = ports & 0xFFFF
+    number = find(tables, about, hash_of(about, interface, tables.state[0].seed), interface)
+    if number < 0:
+        return
+    row = tables.rows[number]
+    final = _is_final(packet.protocol, packet.icmp_type, packet.icmp_code)
+    if row.icmp_packet and not (final and not _is_final(packet.protocol, row.icmp_type, row.icmp_code)):
+        return
+    row.icmp_packet = packet.number
+    row.icmp_type = packet.icmp_type
+    row.icmp_code = packet.icmp_code
+    row.icmp_high = packet.source_high
+    row.icmp_low = packet.source_low
+
+
+@loop
+def _quoted_ports(data: Bytes, at: int, end: int, family: int) -> int:
+    """Both ports of a quoted packet whose TCP header is not complete; IPv6 without extension headers."""
+    at += 40 if family == 6 else (np.int64(data[at]) & 15) * 4
+    if at + 4 > end:
+        return 0
+    return net32(data, at)

@@ -1,0 +1,178 @@
+"""Batches of packets -> tables of ended sessions and of samples; holds the open sessions in between.
+
+Memory grows with the sessions that are open at a time, up to OPEN_MAX of them: then those that were silent longest
+are ended, and say so. It does not grow with the file.
+"""
+
+import secrets
+from collections.abc import Iterator
+
+import numpy as np
+
+from capture.analysis.packets.compiled.decode import decode
+from capture.analysis.packets.packet_table import PACKET
+from capture.analysis.sessions.compiled.closing import close_until, expire
+from capture.analysis.sessions.compiled.track import track
+from capture.analysis.sessions.open_table import (
+    EVIDENCE_FIELDS,
+    FLIGHT,
+    FRAGMENT,
+    HOLES,
+    OPEN_SESSION,
+    OPEN_SIDE,
+    RECENT,
+    SEGMENT,
+    SIDE_FIELDS,
+    SPAN_FIELDS,
+    STATE,
+    Tables,
+)
+from capture.analysis.sessions.session_table import SAMPLE, SESSION, SIDES, Close
+from capture.analysis.sessions.verdict import handshakes
+from capture.arrays.aliases import Bytes, Table
+from capture.arrays.rows import as_numbers, run
+from capture.pcapng.compiled import scan
+
+OPEN_MAX = 1 << 18
+"""Open sessions at a time: some 700 MB, if all of them carry data."""
+_DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 15, 1 << 12
+_SECOND = 10**9
+IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)
+"""Silence that ends a session: TCP, as long as Linux waits before it probes (tcp(7), tcp_keepalive_time); TCP
+after both FINs or RST, TIME-WAIT; UDP, as Linux's nf_conntrack_udp_timeout_stream was long; all others."""
+_SWEEP_NS = 10 * _SECOND
+_HALF = 1 << 31
+"""Half of the circle of sequence numbers."""
+
+
+class Tracker:
+    """Open sessions. Feed batches in the file's order, then `finish`; each gives what has ended meanwhile."""
+
+    def __init__(self, by_interface: bool = True, open_max: int = OPEN_MAX) -> None:
+        self._swept_ns = self._now_ns = 0
+        self._since_sweep = 0
+        self._scratch = np.zeros(1, PACKET)
+        state = np.zeros(1, STATE)
+        state["seed"] = secrets.randbits(62)
+        state["by_interface"] = by_interface
+        state["free_rows"] = state["free_blocks"] = open_max
+        lowest_first = np.arange(open_max, dtype=np.int64)[::-1]
+        rows, sides = np.zeros(open_max, OPEN_SESSION), np.zeros((open_max, 2), OPEN_SIDE)
+        samples = np.zeros(_SAMPLES, SAMPLE)
+        self._state, self._last_ns, self._samples = state[0], rows["last_ns"], as_numbers(samples)
+        self._numbers = [as_numbers(table) for table in (rows, sides)]
+        # The kernel gives memory where it is first written to: what no session has used takes none.
+        self._tables = Tables(
+            slots=np.zeros(1 << (2 * open_max - 1).bit_length(), np.int64),
+            rows=rows,
+            sides=sides,
+            blocks=np.zeros((open_max, 2, FLIGHT + HOLES + RECENT), SEGMENT),
+            free_rows=lowest_first.copy(),
+            free_blocks=lowest_first.copy(),
+            done=np.zeros(_DONE, np.int64),
+            samples=samples,
+            fragments=np.zeros(_FRAGMENTS, FRAGMENT),
+            state=state,
+        )
+
+    @property
+    def open(self) -> int:
+        """Sessions that have not ended."""
+        return int(self._state["open"])
+
+    @property
+    def no_ip(self) -> int:
+        """Packets that are of no session, because they are not IP."""
+        return int(self._state["no_ip"])
+
+    def feed(self, data: Bytes, packets: Table) -> Iterator[tuple[Table, Table]]:
+        """Take a batch: (sessions that ended, samples), as often as there is something to give."""
+        at = 0
+        while True:
+            at = track(data, packets, at, self._tables, IDLE_NS, self._scratch)
+            if at == len(packets):
+                break
+            yield from self._make_room()
+        self._now_ns = int(packets["time_ns"][-1])
+        self._since_sweep += len(packets)
+        state = self._state
+        # As many packets as rows between two sweeps: a sweep costs each of them little.
+        if abs(self._now_ns - self._swept_ns) > _SWEEP_NS and self._since_sweep > int(state["used"]):
+            yield from self._expire()
+        if state["done"] > _DONE // 2 or state["samples"] > _SAMPLES // 2:
+            yield from self._take()
+
+    def finish(self) -> Iterator[tuple[Table, Table]]:
+        """The file ends: what is open ends with it."""
+        yield from self._close_until(np.iinfo(np.int64).max, Close.OPEN)
+        yield from self._take()
+
+    def _expire(self) -> Iterator[tuple[Table, Table]]:
+        self._swept_ns, self._since_sweep = self._now_ns, 0
+        at = 0
+        while at < int(self._state["used"]):
+            at = expire(self._tables, self._now_ns, IDLE_NS, at)
+            yield from self._take()
+
+    def _close_until(self, last_ns: int, why: Close) -> Iterator[tuple[Table, Table]]:
+        at = 0
+        while at < int(self._state["used"]):
+            at = close_until(self._tables, last_ns, at, int(why))
+            yield from self._take()
+
+    def _make_room(self) -> Iterator[tuple[Table, Table]]:
+        yield from self._take()
+        if not self._state["free_rows"]:
+            last = self._last_ns  # all rows are in use
+            yield from self._close_until(int(np.partition(last, len(last) // 4)[len(last) // 4]), Close.CROWDED_OUT)
+
+    def _take(self) -> Iterator[tuple[Table, Table]]:
+        """Hand over what has ended, and use its room again."""
+        state, tables = self._state, self._tables
+        ended, taken = int(state["done"]), int(state["samples"])
+        if not ended and not taken:
+            return
+        samples = self._samples[:taken].copy().view(SAMPLE)[:, 0]
+        done = tables.done[:ended]
+        rows, sides = (table[done] for table in self._numbers)
+        sessions = _sessions(rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
+        for table in self._numbers:
+            table[done] = 0
+        free = int(state["free_rows"])
+        tables.free_rows[free : free + ended] = done
+        state["free_rows"] += ended
+        state["done"] = state["samples"] = 0
+        yield sessions, samples
+
+
+def compiled() -> None:
+    """Have the loops compiled, or loaded from the cache."""
+    nothing = np.zeros(12, np.uint8)
+    tracker, packets = Tracker(), np.zeros(1, PACKET)
+    interfaces = np.zeros(1, scan.INTERFACE_TICKS)
+    scan.scan_pcapng(nothing, 0, 0, False, interfaces, 0, 0, packets, 0)
+    scan.scan_pcap(nothing, 0, 0, False, 1, packets, 0)
+    decode(nothing, np.zeros(1, np.int64), packets, 1)
+    for _ in (*tracker.feed(nothing, packets), *tracker.finish()):
+        pass
+
+
+def _sessions(rows: Table, sides: Table) -> Table:
+    """Rows, and [row, endpoint] sides, as the table that users see."""
+    ahead = sides["next"].astype(np.int64) - sides["acked"][:, ::-1]
+    followed = (sides["has_next"] & sides["has_acked"][:, ::-1]) == 1
+    sides["unacknowledged"] = np.where(followed, np.maximum((ahead + _HALF) % (2 * _HALF) - _HALF, 0), 0)
+    every, client, advances = np.arange(len(rows)), rows["client_side"], sides["advances"]
+    sessions = np.zeros(len(rows), SESSION)
+    made, given, ends = as_numbers(sessions), as_numbers(rows), as_numbers(sides)
+    for fields in (SPAN_FIELDS, EVIDENCE_FIELDS):
+        made[:, run(SESSION, *fields)] = given[:, run(OPEN_SESSION, *fields)]
+    for side, endpoint in zip(SIDES, (client, 1 - client), strict=True):
+        made[:, run(SESSION, side)] = ends[every, endpoint, run(OPEN_SIDE, *SIDE_FIELDS)]
+    lower_is_client = client == 0
+    for half in ("high", "low", "port"):
+        lower, higher = rows[f"low_{half}"], rows[f"high_{half}"]
+        sessions[f"client_{half}"] = np.where(lower_is_client, lower, higher)
+        sessions[f"server_{half}"] = np.where(lower_is_client, higher, lower)
+    sessions["handshake"] = handshakes(sessions, advances[every, client], advances[every, 1 - client])
+    return sessions

@@ -1,0 +1,1 @@
+"""Loops that several rooms call from loops of their own. Compiled by numba."""

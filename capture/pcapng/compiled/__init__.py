@@ -1,0 +1,1 @@
+"""The loops over blocks and records of a file. Compiled by numba."""

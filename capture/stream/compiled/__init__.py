@@ -1,0 +1,1 @@
+"""The loop over the packets of a running capture. Compiled by numba."""

@@ -1,0 +1,97 @@
+"""What is asked of a capture file -> the tables of packets and sessions that answer it, batch by batch."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from capture.analysis.packets.reading import Batch, CaptureFile
+from capture.analysis.query.conditions import Filter
+from capture.analysis.query.sorting import Spool, sort_key
+from capture.analysis.sessions.tracker import Tracker
+from capture.arrays.aliases import Table
+from capture.arrays.rows import picked
+from capture.errors import FormatError
+
+
+def ended_sessions(
+    file: CaptureFile, batches: Iterable[Batch], across_interfaces: bool, damage: list[FormatError]
+) -> Iterator[tuple[Table, Table]]:
+    """Return (sessions that ended, samples), as often as there are some.
+
+    `batches` are those of `file`. Damage ends the file, and is added to `damage`. Raises FormatError of a file that
+    no packet could be read from.
+    """
+    tracker = Tracker(by_interface=not across_interfaces)
+    try:
+        for batch in batches:
+            yield from tracker.feed(batch.data, batch.packets)
+    except FormatError as error:
+        if not file.packets:
+            raise
+        damage.append(error)
+    yield from tracker.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuery:
+    """Which sessions to show, in which order, and how many; without an order as they end."""
+
+    conditions: tuple[Filter, ...] = ()
+    order: tuple[str, bool] | None = None
+    count: int | None = None
+
+    @classmethod
+    def parse(cls, conditions: Sequence[str], order: str, count: int | None) -> "SessionQuery":
+        """Read conditions like bytes>1MiB, and a column, -COLUMN or "none" to order by. Raises SpecError."""
+        return cls(tuple(Filter(text) for text in conditions), None if order == "none" else sort_key(order), count)
+
+    def of(self, ended: Iterable[tuple[Table, Table]]) -> Iterator[Table]:
+        """Return the tables of what `ended_sessions` gives. Raises SinkError where there is no room to sort."""
+        return first_rows(self._ordered(self._chosen(ended)), self.count)
+
+    def _chosen(self, ended: Iterable[tuple[Table, Table]]) -> Iterator[Table]:
+        for table, _ in ended:
+            for condition in self.conditions:
+                table = picked(table, condition(table))
+            if len(table):
+                yield table
+
+    def _ordered(self, tables: Iterable[Table]) -> Iterator[Table]:
+        if self.order is None:
+            yield from tables
+            return
+        with Spool(*self.order) as spool:
+            for table in tables:
+                spool.add(table)
+            yield from spool.in_order()
+
+
+def packets_of(
+    batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool, count: int | None = None
+) -> Iterator[Table]:
+    """Return packets with the numbers of their sessions: of these sessions, or of all; at most `count`."""
+    return first_rows(_packets_of(batches, sessions, across_interfaces), count)
+
+
+def _packets_of(batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool) -> Iterator[Table]:
+    tracker = Tracker(by_interface=not across_interfaces)
+    for batch in batches:
+        for _ in tracker.feed(batch.data, batch.packets):
+            pass
+        packets = batch.packets
+        if sessions:
+            packets = picked(packets, np.isin(packets["session"], sessions))
+        if len(packets):
+            yield packets
+
+
+def first_rows(tables: Iterable[Table], count: int | None) -> Iterator[Table]:
+    """Return the first `count` rows of these tables, or all; no table is asked for behind the last row."""
+    left = count
+    for table in tables:
+        yield table if left is None else table[:left]
+        if left is not None:
+            left -= len(table)
+            if left <= 0:
+                return

@@ -1,0 +1,59 @@
+"""Tables of sessions -> all their columns as JSON lines, CSV, or a Parquet file; the verdict in words behind them."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from capture.analysis.packets.completeness import Completeness
+from capture.analysis.query.columns import COLUMNS, WORDS, flat
+from capture.arrays.aliases import Table
+from capture.arrays.cells import lines
+from capture.errors import SinkError, SpecError
+from capture.pcapng.describe import InterfaceDescription
+from capture.views.handshakes import handshake_sentences
+from capture.views.json_lines import json_lines
+
+Columns = dict[str, list[Any]]
+
+
+def session_columns(table: Table, interfaces: Sequence[InterfaceDescription], truth: Completeness) -> Columns:
+    """Return the columns of a table's sessions by name, as plain lists."""
+    return flat(table, interfaces) | {"handshake_words": lines(handshake_sentences(table, truth))}
+
+
+def as_json_lines(tables: Iterable[Columns]) -> Iterator[str]:
+    """Return an object a line, for each table."""
+    for columns in tables:
+        yield json_lines(columns) + "\n"
+
+
+def as_csv(tables: Iterable[Columns]) -> Iterator[str]:
+    """Return a heading, then a line for each session, for each table."""
+    heading = True
+    for columns in tables:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if heading:
+            writer.writerow(columns)
+        heading = False
+        writer.writerows(zip(*columns.values(), strict=True))
+        yield text.getvalue()
+
+
+def write_parquet(tables: Iterable[Columns], target: str) -> None:
+    """Write a row group for each table. Raises SpecError without pyarrow, SinkError if the file cannot be written."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise SpecError("--parquet needs pyarrow; pip install 'bicap[parquet]', or use --csv") from None
+    words = {*WORDS, "interface", "handshake_words"}
+    names = (*COLUMNS, "handshake_words")
+    schema = pyarrow.schema([(name, pyarrow.string() if name in words else pyarrow.int64()) for name in names])
+    try:
+        with pyarrow.parquet.ParquetWriter(target, schema) as writer:
+            for columns in tables:
+                writer.write_table(pyarrow.table(columns, schema))
+    except OSError as error:
+        raise SinkError(f"{target} cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,51 @@
+"""Queries over tables of sessions -> those that meet all conditions, in order, and no more than asked for."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from capture.arrays.aliases import Table
+from capture.errors import SpecError
+from capture.views.queries import SessionQuery, first_rows
+from tests.unit.analysis.session_row import session
+
+SESSIONS = [(1, 5, 17), (2, 9, 6), (3, 2, 6), (4, 7, 6)]
+"""Numbers, packets of the client, protocols."""
+
+
+def ended() -> Iterator[tuple[Table, Table]]:
+    for number, packets, protocol in SESSIONS:
+        yield session(session=number, first_ns=number, client_packets=packets, protocol=protocol), np.empty(0)
+
+
+QUERIES = [
+    # conditions, order, count, sessions
+    ((), "none", None, [1, 2, 3, 4]),
+    ((), "-packets", None, [2, 4, 1, 3]),
+    (("protocol=tcp",), "packets", None, [3, 4, 2]),
+    (("protocol=tcp", "packets>2"), "start", 1, [2]),
+    ((), "none", 2, [1, 2]),
+    (("packets>100",), "start", None, []),
+]
+
+
+@pytest.mark.parametrize(("conditions", "order", "count", "numbers"), QUERIES)
+def test_a_query_gives_what_it_asks_for(
+    conditions: tuple[str, ...], order: str, count: int, numbers: list[int]
+) -> None:
+    tables = SessionQuery.parse(conditions, order, count).of(ended())
+    assert [number for table in tables for number in table["session"].tolist()] == numbers
+
+
+@pytest.mark.parametrize(("conditions", "order"), [(("colour=red",), "none"), ((), "colour")])
+def test_a_wrong_query_is_refused_before_anything_is_read(conditions: tuple[str, ...], order: str) -> None:
+    with pytest.raises(SpecError):
+        SessionQuery.parse(conditions, order, None)
+
+
+def test_nothing_is_read_behind_the_last_row() -> None:
+    source = ended()
+    tables = first_rows((table for table, _ in source), 2)
+    assert [len(table) for table in tables] == [1, 1]
+    assert len(list(source)) == len(SESSIONS) - 2
