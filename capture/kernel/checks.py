@@ -11,7 +11,7 @@ from capture.errors import BicapError
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Answer:
     """What a probe found out: yes, no, or None for could not tell; and what to do about a no."""
 
     ok: bool | None
@@ -24,7 +24,7 @@ class Check:
     """Something that a capture needs, or profits from; `unless` names a check whose yes makes it dispensable."""
 
     name: str
-    probe: Callable[[], Finding]
+    probe: Callable[[], Answer]
     required: bool = True
     needs: tuple[str, ...] = ()
     unless: str = ""
@@ -56,12 +56,12 @@ def can_capture(results: Sequence[Result]) -> bool:
     return not any(result.required and result.ok is False for result in results)
 
 
-def _probed(check: Check, failed: list[str]) -> Finding:
+def _probed(check: Check, failed: list[str]) -> Answer:
     if failed:
-        return Finding(None, f"not tried: it needs {' and '.join(failed)}")
+        return Answer(None, f"not tried: it needs {' and '.join(failed)}")
     try:
         return check.probe()
     except BicapError as error:
-        return Finding(False, str(error))
+        return Answer(False, str(error))
     except Exception as error:
-        return Finding(None, f"could not tell: {type(error).__name__}: {error}")
+        return Answer(None, f"could not tell: {type(error).__name__}: {error}")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from capture.errors import KernelError, MissingBccError, PrivilegeError
 from capture.kernel import syscall
 from capture.kernel.attach import EGRESS, INGRESS, attach
-from capture.kernel.checks import Check, Finding
+from capture.kernel.checks import Answer, Check
 from capture.kernel.compiler import import_bcc
 from capture.kernel.counters import online_cpus
 from capture.kernel.features import BTF, NEEDED, NOTHING, choose_hook, has_tcx, missing_capabilities, not_permitted
@@ -29,57 +29,57 @@ _AS_ROOT = "run as root, or grant it (securityContext.capabilities.add in a pod)
 _LOOPBACK = Interface("lo", 1, 0)
 
 
-def _capabilities() -> Finding:
+def _capabilities() -> Answer:
     missing = missing_capabilities()
     who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
     if missing:
-        return Finding(False, f"{who}, without {', '.join(missing)}", _AS_ROOT)
-    return Finding(True, f"{who}, with {', '.join(NEEDED)}")
+        return Answer(False, f"{who}, without {', '.join(missing)}", _AS_ROOT)
+    return Answer(True, f"{who}, with {', '.join(NEEDED)}")
 
 
-def _other_namespaces() -> Finding:
+def _other_namespaces() -> Answer:
     if missing_capabilities(("CAP_SYS_ADMIN",)):
-        return Finding(False, "no CAP_SYS_ADMIN: --netns cannot be used", _AS_ROOT)
-    return Finding(True, "CAP_SYS_ADMIN is there, for --netns")
+        return Answer(False, "no CAP_SYS_ADMIN: --netns cannot be used", _AS_ROOT)
+    return Answer(True, "CAP_SYS_ADMIN is there, for --netns")
 
 
-def _bpf() -> Finding:
+def _bpf() -> Answer:
     try:
         os.close(_load_nothing())
     except PermissionError:
         return _refusal(not_permitted("loading a program"))
     except OSError as error:
-        return Finding(False, f"bpf(2) answers {error.strerror}", "use a kernel with CONFIG_BPF_SYSCALL")
-    return Finding(True, "a program was loaded")
+        return Answer(False, f"bpf(2) answers {error.strerror}", "use a kernel with CONFIG_BPF_SYSCALL")
+    return Answer(True, "a program was loaded")
 
 
-def _refusal(error: KernelError) -> Finding:
+def _refusal(error: KernelError) -> Answer:
     """An error of ours as an answer: what it says behind the semicolon is the remedy."""
     text, _, remedy = str(error).partition("; ")
-    return Finding(False, text, remedy)
+    return Answer(False, text, remedy)
 
 
 def _load_nothing() -> int:
     return syscall.prog_load(NOTHING, "bicap_doctor")
 
 
-def _btf() -> Finding:
+def _btf() -> Answer:
     if os.access(BTF, os.R_OK):
-        return Finding(True, f"{BTF} is there")
-    return Finding(False, f"no {BTF}: whether there is tcx cannot be seen, so clsact is used", "give --hook tcx")
+        return Answer(True, f"{BTF} is there")
+    return Answer(False, f"no {BTF}: whether there is tcx cannot be seen, so clsact is used", "give --hook tcx")
 
 
-def _bcc() -> Finding:
+def _bcc() -> Answer:
     try:
         bcc = import_bcc()
     except MissingBccError as error:
         return _refusal(error)
     with open("/proc/self/maps") as maps:
         llvm = loaded_llvm(maps)
-    return Finding(True, f"version {bcc.__version__}, with {f'LLVM {llvm}' if llvm else 'an LLVM of its own'}")
+    return Answer(True, f"version {bcc.__version__}, with {f'LLVM {llvm}' if llvm else 'an LLVM of its own'}")
 
 
-def _program() -> Finding:
+def _program() -> Answer:
     plan = make_plan(
         CaptureSpec(interfaces=(_LOOPBACK.name,)),
         [place_of(_LOOPBACK)],
@@ -98,8 +98,8 @@ def _program() -> Finding:
     except PrivilegeError as error:
         return _refusal(error)
     except KernelError as error:
-        return Finding(False, str(error), "compare `uname -r` with the kernels that docs/kernels.md lists")
-    return Finding(True, f"compiled in {compiled} with bicap's own headers; verified {' and '.join(sizes)}")
+        return Answer(False, str(error), "compare `uname -r` with the kernels that docs/kernels.md lists")
+    return Answer(True, f"compiled in {compiled} with bicap's own headers; verified {' and '.join(sizes)}")
 
 
 def _verify(module: Module, entry: str) -> int:
@@ -124,7 +124,7 @@ def _hook(hook: Hook) -> None:
         namespace.close()
 
 
-def _tcx() -> Finding:
+def _tcx() -> Answer:
     remedy = "Linux 6.6 has it; with clsact a killed capture leaves its filter until the next one starts"
     try:
         _hook(Hook.TCX)
@@ -132,32 +132,32 @@ def _tcx() -> Finding:
         text = "not tried (a namespace to try in needs CAP_SYS_ADMIN); "
         known = has_tcx()
         says = {True: "the kernel says it has it", False: "the kernel has none", None: "the kernel does not say"}
-        return Finding(known, text + says[known], remedy)
+        return Answer(known, text + says[known], remedy)
     except KernelError as error:
-        return Finding(False, str(error), remedy)
-    return Finding(True, "a program was attached, both ways")
+        return Answer(False, str(error), remedy)
+    return Answer(True, "a program was attached, both ways")
 
 
-def _clsact() -> Finding:
+def _clsact() -> Answer:
     try:
         _hook(Hook.CLSACT)
     except PermissionError:
-        return Finding(None, "not tried: a namespace to try in needs CAP_SYS_ADMIN")
+        return Answer(None, "not tried: a namespace to try in needs CAP_SYS_ADMIN")
     except KernelError as error:
-        return Finding(False, str(error), "use a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF")
-    return Finding(True, "a filter was attached, both ways")
+        return Answer(False, str(error), "use a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF")
+    return Answer(True, "a filter was attached, both ways")
 
 
-def _rings() -> Finding:
+def _rings() -> Answer:
     cpus = online_cpus()
     size = ring_bytes(BUFFER_DEFAULT, len(cpus))
     failure = _map_rings(cpus, size)
     if failure is None:
-        return Finding(True, f"{len(cpus)} of {format_size(size)} were mapped, the default --buffer")
+        return Answer(True, f"{len(cpus)} of {format_size(size)} were mapped, the default --buffer")
     found = _refusal(refused(failure, size, cpus[0]))
     if failure.errno != errno.EPERM:
         return found
-    return Finding(False, f"{found.text} ({_memory_limits()})", f"{found.remedy}; {_largest_buffer(cpus, size)}")
+    return Answer(False, f"{found.text} ({_memory_limits()})", f"{found.remedy}; {_largest_buffer(cpus, size)}")
 
 
 def _memory_limits() -> str:
@@ -194,49 +194,49 @@ def _map_rings(cpus: Sequence[int], size: int) -> OSError | None:
     return None
 
 
-def _statistics() -> Finding:
+def _statistics() -> Answer:
     try:
         os.close(syscall.enable_run_time_stats())
     except OSError as error:
-        return Finding(False, f"{error.strerror}: the kernel's cost per packet stays unknown", "grant CAP_SYS_ADMIN")
-    return Finding(True, "the kernel times programs when asked")
+        return Answer(False, f"{error.strerror}: the kernel's cost per packet stays unknown", "grant CAP_SYS_ADMIN")
+    return Answer(True, "the kernel times programs when asked")
 
 
-def _clock() -> Finding:
+def _clock() -> Answer:
     state = clock_state()
     remedy = "let chrony or systemd-timesyncd keep it, or captures of two nodes cannot be compared"
-    return Finding({"unknown": None, "not synchronised": False}.get(state, True), state, remedy)
+    return Answer({"unknown": None, "not synchronised": False}.get(state, True), state, remedy)
 
 
-def _loops() -> Finding:
+def _loops() -> Answer:
     began = time.monotonic_ns()
     try:
         from capture.stream.compiled import merge
 
         merge.compiled()
     except Exception as error:
-        return Finding(False, f"numba cannot compile: {error}", "set NUMBA_CACHE_DIR to a folder you may write to")
-    return Finding(True, f"ready in {format_duration(time.monotonic_ns() - began)}")
+        return Answer(False, f"numba cannot compile: {error}", "set NUMBA_CACHE_DIR to a folder you may write to")
+    return Answer(True, f"ready in {format_duration(time.monotonic_ns() - began)}")
 
 
-def _cache() -> Finding:
+def _cache() -> Answer:
     from capture.stream.compiled import merge
 
     folder = merge.merge.stats.cache_path
     if folder and os.access(folder, os.W_OK):
-        return Finding(True, f"kept in {folder}")
+        return Answer(True, f"kept in {folder}")
     text = "compiled loops cannot be kept: each start takes seconds longer"
-    return Finding(False, text, "set NUMBA_CACHE_DIR to a folder you may write to")
+    return Answer(False, text, "set NUMBA_CACHE_DIR to a folder you may write to")
 
 
-def _cpus() -> Finding:
+def _cpus() -> Answer:
     from capture.kernel.batches import can_visit
 
     cpus = online_cpus()
     if can_visit(cpus):
-        return Finding(True, f"each of the {len(cpus)} may be visited")
+        return Answer(True, f"each of the {len(cpus)} may be visited")
     text = f"a cpuset keeps us from some of the {len(cpus)}: small packets go one by one, which costs more"
-    return Finding(False, text, "allow all CPUs")
+    return Answer(False, text, "allow all CPUs")
 
 
 CHECKS = (

@@ -11,7 +11,7 @@ from capture.filters.rule import Address
 from capture.kernel.attachments import Attachments, Loaded, load
 from capture.kernel.cost import KernelCost
 from capture.kernel.descriptors import DESCRIPTORS, allow_descriptors
-from capture.kernel.groups import GroupsMap
+from capture.kernel.groups_map import GroupsMap
 from capture.kernel.program import Module
 from capture.plan import CapturePlan, PlannedInterface
 from capture.run.ending import Wake

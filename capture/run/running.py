@@ -10,7 +10,7 @@ from capture.abi import INBOUND, OUTBOUND
 from capture.errors import SpecError
 from capture.filters.conversations import Conversation
 from capture.kernel import syscall
-from capture.kernel.conversations import ConversationsMap
+from capture.kernel.conversations_map import ConversationsMap
 from capture.kernel.netns import Namespace
 from capture.kernel.records import Records
 from capture.kernel.wallclock import offset_samples

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from capture.abi import HOOKS
 from capture.errors import KernelError, SpecError, TargetError
-from capture.kernel.conversations import ConversationsMap
+from capture.kernel.conversations_map import ConversationsMap
 from capture.kernel.counters import Counters, possible_cpus
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, module_of

@@ -87,7 +87,7 @@ STEPS = [
 FOLLOWING = [
     Step("capture.run.lineup.Finder"),
     Step("capture.run.lineup.GroupsMap"),
-    Step("capture.kernel.groups.GroupsMap.replace", error=SpecError("too many"), said="too many", kind=SpecError),
+    Step("capture.kernel.groups_map.GroupsMap.replace", error=SpecError("too many"), said="too many", kind=SpecError),
     Step("capture.targets.follower.threading.Thread.start", 1, NO_MEMORY, "Cannot allocate memory"),
     Step("capture.targets.follower.threading.Thread.start", 2, NO_MEMORY, "Cannot allocate memory"),
     Step("capture.kernel.attachments.attach", 1, KernelError("vb refuses"), "vb refuses"),

@@ -17,10 +17,10 @@ from capture.filters.filter_h import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
 from capture.kernel.compiler import compile_programs
-from capture.kernel.conversations import ConversationsMap
+from capture.kernel.conversations_map import ConversationsMap
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import has_coarse_clock
-from capture.kernel.groups import GroupsMap
+from capture.kernel.groups_map import GroupsMap
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
 from capture.sampling.sampler import Sampling

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from capture.cli.doctor import doctor, report
 from capture.errors import KernelError
 from capture.kernel import checks, features, probes
-from capture.kernel.checks import Check, Finding, Result, can_capture, run_checks
+from capture.kernel.checks import Answer, Check, Result, can_capture, run_checks
 
 CAPABILITIES = [
     # what, CapEff as the kernel prints it, what it means
@@ -43,23 +43,23 @@ def test_a_kernel_before_cap_bpf_is_asked_for_cap_sys_admin(tmp_path: Path, monk
     assert features.missing_capabilities() == ["CAP_SYS_ADMIN"]
 
 
-def yes() -> Finding:
-    return Finding(True, "there", "never shown")
+def yes() -> Answer:
+    return Answer(True, "there", "never shown")
 
 
-def no() -> Finding:
-    return Finding(False, "missing", "install it")
+def no() -> Answer:
+    return Answer(False, "missing", "install it")
 
 
-def unclear() -> Finding:
-    return Finding(None, "nobody knows")
+def unclear() -> Answer:
+    return Answer(None, "nobody knows")
 
 
-def refusing() -> Finding:
+def refusing() -> Answer:
     raise KernelError("the kernel refuses")
 
 
-def broken() -> Finding:
+def broken() -> Answer:
     raise ZeroDivisionError("division by zero")
 
 
@@ -149,6 +149,6 @@ def test_the_real_checks_refer_to_earlier_ones() -> None:
 
 
 def test_a_refusal_is_split_into_finding_and_remedy() -> None:
-    assert probes._refusal(KernelError("no ring; grant it; or less")) == checks.Finding(
+    assert probes._refusal(KernelError("no ring; grant it; or less")) == checks.Answer(
         False, "no ring", "grant it; or less"
     )

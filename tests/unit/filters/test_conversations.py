@@ -7,7 +7,7 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.conversations import CONVERSATIONS_MAX, Conversation, parse_conversations
-from capture.kernel.conversations import entries
+from capture.kernel.conversations_map import entries
 
 A, B = 0x0A000001, 0x0A000002
 
