@@ -88,13 +88,13 @@ def _environment() -> list[str]:
 
 def failures(report: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """What went wrong on a kernel, a line each."""
-    wrong = [f"did not come to {step}" for step in ("variants", "doctor", "captures") if step not in report]
+    wrong = [f"did not come to {step}" for step in ("variants", "doctor", "demo", "captures") if step not in report]
     for name, found in report.get("variants", {}).items():
         refused = [f"{entry}: {p['refused']}" for entry, p in found["programs"].items() if "refused" in p]
         wrong += [f"{name}: {refusal}" for refusal in refused]
         if not refused and found["packets"] != expected[name]["packets"]:
             wrong.append(f"{name}: the packets left something else than on this machine")
-    for step in ("doctor", "captures"):
+    for step in ("doctor", "demo", "captures"):
         if step in report and not report[step]["passed"]:
             wrong.append(f"{step} failed")
     return wrong
@@ -138,7 +138,11 @@ def main() -> int:
         for one in wrong:
             print(f"  {one}", flush=True)
         if wrong:
-            print(report["log"], report.get("captures", {}).get("log", ""), flush=True)
+            print(
+                report["log"],
+                *(report[step].get("log", "") for step in ("demo", "captures") if step in report),
+                flush=True,
+            )
         reports[kernel.name] = report
         if asked.reports:
             asked.reports.mkdir(parents=True, exist_ok=True)

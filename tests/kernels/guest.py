@@ -87,6 +87,14 @@ def try_doctor() -> dict[str, Any]:
         return {"checks": [], "passed": False, "log": done.stdout + done.stderr}
 
 
+def try_demo(folder: Path) -> dict[str, Any]:
+    """What `make demo` runs once everything is installed: real traffic between two pods, into a file."""
+    file = folder / "demo.pcapng"
+    done = subprocess.run(["scripts/demo.sh", str(file)], capture_output=True, text=True, check=False)
+    passed = done.returncode == 0 and file.exists()
+    return {"passed": passed, "log": done.stdout[-10_000:] + done.stderr[-5_000:]}
+
+
 def main() -> None:
     """Write the report, step by step."""
     folder = Path(sys.argv[1])
@@ -106,6 +114,8 @@ def main() -> None:
     step("variants", try_programs(compiled), began)
     began = time.monotonic()
     step("doctor", try_doctor(), began)
+    began = time.monotonic()
+    step("demo", try_demo(folder), began)
     began = time.monotonic()
     step("captures", try_captures(folder, report["features"]["tcx"], report["features"]["XDP"]), began)
 

@@ -48,7 +48,8 @@ def _features(reports: Mapping[str, Mapping[str, Any]]) -> str:
         text += _row([f"{name}: {what}", *answers])
     tests = [f"{len(report['captures']['tests'])} passed" for report in reports.values()]
     text += _row(["live captures beside tcpdump, killed captures, others' programs", *tests])
-    return text + _row(["`bicap doctor`", *("can capture" for _ in reports)])
+    text += _row(["`bicap doctor`", *("can capture" for _ in reports)])
+    return text + _row(["what `make demo` runs", *("works" for _ in reports)])
 
 
 def _programs(reports: Mapping[str, Mapping[str, Any]]) -> str:
