@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ from tests.kernels.frozen import Frozen, freeze
 from tests.kernels.guest import Compiled
 from tests.kernels.variants import Variant, variants
 
-SECONDS = 900
+SECONDS = 1800
 """A machine that is not through by then hangs."""
+MACHINES = 2
+"""So many at a time: most of what one does keeps one processor busy."""
+STEPS = ("doctor", "demo", "captures")
+"""What a kernel does beside loading and running the variants."""
 
 
 def compile_all() -> Compiled:
@@ -88,16 +93,37 @@ def _environment() -> list[str]:
 
 def failures(report: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """What went wrong on a kernel, a line each."""
-    wrong = [f"did not come to {step}" for step in ("variants", "doctor", "demo", "captures") if step not in report]
+    wrong = [f"did not come to {step}" for step in ("variants", *STEPS) if step not in report]
     for name, found in report.get("variants", {}).items():
         refused = [f"{entry}: {p['refused']}" for entry, p in found["programs"].items() if "refused" in p]
         wrong += [f"{name}: {refusal}" for refusal in refused]
         if not refused and found["packets"] != expected[name]["packets"]:
             wrong.append(f"{name}: the packets left something else than on this machine")
-    for step in ("doctor", "demo", "captures"):
+    for step in STEPS:
         if step in report and not report[step]["passed"]:
             wrong.append(f"{step} failed")
     return wrong
+
+
+def examine(
+    kernel: machine.Kernel, compiled: bytes, expected: dict[str, Any], kept: Path | None
+) -> dict[str, Any] | None:
+    """Boot a kernel and print how it went; its report, None if it is not to be had or does something else."""
+    began = time.monotonic()
+    try:
+        report = boot(kernel, compiled)
+    except machine.UnavailableError as error:
+        print(f"{kernel.name}: not to be had: {error}", flush=True)
+        return None
+    if kept:
+        kept.mkdir(parents=True, exist_ok=True)
+        (kept / f"{kernel.name}.json").write_text(json.dumps(report, indent=1))
+    wrong = failures(report, expected)
+    lines = [table.line(kernel.name, report, len(wrong), time.monotonic() - began), *(f"  {one}" for one in wrong)]
+    if wrong:
+        lines += [report["log"], *(report[step].get("log", "") for step in STEPS if step in report)]
+    print("\n".join(lines), flush=True)
+    return None if wrong else report
 
 
 def main() -> int:
@@ -121,32 +147,12 @@ def main() -> int:
         return error.exit_code
     expected = {name: programs.load(variant, texts[True]) for name, (variant, texts) in compiled.items()}
     print(f"{len(compiled)} variants compiled and run here, {time.monotonic() - began:.0f} s", flush=True)
-    reports, failed = {}, False
-    for kernel in machine.KERNELS:
-        if asked.names and kernel.name not in asked.names:
-            continue
-        began = time.monotonic()
-        try:
-            report = boot(kernel, pickle.dumps(compiled))
-        except machine.UnavailableError as error:
-            print(f"{kernel.name}: not to be had: {error}", flush=True)
-            failed = True
-            continue
-        wrong = failures(report, expected)
-        failed = failed or bool(wrong)
-        print(table.line(kernel.name, report, len(wrong), time.monotonic() - began), flush=True)
-        for one in wrong:
-            print(f"  {one}", flush=True)
-        if wrong:
-            print(
-                report["log"],
-                *(report[step].get("log", "") for step in ("demo", "captures") if step in report),
-                flush=True,
-            )
-        reports[kernel.name] = report
-        if asked.reports:
-            asked.reports.mkdir(parents=True, exist_ok=True)
-            (asked.reports / f"{kernel.name}.json").write_text(json.dumps(report, indent=1))
+    chosen = [kernel for kernel in machine.KERNELS if not asked.names or kernel.name in asked.names]
+    text = pickle.dumps(compiled)
+    with ThreadPoolExecutor(MACHINES) as pool:
+        booted = list(pool.map(lambda kernel: examine(kernel, text, expected, asked.reports), chosen))
+    reports = {kernel.name: report for kernel, report in zip(chosen, booted, strict=True) if report is not None}
+    failed = len(reports) < len(chosen)
     if not asked.names and not failed:
         table.write(reports)
     return int(failed)
