@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-CACHE = Path("/var/cache/bicap-kernels")
+CACHE = Path("/var/lib/bicap-kernels")
+"""Not in /var/cache: virtual machines have an empty folder there."""
 SOURCES = (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*")))
 _DEBIAN = re.compile(r"^(?:URIs: |deb (?:\[[^]]*\] )?)(\S+/debian)/?(?: |$)", re.MULTILINE)
 _VERSION = re.compile(r"^linux-image-(\d[\d.]*)(?:-\d+|\+deb[\d.]+)-amd64$")
@@ -132,6 +133,7 @@ def _unpack(kernel: Kernel, apt: _Apt, release: str, packages: Sequence[str]) ->
             boot.mkdir(exist_ok=True)
             if not (boot / f"vmlinuz-{release}").exists():
                 shutil.copy(next(modules.rglob("vmlinuz")), boot / f"vmlinuz-{release}")
+        subprocess.run(["depmod", "-b", unfinished, release], check=True)
         (unfinished / "vmlinuz").symlink_to(f"boot/vmlinuz-{release}")
         place = CACHE / f"{kernel.name}-{release}-{sums[:12]}"
         unfinished.rename(place)
