@@ -12,7 +12,7 @@ _MEMORY = 1 << 20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.drain", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.drain_count", description=__doc__)
     parser.add_argument("times", type=int)
     times = parser.parse_args().times
     merge.compiled()

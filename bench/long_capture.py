@@ -1,4 +1,4 @@
-"""`python -m bench.storage FOLDER`: a long capture into a ring of files on a disk, second by second.
+"""`python -m bench.long_capture FOLDER`: a long capture into a ring of files on a disk, second by second.
 
 Does memory stay flat, how much of the page cache do the files take, what does compression cost, what is lost: bicap
 plain, bicap with zstd, and tcpdump, one after another with the same packets. bench/README.md defines the columns.
@@ -16,12 +16,13 @@ from pathlib import Path
 
 import zstandard
 
-from bench import frames
-from bench.link import Link
-from bench.process import Process
-from bench.senders import FlowSender
-from bench.tools import BICAP, RING_MIB, as_line, machine
-from bench.traffic import Traffic, contents
+from bench.lines import as_line
+from capture.benchmark import frames
+from capture.benchmark.process import BICAP, Process
+from capture.benchmark.senders import FlowSender
+from capture.benchmark.tools import RING_MIB, machine
+from capture.benchmark.veth_pair import VethPair
+from testbed.traffic import Traffic, contents
 
 SETTLED_SECONDS = 10
 """Memory is compared from here on: buffers have their size by then."""
@@ -29,7 +30,7 @@ NAMES = ("bicap", "bicap zstd", "tcpdump")
 
 
 @dataclass(frozen=True)
-class Ring:
+class FileRing:
     """Files kept, and the size of each."""
 
     file_mib: int
@@ -45,7 +46,7 @@ class Ring:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Second:
     """One second: the process, the machine's page cache, and what of it is of our files."""
 
     seconds: float
@@ -57,7 +58,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Run:
+class LongRun:
     """A contestant's whole run."""
 
     seconds: float
@@ -65,10 +66,10 @@ class Run:
     written: int
     cpu_seconds: float
     ratio: float
-    samples: Sequence[Sample]
+    samples: Sequence[Second]
 
 
-def sample(process: Process, began: float, folder: Path) -> Sample:
+def sample(process: Process, began: float, folder: Path) -> Second:
     """Now."""
     memory = dict(re.findall(r"^(Cached|Dirty): +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE))
     files = [str(file) for file in folder.glob("capture*")]
@@ -76,7 +77,7 @@ def sample(process: Process, began: float, folder: Path) -> Sample:
     # A file of the ring may be removed before fincore comes to it, which then says so and goes on.
     answer = subprocess.run(asked, capture_output=True, text=True, check=False).stdout if files else ""
     sizes = [tuple(map(int, line.split())) for line in answer.splitlines()]
-    return Sample(
+    return Second(
         seconds=time.monotonic() - began,
         rss_bytes=process.rss_bytes(),
         cached_bytes=int(memory["Cached"]) << 10,
@@ -86,7 +87,9 @@ def sample(process: Process, began: float, folder: Path) -> Sample:
     )
 
 
-def measure(link: Link, name: str, ring: Ring, sender: FlowSender, pps: int, seconds: int, folder: Path) -> Run:
+def measure(
+    link: VethPair, name: str, ring: FileRing, sender: FlowSender, pps: int, seconds: int, folder: Path
+) -> LongRun:
     """One contestant from start to end; its files are removed."""
     file = folder / ("capture.pcapng.zst" if "zstd" in name else "capture.pcapng")
     ready = Path(f"{file}.ready")
@@ -107,7 +110,7 @@ def measure(link: Link, name: str, ring: Ring, sender: FlowSender, pps: int, sec
     ratio = compression(sorted(folder.glob("capture*.zst")))
     for file in folder.iterdir():
         file.unlink()
-    return Run(samples[-1].seconds, sent, written, cpu, ratio, samples)
+    return LongRun(samples[-1].seconds, sent, written, cpu, ratio, samples)
 
 
 def compression(files: Sequence[Path]) -> float:
@@ -120,7 +123,7 @@ def compression(files: Sequence[Path]) -> float:
     return before / sum(path.stat().st_size for path in files) if files else 1.0
 
 
-def table(runs: dict[str, Run]) -> Iterator[str]:
+def table(runs: dict[str, LongRun]) -> Iterator[str]:
     """Lines for a person."""
     yield (
         f"{'':12}{'Mpps':>7}{'lost':>8}{'CPU':>7}{'CPU ns':>8}{'ratio':>7}"
@@ -142,7 +145,7 @@ def table(runs: dict[str, Run]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.storage", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.long_capture", description=__doc__)
     parser.add_argument("folder", nargs="?", default=".", help="on the disk to write to")
     parser.add_argument("--seconds", type=int, default=600, help="for each contestant")
     parser.add_argument("--size", type=int, default=512, help="frame length in bytes")
@@ -154,9 +157,9 @@ def main() -> None:
     parser.add_argument("--results", help="append JSON lines to this file")
     asked = parser.parse_args()
     frame = frames.udp(asked.size)
-    ring = Ring(asked.file_mib, asked.files)
+    ring = FileRing(asked.file_mib, asked.files)
     runs = {}
-    with Link() as link, tempfile.TemporaryDirectory(dir=asked.folder, prefix="bench-") as folder:
+    with VethPair() as link, tempfile.TemporaryDirectory(dir=asked.folder, prefix="bench-") as folder:
         sender = FlowSender(link.va, frame, 1_000, contents(asked.content, asked.size - 42))
         for name in asked.only:
             runs[name] = measure(link, name, ring, sender, asked.pps, asked.seconds, Path(folder))

@@ -16,7 +16,7 @@ _COMPILED = [".".join(file.with_suffix("").parts) for file in Path("capture").rg
 with atheris.instrument_imports(include=["capture"], exclude=["capture.arrays.jit", *_COMPILED]):
     from capture.analysis.sessions.tracker import compiled
     from capture.errors import FormatError
-    from tests import generate
+    from testbed import generate
     from tests.unit.views.test_hostile import everything, pcapng
 
 PCAP = b"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\1\0\0\0"

@@ -10,7 +10,7 @@ from random import Random
 
 from capture.filters.rule import Endpoint, IcmpType, Ports, Rule, TcpFlags
 from capture.wire.protocols import ICMP_TYPES, TCP_FLAGS
-from tests import packets
+from testbed import packets
 
 IPV4 = ("10.0.0.1", "10.0.0.2", "10.0.1.7", "192.0.2.9")
 IPV6 = ("fd00::1", "fd00::2", "fd00:0:0:1::7", "2001:db8::9")
@@ -128,7 +128,8 @@ def rule(random: Random) -> Rule:
     protocol = random.choice((None, None, 6, 6, 6, 17, 132, {4: 1, 6: 58}[family], 47, 50))
     ports = protocol in (None, 6, 17, 132)
     source, destination = _endpoint(random, family, ports), _endpoint(random, family, ports)
-    flags, icmp = None, ()
+    flags = None
+    icmp: tuple[IcmpType, ...] = ()
     if protocol == 6 and random.random() < 0.4:
         mask = random.choice((2, 0x12, 0x10, 4, 0x3F, random.randrange(1, 256)))
         flags = TcpFlags(random.randrange(256) & mask, mask)

@@ -157,9 +157,7 @@ class _Relay:
                 if fate.lost_before:
                     self._count("lost_before", frame, side)
                     continue
-                self._later(
-                    self._delays[side] + fate.held_before_s, lambda f=frame, s=side, w=fate: self._pass(f, s, w)
-                )  # type: ignore[misc]
+                self._later(self._delays[side] + fate.held_before_s, partial(self._pass, frame, side, fate))
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         self._number += 1

@@ -1,7 +1,7 @@
 """Real traffic between two pods: HTTP both families, UDP both ways, pings and fragments. Run inside a pod.
 
-python traffic.py serve            an HTTP server (port 80) and a UDP echo (port 53), until killed
-python traffic.py talk HOST...     everything once with each host; exits 0 when all was answered
+python talk.py serve            an HTTP server (port 80) and a UDP echo (port 53), until killed
+python talk.py talk HOST...     everything once with each host; exits 0 when all was answered
 """
 
 import http.server

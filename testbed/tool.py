@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.patience import PATIENCE, wait_until
-
-BICAP = str(Path(sys.executable).parent / "bicap")
+from capture.benchmark.process import BICAP as BICAP
+from testbed.patience import PATIENCE, wait_until
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def bicap(*words: str, within: Sequence[str] = (), env: dict[str, str] | None = 
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-class Capture:
+class CaptureProcess:
     """`bicap capture` running in the background: leaves the `with` block stopped by SIGINT and finished."""
 
     def __init__(self, file: Path, *words: str, within: Sequence[str] = (), stop: bool = True) -> None:
@@ -62,7 +60,7 @@ class Capture:
             self._log.close()
             raise
 
-    def __enter__(self) -> "Capture":
+    def __enter__(self) -> "CaptureProcess":
         return self
 
     def __exit__(self, *_: object) -> None:

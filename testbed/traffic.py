@@ -8,9 +8,9 @@ import threading
 import time
 from pathlib import Path
 
-from bench.link import Link
-from bench.senders import BATCH, FlowSender
-from bench.tools import SENDER_CPU
+from capture.benchmark.senders import BATCH, FlowSender
+from capture.benchmark.tools import SENDER_CPU
+from capture.benchmark.veth_pair import VethPair
 
 CONTENTS = 8_192
 """So many different payloads: together far more than what zstd looks back at."""
@@ -23,7 +23,7 @@ UNPACED = 1 << 20
 class Traffic:
     """Sends from va in a thread until the `with` block ends; `pps` 0: without a pause."""
 
-    def __init__(self, link: Link, sender: FlowSender, pps: int) -> None:
+    def __init__(self, link: VethPair, sender: FlowSender, pps: int) -> None:
         self._link, self._sender, self._pps = link, sender, pps
         self._over = threading.Event()
         self._thread = threading.Thread(target=link.namespace.run, args=(self._send,))

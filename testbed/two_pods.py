@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-TRAFFIC = str(Path(__file__).with_name("traffic.py"))
+TALK = str(Path(__file__).with_name("talk.py"))
 
 
 def run(*words: str) -> str:
@@ -23,7 +23,7 @@ def run(*words: str) -> str:
 
 
 @dataclass(frozen=True)
-class Pod:
+class PlainPod:
     """A namespace with one interface, eth0; `veth` is its host side in the node's namespace."""
 
     netns: str
@@ -38,20 +38,22 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Node:
+class PlainNode:
     """A namespace with a bridge, and the pods on it."""
 
     netns: str
-    client: Pod
-    server: Pod
+    client: PlainPod
+    server: PlainPod
 
     def exec(self, *words: str) -> list[str]:
         """The words of a command that runs on the node."""
         return ["ip", "netns", "exec", self.netns, *words]
 
 
-def _add_pod(node: str, name: str, number: int) -> Pod:
-    pod = Pod(f"{node}-{name}", f"veth-{name}", f"10.77.0.{number}", f"fd77::{number}", f"02:77:00:00:00:0{number}")
+def _add_pod(node: str, name: str, number: int) -> PlainPod:
+    pod = PlainPod(
+        f"{node}-{name}", f"veth-{name}", f"10.77.0.{number}", f"fd77::{number}", f"02:77:00:00:00:0{number}"
+    )
     run("ip", "netns", "add", pod.netns)
     run("ip", "-n", node, "link", "add", pod.veth, "type", "veth", "peer", "name", "eth0", "netns", pod.netns)
     run("ip", "-n", pod.netns, "link", "set", "eth0", "address", pod.mac)
@@ -64,7 +66,7 @@ def _add_pod(node: str, name: str, number: int) -> Pod:
     return pod
 
 
-def _introduce(here: Pod, there: Pod) -> None:
+def _introduce(here: PlainPod, there: PlainPod) -> None:
     """Let a pod know the other's MAC address, so that it need not ask."""
     run(*here.exec("sysctl", "-qw", "net.ipv6.conf.eth0.router_solicitations=0"))
     for address in (there.ip4, there.ip6):
@@ -73,7 +75,7 @@ def _introduce(here: Pod, there: Pod) -> None:
 
 
 @contextlib.contextmanager
-def two_pods(netns: str) -> Iterator[Node]:
+def two_pods(netns: str) -> Iterator[PlainNode]:
     """A node of this name with the pods client and server, who know each other's MAC addresses."""
     names = [netns, f"{netns}-client", f"{netns}-server"]
     try:
@@ -84,17 +86,17 @@ def two_pods(netns: str) -> Iterator[Node]:
         client, server = _add_pod(netns, "client", 1), _add_pod(netns, "server", 2)
         _introduce(client, server)
         _introduce(server, client)
-        yield Node(netns, client, server)
+        yield PlainNode(netns, client, server)
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def serve(pod: Pod) -> list[str]:
+def serve(pod: PlainPod) -> list[str]:
     """The words that answer HTTP and UDP in a pod until killed; says "serving" when it does."""
-    return pod.exec(sys.executable, TRAFFIC, "serve")
+    return pod.exec(sys.executable, TALK, "serve")
 
 
-def talk(pod: Pod, *hosts: str) -> list[str]:
+def talk(pod: PlainPod, *hosts: str) -> list[str]:
     """The words that do everything once with each host from a pod; succeeds when all was answered."""
-    return pod.exec(sys.executable, TRAFFIC, "talk", *hosts)
+    return pod.exec(sys.executable, TALK, "talk", *hosts)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
-from bench import frames
-from bench.link import Link
-from bench.loads import Load, Way
-from bench.senders import BATCH, FlowSender, QueueSender, XdpSender
-from bench.tools import SENDER_CPU
+from capture.benchmark import frames
+from capture.benchmark.loads import BenchLoad, Way
+from capture.benchmark.senders import BATCH, FlowSender, QueueSender, XdpSender
+from capture.benchmark.tools import SENDER_CPU
+from capture.benchmark.veth_pair import VethPair
 
 _TURNS = 8
 """So often the two directions of a load take turns: each call of the kernel's has a price of its own."""
@@ -29,10 +29,10 @@ class Paced:
     active_ns: float
 
 
-class Source:
+class LoadSource:
     """Sends a load's packets through a link while a `with` block lasts; counting goes on from call to call."""
 
-    def __init__(self, link: Link, load: Load) -> None:
+    def __init__(self, link: VethPair, load: BenchLoad) -> None:
         self._link, self._load = link, load
         frame = frames.udp(load.size)
         self._xdp = [
@@ -41,7 +41,7 @@ class Source:
         self._queues = [QueueSender(link.vb, frame)] if load.way is not Way.IN else []
         self._all: list[FlowSender | QueueSender] = [*self._xdp, *self._queues]
 
-    def __enter__(self) -> "Source":
+    def __enter__(self) -> "LoadSource":
         return self
 
     def __exit__(
@@ -87,7 +87,7 @@ class Source:
         return self._link.namespace.run(pinned)
 
 
-def send_one(link: Link, frame: bytes, count: int) -> float:
+def send_one(link: VethPair, frame: bytes, count: int) -> float:
     """Repeat one frame from va at full speed; seconds."""
 
     def inside() -> float:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 DEFAULT_PACKETS = 2_048_000
 _EIGHT = "src net 10.0.0.0/29"
-"""Of the conversations that bench.senders makes, the first eight."""
+"""Of the conversations that capture.benchmark.senders makes, the first eight."""
 
 
 class Way(StrEnum):
@@ -17,7 +17,7 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
+class BenchLoad:
     """UDP packets of one size at full speed; `senders` CPUs send, each packet of another of `flows` conversations."""
 
     name: str
@@ -48,20 +48,20 @@ class Load:
 LOADS = {
     load.name: load
     for load in (
-        Load(name="64 B"),
-        Load(name="128 B", size=128),
-        Load(name="512 B", size=512),
-        Load(name="1514 B", size=1514),
-        Load(name="64 B, 1000 flows", flows=1_000),
-        Load(name="64 B, 1 M flows", flows=1_000_000),
-        Load(name="hit 100 %", flows=8, expression=_EIGHT),
-        Load(name="hit 10 %", flows=80, expression=_EIGHT, hits=0.1),
-        Load(name="hit 1 %", flows=800, expression=_EIGHT, hits=0.01),
-        Load(name="hit 0 %", flows=800, expression="src net 11.0.0.0/8", hits=0.0),
-        Load(name="64 B sent", way=Way.OUT),
-        Load(name="64 B both ways", way=Way.BOTH),
-        Load(name="64 B, 2 senders", senders=2),
-        Load(name="64 B to disk", disk=True),
-        Load(name="1514 B to disk", size=1514, disk=True),
+        BenchLoad(name="64 B"),
+        BenchLoad(name="128 B", size=128),
+        BenchLoad(name="512 B", size=512),
+        BenchLoad(name="1514 B", size=1514),
+        BenchLoad(name="64 B, 1000 flows", flows=1_000),
+        BenchLoad(name="64 B, 1 M flows", flows=1_000_000),
+        BenchLoad(name="hit 100 %", flows=8, expression=_EIGHT),
+        BenchLoad(name="hit 10 %", flows=80, expression=_EIGHT, hits=0.1),
+        BenchLoad(name="hit 1 %", flows=800, expression=_EIGHT, hits=0.01),
+        BenchLoad(name="hit 0 %", flows=800, expression="src net 11.0.0.0/8", hits=0.0),
+        BenchLoad(name="64 B sent", way=Way.OUT),
+        BenchLoad(name="64 B both ways", way=Way.BOTH),
+        BenchLoad(name="64 B, 2 senders", senders=2),
+        BenchLoad(name="64 B to disk", disk=True),
+        BenchLoad(name="1514 B to disk", size=1514, disk=True),
     )
 }

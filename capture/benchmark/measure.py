@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from bench.link import Link
-from bench.loads import Load
-from bench.source import Source
-from bench.tools import TOOL_CPU, Result, Tool
+from capture.benchmark.load_source import LoadSource
+from capture.benchmark.loads import BenchLoad
+from capture.benchmark.tools import TOOL_CPU, Tool, ToolResult
+from capture.benchmark.veth_pair import VethPair
 
 T = TypeVar("T")
 TMPFS, DISK = "/dev/shm", "/var/tmp"
@@ -27,7 +27,7 @@ class Run:
     sent: int
     dropped: int
     expected: int
-    tool: Result | None = None
+    tool: ToolResult | None = None
 
     @property
     def lost(self) -> int:
@@ -49,9 +49,9 @@ def warm(folder: str, size: int) -> None:
     os.unlink(f"{folder}/warm")
 
 
-def measure(link: Link, load: Load, tool: Tool | None, folder: str, rate: float | None = None) -> Run:
+def measure(link: VethPair, load: BenchLoad, tool: Tool | None, folder: str, rate: float | None = None) -> Run:
     """One run, at full speed or at a rate (packets per second), with a file in the folder."""
-    with Source(link, load) as source:
+    with LoadSource(link, load) as source:
         if tool is None:
             return _send(link, load, source, rate)
         warm(folder, round(1.5 * load.expected(load.packets) * (load.size + 64)))
@@ -65,7 +65,7 @@ def measure(link: Link, load: Load, tool: Tool | None, folder: str, rate: float 
     return replace(run, tool=result)
 
 
-def _send(link: Link, load: Load, source: Source, rate: float | None) -> Run:
+def _send(link: VethPair, load: BenchLoad, source: LoadSource, rate: float | None) -> Run:
     count, before = load.packets, link.counters("vb")[0]
     if rate is None:
         sender_ns = source.send(count)

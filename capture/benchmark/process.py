@@ -4,11 +4,14 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+BICAP = str(Path(sys.executable).with_name("bicap"))
+"""The command that is installed beside this Python."""
 _READY_SECONDS, _END_SECONDS = 120, 300
 
 

@@ -1,9 +1,8 @@
-"""Results -> a table per load, for a terminal or as Markdown."""
+"""Results -> a table per load, for a terminal."""
 
 import statistics
-from collections.abc import Sequence
 
-from bench.results import Line, Results, spread
+from capture.benchmark.results import Line, Results, spread
 
 COLUMNS = ("tool", "Mpps", "sender ns", "added ns", "CPU ns", "lost", "file MB", "RSS MiB")
 
@@ -42,17 +41,6 @@ def as_text(results: Results) -> str:
 
 def _cell(at: int, cell: str, width: int) -> str:
     return cell.ljust(width) if at == 0 else cell.rjust(width)
-
-
-def as_markdown(results: Results, load: str) -> str:
-    """For a page."""
-    return markdown(COLUMNS, rows(results, load))
-
-
-def markdown(columns: Sequence[str], found: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown: the first column is text, the others are numbers."""
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *found]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _heading(results: Results, load: str) -> str:

@@ -1,18 +1,16 @@
-"""Runs of a load and a tool -> one JSON line; lines -> medians, spreads and ratios.
+"""Runs of a load and a tool -> one line; lines -> medians, spreads and ratios.
 
 A line has all runs of one tool with one load, and what they depend on: commit, kernel, CPU. Everything that is
 printed, plotted or checked comes from these lines.
 """
 
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from bench.loads import Load
-from bench.measure import Run
-from bench.tools import machine
+from capture.benchmark.loads import BenchLoad
+from capture.benchmark.measure import Run
+from capture.benchmark.tools import machine
 
 NOTHING = "nothing"
 
@@ -46,7 +44,7 @@ class Line:
         return [lost / expected for lost, expected in zip(self.lost, self.expected, strict=False) if expected]
 
 
-def line_of(load: Load, tool: str, runs: Sequence[Run]) -> Line:
+def line_of(load: BenchLoad, tool: str, runs: Sequence[Run]) -> Line:
     """All runs of a tool with a load."""
     results = [run.tool for run in runs if run.tool]
     return Line(
@@ -63,19 +61,6 @@ def line_of(load: Load, tool: str, runs: Sequence[Run]) -> Line:
         file_bytes=[result.file_bytes for result in results],
         machine=machine(),
     )
-
-
-def save(lines: Iterable[Line], path: str) -> None:
-    """Append them to a file."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        file.writelines(json.dumps(asdict(line)) + "\n" for line in lines)
-
-
-def read(path: str) -> list[Line]:
-    """The lines of a file; of the same load and tool, the last."""
-    lines = [Line(**json.loads(text)) for text in Path(path).read_text().splitlines()]
-    return list({(line.load, line.tool): line for line in lines}.values())
 
 
 def spread(values: Sequence[float]) -> str:

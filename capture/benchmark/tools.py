@@ -1,33 +1,29 @@
 """Capture tools as they are compared: each is started on one interface, becomes ready, is stopped, and is counted.
 
-Same interface, snaplen and ring memory for all (64 MiB; xdpdump cannot be told); the tool on the first CPU
-that we may use, the sender on the second.
+Same interface, snaplen and ring memory for all (64 MiB); the tool on the first CPU that we may use, the sender on the
+second.
 """
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from bench.process import Process
 from capture.analysis.packets.reading import CaptureFile
+from capture.benchmark.process import BICAP, Process
 
 RING_MIB = 64
 _CPUS = sorted(os.sched_getaffinity(0))
 TOOL_CPU, SENDER_CPU = _CPUS[0], _CPUS[:2][-1]
-HERE = Path(__file__).parent
-BICAP = str(Path(sys.executable).with_name("bicap"))
 
 
 @dataclass(frozen=True)
-class Result:
+class ToolResult:
     """What one run of a tool cost and caught."""
 
     written: int
@@ -76,13 +72,13 @@ class Running:
         if not self._stopped:
             self._process.__exit__(kind, error, trace)
 
-    def stop(self) -> Result:
+    def stop(self) -> ToolResult:
         """Let it finish what it has; its cost from ready to stopped."""
         time.sleep(0.5)
         used, peak = self._process.cpu_seconds() - self._before, self._process.peak_rss_bytes() / (1 << 20)
         self._stopped = True
         self._process.__exit__(None, None, None)
-        return Result(_packets_in(self._file), os.path.getsize(self._file), used, peak)
+        return ToolResult(_packets_in(self._file), os.path.getsize(self._file), used, peak)
 
 
 def _packets_in(file: str) -> int:
@@ -94,61 +90,49 @@ def _packets_in(file: str) -> int:
         return sum(len(batch.packets) for batch in capture)
 
 
-def _log_says(words: str) -> Callable[[str], bool]:
+def log_says(words: str) -> Callable[[str], bool]:
+    """True for a file beside which a tool's log has these words."""
     return lambda file: words in Path(f"{file}.log").read_text()
 
 
-def _bicap(options: str) -> Tool:
+def bicap(name: str = "bicap", options: str = "", expression: str = "") -> Tool:
+    """bicap as a tool, with options of its own."""
     ours = f"-q --buffer {RING_MIB}MiB --ready-file {{ready}} {options} -w {{file}}"
     return Tool(
-        "bicap",
-        f"{BICAP} capture -i {{interface}} -s {{snaplen}} {ours}".split(),
+        name,
+        [*f"{BICAP} capture -i {{interface}} -s {{snaplen}} {ours}".split(), *([expression] if expression else [])],
         lambda file: os.path.exists(f"{file}.ready"),
+        brings_xdp="--hook xdp" in options,
     )
 
 
-def tools(expression: str = "", bicap_options: str = "") -> list[Tool]:
-    """The tools, with the same filter: without those that take none, if there is one."""
+def tools(expression: str = "") -> list[Tool]:
+    """bicap and the tools that it is compared with on any node, with the same filter."""
     words = [expression] if expression else []
-    bicap, xdp = _bicap(bicap_options), _bicap(f"--hook xdp {bicap_options}")
     where = "-i {interface} -s {snaplen}"
     tcpdump = f"tcpdump {where} -p -n --time-stamp-precision=nano -B {RING_MIB * 1024} -Z root -w {{file}}"
     dumpcap = f"dumpcap {where} -q -p -B {RING_MIB} -w {{file}}"
-    netsniff = f"netsniff-ng --in {{interface}} --out {{file}} -S {RING_MIB}MiB -s -M -T 0xa1b23c4d"
-    pcapy = f"{sys.executable} {HERE}/pcapy_loop.py {{interface}} {{snaplen}} {RING_MIB} {{file}}"
-    naive = f"{sys.executable} -m bench.naive {{interface}} {{snaplen}} {RING_MIB} {{file}}"
-    found = [
-        Tool("bicap", [*bicap.command, *words], bicap.ready),
-        Tool("bicap xdp", [*xdp.command, *words], xdp.ready, brings_xdp=True),
-        Tool("tcpdump", [*tcpdump.split(), *words], _log_says("listening on")),
-        Tool("dumpcap", [*dumpcap.split(), *(["-f", *words] if words else [])], _log_says("File:")),
-        Tool("netsniff-ng", [*netsniff.split(), *words], _log_says("Running!")),
-        Tool("pcapy-ng", [*pcapy.split(), *words], _log_says("listening")),
+    return [
+        bicap(expression=expression),
+        Tool("tcpdump", [*tcpdump.split(), *words], log_says("listening on")),
+        Tool("dumpcap", [*dumpcap.split(), *(["-f", *words] if words else [])], log_says("File:")),
     ]
-    if not expression:
-        xdpdump = "xdpdump -i {interface} --load-xdp-program -s {snaplen} --perf-wakeup 64 --use-pcap -w {file}"
-        found += [
-            Tool("xdpdump", xdpdump.split(), _log_says("listening on"), brings_xdp=True),
-            Tool("naive-bcc", naive.split(), _log_says("listening")),
-        ]
-    return found
 
 
 def installed(name: str) -> bool:
-    """Whether the tool of that name is on this machine."""
+    """True if the tool of that name is on this machine."""
     return name == "bicap" or shutil.which(name) is not None
 
 
 def machine() -> dict[str, str]:
-    """What a result depends on: commit, kernel, CPU."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    """What a result depends on: commit of the sources ("" where they are in no repository), kernel, CPU."""
+    describe = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    commit = (
+        subprocess.run(describe, capture_output=True, text=True, check=False).stdout if shutil.which("git") else ""
+    )
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return {
-        "commit": commit.stdout.strip(),
+        "commit": commit.strip(),
         "kernel": os.uname().release,
         "cpu": f"{os.cpu_count()} x {model[1] if model else os.uname().machine}",
     }
-
-
-def as_line(**values: object) -> str:
-    return json.dumps(values)

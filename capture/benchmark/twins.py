@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 
-from bench.link import Link, run
-from bench.senders import FlowSender, load_redirect
-from bench.tools import SENDER_CPU
+from capture.benchmark.senders import FlowSender, load_redirect
+from capture.benchmark.tools import SENDER_CPU
+from capture.benchmark.veth_pair import VethPair, run
 from capture.kernel.attach import INGRESS, attach
 from capture.kernel.features import choose_hook
 from capture.plan import Interface
@@ -25,10 +25,10 @@ _SETTLE = 0.1
 """Seconds in which a capture takes what is left in its rings."""
 
 
-class ForwardingLink(Link):
+class ForwardingPair(VethPair):
     """What vb receives leaves by `out`, as a node forwards a pod's packets; its peer is down and takes none."""
 
-    def __enter__(self) -> "ForwardingLink":
+    def __enter__(self) -> "ForwardingPair":
         super().__enter__()
         try:
             run("ip", "-n", self.netns, "link", "add", "out", "type", "veth", "peer", "name", "nowhere")
@@ -42,13 +42,13 @@ class ForwardingLink(Link):
     def _forward(self) -> None:
         program = load_redirect(self.namespace.run(lambda: socket.if_nametoindex("out")))
         vb = Interface("vb", self.vb, self.namespace.inode)
-        self._attached = attach(choose_hook(Hook.AUTO), program, vb, INGRESS, self.namespace)
+        self._forwarding = attach(choose_hook(Hook.AUTO), program, vb, INGRESS, self.namespace)
         os.close(program)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._attached.close()
+        self._forwarding.close()
         super().__exit__(kind, error, trace)
 
 
@@ -75,7 +75,7 @@ class Twins:
 
     def __init__(self, frame: bytes, flows: int, forwarding: bool) -> None:
         self._frame, self._flows = frame, flows
-        self._kind = ForwardingLink if forwarding else Link
+        self._kind = ForwardingPair if forwarding else VethPair
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Twins":

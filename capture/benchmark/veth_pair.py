@@ -9,7 +9,7 @@ from types import TracebackType
 
 from pyroute2 import IPRoute
 
-from bench.senders import XDP_PASS, load_verdict
+from capture.benchmark.senders import XDP_PASS, load_verdict
 from capture.kernel import syscall
 from capture.kernel.netns import Namespace
 
@@ -18,8 +18,8 @@ def run(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-class Link:
-    """`with Link() as link:` gives the namespace's name and the ifindexes of va and vb.
+class VethPair:
+    """`with VethPair() as link:` gives the namespace's name and the ifindexes of va and vb.
 
     `xdp` puts an XDP program on vb, so that XdpSender can send to it; the MTU then has to fit into a page.
     """
@@ -27,7 +27,7 @@ class Link:
     def __init__(self, mtu: int = 1500, xdp: bool = True) -> None:
         self._mtu, self._xdp = str(mtu), xdp
 
-    def __enter__(self) -> "Link":
+    def __enter__(self) -> "VethPair":
         self.netns = f"bicap-bench-{uuid.uuid4().hex[:6]}"
         run("ip", "netns", "add", self.netns)
         try:

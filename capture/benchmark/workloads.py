@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import frames
-from bench.loads import Way
-from bench.measure import SNAPLEN, TMPFS, warm
-from bench.process import Process
-from bench.progress import progress
-from bench.senders import BATCH
-from bench.tools import BICAP, TOOL_CPU
-from bench.twins import Twins
+from capture.benchmark import frames
+from capture.benchmark.loads import Way
+from capture.benchmark.measure import SNAPLEN, TMPFS, warm
+from capture.benchmark.process import BICAP, Process
+from capture.benchmark.progress import progress
+from capture.benchmark.senders import BATCH
+from capture.benchmark.tools import TOOL_CPU
+from capture.benchmark.twins import Twins
 from capture.kernel.cost import ENOUGH_RUNS
 from capture.pcapng.blocks import packet_block_bytes
 
 FULL_SPEED = 0
 _CONVERSATIONS = 8
 _RULE = "--source 10.0.0.0/29 --protocol udp"
-"""Of the conversations that bench.senders makes, the first eight."""
+"""Of the conversations that capture.benchmark.senders makes, the first eight."""
 _BURSTS_PER_SECOND = 10
 _LONG_BURST = 1 << 20
 """Packets, where no rate is held: the reader works while they come."""
@@ -121,17 +121,6 @@ TRAINING = (
     Workload(size=64, rate=1_000_000, matching=0.0, way=Way.OUT),
     Workload(size=64, rate=1_000_000, keeps=10),
     Workload(size=1024, rate=150_000, keeps=10, way=Way.OUT),
-)
-HELD_OUT = (
-    Workload(size=64, rate=30_000),
-    Workload(size=128, rate=500_000),
-    Workload(size=512, rate=250_000, way=Way.OUT),
-    Workload(size=1400, rate=100_000),
-    Workload(size=1000, rate=150_000, snaplen=300),
-    Workload(size=300, rate=100_000, way=Way.BOTH),
-    Workload(size=64, rate=800_000, matching=0.5),
-    Workload(size=512, rate=200_000, keeps=4),
-    Workload(size=64, rate=FULL_SPEED),
 )
 
 

@@ -8,9 +8,9 @@ import os
 import threading
 import time
 
-from bench.link import Link
-from bench.senders import QueueSender, XdpSender
-from tests import packets
+from capture.benchmark.senders import QueueSender, XdpSender
+from capture.benchmark.veth_pair import VethPair
+from testbed import packets
 
 TO_VB = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(range(22)))
 FROM_VB = packets.udp("10.0.0.2", 2000, "10.0.0.1", 1000, bytes(range(22, 44)))
@@ -19,7 +19,7 @@ BULK = 16
 PAUSE = 0.01
 
 
-def receive(link: Link, count: int, cpu: int | None = None) -> None:
+def receive(link: VethPair, count: int, cpu: int | None = None) -> None:
     """Let vb receive frames, from one CPU if it is given; what the veth had no room for is sent again."""
     assert count % BULK == 0
     wanted = link.counters("vb")[0] + count
@@ -28,7 +28,7 @@ def receive(link: Link, count: int, cpu: int | None = None) -> None:
         count = wanted - settled(link)
 
 
-def settled(link: Link) -> int:
+def settled(link: VethPair) -> int:
     """How many frames vb has received, once it has received all that are on the way."""
     received = -1
     while received != (received := link.counters("vb")[0]):
@@ -36,12 +36,12 @@ def settled(link: Link) -> int:
     return received
 
 
-def transmit(link: Link, count: int, cpu: int | None = None) -> None:
+def transmit(link: VethPair, count: int, cpu: int | None = None) -> None:
     """Let vb send frames."""
     _send(link, QueueSender(link.vb, FROM_VB), count, cpu)
 
 
-def _send(link: Link, sender: XdpSender | QueueSender, count: int, cpu: int | None) -> None:
+def _send(link: VethPair, sender: XdpSender | QueueSender, count: int, cpu: int | None) -> None:
     def inside() -> None:
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
@@ -53,10 +53,10 @@ def _send(link: Link, sender: XdpSender | QueueSender, count: int, cpu: int | No
         sender.close()
 
 
-class Load:
+class BothWays:
     """vb receives and sends, some 100,000 packets a second each, until the block ends or an interface goes away."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: VethPair) -> None:
         self._link = link
         self._over = threading.Event()
         sources = [(XdpSender, link.va, TO_VB), (QueueSender, link.vb, FROM_VB)]
@@ -70,7 +70,7 @@ class Load:
                 return
             self._over.wait(PAUSE)
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> "BothWays":
         for thread in self._threads:
             thread.start()
         return self

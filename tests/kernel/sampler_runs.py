@@ -18,8 +18,8 @@ from capture.sampling.levels import OnPressure
 from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import sampling_program
-from tests import packets
-from tests.kernel.harness import Programs, Record
+from testbed import packets
+from tests.kernel.harness import Programs, RingRecord
 
 SNAPLEN = 80
 """All of the longest frame here."""
@@ -33,7 +33,7 @@ Yes = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Ends:
+class TupleEnds:
     """One end of many conversations: addresses as two words, and ports."""
 
     high: Numbers
@@ -47,8 +47,8 @@ class Conversations:
 
     family: int
     protocol: int
-    client: Ends
-    server: Ends
+    client: TupleEnds
+    server: TupleEnds
 
     def __len__(self) -> int:
         return len(self.client.port)
@@ -56,7 +56,7 @@ class Conversations:
     def only(self, which: npt.NDArray[np.int64]) -> "Conversations":
         """Some of them, by their numbers."""
         client, server = (
-            Ends(end.high[which], end.low[which], end.port[which]) for end in (self.client, self.server)
+            TupleEnds(end.high[which], end.low[which], end.port[which]) for end in (self.client, self.server)
         )
         return Conversations(self.family, self.protocol, client, server)
 
@@ -103,14 +103,14 @@ def _big_endian(values: Numbers, kind: str) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(values.astype(kind)).view(np.uint8).reshape(len(values), -1)
 
 
-def _in_order(a: Ends, b: Ends) -> tuple[Ends, Ends]:
+def _in_order(a: TupleEnds, b: TupleEnds) -> tuple[TupleEnds, TupleEnds]:
     """By address, then by port."""
     above = (a.high > b.high) | (a.high == b.high) & (
         (a.low > b.low) | (a.low == b.low) & (a.port > b.port)
     )  # fmt: skip
 
-    def pick(x: Ends, y: Ends) -> Ends:
-        return Ends(*(np.where(above, q, p) for p, q in ((x.high, y.high), (x.low, y.low), (x.port, y.port))))
+    def pick(x: TupleEnds, y: TupleEnds) -> TupleEnds:
+        return TupleEnds(*(np.where(above, q, p) for p, q in ((x.high, y.high), (x.low, y.low), (x.port, y.port))))
 
     return pick(a, b), pick(b, a)
 
@@ -134,8 +134,8 @@ def conversations(count: int) -> list[Conversations]:
                 Conversations(
                     family,
                     protocol,
-                    Ends(np.full(each, wide), base + np.uint64(0x1000) + client, np.uint64(32768) + port),
-                    Ends(np.full(each, wide), base + servers, np.full(each, service, np.uint64)),
+                    TupleEnds(np.full(each, wide), base + np.uint64(0x1000) + client, np.uint64(32768) + port),
+                    TupleEnds(np.full(each, wide), base + servers, np.full(each, service, np.uint64)),
                 )
             )
     return found
@@ -165,7 +165,7 @@ def sampled(
 
 def records(
     programs: Programs, frames: Iterable[bytes], entry: str = "from_pod", repeat: int = 1
-) -> Iterator[Record]:
+) -> Iterator[RingRecord]:
     """What the programs keep of frames, each of which passes `repeat` times."""
     descriptor = programs.descriptors[entry]
     for number, frame in enumerate(frames, start=1):

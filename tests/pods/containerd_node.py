@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.pods import run
-from tests.patience import PATIENCE
+from testbed.patience import PATIENCE
+from testbed.two_pods import run
 from tests.pods.images import write_image
 from tests.pods.runtime_api import RuntimeApi
 
@@ -67,7 +67,7 @@ class RealPod:
         return f"{self.namespace}/{self.name}"
 
 
-class Node:
+class ContainerdNode:
     """A node of this name between `__enter__` and `__exit__`; pods get addresses of `subnet` (three numbers).
 
     `second` gives each pod a second interface, of this CNI plugin: bridge, or macvlan, which has no host side.
@@ -84,7 +84,7 @@ class Node:
             self._networks.append(_macvlan(_next(subnet), folder))
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> "Node":
+    def __enter__(self) -> "ContainerdNode":
         with contextlib.ExitStack() as stack:
             self._clear()
             stack.callback(self._clear)

@@ -17,7 +17,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True)
-class Seen:
+class NamedPacket:
     """A packet: where it was caught, from and to whom, and whether it went into the pod or out of it."""
 
     interface: str
@@ -26,7 +26,7 @@ class Seen:
     way: str
 
 
-def seen(file: Path, display: str = "tcp") -> list[Seen]:
+def seen(file: Path, display: str = "tcp") -> list[NamedPacket]:
     """The packets that a display filter lets through."""
     fields = [word for field in _FIELDS.values() for word in ("-e", field)]
     command = ["tshark", "-n", "-N", "n", "-r", str(file), "-Y", display, "-T", "fields", *fields]
@@ -36,11 +36,11 @@ def seen(file: Path, display: str = "tcp") -> list[Seen]:
         row = dict(zip(_FIELDS, line.split("\t"), strict=True))
         way = {"0x00000001": "in", "0x00000002": "out"}[row["direction"]]
         ends = (row["source"] or row["source6"], row["destination"] or row["destination6"])
-        found.append(Seen(row["interface"], *ends, way))
+        found.append(NamedPacket(row["interface"], *ends, way))
     return found
 
 
-def conversations(packets: Sequence[Seen]) -> Counter[tuple[str, str, str, str]]:
+def conversations(packets: Sequence[NamedPacket]) -> Counter[tuple[str, str, str, str]]:
     """How many packets of each kind there are."""
     return Counter((p.interface, p.source, p.destination, p.way) for p in packets)
 

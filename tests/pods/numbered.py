@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.pods.node import RealPod
+    from tests.pods.containerd_node import RealPod
 
 PORT = 9
 

@@ -11,7 +11,7 @@ from capture.analysis.packets.packet_table import PACKET
 from capture.analysis.sessions.session_table import Measure, records
 from capture.analysis.sessions.tracker import Tracker
 from capture.wire.link_types import ETHERNET
-from tests import packets
+from testbed import packets
 
 CLIENT, SERVER = ("10.0.0.1", 40_000), ("10.0.0.2", 80)
 MS = 1_000_000

@@ -24,16 +24,16 @@ from capture.spec import CaptureSpec, Hook
 from capture.stream.clock import SETTLE_NS, WallClock
 from capture.stream.compiled import merge
 from capture.stream.source import RingMemory
-from tests.blocks import enhanced
+from testbed.foreign_blocks import enhanced
 from tests.unit.run.sinks import FakeSink
-from tests.unit.stream.rings import FakeRings, record
+from tests.unit.stream.memory_rings import FakeRings, record
 
 STEP_NS = 10 * SETTLE_NS
 """Time between two rounds."""
 
 
 @dataclass(frozen=True)
-class Packet:
+class SentPacket:
     """A packet that a program saw; time is CLOCK_MONOTONIC, ns."""
 
     at: int
@@ -53,7 +53,7 @@ class Packet:
         return enhanced("<", self.data, self.at, flags=self.flags & 3)
 
 
-def blocks_of(packets: Sequence[Packet]) -> bytes:
+def blocks_of(packets: Sequence[SentPacket]) -> bytes:
     return b"".join(packet.block for packet in packets)
 
 
@@ -62,7 +62,7 @@ class MemorySource:
     """A record source without a kernel: it does what the programs do with what they match."""
 
     rings: FakeRings
-    batches: list[list[Packet]] = field(init=False)
+    batches: list[list[SentPacket]] = field(init=False)
     flushed_before: list[int] = field(default_factory=list)
     """What `flush` was asked for."""
     reported: list[list[int]] = field(default_factory=list)
@@ -74,12 +74,12 @@ class MemorySource:
         self.batches = [[] for _ in range(rings.cpus)]
         self.rows = np.zeros(HOOKS, INTERFACE_COUNTERS)
 
-    def _count(self, packet: Packet, **more: int) -> None:
+    def _count(self, packet: SentPacket, **more: int) -> None:
         row = self.rows[0]
         for name, count in more.items():
             row["reverse" if packet.reverse else "forward"][name] += count
 
-    def packet(self, cpu: int, packet: Packet, wait: bool = False) -> bool:
+    def packet(self, cpu: int, packet: SentPacket, wait: bool = False) -> bool:
         """Match a packet: into the ring of its CPU behind its batch, or with `wait` into the batch.
 
         False if it is lost because there is no room.
@@ -150,7 +150,7 @@ class Machine:
         assert self.sink.content[0].startswith(self.opening)
         return self.sink.content[0].removeprefix(self.opening)
 
-    def packets(self, cpu: int, *packets: Packet, wait: bool = False) -> list[Packet]:
+    def packets(self, cpu: int, *packets: SentPacket, wait: bool = False) -> list[SentPacket]:
         """Packets that the program of a CPU matches; those that it did not lose."""
         return [packet for packet in packets if self.source.packet(cpu, packet, wait)]
 
@@ -183,6 +183,6 @@ class Machine:
         return account
 
 
-def at(packet: Packet, time: int) -> Packet:
+def at(packet: SentPacket, time: int) -> SentPacket:
     """The same packet as a file has it that gives it another time."""
     return replace(packet, at=time)

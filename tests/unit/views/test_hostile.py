@@ -25,8 +25,8 @@ from capture.errors import FormatError, SpecError
 from capture.views.json_lines import json_lines
 from capture.views.packet_lines import PacketLines, packet_columns
 from capture.views.session_lines import session_lines
-from tests import generate
-from tests.blocks import enhanced, interface, section
+from testbed import generate
+from testbed.foreign_blocks import enhanced, interface, section
 
 
 @pytest.fixture(scope="module")

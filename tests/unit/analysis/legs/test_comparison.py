@@ -16,7 +16,7 @@ from capture.analysis.packets.reading import Batch
 from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.pcapng.reader import Reader
-from tests import packets
+from testbed import packets
 from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, MS, SERVER, A, F, Frame, decoded, segment
 
 EXCHANGE = [

@@ -12,8 +12,8 @@ from capture.analysis.packets import reading
 from capture.analysis.packets.ahead import ahead
 from capture.analysis.packets.reading import CaptureFile
 from capture.errors import FormatError
-from tests import packets
-from tests.patience import PATIENCE
+from testbed import packets
+from testbed.patience import PATIENCE
 from tests.unit.views.test_hostile import pcapng
 
 

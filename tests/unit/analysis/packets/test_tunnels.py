@@ -8,7 +8,7 @@ import pytest
 
 from capture.analysis.packets.compiled.tunnels import unwrap
 from capture.analysis.packets.packet_table import Kind
-from tests import packets
+from testbed import packets
 from tests.unit.analysis.dialogue import decoded
 
 OUTER = ("172.16.0.1", "172.16.0.2")

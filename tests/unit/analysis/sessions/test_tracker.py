@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.analysis.sessions.session_table import Close, Measure, Role
-from tests import generate, packets
+from testbed import generate, packets
 from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, MS, SA, SERVER, A, F, Found, R, S, segment, track
 
 SECOND = 1000.0

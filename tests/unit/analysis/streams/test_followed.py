@@ -9,7 +9,7 @@ from capture.analysis.packets.reading import Batch
 from capture.analysis.streams.followed import Followed, Which
 from capture.analysis.streams.reassembly import Said
 from capture.errors import SpecError
-from tests import packets
+from testbed import packets
 from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, SA, SERVER, A, F, Frame, R, S, decoded
 
 FIRST = 0xFFFFFFF0
