@@ -1,13 +1,12 @@
-"""A veth pair for benchmarks, in a namespace of its own: frames sent from `va` arrive at `vb` and are dropped."""
+"""A veth pair in a network namespace of its own: frames sent from `va` arrive at `vb` and are dropped."""
 
 import contextlib
 import os
+import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
 from types import TracebackType
-
-from pyroute2 import IPRoute
 
 from capture.benchmark.senders import XDP_PASS, load_verdict
 from capture.kernel import syscall
@@ -15,6 +14,7 @@ from capture.kernel.netns import Namespace
 
 
 def run(*words: str) -> str:
+    """Run a command that must succeed; its standard output. Raises CalledProcessError."""
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
@@ -29,11 +29,11 @@ class VethPair:
 
     def __enter__(self) -> "VethPair":
         self.netns = f"bicap-bench-{uuid.uuid4().hex[:6]}"
-        run("ip", "netns", "add", self.netns)
         try:
+            run("ip", "netns", "add", self.netns)
             self._fill()
-        except BaseException:  # also Ctrl-C
-            run("ip", "netns", "del", self.netns)
+        except BaseException:  # also Ctrl-C, which may come when the namespace is half made
+            subprocess.run(["ip", "netns", "del", self.netns], capture_output=True, check=False)
             raise
         return self
 
@@ -43,25 +43,25 @@ class VethPair:
         for name in ("va", "vb"):
             run("ip", "-n", self.netns, "link", "set", name, "up", "mtu", self._mtu)
         self.namespace = Namespace(self.netns)
-        self.va, self.vb = self.namespace.run(self._prepare)
+        self.va, self.vb = self.namespace.run(lambda: (socket.if_nametoindex("va"), socket.if_nametoindex("vb")))
+        if self._xdp:
+            self._xdp_link = self.namespace.run(self._attach)
 
-    def _prepare(self) -> tuple[int, int]:
-        with IPRoute() as netlink:
-            va, vb = (netlink.link_lookup(ifname=name)[0] for name in ("va", "vb"))
-            if self._xdp:
-                program = load_verdict(syscall.XDP, XDP_PASS)
-                netlink.link("set", index=vb, xdp_fd=program)
-                os.close(program)
-        return va, vb
+    def _attach(self) -> int:
+        program = load_verdict(syscall.XDP, XDP_PASS)
+        try:
+            return syscall.xdp_attach(program, self.vb, syscall.XDP_FLAGS_DRV_MODE)
+        finally:
+            os.close(program)
 
     @contextlib.contextmanager
     def without_xdp(self, wanted: bool = True) -> Iterator[None]:
         """Take the program off vb for as long as a tool brings its own."""
         if wanted:
-            run("ip", "-n", self.netns, "link", "set", "vb", "xdp", "off")
+            os.close(self._xdp_link)
         yield
         if wanted:
-            self.namespace.run(self._prepare)
+            self._xdp_link = self.namespace.run(self._attach)
 
     def counters(self, name: str) -> tuple[int, int]:
         """Packets received and sent by an interface."""
@@ -71,5 +71,7 @@ class VethPair:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._xdp:
+            os.close(self._xdp_link)
         self.namespace.close()
         run("ip", "netns", "del", self.netns)
