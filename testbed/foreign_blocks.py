@@ -1,4 +1,4 @@
-"""Fields -> pcapng blocks, in either byte order, as strangers write them."""
+"""Fields -> pcapng blocks and files, in either byte order, as strangers write them."""
 
 import struct
 
@@ -27,3 +27,10 @@ def enhanced(
     options = b"" if flags is None else option(order, 2, struct.pack(order + "I", flags)) + bytes(4)
     head = struct.pack(order + "IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(data), original or len(data))
     return block(order, 6, head + data + bytes(-len(data) % 4) + options)
+
+
+def capture_file(frames: list[bytes], interfaces: list[int]) -> bytes:
+    """A little-endian file of two interfaces, with the number of one for each frame."""
+    caught = enumerate(zip(frames, interfaces, strict=True))
+    blocks = [enhanced("<", frame, 1000 + at, number) for at, (frame, number) in caught]
+    return section("<") + interface("<") * 2 + b"".join(blocks)
