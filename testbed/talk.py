@@ -64,4 +64,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     for name in sys.argv[2:]:
-        talk(name)
+        try:
+            talk(name)
+        except (OSError, subprocess.SubprocessError) as error:
+            sys.exit(f"talk: {name} does not answer: {error}")
