@@ -10,7 +10,7 @@ import pytest
 from capture.analysis.packets.completeness import Completeness
 from capture.views.session_lines import session_lines
 from testbed import packets
-from tests.unit.analysis.dialogue import HANDSHAKE, A, F, Frame, R, S, segment, track
+from tests.unit.analysis.scripted_packets import HANDSHAKE, A, F, Frame, R, S, segment, track
 
 COMPLETE = Completeness(known=True)
 

@@ -17,7 +17,7 @@ from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.pcapng.reader import Reader
 from testbed import packets
-from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, MS, SERVER, A, F, Frame, decoded, segment
+from tests.unit.analysis.scripted_packets import CLIENT, HANDSHAKE, MS, SERVER, A, F, Frame, decoded, segment
 
 EXCHANGE = [
     *HANDSHAKE,

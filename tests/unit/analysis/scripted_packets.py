@@ -57,7 +57,7 @@ HANDSHAKE = [
 
 
 @dataclass
-class Found:
+class Tracked:
     """What came out, in order of the sessions' first packets."""
 
     sessions: list[Any] = field(default_factory=list)
@@ -86,9 +86,9 @@ def decoded(frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence
     return data, rows
 
 
-def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] = (), **settings: Any) -> Found:
+def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] = (), **settings: Any) -> Tracked:
     """Feed frames in batches of that size; `interfaces` is of each frame, 0 for all without."""
-    listed, found, tracker = list(frames), Found(), Tracker(**settings)
+    listed, found, tracker = list(frames), Tracked(), Tracker(**settings)
 
     def take(results: Iterable[tuple[Any, Any]]) -> None:
         for sessions, samples in results:
