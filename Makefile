@@ -1,6 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Both install what is missing first.
 BIN := .venv/bin
-PYTHON_CODE := $(wildcard capture tests bench fuzz scripts examples)
+PYTHON_CODE := $(wildcard capture testbed tests bench fuzz scripts examples)
 C_CODE := $(shell find bpf -name '*.[ch]')
 
 .DEFAULT_GOAL := help

@@ -5,39 +5,24 @@ ratios of the same run. bench/README.md says what happens and defines each colum
 """
 
 import argparse
-import tempfile
-from collections import defaultdict
 
-from bench.link import Link
-from bench.loads import LOADS, Load
-from bench.measure import DISK, TMPFS, Run, measure, rounds
-from bench.progress import progress
-from bench.results import NOTHING, Line, Results, line_of, save
-from bench.table import as_text
+from bench.lines import save
+from bench.peers import all_tools
 from bench.targets import rows
-from bench.tools import Tool, tools
+from capture.benchmark.compare import compare
+from capture.benchmark.loads import LOADS, BenchLoad
+from capture.benchmark.result_table import as_text
+from capture.benchmark.results import Line, Results
+from capture.benchmark.tools import Tool
 
 EVERYWHERE = ("bicap", "tcpdump", "dumpcap")
 """The tools that run with every load; the others run with the first one."""
 
 
-def contestants(load: Load, names: list[str] | None, all_of_them: bool) -> list[Tool | None]:
+def contestants(load: BenchLoad, names: list[str] | None, all_of_them: bool) -> list[Tool | None]:
     """No tool, then those that are asked for or belong to the load."""
-    wanted = names or ([tool.name for tool in tools()] if all_of_them else EVERYWHERE)
-    return [None, *(tool for tool in tools(load.expression) if tool.name in wanted)]
-
-
-def run(load: Load, found: list[Tool | None], repeat: int) -> list[Line]:
-    """All rounds of a load."""
-    runs: dict[str, list[Run]] = defaultdict(list)
-    with Link() as link, tempfile.TemporaryDirectory(dir=DISK if load.disk else TMPFS) as folder:
-        measure(link, load, None, folder)
-        for number, tool in rounds(found, repeat):
-            name = tool.name if tool else NOTHING
-            progress(f"{load.name}: round {number + 1} of {repeat}, {name}")
-            runs[name].append(measure(link, load, tool, folder))
-    progress("")
-    return [line_of(load, name, found) for name, found in runs.items()]
+    wanted = names or ([tool.name for tool in all_tools()] if all_of_them else EVERYWHERE)
+    return [None, *(tool for tool in all_tools(load.expression) if tool.name in wanted)]
 
 
 _LOADS = f"of {', '.join(LOADS)}".replace("%", "%%")
@@ -46,14 +31,14 @@ _LOADS = f"of {', '.join(LOADS)}".replace("%", "%%")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--load", nargs="+", choices=LOADS, metavar="LOAD", help=_LOADS)
-    parser.add_argument("--tool", nargs="+", choices=[tool.name for tool in tools()], metavar="TOOL")
+    parser.add_argument("--tool", nargs="+", choices=[tool.name for tool in all_tools()], metavar="TOOL")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--results", default="bench/out/results.jsonl", help="append JSON lines to this file")
     asked = parser.parse_args()
     chosen = [LOADS[name] for name in asked.load or LOADS]
     lines: list[Line] = []
     for load in chosen:
-        found = run(load, contestants(load, asked.tool, all_of_them=load is chosen[0]), asked.repeat)
+        found = compare(load, contestants(load, asked.tool, all_of_them=load is chosen[0]), asked.repeat)
         print(as_text(Results(found)), end="\n\n", flush=True)
         save(found, asked.results)
         lines += found

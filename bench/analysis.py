@@ -6,19 +6,18 @@ line for each packet. bench/README.md defines the columns.
 
 import argparse
 import importlib.util
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import rounds
-from bench.sessions_file import write
-from bench.tools import BICAP, as_line, installed, machine
+from bench.lines import as_line
+from capture.benchmark.measure import rounds
+from capture.benchmark.process import BICAP
+from capture.benchmark.tools import installed, machine
+from testbed.sessions_file import write
+from testbed.usage import Usage, measure
 
 DPKT = """
 import socket, sys
@@ -48,27 +47,6 @@ READERS = {
 }
 
 
-@dataclass(frozen=True)
-class Result:
-    """One run: wall-clock seconds, and the most memory it had."""
-
-    seconds: float
-    peak_rss_mib: float
-
-
-def measure(words: list[str]) -> Result:
-    """Run a reader to its end; its output goes nowhere."""
-    with open(os.devnull, "w") as nowhere:
-        began = time.monotonic()
-        process = subprocess.Popen(words, stdout=nowhere, stderr=nowhere)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{words[0]} ended with {process.returncode}")
-    return Result(seconds, usage.ru_maxrss / 1024)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.analysis", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100_000, help="of 30 packets each")
@@ -82,7 +60,7 @@ def main() -> None:
     here["dpkt"] = importlib.util.find_spec("dpkt") is not None
     if missing := [name for name in asked.only if not here[name]]:
         parser.error(f"not installed: {', '.join(missing)}; `scripts/setup.sh bench` installs them")
-    results: dict[str, list[Result]] = defaultdict(list)
+    results: dict[str, list[Usage]] = defaultdict(list)
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as folder:
         file = Path(folder) / "sessions.pcapng"
         packets = write(file, asked.sessions, snaplen=asked.snaplen, first=asked.first)

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.measure import SNAPLEN, TMPFS, rounds
-from bench.results import NOTHING
-from bench.table import markdown
-from bench.tools import Tool, machine, tools
-from tests.e2e.pods import Node, Pod, two_pods
+from bench.markdown import markdown
+from capture.benchmark.measure import SNAPLEN, TMPFS, rounds
+from capture.benchmark.results import NOTHING
+from capture.benchmark.tools import Tool, machine, tools
+from testbed.two_pods import PlainNode, PlainPod, two_pods
 
 RESULTS = "bench/out/application.jsonl"
 TOOLS = ("bicap", "tcpdump", "dumpcap")
@@ -31,7 +31,7 @@ COLUMNS = ("tool", "HTTP p50 µs", "HTTP p99 µs", "TCP Gbit/s", "lost of TCP", 
 
 
 @dataclass(frozen=True)
-class Run:
+class ApplicationRun:
     """What the application saw; what the tool lost of the packets, and its time per KiB of the file."""
 
     p50_us: float
@@ -41,7 +41,7 @@ class Run:
     cpu_ns: float
 
 
-def _talk(node: Node, serve: str, ask: str, seconds: float) -> str:
+def _talk(node: PlainNode, serve: str, ask: str, seconds: float) -> str:
     """One conversation, the server on CPU 0 and the client on CPU 1; what the client printed."""
     server = subprocess.Popen(_words(node.server, 0, serve), stdout=subprocess.PIPE, text=True)
     try:
@@ -54,11 +54,11 @@ def _talk(node: Node, serve: str, ask: str, seconds: float) -> str:
         server.wait()
 
 
-def _words(pod: Pod, cpu: int, *what: str) -> list[str]:
+def _words(pod: PlainPod, cpu: int, *what: str) -> list[str]:
     return pod.exec("taskset", "-c", str(cpu), sys.executable, TALKERS, *what)
 
 
-def _passed(node: Node) -> int:
+def _passed(node: PlainNode) -> int:
     """Packets, as the kernel hands them on, that passed the server's veth."""
     folder = f"/sys/class/net/{node.server.veth}/statistics"
     found = subprocess.run(
@@ -67,7 +67,7 @@ def _passed(node: Node) -> int:
     return sum(int(line) for line in found.stdout.split())
 
 
-def measure(node: Node, tool: Tool | None, folder: str, seconds: float) -> Run:
+def measure(node: PlainNode, tool: Tool | None, folder: str, seconds: float) -> ApplicationRun:
     """Both conversations, with the tool or without."""
     file = f"{folder}/capture"
     results = []
@@ -88,7 +88,7 @@ def measure(node: Node, tool: Tool | None, folder: str, seconds: float) -> Run:
     took, sent = said
     percentiles = statistics.quantiles(took, n=100)
     lost, cpu_ns = results[-1] if results else (0.0, 0.0)
-    return Run(percentiles[49], percentiles[98], sent * 8 / seconds / 1e9, lost, cpu_ns)
+    return ApplicationRun(percentiles[49], percentiles[98], sent * 8 / seconds / 1e9, lost, cpu_ns)
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--results", default=RESULTS, help="append JSON lines to this file")
     asked = parser.parse_args()
     found = [None, *(tool for tool in tools() if tool.name in TOOLS)]
-    runs: dict[str, list[Run]] = defaultdict(list)
+    runs: dict[str, list[ApplicationRun]] = defaultdict(list)
     with two_pods(f"bicap-bench-{uuid.uuid4().hex[:6]}") as node, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
         for _, tool in rounds(found, asked.repeat):
             runs[tool.name if tool else NOTHING].append(measure(node, tool, folder, asked.seconds))
@@ -128,11 +128,11 @@ def table(path: str) -> str:
     return markdown(COLUMNS, rows)
 
 
-def _save(runs: dict[str, list[Run]], path: str) -> None:
+def _save(runs: dict[str, list[ApplicationRun]], path: str) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
         for name, found in runs.items():
-            facts = {key: [getattr(run, key) for run in found] for key in Run.__dataclass_fields__}
+            facts = {key: [getattr(run, key) for run in found] for key in ApplicationRun.__dataclass_fields__}
             file.write(json.dumps({"tool": name, **facts, "machine": machine()}) + "\n")
 
 

@@ -10,10 +10,10 @@ import statistics
 from collections import defaultdict
 from typing import Any
 
-from bench import frames
-from bench.link import Link
 from bench.sampling import send
-from bench.senders import FlowSender
+from capture.benchmark import frames
+from capture.benchmark.senders import FlowSender
+from capture.benchmark.veth_pair import VethPair
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
 
@@ -44,7 +44,7 @@ def load(lines: int) -> tuple[Any, int]:
     return module, module.load_func(b"read_line", bcc.BPF.SCHED_CLS).fd
 
 
-def measure(link: Link, program: int | None, flows: int, count: int) -> float:
+def measure(link: VethPair, program: int | None, flows: int, count: int) -> float:
     """The sender's nanoseconds per packet, each flow having been sent before."""
     attached = None
     if program is not None:
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     asked = parser.parse_args()
     times: dict[tuple[int, int], list[float]] = defaultdict(list)
-    with Link() as link:
+    with VethPair() as link:
         modules = {lines: load(lines) for lines in LINES}
         for _ in range(asked.repeat):
             for flows in FLOWS:

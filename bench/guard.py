@@ -15,8 +15,9 @@ from typing import Any
 
 from bench.application import RESULTS as APPLICATION
 from bench.application import p99_us
-from bench.results import Results, read
+from bench.lines import read
 from bench.targets import verdicts
+from capture.benchmark.results import Results
 from capture.filters.rule import Rule
 from capture.filters.rulewords import parse_endpoint
 from capture.kernel import syscall
@@ -68,7 +69,7 @@ def instructions(spec: CaptureSpec) -> int:
 def drain_instructions() -> float:
     """Instructions per packet of 64 bytes, merged and framed."""
     environment = {**os.environ, **_PORTABLE, "NUMBA_CACHE_DIR": str(Path("bench/out/compiled").resolve())}
-    command = [sys.executable, "-m", "bench.drain"]
+    command = [sys.executable, "-m", "bench.drain_count"]
     subprocess.run([*command, "1"], env=environment, capture_output=True, check=True)
     valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     counts = []

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench.link import Link
-from bench.loads import LOADS, Load
-from bench.measure import TMPFS, Run, measure
-from bench.table import markdown
-from bench.tools import machine, tools
+from bench.markdown import markdown
+from capture.benchmark.loads import LOADS, BenchLoad
+from capture.benchmark.measure import TMPFS, Run, measure
+from capture.benchmark.tools import machine, tools
+from capture.benchmark.veth_pair import VethPair
 
 STEPS = 6
 
@@ -37,9 +37,9 @@ def highest(attempt: Callable[[float | None], Run], full: float) -> float:
     return best
 
 
-def rates(load: Load, names: list[str], repeat: int) -> dict[str, object]:
+def rates(load: BenchLoad, names: list[str], repeat: int) -> dict[str, object]:
     """Packets per second that each tool took in each round, and the sender's alone."""
-    with Link() as link, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
+    with VethPair() as link, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
         full = 1e9 / measure(link, load, None, folder).sender_ns
         contestants = [tool for tool in tools(load.expression) if tool.name in names]
         found: dict[str, list[float]] = {tool.name: [] for tool in contestants}

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.tools import as_line, machine
+from bench.lines import as_line
 from capture.abi import BATCH_STATE, PACKET_RECORD, PERF_HEADERS
+from capture.benchmark.tools import machine
 from capture.run.drain import WRITE_BYTES
 from capture.stream.compiled import merge
 
@@ -30,7 +31,7 @@ IDLE_ROUNDS = 2_000
 
 
 @dataclass
-class Rings:
+class FilledRings:
     """Rings of one size full of packets of one size, which can be drained again and again."""
 
     words: npt.NDArray[np.uint32]
@@ -61,7 +62,7 @@ class Rings:
         return seconds
 
 
-def fill(cpus: int, size: int, shape: str, memory: int) -> Rings:
+def fill(cpus: int, size: int, shape: str, memory: int) -> FilledRings:
     """Rings with records that are in order of time in each ring, and mixed over the rings as the shape says."""
     ring_bytes = 1 << (memory // cpus).bit_length() - 1
     record = PACKET_RECORD.itemsize + (size + 7 & ~7)
@@ -91,10 +92,10 @@ def fill(cpus: int, size: int, shape: str, memory: int) -> Rings:
         memory_words.view(np.int64)[cpu * stride // 8 + 1024 // 8] = used * sample
         ends.append(used * sample)
     end = np.array(ends, np.int64)
-    return Rings(memory_words, stride, int(end.sum()) // sample * per_sample, end)
+    return FilledRings(memory_words, stride, int(end.sum()) // sample * per_sample, end)
 
 
-def idle(rings: Rings) -> float:
+def idle(rings: FilledRings) -> float:
     """Nanoseconds of a round in which no ring and no batch has anything new."""
     cpus = len(rings.end)
     longs, heads = rings.words.view(np.int64), np.zeros(cpus, np.int64)

@@ -12,17 +12,18 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import frames
-from bench.link import Link
-from bench.source import send_one
-from bench.tools import RING_MIB, Tool, as_line, machine, tools
+from bench.lines import as_line
+from capture.benchmark import frames
+from capture.benchmark.load_source import send_one
+from capture.benchmark.tools import RING_MIB, Tool, machine, tools
+from capture.benchmark.veth_pair import VethPair
 
 FRAME = frames.udp(64, "10.0.0.1", 1000)
 CONVERSATIONS = 65_536
 
 
 @dataclass(frozen=True)
-class Case:
+class FilterCase:
     """A filter as bicap's options, and for tcpdump as an expression ("" where there is none)."""
 
     name: str
@@ -46,7 +47,7 @@ def _long(last: int) -> str:
     return " or ".join([*hosts, f"(src host 10.0.0.1 and udp dst port {last})"])
 
 
-def cases(folder: str, matching: bool) -> list[Case]:
+def cases(folder: str, matching: bool) -> list[FilterCase]:
     """All kinds of filters; of all, the frame matches just the one thing that differs."""
     port = 2000 if matching else 2001
     conversations = Path(folder) / f"conversations-{port}"
@@ -56,28 +57,28 @@ def cases(folder: str, matching: bool) -> list[Case]:
     short = f"src host 10.0.0.1 and udp dst port {port}"
     short_both = f"({short}) or (dst host 10.0.0.1 and udp src port {port})"
     return [
-        Case("1 rule", _rules(1, f":{port}"), f"udp and src net 10.0.0.0/24 and dst port {port}"),
-        Case("1 rule, forward only", _rules(1, f":{port}") + " --no-bidirectional"),
-        Case(
+        FilterCase("1 rule", _rules(1, f":{port}"), f"udp and src net 10.0.0.0/24 and dst port {port}"),
+        FilterCase("1 rule, forward only", _rules(1, f":{port}") + " --no-bidirectional"),
+        FilterCase(
             "1 exact rule",
             f"--source 10.0.0.1:1000 --destination 10.200.0.1:{port} --protocol udp",
             f"udp and {exact}",
         ),
-        Case("100 rules", _rules(100, f":{port}"), _rules_expression(100, port)),
-        Case(f"{CONVERSATIONS:,} conversations", f"--conversations {conversations}"),
-        Case("short expression", short, short_both),
-        Case("short, forward only", f"{short} --no-bidirectional", short),
-        Case("long expression", _long(port), _long(port)),
+        FilterCase("100 rules", _rules(100, f":{port}"), _rules_expression(100, port)),
+        FilterCase(f"{CONVERSATIONS:,} conversations", f"--conversations {conversations}"),
+        FilterCase("short expression", short, short_both),
+        FilterCase("short, forward only", f"{short} --no-bidirectional", short),
+        FilterCase("long expression", _long(port), _long(port)),
     ]
 
 
-def _tools(case: Case) -> list[Tool]:
+def _tools(case: FilterCase) -> list[Tool]:
     words = [tool for tool in tools(case.expression) if tool.name == "tcpdump"] if case.expression else []
     ours = next(tool for tool in tools() if tool.name == "bicap")
     return [Tool("bicap", [*ours.command, *case.options.split()], ours.ready), *words]
 
 
-def measure(link: Link, tool: Tool | None, count: int, folder: str) -> tuple[float, float | None]:
+def measure(link: VethPair, tool: Tool | None, count: int, folder: str) -> tuple[float, float | None]:
     """The sender's nanoseconds per packet, and the kernel's nanoseconds in our programs where they were timed."""
     if tool is None:
         return send_one(link, FRAME, count) * 1e9 / count, None
@@ -103,7 +104,7 @@ def main() -> None:
     for matching in (False, True):
         sender: dict[tuple[str, str], list[float]] = defaultdict(list)
         kernel: dict[str, list[float]] = defaultdict(list)
-        with Link() as link, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        with VethPair() as link, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             send_one(link, FRAME, 500_000)
             everything = [case for case in cases(folder, matching) if asked.only in case.name]
             for _ in range(asked.repeat):

@@ -9,19 +9,31 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 
-from bench.fit import fitted
-from bench.table import markdown
-from bench.tools import machine
-from bench.workloads import HELD_OUT, TRAINING, Observed, Workload, observe_all
+from bench.markdown import markdown
+from capture.benchmark.calibration import fit, source
+from capture.benchmark.loads import Way
+from capture.benchmark.tools import machine
+from capture.benchmark.workloads import FULL_SPEED, TRAINING, Observed, Workload, observe_all
 from capture.estimate import costs as costs_of
-from capture.estimate.costs import Cost, Costs
+from capture.estimate.costs import Costs
 from capture.estimate.price import price
 from capture.pcapng.blocks import packet_block_bytes
 
 SHIPPED = Path(costs_of.__file__).with_name("costs.json")
+HELD_OUT = (
+    Workload(size=64, rate=30_000),
+    Workload(size=128, rate=500_000),
+    Workload(size=512, rate=250_000, way=Way.OUT),
+    Workload(size=1400, rate=100_000),
+    Workload(size=1000, rate=150_000, snaplen=300),
+    Workload(size=300, rate=100_000, way=Way.BOTH),
+    Workload(size=64, rate=800_000, matching=0.5),
+    Workload(size=512, rate=200_000, keeps=4),
+    Workload(size=64, rate=FULL_SPEED),
+)
+"""Workloads that are not used to fit."""
 COLUMNS = (
     "workload",
     "kernel ns/packet",
@@ -35,33 +47,6 @@ COLUMNS = (
     "off",
 )
 _MEASURED = (("kernel_ns", 1, ""), ("process_ns", 1e7, " %"), ("file_bytes", 1e6, ""))
-LEAST_NS = 1.0
-"""Less than that a run does not tell from noise; relative errors of nothing mean nothing."""
-
-
-def fit(found: Sequence[Sequence[Observed]], source: str) -> Costs:
-    """Coefficients from the medians of runs per workload."""
-    kernel_rows, kernel, process_rows, process = [], [], [], []
-    for runs in found:
-        workload, rate = runs[0].workload, statistics.median(run.rate for run in runs)
-        captured, kept = workload.captured, workload.captured * workload.captured_bytes
-        kernel_rows.append([(captured > 0) / rate, 1.0, workload.matching - captured, captured, kept])
-        kernel.append(max(statistics.median(run.kernel_ns for run in runs), LEAST_NS))
-        if captured:
-            process_rows.append([1.0, captured * rate, kept * rate])
-            process.append(statistics.median(run.process_ns for run in runs))
-    in_kernel, in_process = fitted(kernel_rows, kernel), fitted(process_rows, process)
-    names = costs_of.COEFFICIENTS
-    values = [*in_kernel.values, *in_process.values]
-    errors = [*in_kernel.errors, *in_process.errors]
-    pairs = {name: Cost(float(v), float(e)) for name, v, e in zip(names, values, errors, strict=True)}
-    return Costs(**pairs, kernel_off=in_kernel.off, process_off=in_process.off, source=source)
-
-
-def source(program: str) -> str:
-    """Where, with which bicap and when costs are measured, in words."""
-    facts = machine()
-    return f"{facts['cpu']}, Linux {facts['kernel']}, {program}, {date.today().isoformat()}"
 
 
 def predicted(workload: Workload, rate: float, costs: Costs) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""bicap as it would be without its design: bcc's own perf buffer, one Python call per packet. Run by bench.tools."""
+"""bicap as it would be without its design: bcc's own perf buffer, one Python call per packet. Run by bench.peers."""
 
 import argparse
 import ctypes

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import application, lossless, model
-from bench.results import Results, read
-from bench.table import as_markdown, markdown
+from bench.lines import read
+from bench.markdown import as_markdown, markdown
 from bench.targets import rows as verdicts
+from capture.benchmark.results import Results
 from capture.estimate.costs import shipped
 
 PAGE, FOLDER = Path("docs/performance.md"), Path("docs/performance")

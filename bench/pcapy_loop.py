@@ -1,4 +1,4 @@
-"""What a capture tool in Python usually is: pcapy-ng, one call and one copy per packet. Run by bench.tools."""
+"""What a capture tool in Python usually is: pcapy-ng, one call and one copy per packet. Run by bench.peers."""
 
 import argparse
 import contextlib

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib
 
-from bench.results import Line, Results
+from capture.benchmark.results import Line, Results
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

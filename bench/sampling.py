@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import frames
-from bench.link import Link
-from bench.measure import warm
-from bench.process import Process
-from bench.senders import BATCH, FlowSender, load_verdict
-from bench.tools import BICAP, RING_MIB, SENDER_CPU, TOOL_CPU, as_line, machine
+from bench.lines import as_line
+from capture.benchmark import frames
+from capture.benchmark.measure import warm
+from capture.benchmark.process import BICAP, Process
+from capture.benchmark.senders import BATCH, FlowSender, load_verdict
+from capture.benchmark.tools import RING_MIB, SENDER_CPU, TOOL_CPU, machine
+from capture.benchmark.veth_pair import VethPair
 from capture.kernel import syscall
 
 PAUSE = 0.1
@@ -31,7 +32,7 @@ _NEXT = -1
 
 
 @dataclass(frozen=True)
-class Case:
+class SamplingCase:
     """What is attached, and how many conversations are sent; without options no tool runs."""
 
     name: str
@@ -40,7 +41,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Run:
+class SamplingRun:
     """One run of a case: the sender's time and the process's, per packet sent; packets of the whole run."""
 
     sender_ns: float
@@ -51,16 +52,16 @@ class Run:
 
 
 CASES = [
-    *(Case(NOTHING, None, flows) for flows in (1, 1_000, 1_000_000)),
-    Case(EMPTY, None),
-    Case("unmatched, 1 rule", "--source 10.0.0.0/8 --destination :2001 --protocol udp"),
-    Case(FULL, ""),
-    Case("headers-only", "--headers-only"),
-    Case("flow:0.001%", "--sample flow:0.001%"),
-    Case("packet:1/100000", "--sample packet:1/100000"),
-    *(Case("first:1", "--sample first:1", flows) for flows in (1, 1_000, 1_000_000)),
-    Case("rate:100pps", "--sample rate:100pps"),
-    Case("rate:1mbit", "--sample rate:1mbit"),
+    *(SamplingCase(NOTHING, None, flows) for flows in (1, 1_000, 1_000_000)),
+    SamplingCase(EMPTY, None),
+    SamplingCase("unmatched, 1 rule", "--source 10.0.0.0/8 --destination :2001 --protocol udp"),
+    SamplingCase(FULL, ""),
+    SamplingCase("headers-only", "--headers-only"),
+    SamplingCase("flow:0.001%", "--sample flow:0.001%"),
+    SamplingCase("packet:1/100000", "--sample packet:1/100000"),
+    *(SamplingCase("first:1", "--sample first:1", flows) for flows in (1, 1_000, 1_000_000)),
+    SamplingCase("rate:100pps", "--sample rate:100pps"),
+    SamplingCase("rate:1mbit", "--sample rate:1mbit"),
 ]
 
 
@@ -71,7 +72,7 @@ def burst_of(size: int) -> int:
     return packets_in_all - packets_in_all % BATCH
 
 
-def send(link: Link, sender: FlowSender, count: int, size: int) -> float:
+def send(link: VethPair, sender: FlowSender, count: int, size: int) -> float:
     """Send at least `count` packets in bursts on the sender's CPU; nanoseconds per packet, pauses left out."""
     burst = burst_of(size)
     bursts = -(-count // burst)
@@ -88,7 +89,7 @@ def send(link: Link, sender: FlowSender, count: int, size: int) -> float:
 
 
 @contextlib.contextmanager
-def empty_program(link: Link) -> Iterator[None]:
+def empty_program(link: VethPair) -> Iterator[None]:
     """A tcx program that only says "next" on what vb receives: no capture there can cost less."""
     program = load_verdict(syscall.SCHED_CLS, _NEXT)
     attached = link.namespace.run(lambda: syscall.tcx_attach(program, link.vb, syscall.BPF_TCX_INGRESS))
@@ -99,7 +100,7 @@ def empty_program(link: Link) -> Iterator[None]:
         os.close(program)
 
 
-def measure(link: Link, case: Case, count: int, size: int, folder: str) -> Run:
+def measure(link: VethPair, case: SamplingCase, count: int, size: int, folder: str) -> SamplingRun:
     """One run; each conversation is seen before the clock starts, so that `first` is past its first packets."""
     frame = frames.udp(size)
     sender = FlowSender(link.va, frame, case.flows)
@@ -107,13 +108,15 @@ def measure(link: Link, case: Case, count: int, size: int, folder: str) -> Run:
         if case.options is None:
             with empty_program(link) if case.name == EMPTY else contextlib.nullcontext():
                 send(link, sender, case.flows, size)
-                return Run(send(link, sender, count, size))
+                return SamplingRun(send(link, sender, count, size))
         return _captured(link, sender, case, count, size, f"{folder}/capture")
     finally:
         sender.close()
 
 
-def _captured(link: Link, sender: FlowSender, case: Case, count: int, size: int, file: str) -> Run:
+def _captured(
+    link: VethPair, sender: FlowSender, case: SamplingCase, count: int, size: int, file: str
+) -> SamplingRun:
     words = f"{BICAP} capture -i vb -q --buffer {RING_MIB}MiB -w {file} --ready-file {file}.ready {case.options}"
     ready = Path(f"{file}.ready")
     ready.unlink(missing_ok=True)
@@ -125,17 +128,17 @@ def _captured(link: Link, sender: FlowSender, case: Case, count: int, size: int,
     summary = json.loads(Path(f"{file}.json").read_text())
     account = summary["account"]
     kernel_ns = summary["cost"]["kernel_ns_per_packet"] if case.flows == 1 else None
-    return Run(ns, cpu * 1e9 / count, kernel_ns, account["written"], account["lost"])
+    return SamplingRun(ns, cpu * 1e9 / count, kernel_ns, account["written"], account["lost"])
 
 
-def added(runs: dict[Case, list[Run]], case: Case) -> float:
+def added(runs: dict[SamplingCase, list[SamplingRun]], case: SamplingCase) -> float:
     """What a case costs the sender, beside a sender of as many conversations with nothing attached."""
     alone = next(other for other in runs if other.name == NOTHING and other.flows == case.flows)
     medians = [statistics.median(run.sender_ns for run in runs[which]) for which in (case, alone)]
     return medians[0] - medians[1]
 
 
-def table(size: int, runs: dict[Case, list[Run]]) -> Iterator[str]:
+def table(size: int, runs: dict[SamplingCase, list[SamplingRun]]) -> Iterator[str]:
     """Lines for a person."""
     yield f"\n{size} bytes, bursts of {burst_of(size):,}"
     yield (
@@ -167,9 +170,9 @@ def main() -> None:
     cases = [case for case in CASES if case.name == NOTHING or any(word in case.name for word in asked.only)]
     print(f"{asked.packets:,} packets, {asked.repeat} runs each, interleaved; medians; {RING_MIB} MiB of ring")
     lines = []
-    with Link() as link, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    with VethPair() as link, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         for size in asked.sizes:
-            runs: dict[Case, list[Run]] = defaultdict(list)
+            runs: dict[SamplingCase, list[SamplingRun]] = defaultdict(list)
             measure(link, CASES[0], asked.packets, size, folder)
             for repeat in range(asked.repeat):
                 warm(folder, 2 * asked.packets * (size + 64))

@@ -4,13 +4,13 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.results import NOTHING, Results
+from capture.benchmark.results import NOTHING, Results
 
 Ratio = Callable[[Results], float | None]
 
 
 @dataclass(frozen=True)
-class Target:
+class Goal:
     """A ratio that should not be above its bound."""
 
     name: str
@@ -60,20 +60,20 @@ def _lost(load: str) -> Ratio:
 
 _SIZES = ("64 B", "128 B", "512 B", "1514 B")
 TARGETS = [
-    *(Target(f"lost at full speed, {load}", 0.0, _lost(load)) for load in _SIZES),
-    *(Target(f"CPU per packet through tcpdump's, {load}", 0.7, _cpu(load, "tcpdump")) for load in _SIZES),
-    Target("CPU per packet through tcpdump's, 64 B to disk", 0.7, _cpu("64 B to disk", "tcpdump")),
-    *(Target(f"CPU per packet through dumpcap's, {load}", 0.15, _cpu(load, "dumpcap")) for load in _SIZES),
-    *(Target(f"added to the sender through tcpdump's, {load}", 0.85, _added(load)) for load in _SIZES),
-    Target(
+    *(Goal(f"lost at full speed, {load}", 0.0, _lost(load)) for load in _SIZES),
+    *(Goal(f"CPU per packet through tcpdump's, {load}", 0.7, _cpu(load, "tcpdump")) for load in _SIZES),
+    Goal("CPU per packet through tcpdump's, 64 B to disk", 0.7, _cpu("64 B to disk", "tcpdump")),
+    *(Goal(f"CPU per packet through dumpcap's, {load}", 0.15, _cpu(load, "dumpcap")) for load in _SIZES),
+    *(Goal(f"added to the sender through tcpdump's, {load}", 0.85, _added(load)) for load in _SIZES),
+    Goal(
         "added for what does not match, through tcpdump's full capture", 0.25, _added("hit 0 %", against_load="64 B")
     ),
-    Target("CPU per packet of both directions through one", 1.05, _both_ways),
-    Target("HTTP p99 through the middle of tcpdump's and none", 1.0, _latency),
+    Goal("CPU per packet of both directions through one", 1.05, _both_ways),
+    Goal("HTTP p99 through the middle of tcpdump's and none", 1.0, _latency),
 ]
 
 
-def verdicts(results: Results) -> Iterator[tuple[Target, float]]:
+def verdicts(results: Results) -> Iterator[tuple[Goal, float]]:
     """Each target that was measured, and its ratio."""
     for target in TARGETS:
         ratio = target.ratio(results)

@@ -16,8 +16,9 @@ _COMPILED = [".".join(file.with_suffix("").parts) for file in Path("capture").rg
 with atheris.instrument_imports(include=["capture"], exclude=["capture.arrays.jit", *_COMPILED]):
     from capture.analysis.sessions.tracker import compiled
     from capture.errors import FormatError
-    from tests import generate
-    from tests.unit.views.test_hostile import everything, pcapng
+    from testbed import generate
+    from testbed.every_answer import ask_everything
+    from testbed.foreign_blocks import capture_file
 
 PCAP = b"\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0\1\0\0\0"
 
@@ -27,7 +28,7 @@ def seeds(folder: Path) -> None:
     for seed in range(40):
         chance = random.Random(seed)
         frames = [generate.packet(chance, number) for number in range(chance.randrange(1, 12))]
-        content = pcapng(frames, [chance.randrange(2) for _ in frames])
+        content = capture_file(frames, [chance.randrange(2) for _ in frames])
         if seed % 4 == 0:
             sizes = [len(frame).to_bytes(4, "little") for frame in frames]
             content = PCAP + b"".join(bytes(8) + size * 2 + frame for size, frame in zip(sizes, frames, strict=True))
@@ -45,7 +46,7 @@ def main() -> None:
     def once(data: bytes) -> None:
         path.write_bytes(data)
         with contextlib.suppress(FormatError):
-            everything(path)
+            ask_everything(path)
 
     options = ["-max_len=20000", "-timeout=30", "-rss_limit_mb=4096", "-print_final_stats=1"]
     seconds = os.environ.get("FUZZ_SECONDS", "3600")

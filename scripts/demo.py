@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture.benchmark.process import BICAP
 from capture.units import format_size
-from tests.e2e import pods
+from testbed import two_pods
 
-BICAP = str(Path(sys.executable).parent / "bicap")
 ROUNDS = 3
 SYN, SYN_ACK, ACK = 1, 2, 4  # bits of tshark's tcp.completeness
 FIN_OR_RST = 16 | 32
@@ -41,9 +41,9 @@ def background(words: Sequence[str], **settings: Any) -> Iterator[subprocess.Pop
 
 
 @contextlib.contextmanager
-def serving(pod: pods.Pod) -> Iterator[None]:
+def serving(pod: two_pods.PlainPod) -> Iterator[None]:
     """The pod answers HTTP and UDP."""
-    with background(pods.serve(pod), stdout=subprocess.PIPE) as server:
+    with background(two_pods.serve(pod), stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         if server.stdout.readline() != "serving\n":
             raise RuntimeError("the server did not start")
@@ -64,10 +64,10 @@ def capturing(words: Sequence[str], ready: Path) -> Iterator[None]:
         raise RuntimeError("the capture failed")
 
 
-def talk(client: pods.Pod, server: pods.Pod) -> None:
+def talk(client: two_pods.PlainPod, server: two_pods.PlainPod) -> None:
     """HTTP, UDP and pings over IPv4 and IPv6, several times."""
     for _ in range(ROUNDS):
-        with background(pods.talk(client, server.ip4, server.ip6)) as talking:
+        with background(two_pods.talk(client, server.ip4, server.ip6)) as talking:
             if talking.wait() != 0:
                 raise RuntimeError("the server did not answer")
 
@@ -89,7 +89,7 @@ def sessions(file: Path) -> Sessions:
     fields = ["tcp.stream", "tcp.completeness", "udp.stream", "icmp.type", "icmpv6.type"]
     # Two passes (-2): the completeness of a conversation is known when all of it was read.
     words = ["tshark", "-n", "-2", "-r", str(file), "-T", "fields", "-E", "separator=,"]
-    shown = pods.run(*words, *(word for field in fields for word in ("-e", field)))
+    shown = two_pods.run(*words, *(word for field in fields for word in ("-e", field)))
     tcp: dict[str, int] = {}
     udp, pings, answered = set(), 0, 0
     for line in shown.splitlines():
@@ -141,7 +141,7 @@ def demo(file: Path) -> bool:
     """Make the pods, let them talk, capture, report: whether everything was caught."""
     with (
         tempfile.TemporaryDirectory(prefix="bicap-demo-") as folder,
-        pods.two_pods("node") as node,
+        two_pods.two_pods("node") as node,
         serving(node.server),
     ):
         for name, pod in (("client", node.client), ("server", node.server)):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from capture.kernel.features import held_capabilities
-from tests.isolation import isolate, own_mounts
+from testbed.isolation import isolate, own_mounts
 
 FIXED_SEED = 1
 SEED = int(os.environ.get("BICAP_SEED") or FIXED_SEED)

@@ -16,8 +16,7 @@ from capture.estimate.costs import COEFFICIENTS, NODE_FILE
 if TYPE_CHECKING:
     from capture.estimate.costs import Costs
 
-TOOLS = ("bicap", "tcpdump", "dumpcap")
-LOADS = ("64 B", "1514 B")
+_LOADS = ("64 B", "1514 B")
 
 
 @click.command(cls=GroupedCommand, short_help="Measure what capturing costs on this node.")
@@ -56,8 +55,8 @@ def bench(calibrate: bool, repeat: int | None, seconds: float, costs: str, as_js
 
 
 def _calibrated(repeat: int, seconds: float, path: str, as_json: bool) -> str:
-    from bench.model import fit, source
-    from bench.workloads import TRAINING, observe_all
+    from capture.benchmark.calibration import fit, source
+    from capture.benchmark.workloads import TRAINING, observe_all
     from capture.sink.place import cannot, make_directory, write_beside
 
     try:
@@ -75,16 +74,16 @@ def _calibrated(repeat: int, seconds: float, path: str, as_json: bool) -> str:
 
 
 def _compared(repeat: int, as_json: bool) -> str:
-    from bench.__main__ import contestants, run
-    from bench.loads import LOADS as ALL
-    from bench.results import Results
-    from bench.table import as_text
-    from bench.tools import installed
+    from capture.benchmark.compare import compare
+    from capture.benchmark.loads import LOADS
+    from capture.benchmark.result_table import as_text
+    from capture.benchmark.results import Results
+    from capture.benchmark.tools import installed, tools
 
     lines = []
-    for name in LOADS:
-        with_tools = contestants(ALL[name], [tool for tool in TOOLS if installed(tool)], all_of_them=False)
-        lines += run(ALL[name], with_tools, repeat)
+    for load in (LOADS[name] for name in _LOADS):
+        found = [tool for tool in tools(load.expression) if installed(tool.name)]
+        lines += compare(load, [None, *found], repeat)
     return "\n".join(json.dumps(asdict(line)) for line in lines) if as_json else as_text(Results(lines))
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.bcc.roots import Place, place_of
+from tests.bcc.roots import SuiteRoot, place_of
 
 SUITES = ("bullseye", "bookworm", "trixie", "sid")
 PYTEST = (
@@ -30,49 +30,49 @@ COLUMNS = ("suite", "bcc", "LLVM", "Python", "compile", "load", "capture", "s")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Stage:
     """How a step ended in short, and all that it said if it failed."""
 
     short: str
     log: str = ""
 
 
-def doctor(place: Place) -> tuple[str, str, Step]:
+def doctor(place: SuiteRoot) -> tuple[str, str, Stage]:
     """The versions of bcc and LLVM as the doctor says them, and what became of the program it compiles."""
     done = place.run("/usr/bin/bicap", "doctor", "--json", timeout=TIMEOUT_S)
     try:
         findings = {result["check"]: result for result in json.loads(done.stdout)}
     except (ValueError, KeyError):
-        return "?", "?", Step("doctor failed", done.stdout + done.stderr)
+        return "?", "?", Stage("doctor failed", done.stdout + done.stderr)
     bcc, program = findings["bcc"], findings["program"]
     said = re.fullmatch(r"version (\S+), with LLVM (\S+)", bcc["finding"])
-    step = Step("ok") if program["ok"] else Step(program["finding"] or bcc["finding"], done.stdout)
+    step = Stage("ok") if program["ok"] else Stage(program["finding"] or bcc["finding"], done.stdout)
     return (said[1], said[2], step) if said else (bcc["finding"], "?", step)
 
 
-def tests(place: Place, files: list[str]) -> Step:
+def tests(place: SuiteRoot, files: list[str]) -> Stage:
     """Those tests run there."""
     done = place.run(*PYTEST, *files, timeout=TIMEOUT_S)
     last = (done.stdout.splitlines() or ["no answer"])[-1].strip("= ")
     if done.returncode == 0:
-        return Step(f"ok ({re.sub(r' in .*', '', last)})")
-    return Step(last, done.stdout + done.stderr)
+        return Stage(f"ok ({re.sub(r' in .*', '', last)})")
+    return Stage(last, done.stdout + done.stderr)
 
 
-def rows(suite: str) -> Iterator[Step]:
+def rows(suite: str) -> Iterator[Stage]:
     """The cells of a suite's row, in the order of COLUMNS."""
-    yield Step(suite)
+    yield Stage(suite)
     began = time.monotonic()
     try:
         place = place_of(suite)
     except subprocess.CalledProcessError as error:
-        yield Step(f"not to be had: {error.cmd[0]} ended with {error.returncode}", error.stderr)
+        yield Stage(f"not to be had: {error.cmd[0]} ended with {error.returncode}", error.stderr)
         return
     bcc, llvm, compiled = doctor(place)
-    yield from (Step(bcc), Step(llvm), Step(place.python), compiled)
+    yield from (Stage(bcc), Stage(llvm), Stage(place.python), compiled)
     yield tests(place, LOAD)
     yield tests(place, TRAFFIC)
-    yield Step(f"{time.monotonic() - began:.0f}")
+    yield Stage(f"{time.monotonic() - began:.0f}")
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ _PROJECT = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SuiteRoot:
     """A root file system, the Python packages for it, and a bcc that goes before its own, if there is one."""
 
     root: Path
@@ -44,13 +44,13 @@ class Place:
         return subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def place_of(suite: str) -> Place:
+def place_of(suite: str) -> SuiteRoot:
     """Make what is missing. Raises CalledProcessError with what apt or pip said."""
     root = _root(suite)
     if _python(root) >= _wanted_python():
-        return Place(root, _python_packages(_python(root)), None)
+        return SuiteRoot(root, _python_packages(_python(root)), None)
     home = _root(PYTHON_OF)
-    return Place(home, _python_packages(_python(home)), _bcc_of(suite, root, home))
+    return SuiteRoot(home, _python_packages(_python(home)), _bcc_of(suite, root, home))
 
 
 def _wanted_python() -> tuple[int, ...]:

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.pods import Node, Pod, run, two_pods
-
-__all__ = ["Node", "Pod", "run"]
+from testbed.two_pods import PlainNode, two_pods
 
 
 @pytest.fixture
-def node(unique: str) -> Iterator[Node]:
+def node(unique: str) -> Iterator[PlainNode]:
     """A node with the pods client and server, who know each other's MAC addresses."""
     with two_pods(f"bicap-{unique}") as node:
         yield node

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.link import Link
-from tests.e2e.conftest import run
-from tests.e2e.tool import BICAP
-from tests.patience import PATIENCE, wait_until
+from capture.benchmark.veth_pair import VethPair
+from testbed.patience import PATIENCE, wait_until
+from testbed.tool import BICAP
+from testbed.two_pods import run
 
 
 @contextlib.contextmanager
@@ -97,7 +97,7 @@ class Recording:
 
     def __init__(
         self,
-        link: Link,
+        link: VethPair,
         folder: Path,
         output: Path | str,
         *words: str,

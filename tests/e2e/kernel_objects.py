@@ -15,7 +15,7 @@ from pyroute2 import IPRoute
 
 from capture.kernel import syscall
 from capture.kernel.netns import Namespace
-from tests.patience import PATIENCE
+from testbed.patience import PATIENCE
 
 _GET_NEXT_ID = {"prog_id": 11, "map_id": 12, "link_id": 31}  # BPF_{PROG,MAP,LINK}_GET_NEXT_ID
 _MOV, _EXIT = 0xB7, 0x95

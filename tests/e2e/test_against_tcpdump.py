@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e import traffic
-from tests.e2e.conftest import Node
-from tests.e2e.tool import Capture, Packets, assert_adds_up, check_with_readers, read_pcap, read_pcapng
-from tests.patience import PATIENCE, Stopwatch
+from testbed import two_pods
+from testbed.patience import PATIENCE, Stopwatch
+from testbed.tool import CaptureProcess, Packets, assert_adds_up, check_with_readers, read_pcap, read_pcapng
+from testbed.two_pods import PlainNode
 
 POD_MACS = (bytes.fromhex("027700000001"), bytes.fromhex("027700000002"))
 INBOUND, OUTBOUND = 1, 2
@@ -32,8 +31,8 @@ def start(words: list[str], sign: str, stream: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def serving(node: Node) -> Iterator[None]:
-    words = node.server.exec(sys.executable, traffic.__file__, "serve")
+def serving(node: PlainNode) -> Iterator[None]:
+    words = two_pods.serve(node.server)
     process = start(words, "serving", "stdout")
     yield
     process.kill()
@@ -47,7 +46,7 @@ def between_the_pods(packets: Packets) -> list[int]:
 
 @pytest.mark.parametrize("hook", ["tcx", "clsact", "xdp"])
 @pytest.mark.usefixtures("serving")
-def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> None:
+def test_the_same_packets_as_tcpdump(node: PlainNode, tmp_path: Path, hook: str) -> None:
     theirs_file, ours_file = tmp_path / "theirs.pcap", tmp_path / "ours.pcapng"
     options = ["-p", "-n", "-s", "0", "-B", "65536", "-Z", "root", "--time-stamp-precision=nano"]
     tcpdump = start(
@@ -55,8 +54,8 @@ def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> N
     )
     watch = Stopwatch()
     try:
-        with Capture(ours_file, "-i", node.client.veth, "--hook", hook, within=node.exec()) as capture:
-            talk = node.client.exec(sys.executable, traffic.__file__, "talk", node.server.ip4, node.server.ip6)
+        with CaptureProcess(ours_file, "-i", node.client.veth, "--hook", hook, within=node.exec()) as capture:
+            talk = two_pods.talk(node.client, node.server.ip4, node.server.ip6)
             subprocess.run(talk, check=True, timeout=PATIENCE)
             time.sleep(1.5)  # tcpdump leaves what its last block holds, unless the block's time (1 s) is over
     finally:
@@ -94,11 +93,11 @@ def test_the_same_packets_as_tcpdump(node: Node, tmp_path: Path, hook: str) -> N
 
 
 @pytest.mark.usefixtures("serving")
-def test_one_rule_brings_both_directions_and_nothing_else(node: Node, tmp_path: Path) -> None:
+def test_one_rule_brings_both_directions_and_nothing_else(node: PlainNode, tmp_path: Path) -> None:
     file = tmp_path / "http.pcapng"
     rule = ["--source", node.client.ip4, "--destination", f"{node.server.ip4}:80", "--protocol", "tcp"]
-    with Capture(file, "-i", node.client.veth, *rule, within=node.exec()) as capture:
-        talk = node.client.exec(sys.executable, traffic.__file__, "talk", node.server.ip4, node.server.ip6)
+    with CaptureProcess(file, "-i", node.client.veth, *rule, within=node.exec()) as capture:
+        talk = two_pods.talk(node.client, node.server.ip4, node.server.ip6)
         subprocess.run(talk, check=True, timeout=PATIENCE)
     fields = ["-T", "fields", "-e", "ip.src", "-e", "tcp.srcport", "-e", "ip.dst", "-e", "tcp.dstport"]
     shown = subprocess.run(["tshark", "-n", "-r", str(file), *fields], capture_output=True, text=True, check=True)
@@ -119,12 +118,12 @@ def test_one_rule_brings_both_directions_and_nothing_else(node: Node, tmp_path: 
 
 
 @pytest.mark.usefixtures("serving")
-def test_both_ends_of_a_veth_give_a_packet_the_same_direction(node: Node, tmp_path: Path) -> None:
+def test_both_ends_of_a_veth_give_a_packet_the_same_direction(node: PlainNode, tmp_path: Path) -> None:
     places = {"host": (node.netns, node.client.veth), "pod": (node.client.netns, "eth0")}
     files = {name: tmp_path / f"{name}.pcapng" for name in places}
     with contextlib.ExitStack() as stack:
         for name, (netns, interface) in places.items():
-            stack.enter_context(Capture(files[name], "-i", interface, "--netns", netns, "--protocol", "icmp"))
+            stack.enter_context(CaptureProcess(files[name], "-i", interface, "--netns", netns, "--protocol", "icmp"))
         subprocess.run(
             node.client.exec("ping", "-c", "3", "-i", "0.05", node.server.ip4), check=True, timeout=PATIENCE
         )

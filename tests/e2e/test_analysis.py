@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.pods import Node, serve, talk
-from tests.e2e.relay import (
+from testbed.relay import (
     ADDRESSES,
     CLIENT,
     PASSES,
@@ -27,7 +26,8 @@ from tests.e2e.relay import (
     tcp_flags,
     wire,
 )
-from tests.e2e.tool import Capture, bicap
+from testbed.tool import CaptureProcess, bicap
+from testbed.two_pods import PlainNode, serve, talk
 
 PORT = 7000
 SYN, ACK, RST = 0x02, 0x10, 0x04
@@ -364,13 +364,13 @@ def test_a_retransmitted_segment_gives_no_round_trip(tmp_path: Path) -> None:
     assert tshark_count(tmp_path / "file", "tcp.analysis.ack_rtt > 0.2") == 1
 
 
-def test_a_capture_of_our_own_with_super_packets_fragments_and_pings(node: Node, tmp_path: Path) -> None:
+def test_a_capture_of_our_own_with_super_packets_fragments_and_pings(node: PlainNode, tmp_path: Path) -> None:
     file = tmp_path / "pods.pcapng"
     server = subprocess.Popen(serve(node.server), stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "serving\n"
-        with Capture(file, "-i", node.client.veth, within=node.exec()):
+        with CaptureProcess(file, "-i", node.client.veth, within=node.exec()):
             subprocess.run(talk(node.client, node.server.ip4, node.server.ip6), check=True)
     finally:
         server.kill()

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from bench.link import Link
 from capture import Account, Capture, CaptureSpec, Direction, Summary, describe, errors, open_sink, plan_capture
-from tests.e2e.load import receive, transmit
-from tests.e2e.tool import assert_adds_up, check_with_readers
-from tests.patience import PATIENCE
+from capture.benchmark.veth_pair import VethPair
+from testbed.patience import PATIENCE
+from testbed.tool import assert_adds_up, check_with_readers
+from tests.e2e.veth_load import receive, transmit
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
-def spec_of(link: Link) -> CaptureSpec:
+def spec_of(link: VethPair) -> CaptureSpec:
     return CaptureSpec(interfaces=("vb",), netns=link.netns, buffer_bytes=8 << 20)
 
 
@@ -41,7 +41,7 @@ def example(*words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_example_runs_and_tells_what_it_caught(link: Link, tmp_path: Path) -> None:
+def test_the_example_runs_and_tells_what_it_caught(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     options = ["--netns", link.netns, "--server", "10.0.0.2:2000", "--seconds", "3"]
     with example("vb", str(file), *options) as process:
@@ -72,7 +72,7 @@ def test_the_example_reports_an_error_in_one_line(tmp_path: Path) -> None:
     assert told.count("\n") == 1
 
 
-def test_spec_and_plan_and_counters_cannot_be_changed(link: Link) -> None:
+def test_spec_and_plan_and_counters_cannot_be_changed(link: VethPair) -> None:
     spec = spec_of(link)
     plan = plan_capture(spec)
     for value, field in ((spec, "snaplen"), (plan, "hook"), (plan.interfaces[0], "name"), (Account(), "seen")):
@@ -86,13 +86,13 @@ def test_spec_and_plan_and_counters_cannot_be_changed(link: Link) -> None:
     )
 
 
-def test_planning_loads_nothing(link: Link) -> None:
+def test_planning_loads_nothing(link: VethPair) -> None:
     before = os.listdir("/proc/self/fd")
     plan_capture(spec_of(link))
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_capture_counts_while_it_runs_and_sums_up_at_its_end(link: Link, tmp_path: Path) -> None:
+def test_a_capture_counts_while_it_runs_and_sums_up_at_its_end(link: VethPair, tmp_path: Path) -> None:
     snapshots: list[Account] = []
 
     def tick(capture: Capture) -> None:
@@ -113,7 +113,7 @@ def test_a_capture_counts_while_it_runs_and_sums_up_at_its_end(link: Link, tmp_p
     check_with_readers(tmp_path / "f.pcapng", 1024)
 
 
-def test_another_thread_stops_it(link: Link, tmp_path: Path) -> None:
+def test_another_thread_stops_it(link: VethPair, tmp_path: Path) -> None:
     with Capture(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as capture:
         timer = threading.Timer(0.3, capture.stop, ["enough"])
         timer.start()
@@ -124,7 +124,7 @@ def test_another_thread_stops_it(link: Link, tmp_path: Path) -> None:
     assert summary_of(capture).end_reason == "enough"
 
 
-def test_stopping_twice_or_too_late_changes_nothing(link: Link, tmp_path: Path) -> None:
+def test_stopping_twice_or_too_late_changes_nothing(link: VethPair, tmp_path: Path) -> None:
     with Capture(plan_capture(spec_of(link)), open_sink(str(tmp_path / "f.pcapng"))) as capture:
         capture.stop("first")
         capture.stop("second")
@@ -137,7 +137,7 @@ def test_stopping_twice_or_too_late_changes_nothing(link: Link, tmp_path: Path) 
     assert summary_of(capture).end_reason == "stopped"
 
 
-def test_an_exception_leaves_a_complete_file_that_says_so(link: Link, tmp_path: Path) -> None:
+def test_an_exception_leaves_a_complete_file_that_says_so(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     capture = Capture(plan_capture(spec_of(link)), open_sink(str(file)))
 
@@ -155,7 +155,7 @@ def test_an_exception_leaves_a_complete_file_that_says_so(link: Link, tmp_path: 
     check_with_readers(file, 1024)
 
 
-def test_one_process_may_capture_again_and_again(link: Link, tmp_path: Path) -> None:
+def test_one_process_may_capture_again_and_again(link: VethPair, tmp_path: Path) -> None:
     for number in range(3):
         file = tmp_path / f"{number}.pcapng"
         with Capture(plan_capture(spec_of(link)), open_sink(str(file))) as capture:
@@ -164,7 +164,7 @@ def test_one_process_may_capture_again_and_again(link: Link, tmp_path: Path) -> 
 
 
 def test_a_capture_that_cannot_start_raises_an_error_of_the_tree_and_keeps_nothing(tmp_path: Path) -> None:
-    with Link() as link:
+    with VethPair() as link:
         plan = plan_capture(spec_of(link))
         subprocess.run(["ip", "-n", link.netns, "link", "del", "vb"], check=True)
         capture = Capture(plan, open_sink(str(tmp_path / "f.pcapng")))

@@ -15,10 +15,10 @@ from capture.cli.main import main
 from capture.errors import CompileError, VerifierError
 from capture.filters.filter_h import FilterProgram
 from capture.sampling.sampling_h import SamplingProgram
-from tests.e2e.conftest import Node, run
-from tests.e2e.tool import BICAP, Finished, bicap
+from testbed.patience import PATIENCE
+from testbed.tool import BICAP, Finished, bicap
+from testbed.two_pods import PlainNode, run
 from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc
-from tests.patience import PATIENCE
 
 WRONG_REQUEST, NO_TARGET, KERNEL, OUTPUT = 2, 3, 4, 6
 EARLIER = b"an earlier capture"
@@ -251,7 +251,7 @@ PRIVILEGES = [
 
 
 @pytest.mark.parametrize(("held", "words", "says"), PRIVILEGES, ids=[case[0] or "none" for case in PRIVILEGES])
-def test_not_root(here: Path, node: Node, held: str, words: str, says: str) -> None:
+def test_not_root(here: Path, node: PlainNode, held: str, words: str, says: str) -> None:
     before = files(here)
     more = words.format(netns=node.netns).split()
     done = bicap("capture", "-i", "lo", "-w", f"{here}/f.pcapng", *more, within=nobody(*held.split()))
@@ -358,7 +358,7 @@ def test_a_program_that_is_refused(
     assert files(here) == before
 
 
-def test_an_interface_that_refuses_leaves_the_earlier_file(here: Path, node: Node) -> None:
+def test_an_interface_that_refuses_leaves_the_earlier_file(here: Path, node: PlainNode) -> None:
     run("tc", "-n", node.netns, "qdisc", "add", "dev", node.client.veth, "ingress")
     before = files(here)
     for name in ("f.pcapng", "earlier", "none/f.pcapng"):

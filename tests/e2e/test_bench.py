@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 from capture.estimate.costs import COEFFICIENTS
-from tests.e2e.tool import BICAP, bicap
-from tests.patience import PATIENCE, Stopwatch, wait_until
+from testbed.patience import PATIENCE, Stopwatch, wait_until
+from testbed.tool import BICAP, bicap
 
 
 def test_a_calibration_is_what_the_plan_uses(tmp_path: Path) -> None:

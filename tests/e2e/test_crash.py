@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.link import Link
-from tests.e2e.conftest import run
+from capture.benchmark.veth_pair import VethPair
+from testbed.tool import CaptureProcess, assert_adds_up, read_pcapng
+from testbed.two_pods import run
 from tests.e2e.kernel_objects import (
     TC_ACT_OK,
     TC_ACT_SHOT,
@@ -20,31 +21,30 @@ from tests.e2e.kernel_objects import (
     left_of,
     run_time_statistics,
 )
-from tests.e2e.load import Load, receive, transmit
-from tests.e2e.tool import Capture, assert_adds_up, read_pcapng
+from tests.e2e.veth_load import BothWays, receive, transmit
 
 SIDES = ("ingress", "egress")
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
-def filters(link: Link, name: str = "") -> list[str]:
+def filters(link: VethPair, name: str = "") -> list[str]:
     """What tc says of the bpf filters of vb, both sides, with the name given."""
     shown = [run("tc", "-n", link.netns, "filter", "show", "dev", "vb", side) for side in SIDES]
     return [line for text in shown for line in text.splitlines() if "handle" in line and name in line]
 
 
-def has_clsact(link: Link) -> bool:
+def has_clsact(link: VethPair) -> bool:
     return "clsact" in run("tc", "-n", link.netns, "qdisc", "show", "dev", "vb")
 
 
-def kill_under_load(link: Link, file: Path, *options: str) -> set[tuple[str, int]]:
+def kill_under_load(link: VethPair, file: Path, *options: str) -> set[tuple[str, int]]:
     """What the kernel held for a capture that was killed while packets came from all sides."""
-    with Capture(file, "-i", "vb", "--netns", link.netns, *options, stop=False) as capture, Load(link):
+    with CaptureProcess(file, "-i", "vb", "--netns", link.netns, *options, stop=False) as capture, BothWays(link):
         held = held_by(capture.process.pid)
         assert left_of(held, seconds=0) == held
         time.sleep(0.5)
@@ -54,7 +54,7 @@ def kill_under_load(link: Link, file: Path, *options: str) -> set[tuple[str, int
     return held
 
 
-def test_killed_on_tcx_nothing_is_left(link: Link, tmp_path: Path) -> None:
+def test_killed_on_tcx_nothing_is_left(link: VethPair, tmp_path: Path) -> None:
     held = kill_under_load(link, tmp_path / "f.pcapng", "--hook", "tcx")
     assert len([kind for kind, _ in held if kind == "link_id"]) == 2
     assert left_of(held) == set()
@@ -65,13 +65,13 @@ def test_killed_on_tcx_nothing_is_left(link: Link, tmp_path: Path) -> None:
 @pytest.mark.parametrize("next_hook", ["clsact", "tcx"])
 @pytest.mark.parametrize("theirs", [False, True], ids=["qdisc of ours", "qdisc that was there"])
 def test_killed_on_clsact_the_next_start_clears_the_filters(
-    link: Link, tmp_path: Path, theirs: bool, next_hook: str
+    link: VethPair, tmp_path: Path, theirs: bool, next_hook: str
 ) -> None:
     if theirs:
         run("tc", "-n", link.netns, "qdisc", "add", "dev", "vb", "clsact")
     held = kill_under_load(link, tmp_path / "killed.pcapng", "--hook", "clsact")
     assert len(filters(link, "bicap/")) == 2
-    with Capture(tmp_path / "next.pcapng", "-i", "vb", "--netns", link.netns, "--hook", next_hook) as capture:
+    with CaptureProcess(tmp_path / "next.pcapng", "-i", "vb", "--netns", link.netns, "--hook", next_hook) as capture:
         assert len(filters(link, "bicap/")) == (2 if next_hook == "clsact" else 0)
         receive(link, 1024)
     assert capture.summary["account"]["written"] == 1024
@@ -80,17 +80,17 @@ def test_killed_on_clsact_the_next_start_clears_the_filters(
     assert left_of(held) == set()
 
 
-def test_a_running_capture_is_no_leftover(link: Link, tmp_path: Path) -> None:
+def test_a_running_capture_is_no_leftover(link: VethPair, tmp_path: Path) -> None:
     options = ["-i", "vb", "--netns", link.netns, "--hook", "clsact"]
-    with Capture(tmp_path / "first.pcapng", *options) as first:
+    with CaptureProcess(tmp_path / "first.pcapng", *options) as first:
         mine = filters(link, f"/{first.process.pid}/")
-        with Capture(tmp_path / "second.pcapng", *options):
+        with CaptureProcess(tmp_path / "second.pcapng", *options):
             assert len(mine) == 2
             assert filters(link, f"/{first.process.pid}/") == mine
 
 
 @pytest.fixture
-def strangers(link: Link, request: pytest.FixtureRequest) -> Iterator[list[Stranger]]:
+def strangers(link: VethPair, request: pytest.FixtureRequest) -> Iterator[list[Stranger]]:
     """Filters of another project on both sides of vb."""
     run("tc", "-n", link.netns, "qdisc", "add", "dev", "vb", "clsact")
     programs = [Stranger(request.param) for _ in SIDES]
@@ -108,7 +108,7 @@ VERDICTS = {"accepts": TC_ACT_OK, "drops": TC_ACT_SHOT, "goes on": TCX_NEXT}
 @pytest.mark.parametrize("hook", ["tcx", "clsact"])
 @pytest.mark.parametrize("strangers", VERDICTS.values(), ids=VERDICTS, indirect=True)
 def test_anothers_filter_is_untouched_and_hides_nothing(
-    link: Link, strangers: list[Stranger], tmp_path: Path, hook: str
+    link: VethPair, strangers: list[Stranger], tmp_path: Path, hook: str
 ) -> None:
     def runs_with_traffic() -> list[int]:
         before = [program.runs for program in strangers]
@@ -120,7 +120,7 @@ def test_anothers_filter_is_untouched_and_hides_nothing(
     shown = filters(link)
     assert len(shown) == 2
     assert runs_with_traffic() == [1024, 512]
-    with Capture(tmp_path / "f.pcapng", *options) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", *options) as capture:
         assert filters(link, "stranger") == shown
         assert runs_with_traffic() == [1024, 512]
     assert filters(link) == shown
@@ -131,19 +131,19 @@ def test_anothers_filter_is_untouched_and_hides_nothing(
     kill_under_load(link, tmp_path / "killed.pcapng", "--hook", hook)
     assert filters(link, "stranger") == shown
     assert runs_with_traffic() == [1024, 512]
-    with Capture(tmp_path / "next.pcapng", *options):
+    with CaptureProcess(tmp_path / "next.pcapng", *options):
         pass
     assert filters(link) == shown
     assert has_clsact(link)
 
 
 @pytest.mark.parametrize("hook", ["tcx", "clsact"])
-def test_anothers_tcx_link_is_untouched(link: Link, tmp_path: Path, hook: str) -> None:
+def test_anothers_tcx_link_is_untouched(link: VethPair, tmp_path: Path, hook: str) -> None:
     stranger = Stranger(TCX_NEXT)
     try:
         number = stranger.link_on(link.namespace, link.vb, "ingress")
         with run_time_statistics():
-            with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--hook", hook) as capture:
+            with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--hook", hook) as capture:
                 receive(link, 1024)
             assert stranger.runs == 1024
             kill_under_load(link, tmp_path / "killed.pcapng", "--hook", hook)
@@ -162,12 +162,12 @@ HOOKS = [("tcx", "tcx"), ("clsact", "clsact"), ("tcx", "clsact"), ("clsact", "tc
 @pytest.mark.parametrize("hooks", HOOKS, ids=" and ".join)
 @pytest.mark.parametrize("first_to_end", [0, 1], ids=["the older ends first", "the younger ends first"])
 def test_two_captures_of_one_interface_both_see_everything(
-    link: Link, tmp_path: Path, hooks: tuple[str, str], first_to_end: int
+    link: VethPair, tmp_path: Path, hooks: tuple[str, str], first_to_end: int
 ) -> None:
     options = ["-i", "vb", "--netns", link.netns]
     with ExitStack() as running:
         captures = [
-            running.enter_context(Capture(tmp_path / f"{i}.pcapng", *options, "--hook", hook))
+            running.enter_context(CaptureProcess(tmp_path / f"{i}.pcapng", *options, "--hook", hook))
             for i, hook in enumerate(hooks)
         ]
         held = set().union(*(held_by(capture.process.pid) for capture in captures))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.tool import assert_adds_up, check_with_readers
-from tests.patience import PATIENCE, wait_until
+from testbed.patience import PATIENCE, wait_until
+from testbed.tool import assert_adds_up, check_with_readers
 
 DEMO = Path(__file__).parents[2] / "scripts" / "demo.sh"
 NUMBER = r"([\d,]+)"
@@ -99,7 +99,7 @@ def test_the_report_says_what_is_in_the_file(file: Path) -> None:
 def test_nothing_is_left_when_it_is_ended(file: Path, ending: signal.Signals, code: int) -> None:
     demo = start(file)
     wait_until_talking(demo)
-    assert any("traffic.py serve" in command for command in running(file))
+    assert any("talk.py serve" in command for command in running(file))
     if ending is signal.SIGINT:  # Ctrl-C is for everything in the terminal's foreground
         os.killpg(demo.pid, ending)
     else:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.relay import ADDRESSES, CLIENT, PASSES, SERVER, Fate, Policy, Wire, payload_bytes, wire
+from testbed.relay import ADDRESSES, CLIENT, PASSES, SERVER, Fate, Policy, Wire, payload_bytes, wire
+from testbed.tool import bicap
 from tests.e2e.test_analysis import PORT, closed_port, connect, converse, in_vain, listen, loses, lossy
-from tests.e2e.tool import bicap
 
 SYN = 0x02
 no_syn = loses(CLIENT, SYN, SYN, lost_after=True)

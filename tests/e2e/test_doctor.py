@@ -9,8 +9,8 @@ import pytest
 
 from capture.kernel.checks import can_capture, run_checks
 from capture.kernel.probes import CHECKS
-from tests.e2e.conftest import run
-from tests.e2e.tool import Finished, bicap
+from testbed.tool import Finished, bicap
+from testbed.two_pods import run
 from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc
 
 OPTIONAL = {"netns", "btf", "tcx", "clsact", "statistics", "cache", "cpus", "clock"}

@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from bench.link import Link
+from capture.benchmark.veth_pair import VethPair
 from capture.kernel.links import LinkWatch
-from tests.e2e.conftest import Node, run
-from tests.e2e.load import BULK, CHUNK, FROM_VB, Load, receive, transmit
-from tests.e2e.tool import BICAP, Capture, assert_adds_up, check_with_readers, read_pcapng
-from tests.patience import PATIENCE, Stopwatch, wait_until
+from testbed.patience import PATIENCE, Stopwatch, wait_until
+from testbed.tool import BICAP, CaptureProcess, assert_adds_up, check_with_readers, read_pcapng
+from testbed.two_pods import PlainNode, run
+from tests.e2e.veth_load import BULK, CHUNK, FROM_VB, BothWays, receive, transmit
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
-def ended_well(capture: Capture, reason: str) -> None:
+def ended_well(capture: CaptureProcess, reason: str) -> None:
     """It ended by itself or by a signal, with exit code 0, the reason in both places, and a file that others read."""
     assert capture.process.returncode == 0, capture.log()
     assert "Traceback" not in capture.log()
@@ -38,9 +38,9 @@ def ended_well(capture: Capture, reason: str) -> None:
 
 
 @pytest.mark.parametrize("hook", ["tcx", "clsact"])
-def test_the_interface_is_deleted_under_load(link: Link, tmp_path: Path, hook: str) -> None:
+def test_the_interface_is_deleted_under_load(link: VethPair, tmp_path: Path, hook: str) -> None:
     options = ["-i", "vb", "--netns", link.netns, "--hook", hook]
-    with Capture(tmp_path / "f.pcapng", *options, stop=False) as capture, Load(link):
+    with CaptureProcess(tmp_path / "f.pcapng", *options, stop=False) as capture, BothWays(link):
         wait_until(lambda: min(link.counters("vb")) > 2 * CHUNK)
         run("ip", "-n", link.netns, "link", "del", "vb")
         capture.process.wait(PATIENCE)
@@ -48,9 +48,9 @@ def test_the_interface_is_deleted_under_load(link: Link, tmp_path: Path, hook: s
     assert capture.summary["account"]["written"] > CHUNK
 
 
-def test_one_interface_of_two_is_deleted_and_the_other_goes_on(link: Link, tmp_path: Path) -> None:
+def test_one_interface_of_two_is_deleted_and_the_other_goes_on(link: VethPair, tmp_path: Path) -> None:
     run("ip", "-n", link.netns, "link", "add", "vc", "type", "veth", "peer", "name", "vd")
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "-i", "vc", "--netns", link.netns, stop=False) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "-i", "vc", "--netns", link.netns, stop=False) as capture:
         receive(link, 1024)
         run("ip", "-n", link.netns, "link", "del", "vc")
         time.sleep(0.5)
@@ -62,8 +62,8 @@ def test_one_interface_of_two_is_deleted_and_the_other_goes_on(link: Link, tmp_p
     assert [i["account"]["written"] for i in capture.summary["interfaces"]] == [2048, 0]
 
 
-def test_the_pod_is_deleted(node: Node, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", node.client.veth, "--netns", node.netns, stop=False) as capture:
+def test_the_pod_is_deleted(node: PlainNode, tmp_path: Path) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", node.client.veth, "--netns", node.netns, stop=False) as capture:
         run(*node.client.exec("ping", "-c", "3", "-i", "0.05", "-q", node.server.ip4))
         run("ip", "netns", "del", node.client.netns)
         capture.process.wait(PATIENCE)
@@ -76,7 +76,7 @@ def test_the_network_namespace_is_deleted(unique: str, tmp_path: Path) -> None:
     run("ip", "netns", "add", name)
     try:
         run("ip", "-n", name, "link", "add", "va", "up", "type", "veth", "peer", "name", "vb")
-        with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", name, stop=False) as capture:
+        with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", name, stop=False) as capture:
             run("ip", "netns", "del", name)
             capture.process.wait(PATIENCE)
     finally:
@@ -84,7 +84,7 @@ def test_the_network_namespace_is_deleted(unique: str, tmp_path: Path) -> None:
     ended_well(capture, f"network namespace {name} was deleted")
 
 
-def test_a_deletion_is_seen_even_if_its_message_was_dropped(link: Link) -> None:
+def test_a_deletion_is_seen_even_if_its_message_was_dropped(link: VethPair) -> None:
     watch = LinkWatch(link.namespace)
     try:
         watch._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
@@ -97,9 +97,9 @@ def test_a_deletion_is_seen_even_if_its_message_was_dropped(link: Link) -> None:
         watch.close()
 
 
-def test_an_interface_that_leaves_its_bridge_is_still_there(node: Node, tmp_path: Path) -> None:
+def test_an_interface_that_leaves_its_bridge_is_still_there(node: PlainNode, tmp_path: Path) -> None:
     ping = node.client.exec("ping", "-c", "3", "-i", "0.05", "-q", node.server.ip4)
-    with Capture(tmp_path / "f.pcapng", "-i", node.client.veth, "--netns", node.netns, "-s", "96") as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", node.client.veth, "--netns", node.netns, "-s", "96") as capture:
         run("ip", "-n", node.netns, "link", "set", node.client.veth, "nomaster")
         time.sleep(0.5)
         run("ip", "-n", node.netns, "link", "set", node.client.veth, "master", "br0")
@@ -109,8 +109,8 @@ def test_an_interface_that_leaves_its_bridge_is_still_there(node: Node, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_everything_drained(link: Link, tmp_path: Path, number: signal.Signals) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
+def test_a_signal_ends_it_with_everything_drained(link: VethPair, tmp_path: Path, number: signal.Signals) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
         receive(link, 50_000)
         transmit(link, 50_000)
         capture.process.send_signal(number)
@@ -118,8 +118,11 @@ def test_a_signal_ends_it_with_everything_drained(link: Link, tmp_path: Path, nu
     assert capture.summary["account"]["written"] == 100_000
 
 
-def test_a_signal_under_load_loses_nothing_it_has_seen(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture, Load(link):
+def test_a_signal_under_load_loses_nothing_it_has_seen(link: VethPair, tmp_path: Path) -> None:
+    with (
+        CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture,
+        BothWays(link),
+    ):
         wait_until(lambda: min(link.counters("vb")) > 2 * CHUNK)
         capture.process.terminate()
         capture.process.wait(PATIENCE)
@@ -127,8 +130,8 @@ def test_a_signal_under_load_loses_nothing_it_has_seen(link: Link, tmp_path: Pat
     assert capture.summary["account"]["seen"] == capture.summary["account"]["written"] > CHUNK
 
 
-def test_impatient_signals_change_nothing(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
+def test_impatient_signals_change_nothing(link: VethPair, tmp_path: Path) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
         receive(link, 20_000)
         while capture.process.poll() is None and not Path(f"{capture.file}.json").exists():
             capture.process.send_signal(signal.SIGINT)
@@ -141,7 +144,7 @@ def test_impatient_signals_change_nothing(link: Link, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def stream(link: Link, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def stream(link: VethPair, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A capture of vb to standard output, ready."""
     ready = tmp_path / "ready"
     words = f"{BICAP} capture -i vb --netns {link.netns} -w - --ready-file {ready}"
@@ -155,7 +158,7 @@ def stream(link: Link, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
             process.kill()
 
 
-def test_the_reader_of_a_live_stream_goes_away(link: Link, stream: "subprocess.Popen[bytes]") -> None:
+def test_the_reader_of_a_live_stream_goes_away(link: VethPair, stream: "subprocess.Popen[bytes]") -> None:
     assert stream.stdout is not None
     assert stream.stderr is not None
     assert stream.stdout.read(4) == b"\x0a\x0d\x0d\x0a"
@@ -170,7 +173,7 @@ def test_the_reader_of_a_live_stream_goes_away(link: Link, stream: "subprocess.P
 
 
 def test_a_lone_packet_is_in_a_live_stream_within_half_a_second(
-    link: Link, stream: "subprocess.Popen[bytes]"
+    link: VethPair, stream: "subprocess.Popen[bytes]"
 ) -> None:
     assert stream.stdout is not None
     descriptor = stream.stdout.fileno()
@@ -186,8 +189,8 @@ def test_a_lone_packet_is_in_a_live_stream_within_half_a_second(
         assert waited < 0.5
 
 
-def test_stopped_for_two_seconds_it_accounts_for_every_packet(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--buffer", "1MiB") as capture:
+def test_stopped_for_two_seconds_it_accounts_for_every_packet(link: VethPair, tmp_path: Path) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--buffer", "1MiB") as capture:
         receive(link, 16 * 1024)
         capture.process.send_signal(signal.SIGSTOP)
         begin = time.monotonic()

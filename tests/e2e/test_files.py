@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from bench.link import Link
-from bench.senders import QueueSender, XdpSender
-from tests import packets
-from tests.e2e.conftest import run
-from tests.e2e.tool import BICAP, Capture, assert_adds_up, check_with_readers, read_pcapng
+from capture.benchmark.senders import QueueSender, XdpSender
+from capture.benchmark.veth_pair import VethPair
+from testbed import packets
+from testbed.tool import BICAP, CaptureProcess, assert_adds_up, check_with_readers, read_pcapng
+from testbed.two_pods import run
 
 FRAME = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(range(22)))
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
-def send_raw(link: Link, frame: bytes, interface: str = "vb") -> None:
+def send_raw(link: VethPair, frame: bytes, interface: str = "vb") -> None:
     """Queue one frame on an interface, as a local sender would."""
 
     def inside() -> None:
@@ -35,7 +35,7 @@ def send_raw(link: Link, frame: bytes, interface: str = "vb") -> None:
     link.namespace.run(inside)
 
 
-def send_fast(link: Link, count: int, sender: type = XdpSender) -> None:
+def send_fast(link: VethPair, count: int, sender: type = XdpSender) -> None:
     def inside() -> None:
         fast = sender(link.va if sender is XdpSender else link.vb, FRAME)
         fast.send(count)
@@ -44,24 +44,24 @@ def send_fast(link: Link, count: int, sender: type = XdpSender) -> None:
     link.namespace.run(inside)
 
 
-def test_no_packet(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns) as capture:
+def test_no_packet(link: VethPair, tmp_path: Path) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns) as capture:
         pass
     check_with_readers(capture.file, 0)
     assert capture.summary["account"]["seen"] == 0
     assert capture.summary["end_reason"] == "ended by SIGINT"
 
 
-def test_one_packet(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns) as capture:
+def test_one_packet(link: VethPair, tmp_path: Path) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns) as capture:
         send_raw(link, FRAME)
     check_with_readers(capture.file, 1)
     assert read_pcapng(capture.file).data == [FRAME]
 
 
-def test_snaplen_64(link: Link, tmp_path: Path) -> None:
+def test_snaplen_64(link: VethPair, tmp_path: Path) -> None:
     frame = packets.udp("10.0.0.1", 1, "10.0.0.2", 2, bytes(400))
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "-s", "64") as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "-s", "64") as capture:
         send_raw(link, frame)
     check_with_readers(capture.file, 1)
     found = read_pcapng(capture.file)
@@ -71,8 +71,8 @@ def test_snaplen_64(link: Link, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "kept"), [(1500, 1500), (2041, 2041), (65_000, 65_000), (65_549, 65_492)])
 def test_large_packets_are_whole_up_to_what_a_record_holds(tmp_path: Path, size: int, kept: int) -> None:
     frame = packets.ethernet(0x88B5, bytes(i % 251 for i in range(size - 14)))
-    with Link(mtu=65_535, xdp=False) as link:
-        with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns) as capture:
+    with VethPair(mtu=65_535, xdp=False) as link:
+        with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns) as capture:
             send_raw(link, frame)
         check_with_readers(capture.file, 1)
         found = read_pcapng(capture.file)
@@ -80,8 +80,10 @@ def test_large_packets_are_whole_up_to_what_a_record_holds(tmp_path: Path, size:
         assert found.lengths == [size]
 
 
-def test_count_is_exact_and_the_rest_is_over_the_limit(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "-c", "1000", stop=False) as capture:
+def test_count_is_exact_and_the_rest_is_over_the_limit(link: VethPair, tmp_path: Path) -> None:
+    with CaptureProcess(
+        tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "-c", "1000", stop=False
+    ) as capture:
         send_fast(link, 5000)
     check_with_readers(capture.file, 1000)
     account = capture.summary["account"]
@@ -90,8 +92,8 @@ def test_count_is_exact_and_the_rest_is_over_the_limit(link: Link, tmp_path: Pat
     assert capture.summary["end_reason"] == "count reached"
 
 
-def test_killed_it_is_valid_up_to_the_last_write(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
+def test_killed_it_is_valid_up_to_the_last_write(link: VethPair, tmp_path: Path) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
         send_fast(link, 20_000)
         time.sleep(1)
         capture.process.kill()
@@ -99,12 +101,12 @@ def test_killed_it_is_valid_up_to_the_last_write(link: Link, tmp_path: Path) -> 
     assert not Path(f"{capture.file}.json").exists()
 
 
-def test_a_full_disk_ends_it_with_a_complete_file(link: Link, tmp_path: Path) -> None:
+def test_a_full_disk_ends_it_with_a_complete_file(link: VethPair, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=2m", "bicap-test", str(disk))
     try:
-        with Capture(disk / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
+        with CaptureProcess(disk / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
             send_fast(link, 200_000)
         assert capture.process.returncode == 6
         assert "the disk is full" in capture.log()
@@ -116,8 +118,8 @@ def test_a_full_disk_ends_it_with_a_complete_file(link: Link, tmp_path: Path) ->
         run("umount", str(disk))
 
 
-def test_rings_too_small_lose_and_every_packet_is_accounted_for(link: Link, tmp_path: Path) -> None:
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--buffer", "256KiB") as capture:
+def test_rings_too_small_lose_and_every_packet_is_accounted_for(link: VethPair, tmp_path: Path) -> None:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--buffer", "256KiB") as capture:
         send_fast(link, 30_000)  # not more: tshark shows a million items of a file
         send_fast(link, 30_000, QueueSender)
     received, sent = link.counters("vb")
@@ -136,9 +138,9 @@ def test_rings_too_small_lose_and_every_packet_is_accounted_for(link: Link, tmp_
     assert str(account["seen"]) in statistics
 
 
-def test_the_file_says_what_it_is(link: Link, tmp_path: Path) -> None:
+def test_the_file_says_what_it_is(link: VethPair, tmp_path: Path) -> None:
     rule = ["--source", "10.0.0.1", "--destination", ":2000", "--protocol", "udp"]
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "-i", "va", "--netns", link.netns, *rule) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "-i", "va", "--netns", link.netns, *rule) as capture:
         send_raw(link, FRAME)
     info = subprocess.run(["capinfos", str(capture.file)], capture_output=True, text=True, check=True).stdout
     comment = json.loads(info.split("Capture comment:")[1].splitlines()[0])
@@ -150,7 +152,7 @@ def test_the_file_says_what_it_is(link: Link, tmp_path: Path) -> None:
     assert "Filter string = (udp and src host 10.0.0.1 and dst port 2000) or" in info
 
 
-def test_a_live_stream_is_read_by_tshark(link: Link, tmp_path: Path) -> None:
+def test_a_live_stream_is_read_by_tshark(link: VethPair, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     command = f"{BICAP} capture -i vb --netns {link.netns} -q -w - --ready-file {ready} -c 3"
     with subprocess.Popen(command.split(), stdout=subprocess.PIPE) as stream:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.relay import ADDRESSES, CLIENT, PASSES, SERVER, Fate, Policy, Wire, payload_bytes, wire
-from tests.e2e.tool import BICAP, bicap
-from tests.patience import PATIENCE
+from testbed.patience import PATIENCE
+from testbed.relay import ADDRESSES, CLIENT, PASSES, SERVER, Fate, Policy, Wire, payload_bytes, wire
+from testbed.tool import BICAP, bicap
 
 PORT = 7000
 DELAYS_S = (0.002, 0.005)

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Node
-from tests.e2e.pods import serve
-from tests.e2e.pods import talk as pod_talk
-from tests.e2e.relay import CLIENT, PASSES, POINTS, SERVER, Fate, Wire, wire
+from testbed.relay import CLIENT, PASSES, POINTS, SERVER, Fate, Wire, wire
+from testbed.tool import CaptureProcess, bicap
+from testbed.two_pods import PlainNode, serve
+from testbed.two_pods import talk as pod_talk
 from tests.e2e.test_analysis import tshark_count
 from tests.e2e.test_follow import talk
-from tests.e2e.tool import Capture, bicap
 
 DELAYS_S = (0.004, 0.016)
 TURNS = [(CLIENT, bytes(300_000)), (SERVER, bytes(600_000)), (CLIENT, b"bye")]
@@ -121,14 +120,14 @@ def test_two_clocks_are_as_far_apart_as_they_are_and_delays_have_their_uncertain
     assert said.count(" ahead)") == said.count(" behind)") == 1
 
 
-def test_both_ends_of_a_real_capture(node: Node, tmp_path: Path) -> None:
+def test_both_ends_of_a_real_capture(node: PlainNode, tmp_path: Path) -> None:
     """Two pods' interfaces on a bridge; TCP in large segments, UDP, pings, fragments: all but multicast pair."""
     server = subprocess.Popen(serve(node.server), stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "serving\n"
         both = ["-i", node.client.veth, "-i", node.server.veth]
-        with Capture(tmp_path / "both.pcapng", *both, within=node.exec()) as capture:
+        with CaptureProcess(tmp_path / "both.pcapng", *both, within=node.exec()) as capture:
             subprocess.run(pod_talk(node.client, node.server.ip4, node.server.ip6), check=True)
     finally:
         server.kill()

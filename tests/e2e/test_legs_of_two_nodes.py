@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.pods import serve, talk
+from testbed.tool import CaptureProcess
+from testbed.two_pods import serve, talk
 from tests.e2e.test_analysis import sessions
 from tests.e2e.test_legs import compared
-from tests.e2e.tool import Capture
 from tests.e2e.two_nodes import SERVICE, Two, two_nodes
 
 WAY = ["a pod-a", "a wire", "b wire", "b pod-b"]
@@ -28,8 +28,8 @@ def captured(on: Two, folder: Path) -> Iterator[None]:
         assert server.stdout is not None
         assert server.stdout.readline() == "serving\n"
         with (
-            Capture(folder / "a", "--netns", on.nodes[0], "-i", "pod-a", "-i", "wire"),
-            Capture(folder / "b", "--netns", on.nodes[1], "-i", "pod-b", "-i", "wire"),
+            CaptureProcess(folder / "a", "--netns", on.nodes[0], "-i", "pod-a", "-i", "wire"),
+            CaptureProcess(folder / "b", "--netns", on.nodes[1], "-i", "pod-b", "-i", "wire"),
         ):
             yield
     finally:

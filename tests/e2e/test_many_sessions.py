@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from bench.analysis import measure
-from bench.sessions_file import write
-from bench.tools import BICAP
 from capture.analysis.sessions.tracker import OPEN_MAX
-from tests.e2e.tool import bicap
+from testbed.sessions_file import write
+from testbed.tool import BICAP, bicap
+from testbed.usage import measure
 
 FEW, MANY = 300_000, 700_000
 

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from bench.link import Link
+from capture.benchmark.veth_pair import VethPair
 from capture.kernel.netns import Namespace
-from tests import packets
-from tests.e2e.pods import Node, Pod
-from tests.e2e.tool import BICAP, Capture, assert_adds_up, check_with_readers, read_pcapng
-from tests.patience import PATIENCE, wait_until
+from testbed import packets
+from testbed.patience import PATIENCE, wait_until
+from testbed.tool import BICAP, CaptureProcess, assert_adds_up, check_with_readers, read_pcapng
+from testbed.two_pods import PlainNode, PlainPod
 
 PORT = 7000
 CHOSEN, OTHERS = 40_001, range(40_002, 40_030)
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
@@ -40,7 +40,7 @@ def send_frames(namespace: Namespace, interface: str, *frames: bytes) -> None:
     namespace.run(inside)
 
 
-def converse(node: Node, *ports: int) -> None:
+def converse(node: PlainNode, *ports: int) -> None:
     """A TCP conversation with the server from each local port: a megabyte comes back."""
 
     def serve() -> None:
@@ -72,7 +72,7 @@ def converse(node: Node, *ports: int) -> None:
 
 
 @contextlib.contextmanager
-def inside_of(pod: Pod) -> Iterator[Namespace]:
+def inside_of(pod: PlainPod) -> Iterator[Namespace]:
     namespace = Namespace(pod.netns)
     try:
         yield namespace
@@ -80,7 +80,7 @@ def inside_of(pod: Pod) -> Iterator[Namespace]:
         namespace.close()
 
 
-def belonging(node: Node) -> list[bytes]:
+def belonging(node: PlainNode) -> list[bytes]:
     """What a strict five-tuple misses of the chosen conversation, and beside each the like of another's."""
     ends = (node.server.ip4, PORT, node.client.ip4)
 
@@ -97,7 +97,7 @@ def belonging(node: Node) -> list[bytes]:
     return [packets.with_checksum(mac + frame[6:]) for frame in of(CHOSEN, 1001) + of(OTHERS[0], 1002)]
 
 
-def test_one_conversation_of_many_complete_with_its_fragments_and_icmp_error(node: Node, tmp_path: Path) -> None:
+def test_one_conversation_of_many_complete_with_its_fragments_and_icmp_error(node: PlainNode, tmp_path: Path) -> None:
     rule = [
         *("--source", f"{node.client.ip4}:{CHOSEN}"),
         *("--destination", f"{node.server.ip4}:{PORT}", "--protocol", "tcp"),
@@ -105,8 +105,8 @@ def test_one_conversation_of_many_complete_with_its_fragments_and_icmp_error(nod
     chosen, everything = tmp_path / "chosen.pcapng", tmp_path / "everything.pcapng"
     where = ["-i", node.client.veth]
     with (
-        Capture(everything, *where, within=node.exec()),
-        Capture(chosen, *where, *rule, within=node.exec()) as capture,
+        CaptureProcess(everything, *where, within=node.exec()),
+        CaptureProcess(chosen, *where, *rule, within=node.exec()) as capture,
     ):
         converse(node, CHOSEN, *OTHERS)
         with inside_of(node.server) as server:
@@ -136,7 +136,7 @@ def _flags(frame: bytes) -> int:
     return frame[47] if _ports(frame) else 0
 
 
-def test_a_tag_moved_aside_is_matched_and_is_back_in_the_packet(link: Link, tmp_path: Path) -> None:
+def test_a_tag_moved_aside_is_matched_and_is_back_in_the_packet(link: VethPair, tmp_path: Path) -> None:
     plain = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(range(30)))
     tags = [[(0x8100, 5)], [(0x88A8, 7), (0x8100, 5)], [(0x8100, 6)]]
     tagged = [packets.vlan(plain, *some) for some in tags]
@@ -148,7 +148,7 @@ def test_a_tag_moved_aside_is_matched_and_is_back_in_the_packet(link: Link, tmp_
         "bytes, mirrored": (["ether[16:2] = 0x0800 and ether[33:1] = 2"], [tagged[0], tagged[2]]),
     }
     captures = {
-        name: Capture(tmp_path / f"{name}.pcapng", "-i", "vb", "--netns", link.netns, *words)
+        name: CaptureProcess(tmp_path / f"{name}.pcapng", "-i", "vb", "--netns", link.netns, *words)
         for name, (words, _) in cases.items()
     }
     send_frames(link.namespace, "va", *tagged)  # arrives at vb, where the kernel takes the outer tag off
@@ -161,12 +161,12 @@ def test_a_tag_moved_aside_is_matched_and_is_back_in_the_packet(link: Link, tmp_
         assert found.lengths == [len(frame) for frame in found.data]
 
 
-def test_the_list_is_read_again_on_sighup(link: Link, tmp_path: Path) -> None:
+def test_the_list_is_read_again_on_sighup(link: VethPair, tmp_path: Path) -> None:
     conversations = tmp_path / "conversations"
     conversations.write_text("udp 10.0.0.1:1 10.0.0.2:53\n")
     frames = [packets.udp("10.0.0.2", 53, "10.0.0.1", port) for port in (1, 2)]
     words = ("-i", "vb", "--netns", link.netns, "--conversations", str(conversations))
-    with Capture(tmp_path / "f.pcapng", *words) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", *words) as capture:
         send_frames(link.namespace, "vb", *frames)
         conversations.write_text("udp 10.0.0.1:2 10.0.0.2:53\n")
         hang_up(capture, "1 conversations came, 1 went")
@@ -178,7 +178,7 @@ def test_the_list_is_read_again_on_sighup(link: Link, tmp_path: Path) -> None:
     assert capture.summary["account"]["reverse"]["written"] == 3
 
 
-def hang_up(capture: Capture, sign: str) -> None:
+def hang_up(capture: CaptureProcess, sign: str) -> None:
     capture.process.send_signal(signal.SIGHUP)
     wait_until(lambda: sign in capture.log(), capture.log)
 
@@ -194,7 +194,7 @@ spec:
 
 
 def test_an_object_has_hook_namespace_and_conversations_and_the_line_goes_before_it(
-    link: Link, tmp_path: Path
+    link: VethPair, tmp_path: Path
 ) -> None:
     (tmp_path / "pc.yaml").write_text(OBJECT.format(netns=link.netns))
     (tmp_path / "list").write_text("udp 10.0.0.1:2 10.0.0.2:53\n")
@@ -203,7 +203,7 @@ def test_an_object_has_hook_namespace_and_conversations_and_the_line_goes_before
         ((), "clsact", None, frames[0]),
         (("--hook", "tcx", "--conversations", f"{tmp_path}/list"), "tcx", f"{tmp_path}/list", frames[1]),
     ):
-        with Capture(tmp_path / f"{hook}.pcapng", "-f", str(tmp_path / "pc.yaml"), *words) as capture:
+        with CaptureProcess(tmp_path / f"{hook}.pcapng", "-f", str(tmp_path / "pc.yaml"), *words) as capture:
             send_frames(link.namespace, "vb", *frames)
         assert read_pcapng(capture.file).data == [kept]
         assert capture.summary["plan"]["hook"] == hook
@@ -211,7 +211,7 @@ def test_an_object_has_hook_namespace_and_conversations_and_the_line_goes_before
         assert capture.summary["spec"]["conversations"] == {"from": name, "conversations": 1}
 
 
-def test_a_list_comes_from_standard_input_and_is_held_whole(link: Link, tmp_path: Path) -> None:
+def test_a_list_comes_from_standard_input_and_is_held_whole(link: VethPair, tmp_path: Path) -> None:
     lines = "".join(f"tcp 10.{n >> 16}.{n >> 8 & 255}.{n & 255}:5 10.0.0.9:80\n" for n in range(65_536))
     ready, file = tmp_path / "ready", tmp_path / "f"
     words = [BICAP, "capture", "-i", "vb", "--netns", link.netns, "--conversations", "-", "-w", str(file), "-c", "2"]
@@ -228,9 +228,9 @@ def test_a_list_comes_from_standard_input_and_is_held_whole(link: Link, tmp_path
     assert read_pcapng(file).data == wanted
 
 
-def test_frames_too_short_for_their_headers_are_unmatched(link: Link, tmp_path: Path) -> None:
+def test_frames_too_short_for_their_headers_are_unmatched(link: VethPair, tmp_path: Path) -> None:
     whole = packets.tcp("10.0.0.1", 1000, "10.0.0.2", 80)
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--destination", ":80") as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, "--destination", ":80") as capture:
         send_frames(link.namespace, "vb", *(whole[:size] for size in (15, 20, 33, 34, 37, 38)))
     assert read_pcapng(capture.file).data == [whole[:38]]
     assert capture.summary["account"]["unmatched"] == 5

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.link import Link
+from capture.benchmark.veth_pair import VethPair
 from capture.kernel.counters import online_cpus
+from testbed.tool import CaptureProcess, assert_adds_up, check_with_readers, read_pcapng
+from testbed.two_pods import PlainNode, PlainPod, run
 from tests.e2e import connections
-from tests.e2e.conftest import Node, Pod, run
-from tests.e2e.load import receive, transmit
-from tests.e2e.tool import Capture, assert_adds_up, check_with_readers, read_pcapng
+from tests.e2e.veth_load import receive, transmit
 
 pytestmark = pytest.mark.skipif(len(online_cpus()) < 2, reason="one CPU has only one order")
 
@@ -35,9 +35,9 @@ def out_of_order(file: Path) -> int:
 
 def test_a_million_packets_from_two_cpus_are_in_order(tmp_path: Path) -> None:
     first, second = online_cpus()[:2]
-    with Link() as link:
+    with VethPair() as link:
         options = ["-i", "vb", "--netns", link.netns, "--buffer", "128MiB"]  # holds them all if nobody reads
-        with Capture(tmp_path / "f.pcapng", *options) as capture:
+        with CaptureProcess(tmp_path / "f.pcapng", *options) as capture:
             senders = [
                 threading.Thread(target=receive, args=(link, EACH_WAY, second)),
                 threading.Thread(target=transmit, args=(link, EACH_WAY, first)),
@@ -62,13 +62,13 @@ def test_a_million_packets_from_two_cpus_are_in_order(tmp_path: Path) -> None:
     assert out_of_order(capture.file) == 0
 
 
-def steer(pod: Pod, cpu: int) -> None:
+def steer(pod: PlainPod, cpu: int) -> None:
     """Let the CPU process what a pod receives, so that it answers from there."""
     run(*pod.exec("sh", "-c", f"echo {1 << cpu:x} > /sys/class/net/eth0/queues/rx-0/rps_cpus"))
 
 
 @pytest.fixture
-def server(node: Node) -> Iterator[None]:
+def server(node: PlainNode) -> Iterator[None]:
     """The client on the first CPU and the server on the second, their interfaces too."""
     client_cpu, server_cpu = online_cpus()[:2]
     steer(node.client, client_cpu)
@@ -91,10 +91,10 @@ def steered() -> int:
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("hook", ["tcx", "clsact"])
-def test_every_handshake_is_syn_syn_ack_ack(node: Node, tmp_path: Path, hook: str) -> None:
+def test_every_handshake_is_syn_syn_ack_ack(node: PlainNode, tmp_path: Path, hook: str) -> None:
     options = ["-i", node.client.veth, "--netns", node.netns, "--hook", hook, "--protocol", "tcp"]
     before = steered()
-    with Capture(tmp_path / "f.pcapng", *options) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", *options) as capture:
         client_cpu = str(online_cpus()[0])
         talk = [sys.executable, connections.__file__, "talk", client_cpu, node.server.ip4, str(CONNECTIONS)]
         run(*node.client.exec(*talk))

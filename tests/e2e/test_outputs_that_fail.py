@@ -16,17 +16,17 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from bench.link import Link
-from bench.senders import FlowSender
-from bench.traffic import Traffic
+from capture.benchmark.senders import FlowSender
+from capture.benchmark.veth_pair import VethPair
 from capture.run.drain import WRITE_BYTES
-from tests import packets
-from tests.e2e.conftest import run
+from testbed import packets
+from testbed.patience import wait_until
+from testbed.tool import assert_adds_up, check_with_readers
+from testbed.traffic import Traffic
+from testbed.two_pods import run
 from tests.e2e.disks import Ext4, Recording, await_size, refusing, tmpfs
 from tests.e2e.filesets import files_of, is_compressed, packets_in, read_file
-from tests.e2e.load import FROM_VB, TO_VB, Load, receive, transmit
-from tests.e2e.tool import assert_adds_up, check_with_readers
-from tests.patience import wait_until
+from tests.e2e.veth_load import FROM_VB, TO_VB, BothWays, receive, transmit
 
 assert len(FROM_VB) == len(TO_VB)
 BLOCK = 28 + len(TO_VB) + 16
@@ -36,8 +36,8 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
@@ -50,7 +50,7 @@ def failed(recording: Recording, reason: str) -> None:
     assert_adds_up(recording.summary["account"])
 
 
-def first_then_later(link: Link, recording: Recording, file: Path, fail: Callable[[], None]) -> None:
+def first_then_later(link: VethPair, recording: Recording, file: Path, fail: Callable[[], None]) -> None:
     """Packets of which all are in the file; then it fails; then packets more, of which none can be."""
     size = file.stat().st_size
     receive(link, FIRST)
@@ -74,9 +74,9 @@ FULL = {
 
 
 @pytest.mark.parametrize("words", FULL.values(), ids=FULL)
-def test_the_disk_is_full(link: Link, tmp_path: Path, words: list[str]) -> None:
+def test_the_disk_is_full(link: VethPair, tmp_path: Path, words: list[str]) -> None:
     with tmpfs(tmp_path / "disk", "640k" if "zstd" in words else "1m") as disk:
-        with Recording(link, tmp_path, disk / "f.pcapng", *words) as recording, Load(link):
+        with Recording(link, tmp_path, disk / "f.pcapng", *words) as recording, BothWays(link):
             assert recording.ends() == 6
         failed(recording, rf"cannot write {disk}/f\S*\.pcapng: the disk is full")
         summary = recording.summary
@@ -96,7 +96,7 @@ def fill(disk: Path) -> None:
             other.write(bytes(4096))
 
 
-def test_somebody_else_fills_the_disk_and_there_is_room_for_the_end(link: Link, tmp_path: Path) -> None:
+def test_somebody_else_fills_the_disk_and_there_is_room_for_the_end(link: VethPair, tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", "1m") as disk:
         file = disk / "f.pcapng"
         with Recording(link, tmp_path, file) as recording:
@@ -122,7 +122,7 @@ def check_files(files: list[Path], account: dict) -> None:
         check_with_readers(files[-1])
 
 
-def test_the_file_system_becomes_read_only(link: Link, tmp_path: Path) -> None:
+def test_the_file_system_becomes_read_only(link: VethPair, tmp_path: Path) -> None:
     with Ext4(tmp_path / "disk") as disk:
         file = disk.folder / "f.pcapng"
         with Recording(link, tmp_path, file) as recording:
@@ -133,7 +133,7 @@ def test_the_file_system_becomes_read_only(link: Link, tmp_path: Path) -> None:
         check_with_readers(file, FIRST)
 
 
-def test_the_file_is_as_large_as_it_may_be(link: Link, tmp_path: Path) -> None:
+def test_the_file_is_as_large_as_it_may_be(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     with Recording(link, tmp_path, file) as recording:
 
@@ -150,10 +150,10 @@ def test_the_file_is_as_large_as_it_may_be(link: Link, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--compress", "zstd"]], ids=["file", "compressed"])
-def test_the_quota_is_used_up(link: Link, tmp_path: Path, words: list[str]) -> None:
+def test_the_quota_is_used_up(link: VethPair, tmp_path: Path, words: list[str]) -> None:
     file = tmp_path / "f.pcapng"
     quota = refusing(errno.EDQUOT, beyond=MIB // 4)
-    with Recording(link, tmp_path, file, *words, within=quota) as recording, Load(link):
+    with Recording(link, tmp_path, file, *words, within=quota) as recording, BothWays(link):
         assert recording.ends() == 6
     failed(recording, f"cannot write {file}: the quota is used up")
     assert recording.summary["complete"]
@@ -163,7 +163,7 @@ def test_the_quota_is_used_up(link: Link, tmp_path: Path, words: list[str]) -> N
     assert MIB // 4 < file.stat().st_size < MIB // 4 + 2 * WRITE_BYTES
 
 
-def test_the_directory_is_removed(link: Link, tmp_path: Path) -> None:
+def test_the_directory_is_removed(link: VethPair, tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     file = tmp_path / "made" / "f.pcapng"
     with Recording(link, tmp_path, file) as recording:
@@ -174,7 +174,7 @@ def test_the_directory_is_removed(link: Link, tmp_path: Path) -> None:
     assert not file.parent.exists()
 
 
-def test_a_removed_file_is_noticed_without_a_packet(link: Link, tmp_path: Path) -> None:
+def test_a_removed_file_is_noticed_without_a_packet(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     with Recording(link, tmp_path, file) as recording:
         file.unlink()
@@ -182,7 +182,7 @@ def test_a_removed_file_is_noticed_without_a_packet(link: Link, tmp_path: Path) 
     failed(recording, f"{file} was removed while it was written; what it held is lost")
 
 
-def test_the_directory_is_gone_when_the_next_file_begins(link: Link, tmp_path: Path) -> None:
+def test_the_directory_is_gone_when_the_next_file_begins(link: VethPair, tmp_path: Path) -> None:
     made, moved = tmp_path / "made", tmp_path / "moved"
     made.mkdir()
     with Recording(link, tmp_path, made / "f.pcapng", "-C", "100kB", "-W", "3") as recording:
@@ -211,7 +211,7 @@ STALLED = {
 }
 
 
-def test_readers_stop_reading(link: Link, tmp_path: Path) -> None:
+def test_readers_stop_reading(link: VethPair, tmp_path: Path) -> None:
     """All at once, because each may wait some seconds for its reader at the end."""
     with ExitStack() as stack:
         running = {}

@@ -8,31 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from bench.link import Link
-from bench.senders import QueueSender
-from tests import packets
-from tests.e2e.load import Load
-from tests.e2e.tool import Capture, bicap, read_pcapng
+from capture.benchmark.senders import QueueSender
+from capture.benchmark.veth_pair import VethPair
+from testbed import packets
+from testbed.tool import CaptureProcess, bicap, read_pcapng
+from tests.e2e.veth_load import BothWays
 
 SIZE = 800
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
-def planned(link: Link, *words: str) -> dict[str, object]:
+def planned(link: VethPair, *words: str) -> dict[str, object]:
     done = bicap("plan", "-i", "vb", "--netns", link.netns, "--json", *words)
     assert done.code == 0, done.stderr
     estimate: dict[str, object] = json.loads(done.stdout)["estimate"]
     return estimate
 
 
-def test_a_look_at_the_counters_sees_both_directions(link: Link) -> None:
+def test_a_look_at_the_counters_sees_both_directions(link: VethPair) -> None:
     before = link.counters("vb")
-    with Load(link):
+    with BothWays(link):
         began = time.monotonic()
         estimate = planned(link, "--look", "1s")
         seconds = time.monotonic() - began
@@ -47,10 +47,10 @@ def test_a_look_at_the_counters_sees_both_directions(link: Link) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["-s", "100"], ["--headers-only"]], ids=" ".join)
-def test_bytes_in_the_file_are_as_planned(link: Link, tmp_path: Path, options: list[str]) -> None:
+def test_bytes_in_the_file_are_as_planned(link: VethPair, tmp_path: Path, options: list[str]) -> None:
     both = planned(link, "--assume", f"1kpps,{SIZE}B", *options)["both"]
     frame = packets.tcp("10.0.0.1", 1000, "10.0.0.2", 80, payload=bytes(SIZE - 54))
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options) as capture:
         sender = QueueSender(link.vb, frame)
         link.namespace.run(lambda: sender.send(2000))
         sender.close()
@@ -62,7 +62,7 @@ def test_bytes_in_the_file_are_as_planned(link: Link, tmp_path: Path, options: l
     assert 0 <= both["file_bytes_per_second"] / 1000 - blocks <= slack  # type: ignore[index]
 
 
-def test_a_dry_run_says_the_same_and_loads_nothing(link: Link, tmp_path: Path) -> None:
+def test_a_dry_run_says_the_same_and_loads_nothing(link: VethPair, tmp_path: Path) -> None:
     words = ["-i", "vb", "--netns", link.netns, "--assume", "100kpps,800B", "-w", str(tmp_path / "f.pcapng")]
     plan, dry = bicap("plan", *words), bicap("capture", "--dry-run", *words)
     assert plan.code == dry.code == 0

@@ -15,9 +15,9 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from bench.sessions_file import write
-from tests import generate
-from tests.e2e.tool import BICAP, bicap
+from testbed import generate
+from testbed.sessions_file import write
+from testbed.tool import BICAP, bicap
 
 PER_SESSION = 30
 

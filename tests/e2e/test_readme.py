@@ -5,13 +5,13 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.blocks import interface, section
-from tests.e2e.pods import Node, run, serve, talk
-from tests.patience import PATIENCE, wait_until
+from testbed.foreign_blocks import interface, section
+from testbed.patience import PATIENCE, wait_until
+from testbed.tool import BICAP
+from testbed.two_pods import PlainNode, run, serve, talk
 
 ROOT = Path(__file__).parents[2]
 README_VETH = "veth-client"
@@ -32,12 +32,12 @@ def in_words(lines: list[str]) -> list[str]:
     return [" ".join(line.split()) for line in text if line.strip()]
 
 
-def run_first_capture(node: Node, folder: Path) -> list[tuple[list[str], str]]:
+def run_first_capture(node: PlainNode, folder: Path) -> list[tuple[list[str], str]]:
     """Run the commands in a folder; per command the output shown and the output seen."""
     (capture, shown), *rest = first_capture()
     words = shlex.split(capture.replace(README_VETH, node.client.veth))
     assert words[0] == "bicap"
-    bicap = [str(Path(sys.executable).parent / "bicap"), *words[1:], "--ready-file", "ready"]
+    bicap = [BICAP, *words[1:], "--ready-file", "ready"]
     server = subprocess.Popen(serve(node.server), stdout=subprocess.PIPE, text=True)
     process = subprocess.Popen(node.exec(*bicap), cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
@@ -64,7 +64,9 @@ def run_first_capture(node: Node, folder: Path) -> list[tuple[list[str], str]]:
     return results
 
 
-def test_first_capture_shows_what_the_readme_shows_and_its_summary_is_documented(node: Node, tmp_path: Path) -> None:
+def test_first_capture_shows_what_the_readme_shows_and_its_summary_is_documented(
+    node: PlainNode, tmp_path: Path
+) -> None:
     results = run_first_capture(node, tmp_path)
     for shown, seen in results:
         assert in_words(shown) == in_words(seen.splitlines())
@@ -83,7 +85,7 @@ def keys(value: Any) -> set[str]:
     return set(value).union(*map(keys, value.values()))
 
 
-def test_the_lines_that_tell_whose_a_veth_is_tell_it(node: Node) -> None:
+def test_the_lines_that_tell_whose_a_veth_is_tell_it(node: PlainNode) -> None:
     readme = (ROOT / "README.md").read_text()
     (first, second) = re.findall(r"^(nsenter --net --target PID .*|ip .*NUMBER:.*)$", readme, re.MULTILINE)
     with subprocess.Popen(node.client.exec("sleep", "1000")) as process:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.link import Link
-from bench.senders import BATCH, FLOWS_MAX, FlowSender
+from capture.benchmark.senders import BATCH, FLOWS_MAX, FlowSender
+from capture.benchmark.veth_pair import VethPair
 from capture.run.section import closing_bytes
+from testbed.tool import assert_adds_up, check_with_readers
 from tests.e2e.disks import Recording
 from tests.e2e.filesets import NAME, Read, files_of, packets_in, packets_shown, read_file
-from tests.e2e.load import TO_VB, settled
-from tests.e2e.tool import assert_adds_up, check_with_readers
+from tests.e2e.veth_load import TO_VB, settled
 
 SENT = 1 << 21
 RING = 1 << 17
@@ -26,8 +26,8 @@ SLACK_NS = 1_000_000
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def record(link: Link, folder: Path, count: int, *words: str) -> tuple[Recording, list[Path], list[Read]]:
+def record(link: VethPair, folder: Path, count: int, *words: str) -> tuple[Recording, list[Path], list[Read]]:
     """Numbered packets, as fast as they can be sent; a buffer that holds them if nobody drains it at all.
 
     At least `count` arrive: a veth has no room for some where CPUs are busy, and then more are sent.
@@ -69,7 +69,7 @@ HOW = {
 
 
 @pytest.mark.parametrize("words", HOW.values(), ids=HOW)
-def test_every_packet_is_in_one_file_in_its_place(link: Link, folder: Path, words: list[str]) -> None:
+def test_every_packet_is_in_one_file_in_its_place(link: VethPair, folder: Path, words: list[str]) -> None:
     recording, files, read = record(link, folder, SENT, *words)
     received = link.counters("vb")[0]
     summary = recording.summary
@@ -139,7 +139,7 @@ def check_times(read: Sequence[Read]) -> None:
 
 
 @pytest.mark.parametrize("compress", [[], ["--compress", "zstd"]], ids=["plain", "compressed"])
-def test_of_a_ring_the_last_files_are_left(link: Link, folder: Path, compress: list[str]) -> None:
+def test_of_a_ring_the_last_files_are_left(link: VethPair, folder: Path, compress: list[str]) -> None:
     recording, files, read = record(link, folder, RING, "-C", "1MB", "-W", "3", *compress)
     summary = recording.summary
     assert summary["account"]["written"] == link.counters("vb")[0]
@@ -158,7 +158,7 @@ def test_of_a_ring_the_last_files_are_left(link: Link, folder: Path, compress: l
         check_with_readers(files[-1], counts[-1])
 
 
-def test_without_a_packet_there_is_one_file(link: Link, folder: Path) -> None:
+def test_without_a_packet_there_is_one_file(link: VethPair, folder: Path) -> None:
     with Recording(link, folder.parent, folder / "f.pcapng", "-G", "50ms") as recording:
         time.sleep(0.3)
         assert recording.interrupt() == 0

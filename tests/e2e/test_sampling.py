@@ -20,23 +20,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.link import Link
-from bench.senders import BATCH, FlowSender, XdpSender
-from tests import packets
+from capture.benchmark.senders import BATCH, FlowSender, XdpSender
+from capture.benchmark.veth_pair import VethPair
+from testbed import packets
+from testbed.patience import PATIENCE, calm_sleep, wait_until
+from testbed.tool import CaptureProcess, Packets, assert_adds_up, check_with_readers, read_pcapng
+from testbed.two_pods import PlainNode, serve
 from tests.conftest import SEED
-from tests.e2e.load import transmit
-from tests.e2e.pods import Node, serve
-from tests.e2e.tool import Capture, Packets, assert_adds_up, check_with_readers, read_pcapng
-from tests.kernel.sampling import Conversations, Ends
-from tests.patience import PATIENCE, calm_sleep, wait_until
+from tests.e2e.veth_load import transmit
+from tests.kernel.sampler_runs import Conversations, TupleEnds
 
 HEADERS = 42
 """Of a UDP packet over IPv4."""
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
@@ -44,7 +44,7 @@ def udp(size: int) -> bytes:
     return packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(i % 251 for i in range(size - HEADERS)))
 
 
-def flood(link: Link, frame: bytes, cpus: Sequence[int], seconds: float, at_once: int) -> None:
+def flood(link: VethPair, frame: bytes, cpus: Sequence[int], seconds: float, at_once: int) -> None:
     """Let vb receive as much as each of the CPUs can send, for so long; calls of `at_once` have pauses in between."""
     until = time.monotonic() + seconds
 
@@ -76,14 +76,14 @@ def seconds_with_traffic(file: Path) -> float:
 
 
 @pytest.mark.parametrize("cpus", [1, 2])
-def test_a_rate_holds_within_5_percent_over_5_seconds(link: Link, tmp_path: Path, cpus: int) -> None:
+def test_a_rate_holds_within_5_percent_over_5_seconds(link: VethPair, tmp_path: Path, cpus: int) -> None:
     """Packets and bits, each in a capture of its own. What the bucket has saved up at first is 1 % of the time."""
     size, pps, bits = 500, 20_000, 50_000_000
     where = ["-i", "vb", "--netns", link.netns]
     with (
-        Capture(tmp_path / "p.pcapng", *where, "-s", "64", "--sample", f"rate:{pps}pps") as by_packets,
-        Capture(tmp_path / "b.pcapng", *where, "--sample", "rate:50mbit") as by_bits,
-        Capture(tmp_path / "thin.pcapng", *where, "-s", "64", "--sample", "packet:1/500") as thin,
+        CaptureProcess(tmp_path / "p.pcapng", *where, "-s", "64", "--sample", f"rate:{pps}pps") as by_packets,
+        CaptureProcess(tmp_path / "b.pcapng", *where, "--sample", "rate:50mbit") as by_bits,
+        CaptureProcess(tmp_path / "thin.pcapng", *where, "-s", "64", "--sample", "packet:1/500") as thin,
     ):
         flood(link, udp(size), sorted(os.sched_getaffinity(0))[:cpus], 5, at_once=1 << 18)
     received, _ = link.counters("vb")
@@ -130,7 +130,7 @@ def random_options(random: Random) -> list[str]:
     return [*options, *random.choice(MATCHING)]
 
 
-def both_ways(link: Link, seconds: float) -> None:
+def both_ways(link: VethPair, seconds: float) -> None:
     """vb receives packets of a thousand conversations and sends those of one, for so long."""
 
     def there() -> None:
@@ -154,7 +154,7 @@ def both_ways(link: Link, seconds: float) -> None:
 ZSTD = b"\x28\xb5\x2f\xfd"
 
 
-def everything_in(capture: Capture, folder: Path) -> list[Packets]:
+def everything_in(capture: CaptureProcess, folder: Path) -> list[Packets]:
     """All its files, which others can read."""
     found = []
     for number, file in enumerate(capture.summary["files"]):
@@ -169,13 +169,15 @@ def everything_in(capture: Capture, folder: Path) -> list[Packets]:
 
 @pytest.mark.random
 @pytest.mark.parametrize("turn", range(2))
-def test_accounts_add_up_whatever_is_asked(link: Link, tmp_path: Path, turn: int) -> None:
+def test_accounts_add_up_whatever_is_asked(link: VethPair, tmp_path: Path, turn: int) -> None:
     """seen is what the interface counted; written is what is in the files; between them nothing is missing."""
     random = Random(f"{SEED} live {turn}")
     asked = [random_options(random) for _ in range(6)]
     with ExitStack() as stack:
         captures = [
-            stack.enter_context(Capture(tmp_path / f"{number}.pcapng", "-i", "vb", "--netns", link.netns, *options))
+            stack.enter_context(
+                CaptureProcess(tmp_path / f"{number}.pcapng", "-i", "vb", "--netns", link.netns, *options)
+            )
             for number, options in enumerate(asked)
         ]
         both_ways(link, 1)
@@ -199,10 +201,10 @@ def test_accounts_add_up_whatever_is_asked(link: Link, tmp_path: Path, turn: int
 
 
 def test_what_waits_for_room_in_a_full_ring_when_a_limit_is_reached_is_accounted_for(
-    link: Link, tmp_path: Path
+    link: VethPair, tmp_path: Path
 ) -> None:
     options = ["-c", "1000", "--buffer", "256KiB"]
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options, stop=False) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options, stop=False) as capture:
         while capture.process.poll() is None:
             flood(link, udp(64), sorted(os.sched_getaffinity(0)), 0.1, at_once=1 << 15)
     assert capture.process.returncode == 0, capture.log()
@@ -258,13 +260,13 @@ for _ in range(int(sys.argv[1])):
 SYN, SYN_ACK, CONTROL = 0x02, 0x12, 0x07
 
 
-def test_http_conversations_are_kept_whole_or_only_their_control_packets(node: Node, tmp_path: Path) -> None:
+def test_http_conversations_are_kept_whole_or_only_their_control_packets(node: PlainNode, tmp_path: Path) -> None:
     where = ["-i", node.client.veth]
     times = 15
     with (
         subprocess.Popen(serve(node.server), stdout=subprocess.PIPE, text=True) as server,
-        Capture(tmp_path / "all.pcapng", *where, within=node.exec()) as everything,
-        Capture(tmp_path / "half.pcapng", *where, "--sample", "flow:50%", within=node.exec()) as half,
+        CaptureProcess(tmp_path / "all.pcapng", *where, within=node.exec()) as everything,
+        CaptureProcess(tmp_path / "half.pcapng", *where, "--sample", "flow:50%", within=node.exec()) as half,
     ):
         try:
             assert server.stdout is not None
@@ -330,9 +332,9 @@ def tcp_flags(frame: bytes) -> int:
 
 
 def as_numbers(ends: frozenset[End]) -> Conversations:
-    def end(address: bytes, port: int) -> Ends:
+    def end(address: bytes, port: int) -> TupleEnds:
         number = int.from_bytes(address, "big")
-        return Ends(*(np.array([n], np.uint64) for n in (number >> 64, number & (1 << 64) - 1, port)))
+        return TupleEnds(*(np.array([n], np.uint64) for n in (number >> 64, number & (1 << 64) - 1, port)))
 
     a, b = sorted(ends)
     return Conversations(4 if len(a[0]) == 4 else 6, packets.TCP, end(*a), end(*b))
@@ -351,11 +353,11 @@ def comments(file: Path) -> list[str]:
     return found
 
 
-def test_under_pressure_payload_goes_first_and_then_conversations(link: Link, tmp_path: Path) -> None:
+def test_under_pressure_payload_goes_first_and_then_conversations(link: VethPair, tmp_path: Path) -> None:
     """The reader stands still, as on a slow disk, while three times more comes than its rings hold."""
     options = ["--on-pressure", "truncate,sample", "--buffer", "256KiB"]
     began = time.time_ns()
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options) as capture:
         capture.process.send_signal(signal.SIGSTOP)
         sender = FlowSender(link.va, udp(1000), flows=1000)
         link.namespace.run(lambda: sender.send(40 * BATCH))
@@ -392,9 +394,9 @@ def test_under_pressure_payload_goes_first_and_then_conversations(link: Link, tm
     check_with_readers(capture.file, account["written"])
 
 
-def test_when_it_is_calm_again_packets_are_whole_again(link: Link, tmp_path: Path) -> None:
+def test_when_it_is_calm_again_packets_are_whole_again(link: VethPair, tmp_path: Path) -> None:
     options = ["--on-pressure", "truncate", "--buffer", "256KiB"]
-    with Capture(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options) as capture:
         sender = XdpSender(link.va, udp(1000))
         link.namespace.run(lambda: sender.send(16))
         capture.process.send_signal(signal.SIGSTOP)

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from bench.link import Link
 from capture import Capture, CaptureSpec, open_sink, plan_capture
+from capture.benchmark.veth_pair import VethPair
 from capture.errors import BicapError, CompileError, KernelError, SinkError, SpecError, VerifierError
 from capture.filters.conversations import Conversation, ConversationList
 from capture.sampling.levels import OnPressure
 from capture.selection.selection import Selection
 from capture.spec import Hook
+from testbed.fake_runtime import FakeRuntime
 from tests.e2e.kernel_objects import held_by, left_of
-from tests.unit.pods.fake_runtime import FakeRuntime
 
 NO_FILES = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 NO_MEMORY = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
@@ -96,8 +96,8 @@ FOLLOWING = [
 
 
 @pytest.fixture(scope="module")
-def link() -> Iterator[Link]:
-    with Link(xdp=False) as link:
+def link() -> Iterator[VethPair]:
+    with VethPair(xdp=False) as link:
         yield link
 
 
@@ -111,7 +111,7 @@ class Held:
     filters: str
 
     @classmethod
-    def now(cls, link: Link) -> "Held":
+    def now(cls, link: VethPair) -> "Held":
         kernel = ("anon_inode:[perf_event]", "anon_inode:bpf-map")
         filters = [
             subprocess.run(["tc", "-n", link.netns, *words], capture_output=True, text=True, check=True).stdout
@@ -148,7 +148,7 @@ def fail_at(patch: pytest.MonkeyPatch, step: Step, meanwhile: Callable[[], None]
     patch.setattr(holder, name, failing)
 
 
-def start_fails(link: Link, spec: CaptureSpec, step: Step, folder: Path) -> None:
+def start_fails(link: VethPair, spec: CaptureSpec, step: Step, folder: Path) -> None:
     """Start a capture of which a step fails; check what is told, and that nothing is left."""
     plan = plan_capture(spec)
     before = Held.now(link)
@@ -181,12 +181,12 @@ def start_fails(link: Link, spec: CaptureSpec, step: Step, folder: Path) -> None
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_a_step_of_the_start_fails_and_nothing_is_left(link: Link, tmp_path: Path, step: Step) -> None:
+def test_a_step_of_the_start_fails_and_nothing_is_left(link: VethPair, tmp_path: Path, step: Step) -> None:
     spec = CaptureSpec(interfaces=("vb",), netns=link.netns, buffer_bytes=1 << 20, **step.spec)
     start_fails(link, spec, step, tmp_path)
 
 
-def test_a_step_fails_while_pods_are_followed_and_no_thread_is_left(link: Link, tmp_path: Path) -> None:
+def test_a_step_fails_while_pods_are_followed_and_no_thread_is_left(link: VethPair, tmp_path: Path) -> None:
     socket = tmp_path / "runtime.sock"
     with FakeRuntime(socket):
         pods = Selection(everything=True, sockets=(str(socket),))
@@ -196,7 +196,7 @@ def test_a_step_fails_while_pods_are_followed_and_no_thread_is_left(link: Link, 
             start_fails(link, spec, step, tmp_path)
 
 
-def test_a_capture_that_is_never_entered_holds_nothing(link: Link, tmp_path: Path) -> None:
+def test_a_capture_that_is_never_entered_holds_nothing(link: VethPair, tmp_path: Path) -> None:
     plan = plan_capture(CaptureSpec(interfaces=("vb",), netns=link.netns))
     sink = open_sink(str(tmp_path / "f.pcapng"))
     before = Held.now(link)
@@ -209,7 +209,7 @@ def test_a_capture_that_is_never_entered_holds_nothing(link: Link, tmp_path: Pat
 
 
 def test_a_capture_that_was_stopped_before_it_began_ends_at_once_with_a_complete_file(
-    link: Link, tmp_path: Path
+    link: VethPair, tmp_path: Path
 ) -> None:
     capture = Capture(plan_capture(CaptureSpec(interfaces=("vb",), netns=link.netns)), open_sink(str(tmp_path / "f")))
     capture.stop("before it began")
@@ -219,7 +219,7 @@ def test_a_capture_that_was_stopped_before_it_began_ends_at_once_with_a_complete
     assert (capture.summary.end_reason, capture.summary.complete) == ("before it began", True)
 
 
-def test_an_error_of_who_is_told_that_programs_are_in_place_ends_the_start(link: Link, tmp_path: Path) -> None:
+def test_an_error_of_who_is_told_that_programs_are_in_place_ends_the_start(link: VethPair, tmp_path: Path) -> None:
     def refuses(capture: Capture) -> None:
         assert capture.accounts()[0].seen >= 0
         raise KernelError("privileges cannot be given up")

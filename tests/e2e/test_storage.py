@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.link import Link
+from capture.benchmark.veth_pair import VethPair
 from capture.run.drain import WRITE_BYTES
 from capture.run.section import closing_bytes
 from capture.sink.files import BALLAST
+from testbed.patience import PATIENCE
+from testbed.tool import assert_adds_up, bicap, check_with_readers
 from tests.e2e.disks import Recording, tmpfs
 from tests.e2e.filesets import Read, files_of, is_compressed, packets_in, read_file
-from tests.e2e.load import FROM_VB, TO_VB, Load, receive, transmit
-from tests.e2e.tool import assert_adds_up, bicap, check_with_readers
-from tests.patience import PATIENCE
+from tests.e2e.veth_load import FROM_VB, TO_VB, BothWays, receive, transmit
 
 BLOCK = 28 + len(TO_VB) + 16
 MIB = 1 << 20
@@ -30,8 +30,8 @@ FORWARD = ["--source", "10.0.0.1"]
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with Link() as link:
+def link() -> Iterator[VethPair]:
+    with VethPair() as link:
         yield link
 
 
@@ -43,7 +43,7 @@ OWNED = {
 
 
 @pytest.mark.parametrize(("words", "user"), OWNED.values(), ids=OWNED)
-def test_files_are_for_their_owner_only(link: Link, tmp_path: Path, words: list[str], user: str | None) -> None:
+def test_files_are_for_their_owner_only(link: VethPair, tmp_path: Path, words: list[str], user: str | None) -> None:
     folder = tmp_path / "made"
     asked = ["--user", user] if user else []
     with Recording(link, tmp_path, folder / "f.pcapng", *words, *asked, within=UNMASKED) as recording:
@@ -74,7 +74,7 @@ def links_to(victim: Path, folder: Path, names: Sequence[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["-C", "100kB"]], ids=["file", "set"])
-def test_no_symbolic_link_is_followed(link: Link, tmp_path: Path, words: list[str]) -> None:
+def test_no_symbolic_link_is_followed(link: VethPair, tmp_path: Path, words: list[str]) -> None:
     links_to(tmp_path / "victim", tmp_path, names_of("f.pcapng", 1, int(PATIENCE)) if words else ["f.pcapng"])
     done = bicap("capture", "-i", "vb", "--netns", link.netns, "-w", str(tmp_path / "f.pcapng"), *words)
     assert done.code == 6
@@ -82,7 +82,7 @@ def test_no_symbolic_link_is_followed(link: Link, tmp_path: Path, words: list[st
     assert (tmp_path / "victim").read_text() == "somebody's"
 
 
-def test_nor_one_at_the_next_file_or_the_summary(link: Link, tmp_path: Path) -> None:
+def test_nor_one_at_the_next_file_or_the_summary(link: VethPair, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
     links_to(tmp_path / "victim", folder, [*names_of("f.pcapng", 2, 60), "f.pcapng.json"])
@@ -97,7 +97,7 @@ def test_nor_one_at_the_next_file_or_the_summary(link: Link, tmp_path: Path) -> 
     assert (tmp_path / "victim").read_text() == "somebody's"
 
 
-def test_compressed_packets_are_the_same(link: Link, tmp_path: Path) -> None:
+def test_compressed_packets_are_the_same(link: VethPair, tmp_path: Path) -> None:
     """Two captures of one load: the names given do not matter to readers."""
     plain, packed = tmp_path / "plain", tmp_path / "packed"
     plain.mkdir()
@@ -106,7 +106,7 @@ def test_compressed_packets_are_the_same(link: Link, tmp_path: Path) -> None:
         Recording(link, plain, plain / "f.pcapng") as one,
         Recording(link, packed, packed / "f.pcapng", "--compress", "zstd") as other,
     ):
-        with Load(link):
+        with BothWays(link):
             time.sleep(0.1)
         codes = [one.interrupt(), other.interrupt()]
     assert codes == [0, 0]
@@ -122,7 +122,7 @@ def test_compressed_packets_are_the_same(link: Link, tmp_path: Path) -> None:
     assert (packed / "f.pcapng").stat().st_size < second.size // 4
 
 
-def test_what_must_stay_free_stays_free(link: Link, tmp_path: Path) -> None:
+def test_what_must_stay_free_stays_free(link: VethPair, tmp_path: Path) -> None:
     """Also when the rings hold more than there is room for."""
     least = MIB // 2
     with tmpfs(tmp_path / "disk", "1m") as disk:
@@ -165,9 +165,9 @@ REASONS = {
 
 
 @pytest.mark.parametrize("words", LIMITED.values(), ids=LIMITED)
-def test_a_count_is_exact(link: Link, tmp_path: Path, words: list[str]) -> None:
+def test_a_count_is_exact(link: VethPair, tmp_path: Path, words: list[str]) -> None:
     folder = tmp_path / "made"
-    with Recording(link, tmp_path, folder / "f.pcapng", *FORWARD, *words) as recording, Load(link):
+    with Recording(link, tmp_path, folder / "f.pcapng", *FORWARD, *words) as recording, BothWays(link):
         assert recording.ends() == 0, recording.log
     files = files_of(folder)
     forward, reverse = directions([read_file(file) for file in files])
@@ -185,10 +185,12 @@ def test_a_count_is_exact(link: Link, tmp_path: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["-C", "123456", "--compress", "zstd"]], ids=["file", "compressed set"])
-def test_bytes_are_never_more_and_one_packet_more_would_not_fit(link: Link, tmp_path: Path, words: list[str]) -> None:
+def test_bytes_are_never_more_and_one_packet_more_would_not_fit(
+    link: VethPair, tmp_path: Path, words: list[str]
+) -> None:
     most, folder = 1_000_000, tmp_path / "made"
     limit = ["--max-bytes", str(most)]
-    with Recording(link, tmp_path, folder / "f.pcapng", *limit, *words) as recording, Load(link):
+    with Recording(link, tmp_path, folder / "f.pcapng", *limit, *words) as recording, BothWays(link):
         assert recording.ends() == 0, recording.log
     summary, files = recording.summary, files_of(folder)
     assert summary["end_reason"] == "size reached"
@@ -209,12 +211,12 @@ def at(seconds: float) -> tuple[str, int]:
     return moment.isoformat(), int(moment.timestamp() * 1e6) * 1000
 
 
-def test_nothing_is_captured_before_its_time_and_it_ends_at_its_time(link: Link, tmp_path: Path) -> None:
+def test_nothing_is_captured_before_its_time_and_it_ends_at_its_time(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     for begin, end in ((3.5, 4), (20, 22), (60, 66)):  # where CPUs are busy, a start takes longer than the first
         (start, start_ns), (stop, stop_ns) = at(begin), at(end)
         times = ["--start-at", start, "--stop-at", stop]
-        with Load(link), Recording(link, tmp_path, file, *times, ready=False) as recording:
+        with BothWays(link), Recording(link, tmp_path, file, *times, ready=False) as recording:
             code = recording.ends()
         if "-at is in the past" not in recording.log:
             break
@@ -231,7 +233,7 @@ def test_nothing_is_captured_before_its_time_and_it_ends_at_its_time(link: Link,
     assert packets_in([file]) == [len(times)]
 
 
-def test_a_capture_that_waits_for_its_time_can_be_ended(link: Link, tmp_path: Path) -> None:
+def test_a_capture_that_waits_for_its_time_can_be_ended(link: VethPair, tmp_path: Path) -> None:
     with Recording(link, tmp_path, tmp_path / "f.pcapng", "--start-at", at(3600)[0], ready=False) as recording:
         status = Path(f"/proc/{recording.process.pid}/status")
         deadline = time.monotonic() + PATIENCE

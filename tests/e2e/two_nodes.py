@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.e2e.pods import Pod, run
+from testbed.two_pods import PlainPod, run
 
 SERVICE = "10.96.0.1"
 _OVERLAY_MTU, _MAC = 1450, "02:79:00:00:00:0"
@@ -22,8 +22,8 @@ class Two:
     """The nodes' namespaces; each has its pod at `veth` and the other node at `wire`."""
 
     nodes: tuple[str, str]
-    client: Pod
-    server: Pod
+    client: PlainPod
+    server: PlainPod
 
     def drop(self, packet: str, every: int) -> None:
         """Have node-b drop every so many-th of the packets that these words of iptables tell, once they are plain."""
@@ -37,8 +37,8 @@ class Two:
         return sum(int(line.split()[0]) for line in said.splitlines() if "DROP" in line.split())
 
 
-def _node(name: str, number: int, other: int) -> Pod:
-    pod = Pod(f"{name}-pod", f"pod-{'ab'[number - 1]}", f"10.78.{number}.2", "", "")
+def _node(name: str, number: int, other: int) -> PlainPod:
+    pod = PlainPod(f"{name}-pod", f"pod-{'ab'[number - 1]}", f"10.78.{number}.2", "", "")
     run("ip", "netns", "add", pod.netns)
     run("ip", "-n", name, "link", "add", pod.veth, "type", "veth", "peer", "name", "eth0", "netns", pod.netns)
     run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1")

@@ -34,7 +34,7 @@ CONTROL_HEAD, CONTROL_TAIL = 1024 // 8, 1032 // 8
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RingRecord:
     """A packet as it crossed the border."""
 
     header: Any
@@ -102,7 +102,7 @@ class Programs:
         self._rings.close()
         self.module.close()
 
-    def run(self, packet: bytes, entry: str = "from_pod") -> Record | None:
+    def run(self, packet: bytes, entry: str = "from_pod") -> RingRecord | None:
         """The record a packet leaves, None if it left none. The verdict must be: go on to whoever is next."""
         run = syscall.prog_test_run(self.descriptors[entry], packet)
         assert run.verdict == self.passes, f"the program decided the packet's fate: {run.verdict}"
@@ -110,7 +110,7 @@ class Programs:
         assert len(records) <= 1
         return records[0] if records else None
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[RingRecord]:
         """Flush the batch, and take everything out of the rings."""
         syscall.prog_test_run(self.descriptors["flush_waiting"], bytes(14))
         found = []
@@ -131,7 +131,7 @@ class Programs:
                     header = np.frombuffer(raw, PACKET_RECORD, 1, at)[0]
                     at += PACKET_RECORD.itemsize
                     captured = int(header["captured"])
-                    found.append(Record(header, raw[at : at + captured]))
+                    found.append(RingRecord(header, raw[at : at + captured]))
                     at += (captured + 7) & ~7
                 tail += size
             memory.longs[control + CONTROL_TAIL] = tail

@@ -12,10 +12,10 @@ from capture.abi import BPF_FOLDER, parse_enums, parse_structs
 from capture.filters.expression import parse_expression
 from capture.filters.filter_h import FilterProgram, filter_program
 from capture.kernel.compiler import import_bcc
-from tests import generate, packets
+from testbed import generate, packets
 from tests.kernel.harness import Programs
-from tests.kernel.matching import runnable
 from tests.kernel.test_programs import rule
+from tests.kernel.verdicts import runnable
 from tests.unit.test_abi import by_numpy
 
 SEED, PACKETS = 64, 200

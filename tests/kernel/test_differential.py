@@ -22,9 +22,10 @@ from capture.filters.mirror import mirror_text
 from capture.filters.rule import Rule
 from capture.filters.text import rule_text
 from capture.wire.direction import Direction
-from tests import generate, oracle
+from testbed import generate
+from tests import oracle
 from tests.conftest import CASES, SEED
-from tests.kernel.matching import NEITHER, REVERSE, runnable, told, verdicts
+from tests.kernel.verdicts import NEITHER, REVERSE, runnable, told, verdicts
 from tests.shrink import smallest, smallest_packet
 
 PACKETS = 200

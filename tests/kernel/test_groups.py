@@ -9,9 +9,9 @@ from capture.errors import SpecError
 from capture.filters.expression import parse_expression
 from capture.filters.filter_h import ADDRESSES_MAX, PODS_MAX, filter_program
 from capture.filters.ruletext import RuleText
-from tests import packets
+from testbed import packets
 from tests.kernel.harness import Programs
-from tests.kernel.matching import FORWARD, NEITHER, REVERSE, verdict
+from tests.kernel.verdicts import FORWARD, NEITHER, REVERSE, verdict
 
 WEB, WEB6, API, OTHER = "10.244.0.2", "fd00:244::2", "10.244.0.3", "10.244.0.9"
 NODE, NODE6 = "192.0.2.1", "2001:db8::1"

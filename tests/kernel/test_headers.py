@@ -9,10 +9,10 @@ import pytest
 from capture.filters.expression import parse_expression
 from capture.filters.ruletext import RuleText
 from capture.spec import SNAPLEN_MAX
-from tests import generate, packets
+from testbed import generate, packets
 from tests.conftest import SEED
-from tests.kernel.matching import runnable
-from tests.kernel.sampling import counts, sampled
+from tests.kernel.sampler_runs import counts, sampled
+from tests.kernel.verdicts import runnable
 
 A, B, R = "10.0.0.1", "10.0.0.2", "10.9.9.9"
 A6, B6, R6 = "fd00::1", "fd00::2", "fd00::99"

@@ -15,10 +15,11 @@ import pytest
 from capture.filters.filter_h import filter_program
 from capture.filters.rule import Rule
 from capture.filters.text import rule_text
-from tests import generate, oracle
+from testbed import generate
+from tests import oracle
 from tests.conftest import CASES, SEED
 from tests.kernel.harness import Programs
-from tests.kernel.matching import FORWARD, NEITHER, REVERSE, runnable, verdict
+from tests.kernel.verdicts import FORWARD, NEITHER, REVERSE, runnable, verdict
 
 OTHER_WAY = {FORWARD: REVERSE, REVERSE: FORWARD, NEITHER: NEITHER}
 

@@ -13,9 +13,10 @@ from capture.filters.filter_h import filter_program
 from capture.filters.rule import Rule
 from capture.filters.ruletext import RuleText
 from capture.wire.direction import Direction
-from tests import oracle, packets
+from testbed import packets
+from tests import oracle
 from tests.kernel.harness import Programs
-from tests.kernel.matching import FORWARD, NEITHER, REVERSE, verdict, verdicts
+from tests.kernel.verdicts import FORWARD, NEITHER, REVERSE, verdict, verdicts
 
 A, B, R = "10.0.0.1", "10.0.0.2", "10.9.9.9"
 A6, B6, R6 = "fd00::1", "fd00::2", "fd00::99"
@@ -35,7 +36,7 @@ REPLY = packets.udp(B, 53, A, 1000, b"r" * 64)
 
 
 @dataclass(frozen=True)
-class Case:
+class LayerCase:
     """A rule, packets in their order, and the verdict of each."""
 
     what: str
@@ -45,24 +46,24 @@ class Case:
 
 
 CASES = [
-    Case("a tag in the bytes", HTTP, (
+    LayerCase("a tag in the bytes", HTTP, (
         (packets.vlan(ANSWER, (0x8100, 5)), REVERSE),
         (packets.vlan(OTHER, (0x8100, 5)), NEITHER),
     )),
-    Case("QinQ, both EtherTypes", HTTP, (
+    LayerCase("QinQ, both EtherTypes", HTTP, (
         (packets.vlan(REQUEST, (0x88A8, 5), (0x8100, 6)), FORWARD),
         (packets.vlan(REQUEST, (0x9100, 5), (0x8100, 6)), FORWARD),
     )),
-    Case("a third tag is not looked behind", HTTP, ((packets.vlan(REQUEST, *[(0x8100, 5)] * 3), NEITHER),)),
-    Case("IPv4 options", HTTP, ((packets.with_options(REQUEST, 10), FORWARD),)),
-    Case("IPv6 extension headers", HTTP6, (
+    LayerCase("a third tag is not looked behind", HTTP, ((packets.vlan(REQUEST, *[(0x8100, 5)] * 3), NEITHER),)),
+    LayerCase("IPv4 options", HTTP, ((packets.with_options(REQUEST, 10), FORWARD),)),
+    LayerCase("IPv6 extension headers", HTTP6, (
         (packets.with_extensions(REQUEST6, packets.hop_by_hop(), (60, b"\x01" + bytes(14))), FORWARD),
         (packets.with_extensions(ANSWER6, (43, bytes(7)), (51, b"\x04" + bytes(22))), REVERSE),
         (packets.with_extensions(ANSWER6, packets.fragment_header(0, False)), REVERSE),
         (packets.with_extensions(ANSWER6, *[packets.hop_by_hop()] * 8), REVERSE),
         (packets.with_extensions(ANSWER6, *[packets.hop_by_hop()] * 9), NEITHER),
     )),
-    Case("later fragments, after the first", DNS, (
+    LayerCase("later fragments, after the first", DNS, (
         (packets.fragment(QUERY, 0, True, 77), FORWARD),
         (packets.fragment(QUERY, 9, True, 77), FORWARD),
         (packets.fragment(QUERY, 18, False, 77), FORWARD),
@@ -70,47 +71,47 @@ CASES = [
         (packets.fragment(REPLY, 0, True, 77), REVERSE),
         (packets.fragment(REPLY, 9, False, 77), REVERSE),
     )),
-    Case("later fragments of IPv6", DNS6, (
+    LayerCase("later fragments of IPv6", DNS6, (
         (packets.fragment(QUERY6, 0, True, 0x12345678), FORWARD),
         (packets.fragment(QUERY6, 9, False, 0x12345678), FORWARD),
         (packets.fragment(QUERY6, 9, False, 0x02345678), NEITHER),
     )),
-    Case("a later fragment that overtook the first is not found", DNS, (
+    LayerCase("a later fragment that overtook the first is not found", DNS, (
         (packets.fragment(QUERY, 9, False, 5), NEITHER),
         (packets.fragment(QUERY, 0, True, 5), FORWARD),
     )),
-    Case("a rule without ports finds fragments in any order", HOSTS, (
+    LayerCase("a rule without ports finds fragments in any order", HOSTS, (
         (packets.fragment(QUERY, 9, False, 5), FORWARD),
         (packets.fragment(REPLY, 0, True, 5), REVERSE),
     )),
-    Case("fragments of another's datagram", DNS, (
+    LayerCase("fragments of another's datagram", DNS, (
         (packets.fragment(OTHER, 0, True, 3), NEITHER),
         (packets.fragment(OTHER, 9, False, 3), NEITHER),
     )),
-    Case("an ICMP error goes against the packet it is about", HTTP, (
+    LayerCase("an ICMP error goes against the packet it is about", HTTP, (
         (packets.icmp_error(R, REQUEST, 3, 4), REVERSE),
         (packets.icmp_error(R, ANSWER, 11), FORWARD),
         (packets.icmp_error(R, REQUEST[:42], 3, 3), REVERSE),
         (packets.icmp_error(R, OTHER, 3, 4), NEITHER),
         (packets.icmp(A, B, 8, REQUEST[14:]), NEITHER),
     )),
-    Case("an ICMPv6 error", HTTP6, (
+    LayerCase("an ICMPv6 error", HTTP6, (
         (packets.icmp_error(R6, REQUEST6, 2), REVERSE),
         (packets.icmp_error(R6, ANSWER6, 3), FORWARD),
         (packets.icmp_error(R6, packets.with_extensions(REQUEST6, packets.hop_by_hop()), 1, 4), REVERSE),
         (packets.icmp_error(R6, REQUEST6, 128), NEITHER),
     )),
-    Case("an error about an echo request", PING, (
+    LayerCase("an error about an echo request", PING, (
         (packets.icmp(A, B, 8), FORWARD),
         (packets.icmp(B, A, 0), REVERSE),
         (packets.icmp(B, A, 8), NEITHER),
         (packets.icmp_error(R, packets.icmp(A, B, 8)), REVERSE),
     )),
-    Case("tunnels are closed without --inner", HTTP, (
+    LayerCase("tunnels are closed without --inner", HTTP, (
         (packets.vxlan((R, R), REQUEST), NEITHER),
         (packets.ip_in_ip((R, R), REQUEST), NEITHER),
     )),
-    Case("the packet inside", HTTP, (
+    LayerCase("the packet inside", HTTP, (
         (packets.vxlan((R, R), REQUEST), FORWARD),
         (packets.vxlan((R6, R6), ANSWER, port=8472), REVERSE),
         (packets.vxlan((R, R), packets.vlan(ANSWER, (0x8100, 1))), REVERSE),
@@ -124,18 +125,18 @@ CASES = [
         (packets.vxlan((R, R), packets.icmp_error(R, REQUEST)), REVERSE),
         (packets.ethernet(0x0800, REQUEST[14:]), FORWARD),
     ), inner=True),
-    Case("IPv6 in IPv4", HTTP6, (
+    LayerCase("IPv6 in IPv4", HTTP6, (
         (packets.ip_in_ip((R, R), ANSWER6), REVERSE),
         (packets.gre((R6, R6), REQUEST6), FORWARD),
     ), inner=True),
-    Case("cut short within the ports, nothing that asks for ports matches", HTTP, (
+    LayerCase("cut short within the ports, nothing that asks for ports matches", HTTP, (
         (packets.vlan(REQUEST, (0x8100, 1))[:40], NEITHER),
     )),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
-def test_by_design(case: Case) -> None:
+def test_by_design(case: LayerCase) -> None:
     program = filter_program([case.rule], inner=case.inner)
     assert list(verdicts(program, [packet for packet, _ in case.packets])) == [verdict for _, verdict in case.packets]
 

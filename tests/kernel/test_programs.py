@@ -7,7 +7,7 @@ from capture.filters.filter_h import filter_program
 from capture.filters.rule import Endpoint, Rule
 from capture.filters.rulewords import parse_endpoint
 from capture.wire.direction import Direction
-from tests import packets
+from testbed import packets
 from tests.kernel.harness import Programs
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"

@@ -1,6 +1,6 @@
 """Which of the packets that match are kept: each sampler's law, on conversations by the thousand.
 
-The kernel's choice of conversations is held against tests/kernel/sampling.py, which computes it anew.
+The kernel's choice of conversations is held against tests/kernel/sampler_runs.py, which computes it anew.
 """
 
 import sys
@@ -24,11 +24,11 @@ from capture.kernel import syscall
 from capture.sampling.levels import OnPressure
 from capture.spec import SNAPLEN_MAX
 from capture.wire.direction import Direction
-from tests import generate, oracle, packets
+from testbed import generate, packets
+from tests import oracle
 from tests.conftest import SEED
 from tests.kernel.harness import RING_BYTES, Programs
-from tests.kernel.matching import runnable
-from tests.kernel.sampling import (
+from tests.kernel.sampler_runs import (
     Conversations,
     Yes,
     conversations,
@@ -39,6 +39,7 @@ from tests.kernel.sampling import (
     records,
     sampled,
 )
+from tests.kernel.verdicts import runnable
 
 FLOWS = 100_000
 TENTH = Fraction(1, 10)

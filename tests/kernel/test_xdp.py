@@ -9,17 +9,17 @@ from capture.filters.ruletext import RuleText
 from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import sampling_program
-from tests import packets
+from testbed import packets
 from tests.kernel.harness import Programs
-from tests.kernel.matching import FORWARD, NEITHER, REVERSE, verdict
-from tests.kernel.test_layers import CASES, Case
+from tests.kernel.test_layers import CASES, LayerCase
+from tests.kernel.verdicts import FORWARD, NEITHER, REVERSE, verdict
 
 A, B = "10.0.0.1", "10.0.0.2"
 REQUEST, ANSWER, OTHER = packets.tcp(A, 1000, B, 80), packets.tcp(B, 80, A, 1000), packets.tcp(A, 1000, B, 81)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.what for case in CASES])
-def test_verdicts_are_those_of_tc(case: Case) -> None:
+def test_verdicts_are_those_of_tc(case: LayerCase) -> None:
     with Programs(filter_program([case.rule], inner=case.inner), xdp=True) as programs:
         for packet, expected in case.packets:
             assert verdict(programs, packet) == expected, case.what

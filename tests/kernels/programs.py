@@ -11,7 +11,7 @@ from typing import Any
 from capture.errors import BicapError
 from capture.kernel import syscall
 from capture.kernel.program import Module
-from tests import generate, packets
+from testbed import generate, packets
 from tests.kernel.harness import ENTRIES, Programs
 from tests.kernels.frozen import Frozen, thaw
 from tests.kernels.variants import Variant

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
-from tests.patience import PATIENCE
+from testbed.patience import PATIENCE
 
 _BINARY = "/usr/bin/containerd"
 _GZIP = b"\x1f\x8b\x08"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.tool import Capture
+from testbed.tool import CaptureProcess
 from tests.pods.conftest import Pods
-from tests.pods.reading import seen
+from tests.pods.named_packets import seen
 
 OBJECT = """\
 apiVersion: crd.antrea.io/v1alpha1
@@ -42,7 +42,7 @@ def test_an_object_captures_what_it_says(pods: Pods, tmp_path: Path, case: tuple
     web, api = pods("shop", "web-0"), pods("bank", "api-0")
     manifest, file = tmp_path / "pc.yaml", tmp_path / "f.pcapng"
     manifest.write_text(OBJECT + more)
-    with Capture(file, "--cri-socket", pods.node.socket, "-f", str(manifest)) as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "-f", str(manifest)) as capture:
         for ip in api.ips:
             pods.node.get(web, ip)
     assert (len(seen(file, one)), len(seen(file, other))) == (ones, others)
@@ -54,7 +54,7 @@ def test_the_first_packets_end_the_capture(pods: Pods, tmp_path: Path) -> None:
     web, api = pods("shop", "web-0"), pods("bank", "api-0")
     manifest, file = tmp_path / "pc.yaml", tmp_path / "f.pcapng"
     manifest.write_text(OBJECT.replace("1000", "5") + "  direction: Both\n")
-    with Capture(file, "--cri-socket", pods.node.socket, "-f", str(manifest), stop=False) as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "-f", str(manifest), stop=False) as capture:
         pods.node.get(web, api.ips[0])
     assert (capture.process.returncode, capture.summary["end_reason"]) == (0, "count reached")
     assert len(seen(file, "frame")) == 5

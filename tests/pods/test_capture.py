@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.tool import Capture, assert_adds_up, bicap, check_with_readers
+from testbed.tool import CaptureProcess, assert_adds_up, bicap, check_with_readers
 from tests.pods.conftest import Pods
-from tests.pods.reading import both_ways, conversations, seen
+from tests.pods.named_packets import both_ways, conversations, seen
 
 WEB, API = "shop/web-0", "bank/api-0"
 AT_WEB, AT_API = both_ways(f"{WEB}:eth0", WEB, API), both_ways(f"{API}:eth0", API, WEB)
@@ -41,7 +41,7 @@ def test_both_directions_are_caught_where_they_were_asked_for(
     web, api = pods("shop", "web-0", app="web"), pods("bank", "api-0", app="api")
     pods("shop", "job-0")
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", pods.node.socket, *asked.split()) as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, *asked.split()) as capture:
         for ip in api.ips:
             assert pods.node.get(web, ip) == "hello from bank/api-0"
     check_with_readers(file)
@@ -55,7 +55,7 @@ def test_both_directions_are_caught_where_they_were_asked_for(
 def test_the_file_says_whose_interfaces_these_are(pods: Pods, tmp_path: Path) -> None:
     web, api = pods("shop", "web-0", app="web", tier="front"), pods("bank", "api-0")
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", pods.node.socket, "-l", "app=web") as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "-l", "app=web") as capture:
         pods.node.get(web, api.ips[0])
     (interface,) = capture.summary["interfaces"]
     assert (interface["name"], interface["pod"]["uid"], interface["pod"]["labels"]) == (
@@ -98,7 +98,7 @@ def test_a_pod_on_the_nodes_network_is_caught_by_the_nodes_addresses(pods: Pods,
     web, api = pods("shop", "web-0"), pods("bank", "api-0")
     agent = pods("kube-system", "agent", host_network=True)
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", pods.node.socket, "--pod", "kube-system/agent") as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "--pod", "kube-system/agent") as capture:
         assert pods.node.get(agent, api.ips[0]) == "hello from bank/api-0"
         pods.node.get(web, api.ips[0])  # passes the bridge, too, and is none of its business
     found = conversations(seen(file))

@@ -7,15 +7,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.e2e.pods import Node, run, two_pods
-from tests.e2e.tool import Capture, assert_adds_up, check_with_readers
-from tests.patience import wait_until
+from testbed.fake_runtime import FakeRuntime, told
+from testbed.patience import wait_until
+from testbed.tool import CaptureProcess, assert_adds_up, check_with_readers
+from testbed.two_pods import PlainNode, run, two_pods
 from tests.pods.test_following import until
-from tests.unit.pods.fake_runtime import FakeRuntime, told
 
 
 @contextlib.contextmanager
-def short_lived(node: Node, fake: FakeRuntime, number: int) -> Iterator[str]:
+def short_lived(node: PlainNode, fake: FakeRuntime, number: int) -> Iterator[str]:
     """A pod with a veth of an ifindex that the one before had, too, which the kernel would not do by itself."""
     name = f"{node.netns}-{number}"
     run("ip", "netns", "add", name)
@@ -56,7 +56,7 @@ def test_pods_that_went_leave_nothing_behind(unique: str, tmp_path: Path) -> Non
     file = tmp_path / "f.pcapng"
     with two_pods(f"c{unique}") as node, FakeRuntime(tmp_path / "cri.sock") as fake:
         fake.add("bank", "api-0", "s-api", info=told(netns=f"/run/netns/{node.server.netns}"))
-        with Capture(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", node.netns) as capture:
+        with CaptureProcess(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", node.netns) as capture:
             before = 0, 0
             for number in range(rounds):
                 with short_lived(node, fake, number) as netns:

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from capture.errors import AttachError, TargetError
-from tests.e2e.pods import run
-from tests.e2e.tool import BICAP, Capture, assert_adds_up, bicap, check_with_readers
-from tests.patience import PATIENCE, Stopwatch, calm_sleep, wait_until
+from testbed.patience import PATIENCE, Stopwatch, calm_sleep, wait_until
+from testbed.tool import BICAP, CaptureProcess, assert_adds_up, bicap, check_with_readers
+from testbed.two_pods import run
 from tests.pods.conftest import Pods
-from tests.pods.reading import seen
-from tests.pods.traffic import Numbered, numbers
+from tests.pods.named_packets import seen
+from tests.pods.numbered import Numbered, numbers
 
 
 def ended(name: str) -> re.Pattern[str]:
@@ -34,7 +34,7 @@ def until(log: Callable[[], str], *texts: str | re.Pattern[str]) -> float:
 def test_a_pod_that_is_made_again_has_both_lives_in_the_file(pods: Pods, tmp_path: Path) -> None:
     first, peer = pods("shop", "web-0"), pods("bank", "api-0")
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", pods.node.socket, "--pod", "shop/web-0") as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "--pod", "shop/web-0") as capture:
         one = Numbered(first, peer.ips[0], 0.3).total()
         pods.remove(first)
         until(capture.log, ended("shop/web-0:eth0"))
@@ -62,7 +62,7 @@ def test_a_new_pod_is_caught_within_a_second(pods: Pods, tmp_path: Path) -> None
     pods("shop", "web-0", app="web")
     peer = pods("bank", "api-0")
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", pods.node.socket, "-l", "app=web") as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "-l", "app=web") as capture:
         took = []
         for number in range(1, 4):
             pod = pods("shop", f"web-{number}", app="web")
@@ -76,7 +76,7 @@ def test_a_new_pod_is_caught_within_a_second(pods: Pods, tmp_path: Path) -> None
 def test_from_two_pods_to_twenty_and_nothing_of_the_first_is_lost(pods: Pods, tmp_path: Path) -> None:
     first = [pods("shop", f"web-{number}", app="web") for number in range(2)]
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", pods.node.socket, "-l", "app=web") as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "-l", "app=web") as capture:
         flow = Numbered(first[0], first[1].ips[0], 9)
         more = [pods("shop", f"web-{number}", app="web") for number in range(2, 20)]
         until(capture.log, *(f"shop/web-{number}:eth0 came" for number in range(2, 20)))
@@ -98,7 +98,7 @@ def test_a_peers_new_address_is_in_the_filter_and_the_others_go_on(pods: Pods, t
     api = pods("bank", "api-0")
     file = tmp_path / "f.pcapng"
     asked = "--source shop/web-0 --destination bank/api-0 --source shop/web-0 --destination shop/web-1"
-    with Capture(file, "--cri-socket", pods.node.socket, *asked.split()) as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, *asked.split()) as capture:
         flow = Numbered(web, other.ips[0], 6)
         pods.node.get(web, api.ips[0])
         pods.remove(api)
@@ -173,7 +173,7 @@ def test_a_pod_whose_interface_takes_no_program_does_not_end_the_capture_of_othe
     asked = ["--cri-socket", pods.node.socket, "--hook", "clsact"]
     done = bicap("capture", *asked, "--pod", "shop/web-1", "-w", str(other))
     assert (done.code, done.stderr.count("\n")) == (AttachError.exit_code, 1)
-    with Capture(file, *asked, "--all-pods") as capture:
+    with CaptureProcess(file, *asked, "--all-pods") as capture:
         assert pods.node.get(web, refusing.ips[0]) == "hello from shop/web-1"
     (event,) = capture.summary["events"]
     assert event["event"].startswith(f"shop/web-1:eth0 is not captured: {veth} has an ingress qdisc")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.tool import Capture, assert_adds_up, bicap, check_with_readers
-from tests.pods.node import Node
-from tests.pods.reading import both_ways, conversations, seen
+from testbed.tool import CaptureProcess, assert_adds_up, bicap, check_with_readers
+from tests.pods.containerd_node import ContainerdNode
+from tests.pods.named_packets import both_ways, conversations, seen
 
-MakeNode = Callable[..., Node]
+MakeNode = Callable[..., ContainerdNode]
 
 
 @pytest.mark.parametrize(("second", "at"), [("bridge", "node"), ("macvlan", "pod")])
@@ -23,7 +23,7 @@ def test_all_interfaces_of_a_pod_are_caught_whatever_they_are(
         for name in ("eth0", "eth1")
     )
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", node.socket, "--pod", "shop/web-0") as capture:
+    with CaptureProcess(file, "--cri-socket", node.socket, "--pod", "shop/web-0") as capture:
         for address in (first, other):
             assert node.get(web, address) == "hello from bank/api-0"
     check_with_readers(file)
@@ -48,7 +48,7 @@ def test_one_capture_of_two_nodes_whose_interfaces_have_equal_numbers(make_node:
     webs = [node.run("shop", "web-0", {"app": "web"}) for node in nodes]
     apis = [node.run("bank", f"api-{number}") for number, node in enumerate(nodes)]
     sockets = [word for node in nodes for word in ("--cri-socket", node.socket)]
-    with Capture(file, *sockets, "-l", "app=web") as capture:
+    with CaptureProcess(file, *sockets, "-l", "app=web") as capture:
         for node, web, api in zip(nodes, webs, apis, strict=True):
             assert node.get(web, api.ips[0]) == f"hello from {api}"
     one, two = capture.summary["interfaces"]
@@ -63,7 +63,7 @@ def test_a_process_is_caught_where_it_lives_without_asking_any_runtime(make_node
     node = make_node()
     web, api = node.run("shop", "web-0"), node.run("bank", "api-0")
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--pid", str(web.pid), within=node.within()) as capture:
+    with CaptureProcess(file, "--pid", str(web.pid), within=node.within()) as capture:
         node.get(web, api.ips[0])
     (interface,) = capture.summary["interfaces"]
     assert (interface["name"], interface["pod"]) == (f"pid-{web.pid}:eth0", None)

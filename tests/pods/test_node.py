@@ -14,9 +14,9 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.e2e.pods import run
+from testbed.two_pods import run
 from tests.pods.conftest import Pods
-from tests.pods.node import Node, RealPod
+from tests.pods.containerd_node import ContainerdNode, RealPod
 from tests.pods.runtime_api import RuntimeApi
 
 
@@ -47,7 +47,7 @@ SECOND = [
 
 @pytest.mark.parametrize(("plugin", "kind", "tied_to", "host_sides"), SECOND)
 def test_a_pod_has_a_second_interface_that_carries_traffic(
-    make_node: Callable[..., Node], plugin: str, kind: str, tied_to: str, host_sides: int
+    make_node: Callable[..., ContainerdNode], plugin: str, kind: str, tied_to: str, host_sides: int
 ) -> None:
     node = make_node(plugin)
     web, api = node.run("shop", "web-0"), node.run("bank", "api-0")
@@ -84,7 +84,7 @@ def test_a_stopped_pod_stays_listed_until_it_is_removed(pods: Pods) -> None:
     api.close()
 
 
-def test_two_nodes_have_equal_ifindexes(make_node: Callable[..., Node]) -> None:
+def test_two_nodes_have_equal_ifindexes(make_node: Callable[..., ContainerdNode]) -> None:
     nodes = [make_node(), make_node()]
     for node in nodes:
         node.run("shop", "web-0")
@@ -141,7 +141,7 @@ def test_nothing_is_left_of_a_node(
     tmp_path: Path, unique: str, happens: Callable[[Path], None], error: type[Exception] | None
 ) -> None:
     folder, name = tmp_path / "cri", f"x{unique}"
-    with pytest.raises(error) if error else nullcontext(), Node(name, folder, "10.219.0", "bridge") as node:
+    with pytest.raises(error) if error else nullcontext(), ContainerdNode(name, folder, "10.219.0", "bridge") as node:
         made = [node.run("shop", "web-0"), node.run("shop", "web-1")]
         node.stop(made[1])
         assert len(remains(name, folder, made)) > 20
@@ -153,7 +153,7 @@ KILLED = """
 import json, os, sys
 from dataclasses import asdict
 from pathlib import Path
-from tests.pods.node import Node
+from tests.pods.containerd_node import Node
 
 node = Node(sys.argv[1], Path(sys.argv[2]), "10.219.0").__enter__()
 print(json.dumps(asdict(node.run("shop", "web-0"))), flush=True)
@@ -169,7 +169,7 @@ def test_a_run_that_was_killed_makes_way_for_the_next(tmp_path: Path, unique: st
     assert done.returncode == -signal.SIGKILL, done.stderr
     earlier = RealPod(**json.loads(done.stdout))
     assert len(remains(name, folder, [earlier])) > 20
-    with Node(name, folder, "10.219.0") as node:
+    with ContainerdNode(name, folder, "10.219.0") as node:
         web, api = node.run("shop", "web-0"), node.run("bank", "api-0")
         assert node.get(web, api.ips[0]) == "hello from bank/api-0"
         assert not Path(str(earlier.netns)).exists()

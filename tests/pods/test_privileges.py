@@ -7,10 +7,10 @@ import pytest
 
 from capture.errors import PrivilegeError
 from capture.kernel.features import capabilities_in
-from tests.e2e.tool import Capture, assert_adds_up, bicap
+from testbed.tool import CaptureProcess, assert_adds_up, bicap
 from tests.pods.conftest import Pods
-from tests.pods.node import RealPod
-from tests.pods.reading import both_ways, conversations, seen
+from tests.pods.containerd_node import RealPod
+from tests.pods.named_packets import both_ways, conversations, seen
 from tests.pods.test_following import until
 
 ENOUGH = ("CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_IPC_LOCK")
@@ -37,7 +37,7 @@ def test_pods_are_captured_and_followed_with_few_capabilities(pods: Pods, tmp_pa
     web, api = pods("shop", "web-0", app="web"), pods("bank", "api-0")
     file = tmp_path / "f.pcapng"
     within = [*pods.node.within(), *root_with(*ENOUGH)]
-    with Capture(file, "--cri-socket", pods.node.socket, "-l", "app=web", within=within) as capture:
+    with CaptureProcess(file, "--cri-socket", pods.node.socket, "-l", "app=web", within=within) as capture:
         later = pods("shop", "web-1", app="web")
         until(capture.log, "shop/web-1:eth0 came")
         for pod in (web, later):
@@ -52,7 +52,7 @@ def test_pods_are_captured_and_followed_with_few_capabilities(pods: Pods, tmp_pa
 def test_a_sidecar_captures_its_own_pod_and_keeps_no_capability(pods: Pods, tmp_path: Path) -> None:
     web, api = pods("shop", "web-0"), pods("bank", "api-0")
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--self", within=[*in_pod(web), *root_with(*ENOUGH)]) as capture:
+    with CaptureProcess(file, "--self", within=[*in_pod(web), *root_with(*ENOUGH)]) as capture:
         pods.node.get(web, api.ips[0])
         held = held_by(capture.process.pid)
     assert set(held.values()) == {frozenset()}

@@ -12,19 +12,18 @@ import grpc
 import pytest
 
 from capture.pods.sockets import ENDPOINT
-from tests.e2e.pods import Node as PlainNode
-from tests.e2e.pods import two_pods
-from tests.e2e.tool import BICAP, Capture, Finished, assert_adds_up, bicap
-from tests.patience import PATIENCE, Stopwatch, wait_until
-from tests.pods.node import Node
+from testbed.fake_runtime import FakeRuntime, fails, hangs, told
+from testbed.patience import PATIENCE, Stopwatch, wait_until
+from testbed.tool import BICAP, CaptureProcess, Finished, assert_adds_up, bicap
+from testbed.two_pods import PlainNode, two_pods
+from tests.pods.containerd_node import ContainerdNode
+from tests.pods.numbered import Numbered, numbers
 from tests.pods.runtime_api import RuntimeApi
 from tests.pods.test_following import until
 from tests.pods.test_node import kill_containerd
-from tests.pods.traffic import Numbered, numbers
-from tests.unit.pods.fake_runtime import FakeRuntime, fails, hangs, told
 
 
-def start_again(node: Node) -> None:
+def start_again(node: ContainerdNode) -> None:
     """Another containerd for a node whose own was killed; it ends with the node."""
     folder = Path(node.socket).parent
     command = ["nsenter", f"--net=/run/netns/{node.netns}", "containerd", "-c", str(folder / "config.toml")]
@@ -43,11 +42,13 @@ def start_again(node: Node) -> None:
             api.close()
 
 
-def test_a_capture_outlives_its_runtime_and_follows_the_next(make_node: Callable[..., Node], tmp_path: Path) -> None:
+def test_a_capture_outlives_its_runtime_and_follows_the_next(
+    make_node: Callable[..., ContainerdNode], tmp_path: Path
+) -> None:
     node = make_node()
     web, api = node.run("shop", "web-0", {"app": "web"}), node.run("bank", "api-0")
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", node.socket, "-l", "app=web") as capture:
+    with CaptureProcess(file, "--cri-socket", node.socket, "-l", "app=web") as capture:
         flow = Numbered(web, api.ips[0], 8)
         kill_containerd(Path(node.socket).parent)
         time.sleep(5)
@@ -122,7 +123,7 @@ def test_a_lie_about_a_pod_is_said_once_and_the_others_are_followed(
     file = tmp_path / "f.pcapng"
     with FakeRuntime(tmp_path / "cri.sock") as fake:
         client_of(plain, fake)
-        with Capture(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", plain.netns) as capture:
+        with CaptureProcess(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", plain.netns) as capture:
             lie = told(0 if netns is None else 1, netns.format(**known) if netns else None)
             fake.add("shop", "web-1", "s1", ips=("10.77.0.9",), info=lie)
             fake.changed.release()
@@ -155,7 +156,7 @@ def test_a_trouble_is_said_once_and_what_came_meanwhile_is_found_after_it(
     file = tmp_path / "f.pcapng"
     with FakeRuntime(tmp_path / "cri.sock", event_services=events) as fake:
         client_of(plain, fake)
-        with Capture(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", plain.netns) as capture:
+        with CaptureProcess(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", plain.netns) as capture:
             time.sleep(0.6)
             fake.instead["ListPodSandbox"] = does
             fake.changed.release()
@@ -175,7 +176,9 @@ def test_pods_that_a_runtime_forgets_and_remembers_are_there_again(
 ) -> None:
     client_of(plain, fake)
     file = tmp_path / "f.pcapng"
-    with Capture(file, "--cri-socket", str(fake.socket), "--pod", "shop/web-0", "--netns", plain.netns) as capture:
+    with CaptureProcess(
+        file, "--cri-socket", str(fake.socket), "--pod", "shop/web-0", "--netns", plain.netns
+    ) as capture:
         sandbox = fake.sandboxes.pop("s0")
         until(capture.log, "shop/web-0:eth0 went")
         fake.sandboxes["s0"] = sandbox
@@ -188,7 +191,7 @@ def test_a_socket_that_is_made_anew_is_connected_to(plain: PlainNode, tmp_path: 
     file, path = tmp_path / "f.pcapng", tmp_path / "cri.sock"
     with FakeRuntime(path) as first:
         client_of(plain, first)
-        capture = Capture(file, "--cri-socket", str(path), "--all-pods", "--netns", plain.netns)
+        capture = CaptureProcess(file, "--cri-socket", str(path), "--all-pods", "--netns", plain.netns)
     with capture:
         until(capture.log, "does not answer")
         path.unlink(missing_ok=True)
@@ -204,7 +207,7 @@ def test_of_two_runtimes_one_may_be_dead(plain: PlainNode, fake: FakeRuntime, tm
     client_of(plain, fake)
     leave_socket(tmp_path / "dead.sock")
     sockets = ["--cri-socket", str(tmp_path / "dead.sock"), "--cri-socket", str(fake.socket)]
-    with Capture(tmp_path / "f.pcapng", *sockets, "--all-pods", "--netns", plain.netns) as capture:
+    with CaptureProcess(tmp_path / "f.pcapng", *sockets, "--all-pods", "--netns", plain.netns) as capture:
         until(capture.log, "does not answer")
     assert [life["name"] for life in capture.summary["interfaces"]] == ["shop/web-0:eth0"]
     assert len(capture.summary["events"]) == 1

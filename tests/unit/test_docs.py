@@ -22,7 +22,7 @@ import pytest
 from capture.cli.main import cli
 from capture.errors import SpecError
 from scripts import gen_cli_docs
-from tests.patience import PATIENCE
+from testbed.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])

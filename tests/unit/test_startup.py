@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import capture
-from tests.patience import PATIENCE
+from testbed.patience import PATIENCE
+from testbed.tool import BICAP
 
-BICAP = str(Path(sys.executable).parent / "bicap")
 HEAVY = {"numba", "llvmlite", "numpy", "bcc", "pyroute2", "rich"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import capture.analysis
-from bench.sessions_file import ANSWER, SEGMENT, write
+from testbed.sessions_file import ANSWER, SEGMENT, write
 
 PAGE = Path(__file__).parents[3] / "docs" / "analysis.md"
 

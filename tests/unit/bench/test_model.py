@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import frames, model
-from bench.fit import fitted
-from bench.senders import BATCH
-from bench.workloads import FULL_SPEED, HELD_OUT, TRAINING, Observed, Workload
+from bench.model import HELD_OUT, check
+from capture.benchmark import frames
+from capture.benchmark.calibration import fit
+from capture.benchmark.fit import fitted
+from capture.benchmark.senders import BATCH
+from capture.benchmark.workloads import FULL_SPEED, TRAINING, Observed, Workload
 from capture.estimate.costs import COEFFICIENTS, Cost, Costs
 from capture.estimate.price import price
 from capture.pcapng.blocks import packet_block_bytes
-from tests import packets
+from testbed import packets
 
 ROWS = [[1.0, 0.0, size] for size in (64, 512, 1500)] + [[1.0, 1.0, size] for size in (64, 300, 1500)]
 
@@ -73,13 +75,13 @@ def observed(workload: Workload) -> Observed:
 
 
 def test_the_training_workloads_tell_all_costs_apart() -> None:
-    found = model.fit([[observed(workload)] for workload in TRAINING], "made up")
+    found = fit([[observed(workload)] for workload in TRAINING], "made up")
     for name in COEFFICIENTS:
         assert getattr(found, name).ns == pytest.approx(getattr(COSTS, name).ns, rel=1e-6)
 
 
 def test_a_prediction_that_is_right_is_off_by_nothing() -> None:
-    rows = model.check([[observed(workload)] for workload in HELD_OUT], COSTS)
+    rows = check([[observed(workload)] for workload in HELD_OUT], COSTS)
     assert [row[3::3] for row in rows] == [["+0%", "+0%", "+0%"]] * len(HELD_OUT)
 
 

@@ -7,13 +7,15 @@ import pytest
 
 from bench import guard, targets
 from bench.guard import comparable, regressions
-from bench.loads import DEFAULT_PACKETS, LOADS, Load
+from bench.lines import read, save
 from bench.lossless import STEPS, highest
-from bench.measure import Run, rounds
-from bench.results import NOTHING, Line, Results, read, save, spread
-from bench.senders import BATCH
-from bench.table import as_text, markdown
-from bench.tools import Result
+from bench.markdown import markdown
+from capture.benchmark.loads import DEFAULT_PACKETS, LOADS, BenchLoad
+from capture.benchmark.measure import Run, rounds
+from capture.benchmark.result_table import as_text
+from capture.benchmark.results import NOTHING, Line, Results, spread
+from capture.benchmark.senders import BATCH
+from capture.benchmark.tools import ToolResult
 
 
 def line(load: str, tool: str, sender_ns: float, cpu_ns: float | None = None, lost: int = 0) -> Line:
@@ -130,7 +132,7 @@ def test_what_is_committed_names_what_is_measured() -> None:
 
 
 @pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
-def test_a_load_is_whole_batches_of_the_sender_and_a_whole_number_of_hits(load: Load) -> None:
+def test_a_load_is_whole_batches_of_the_sender_and_a_whole_number_of_hits(load: BenchLoad) -> None:
     assert load.packets <= DEFAULT_PACKETS
     assert load.packets % (16 * BATCH) == 0
     assert load.expected(load.packets) == load.packets * load.hits
@@ -151,10 +153,10 @@ def test_the_highest_rate_without_loss_is_found_to_a_step(limit: float) -> None:
     def attempt(rate: float | None) -> Run:
         actual = min(rate or 9e6, 9e6)
         lost = 1 if actual > limit else 0
-        return Run(1e9 / actual, 100, 0, 100, Result(100 - lost, 0, 0.0, 0.0))
+        return Run(1e9 / actual, 100, 0, 100, ToolResult(100 - lost, 0, 0.0, 0.0))
 
     assert limit - 10e6 / (1 << STEPS) <= highest(attempt, 10e6) <= limit
 
 
 def test_a_tool_that_loses_nothing_at_full_speed_has_the_rate_that_it_leaves_the_sender() -> None:
-    assert highest(lambda rate: Run(200.0, 100, 0, 100, Result(100, 0, 0.0, 0.0)), 10e6) == 5e6
+    assert highest(lambda rate: Run(200.0, 100, 0, 100, ToolResult(100, 0, 0.0, 0.0)), 10e6) == 5e6

@@ -13,7 +13,7 @@ from capture.filters.ruletext import RuleText
 from capture.filters.text import rule_text, rules_text
 from capture.spec import CaptureSpec
 from capture.wire.direction import Direction
-from tests import generate
+from testbed import generate
 
 TEXTS = [
     (RuleText(), "(ip or ip6)", "(ip or ip6)"),

@@ -14,7 +14,7 @@ from capture.errors import FormatError
 from capture.pcapng import reader as reading
 from capture.pcapng.describe import InterfaceDescription, Statistics, statistics
 from capture.pcapng.reader import Reader
-from tests.blocks import block, enhanced, interface, option, section
+from testbed.foreign_blocks import block, enhanced, interface, option, section
 
 T = 1_700_000_000
 NATURAL = T * 10**9 + 123_456_789

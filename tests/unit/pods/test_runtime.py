@@ -15,7 +15,7 @@ from capture.pods import cri_pb2 as cri
 from capture.pods.runtime import Runtime
 from capture.pods.sockets import ENDPOINT, find_sockets
 from capture.selection.pod import Container, Pod
-from tests.unit.pods.fake_runtime import FakeRuntime, fails, hangs, told
+from testbed.fake_runtime import FakeRuntime, fails, hangs, told
 
 DEADLINE = 0.5
 

@@ -42,7 +42,7 @@ def line_context(*words: str) -> click.Context:
     return plan.make_context("plan", list(words), parent=group)
 
 
-class Asked:
+class DocumentValues:
     """The values of a document, None or () where it says nothing."""
 
     def __init__(self, document: Document) -> None:
@@ -56,25 +56,25 @@ class Asked:
         values |= {"pods": selection_of(found), "output": self.document.storage.path}
         return values.get(name, () if name in LISTS else None)
 
-    def over(self, file: "Asked") -> "Asked":
+    def over(self, file: "DocumentValues") -> "DocumentValues":
         """Both, this one first."""
-        return Asked(overlay(self.document, file.document))
+        return DocumentValues(overlay(self.document, file.document))
 
     def spec(self) -> CaptureSpec:
         """The capture that is asked for."""
         return spec_of(self.document)
 
 
-def parse_document(path: str, found: Any) -> Asked:
+def parse_document(path: str, found: Any) -> DocumentValues:
     """What YAML made of a file."""
-    return Asked(document_of(path, found))
+    return DocumentValues(document_of(path, found))
 
 
-def parse_file(path: str, text: bytes) -> Asked:
+def parse_file(path: str, text: bytes) -> DocumentValues:
     """The text of a file."""
-    return Asked(document_of_text(path, text))
+    return DocumentValues(document_of_text(path, text))
 
 
-def read_file(path: str) -> Asked:
+def read_file(path: str) -> DocumentValues:
     """A file."""
-    return Asked(document_of_file(path))
+    return DocumentValues(document_of_file(path))

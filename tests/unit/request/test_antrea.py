@@ -16,7 +16,7 @@ from capture.filters.text import spelled_out
 from capture.selection.selection import PodEnd, Selection
 from capture.spec import CaptureSpec
 from capture.wire.direction import Direction
-from tests import packets
+from testbed import packets
 from tests.oracle import matches
 from tests.unit.request.asked import parse_document, parse_file
 

@@ -24,7 +24,7 @@ from capture.request.rules import plain_rule, read_rules
 from capture.request.spec_json import spec_as_json
 from capture.spec import CaptureSpec
 from capture.wire.direction import Direction
-from tests import generate
+from testbed import generate
 from tests.unit.request.asked import line, line_context
 
 DECLARED = fields(Document)

@@ -17,7 +17,7 @@ from capture.selection.selection import PodEnd, Selection
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, CaptureSpec, Hook
 from capture.storage import MinFree, Storage
 from capture.wire.direction import Direction
-from tests.unit.request.asked import ALL_NAMES, Asked, line
+from tests.unit.request.asked import ALL_NAMES, DocumentValues, line
 
 S = 10**9
 
@@ -27,8 +27,8 @@ def asked(words: str, file: Path | None = None) -> CaptureSpec:
     return request(["-i", "eth0", *words.split(), *(["-f", str(file)] if file else [])]).spec()
 
 
-def request(words: list[str]) -> Asked:
-    return Asked(line(*words))
+def request(words: list[str]) -> DocumentValues:
+    return DocumentValues(line(*words))
 
 
 def samplers(*words: str) -> Sampling:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.errors import SpecError
-from tests.unit.request.asked import Asked, parse_document, parse_file, read_file
+from tests.unit.request.asked import DocumentValues, parse_document, parse_file, read_file
 
 OURS = "apiVersion: bicap.io/v1alpha1\nkind: PacketCapture\n"
 NAMED = OURS + "metadata: {name: pc}\n"
@@ -72,7 +72,7 @@ def test_a_name_that_looks_like_a_date_is_a_name() -> None:
 @given(st.text(st.sampled_from("apiVersion: -[]{}!&*|>'\"#%@?,\\n 0x1:2026-01-01T.~<\x00\x85\ud7ff"), max_size=40))
 def test_whatever_the_text_it_is_taken_or_refused_in_one_line(text: str) -> None:
     with contextlib.suppress(SpecError):
-        assert isinstance(parse_file("f.yaml", text.encode()), Asked)
+        assert isinstance(parse_file("f.yaml", text.encode()), DocumentValues)
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
@@ -93,4 +93,4 @@ def test_whatever_the_document_it_is_taken_or_refused_in_one_line(tree: object, 
     except SpecError as error:
         assert "f.yaml" in str(error)  # noqa: PT017
     else:
-        assert isinstance(found, Asked)
+        assert isinstance(found, DocumentValues)

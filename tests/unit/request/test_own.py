@@ -21,19 +21,19 @@ from capture.selection.selection import PodEnd, Selection
 from capture.spec import CaptureSpec
 from capture.storage import MinFree
 from capture.wire.direction import Direction
-from tests.unit.request.asked import Asked, parse_document, parse_file, read_file
+from tests.unit.request.asked import DocumentValues, parse_document, parse_file, read_file
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 S = 10**9
 
 
-def asked(**spec: Any) -> Asked:
+def asked(**spec: Any) -> DocumentValues:
     found = {"apiVersion": "bicap.io/v1alpha1", "kind": "PacketCapture"}
     return parse_document("pc.yaml", found | {"metadata": {"name": "pc", "namespace": "shop"}, "spec": spec})
 
 
 def test_an_empty_spec_asks_for_nothing_but_the_defaults() -> None:
-    spec = Asked(Document(target=TargetPart(interfaces=["eth0"]))).over(asked()).spec()
+    spec = DocumentValues(Document(target=TargetPart(interfaces=["eth0"]))).over(asked()).spec()
     assert spec == CaptureSpec(interfaces=("eth0",))
 
 
@@ -243,6 +243,6 @@ def test_the_example() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_example_is_taken(path: Path) -> None:
-    spec = Asked(Document(target=TargetPart(interfaces=["eth0"]))).over(read_file(str(path))).spec()
+    spec = DocumentValues(Document(target=TargetPart(interfaces=["eth0"]))).over(read_file(str(path))).spec()
     assert spec.rules
     assert msgspec.json.encode(spec_as_json(spec))

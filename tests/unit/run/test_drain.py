@@ -10,17 +10,17 @@ from capture.run.drain import HURRIED_PATIENCE_NS, PATIENCE_NS, WRITE_BYTES, Rou
 from capture.run.section import closing_bytes
 from capture.storage import Storage
 from capture.stream.compiled import merge
-from tests.unit.run.machine import STEP_NS, Machine, Packet, at, blocks_of
+from tests.unit.run.memory_capture import STEP_NS, Machine, SentPacket, at, blocks_of
 from tests.unit.run.sinks import FULL, FakeSink
-from tests.unit.stream.rings import LOST
+from tests.unit.stream.memory_rings import LOST
 
 ASK, ANSWER = b"ask", b"answer"
-BLOCK = len(Packet(0, ASK).block)
+BLOCK = len(SentPacket(0, ASK).block)
 
 
-def conversation(count: int, apart: int = 1) -> list[Packet]:
+def conversation(count: int, apart: int = 1) -> list[SentPacket]:
     """Questions and answers in turn, from time 1 on."""
-    return [Packet(1 + n * apart, ANSWER if n % 2 else ASK, reverse=bool(n % 2)) for n in range(count)]
+    return [SentPacket(1 + n * apart, ANSWER if n % 2 else ASK, reverse=bool(n % 2)) for n in range(count)]
 
 
 def test_an_empty_source_gives_a_file_without_packets_and_an_account_of_zeros() -> None:
@@ -49,7 +49,7 @@ def test_packets_of_several_cpus_are_written_in_order_of_time() -> None:
 
 def test_packets_of_one_time_are_written_in_the_order_of_the_rings() -> None:
     machine = Machine(cpus=2)
-    first, second = Packet(5, b"ring 0"), Packet(5, b"ring 1")
+    first, second = SentPacket(5, b"ring 0"), SentPacket(5, b"ring 1")
     machine.packets(1, second)
     machine.packets(0, first)
     machine.settle()
@@ -58,14 +58,14 @@ def test_packets_of_one_time_are_written_in_the_order_of_the_rings() -> None:
 
 def test_a_packet_stays_in_its_ring_until_it_is_older_than_an_earlier_round() -> None:
     machine = Machine(cpus=2)
-    old, young = Packet(1, b"old"), Packet(STEP_NS + 1, b"younger than the first round")
+    old, young = SentPacket(1, b"old"), SentPacket(STEP_NS + 1, b"younger than the first round")
     machine.packets(0, old)
     machine.packets(1, young)
     assert machine.round() == Round(pending=True, full=False)
     assert machine.blocks == b""
     assert machine.round() == Round(pending=True, full=False)
     assert machine.blocks == old.block
-    overtaken = Packet(STEP_NS, b"came meanwhile, and is older")
+    overtaken = SentPacket(STEP_NS, b"came meanwhile, and is older")
     machine.packets(0, overtaken)
     machine.settle()
     assert machine.blocks == blocks_of([old, overtaken, young])
@@ -73,7 +73,7 @@ def test_a_packet_stays_in_its_ring_until_it_is_older_than_an_earlier_round() ->
 
 def test_what_waits_in_a_batch_holds_back_all_that_is_younger() -> None:
     machine = Machine(cpus=2)
-    waits, before, behind = Packet(20, b"waits"), Packet(10, b"before"), Packet(30, b"behind")
+    waits, before, behind = SentPacket(20, b"waits"), SentPacket(10, b"before"), SentPacket(30, b"behind")
     machine.packets(0, waits, wait=True)
     machine.packets(1, before, behind)
     machine.settle()
@@ -86,14 +86,14 @@ def test_what_waits_in_a_batch_holds_back_all_that_is_younger() -> None:
 
 def test_a_packet_that_only_waits_in_a_batch_is_pending() -> None:
     machine = Machine()
-    machine.packets(0, Packet(1, ASK), wait=True)
+    machine.packets(0, SentPacket(1, ASK), wait=True)
     assert machine.round() == Round(pending=True, full=False)
 
 
 @pytest.mark.parametrize(("share", "patience"), [(9, PATIENCE_NS), (7, HURRIED_PATIENCE_NS)])
 def test_batches_are_flushed_sooner_while_rings_fill(share: int, patience: int) -> None:
     machine = Machine(ring_bytes=1 << 12)
-    machine.packets(0, Packet(2 * STEP_NS, bytes((1 << 12) // share)))
+    machine.packets(0, SentPacket(2 * STEP_NS, bytes((1 << 12) // share)))
     machine.round()
     machine.round()
     assert machine.source.flushed_before == [STEP_NS - PATIENCE_NS, 2 * STEP_NS - patience]
@@ -103,7 +103,7 @@ def test_a_ring_is_read_around_its_end_as_often_as_it_wraps() -> None:
     machine = Machine(cpus=2, ring_bytes=1 << 12)
     packets = []
     for number in range(200):
-        packets.append(Packet(machine.now, bytes([number]) * (1 + 7 * number % 900)))
+        packets.append(SentPacket(machine.now, bytes([number]) * (1 + 7 * number % 900)))
         machine.packets(number // 3 % 2, packets[-1])
         machine.settle()
     assert int(machine.source.rings.longs[machine.source.rings.control(0, 0)]) > 5 << 12
@@ -151,7 +151,7 @@ def test_a_limit_ends_the_capture_in_the_middle_of_a_batch(fields: dict[str, Any
 def test_a_limit_in_bytes_ends_the_capture_before_the_packet_that_does_not_fit() -> None:
     limit = 10_000
     machine = Machine(max_bytes=limit)
-    packets = [Packet(1 + n, bytes(100)) for n in range(100)]
+    packets = [SentPacket(1 + n, bytes(100)) for n in range(100)]
     machine.packets(0, *packets)
     room = limit - len(machine.opening) - closing_bytes(1)
     fit = room // len(packets[0].block)
@@ -165,12 +165,12 @@ def test_a_limit_in_bytes_ends_the_capture_before_the_packet_that_does_not_fit()
 
 def test_what_a_full_ring_refuses_is_lost_and_counted_and_what_it_holds_is_written() -> None:
     machine = Machine(ring_bytes=1 << 12)
-    packets = [Packet(1 + n, bytes([n]) * 200) for n in range(30)]
+    packets = [SentPacket(1 + n, bytes([n]) * 200) for n in range(30)]
     held = len(machine.packets(0, *packets))
     assert 0 < held < 30
     machine.settle()
     assert machine.blocks == blocks_of(packets[:held])
-    later = Packet(machine.now, b"there is room again")
+    later = SentPacket(machine.now, b"there is room again")
     machine.packets(0, later)
     machine.settle()
     assert machine.blocks == blocks_of([*packets[:held], later])
@@ -180,8 +180,8 @@ def test_what_a_full_ring_refuses_is_lost_and_counted_and_what_it_holds_is_writt
 
 def test_a_batch_that_found_its_ring_full_is_written_once_the_ring_is_read() -> None:
     machine = Machine(ring_bytes=1 << 12)
-    in_ring = [Packet(1 + n, bytes(1000)) for n in range(3)]
-    waiting = [Packet(10 + n, bytes(800)) for n in range(2)]
+    in_ring = [SentPacket(1 + n, bytes(1000)) for n in range(3)]
+    waiting = [SentPacket(10 + n, bytes(800)) for n in range(2)]
     machine.packets(0, *in_ring)
     machine.packets(0, *waiting, wait=True)
     machine.now = PATIENCE_NS
@@ -192,7 +192,7 @@ def test_a_batch_that_found_its_ring_full_is_written_once_the_ring_is_read() -> 
 
 def test_a_late_packet_has_the_time_of_the_one_before_it_and_is_counted() -> None:
     machine = Machine(cpus=2)
-    first, late, later = Packet(1000, b"first"), Packet(400, b"late"), Packet(2000, b"later")
+    first, late, later = SentPacket(1000, b"first"), SentPacket(400, b"late"), SentPacket(2000, b"later")
     machine.packets(0, first)
     machine.settle()
     machine.packets(1, late)
@@ -223,7 +223,7 @@ def test_while_the_output_has_no_room_nothing_is_moved_and_no_interface_is_intro
 
 def test_what_an_output_never_takes_is_lost_in_writing_and_what_arrived_is_written() -> None:
     machine = Machine(sink=FakeSink(lags=True))
-    arrived, queued = conversation(3), [Packet(100, b"queued")]
+    arrived, queued = conversation(3), [SentPacket(100, b"queued")]
     machine.packets(0, *arrived)
     machine.settle()
     machine.sink.arrive(1)
@@ -258,7 +258,7 @@ def test_a_full_file_is_completed_in_the_middle_of_a_batch_and_the_next_goes_on_
     machine = Machine(storage=Storage(file_bytes=overhead + 4 * BLOCK))
     opening = len(machine.opening)  # the spec, which is in it, is longer now
     fit = (overhead + 4 * BLOCK - opening - closing_bytes(1)) // BLOCK
-    packets = [Packet(1 + n, ASK) for n in range(3 * fit)]
+    packets = [SentPacket(1 + n, ASK) for n in range(3 * fit)]
     machine.packets(0, *packets)
     machine.settle()
     machine.end()
@@ -284,7 +284,7 @@ def test_a_file_ends_at_its_time_and_one_without_packets_goes_on(
     times: tuple[float, ...], end: float, files: list[tuple[float, ...]]
 ) -> None:
     machine = Machine(storage=Storage(file_ns=SECOND))
-    packets = {time: Packet(int(time * SECOND), ASK) for time in times}
+    packets = {time: SentPacket(int(time * SECOND), ASK) for time in times}
     machine.packets(0, *packets.values())
     machine.now = int(end * SECOND)
     assert machine.end().both.written == len(packets)
@@ -295,7 +295,7 @@ def test_a_file_ends_at_its_time_and_one_without_packets_goes_on(
 
 def test_a_wall_clock_that_was_set_back_is_followed_in_the_next_file() -> None:
     machine = Machine(storage=Storage(file_ns=10**9))
-    before, behind = Packet(1, ASK), Packet(10**9 + 1, ASK)
+    before, behind = SentPacket(1, ASK), SentPacket(10**9 + 1, ASK)
     machine.packets(0, before, behind)
     machine.clock.measured(-(10**6), 0)
     machine.now = behind.at
@@ -314,7 +314,7 @@ def test_at_the_end_a_portion_waits_until_the_output_took_the_one_before() -> No
         write(*parts)
 
     machine.sink.write = watched
-    machine.packets(0, *[Packet(1 + n, bytes(1400)) for n in range(400)])
+    machine.packets(0, *[SentPacket(1 + n, bytes(1400)) for n in range(400)])
     assert machine.end().both.written == 400
     assert queued == [0] * len(queued)
     assert len(queued) > 2
@@ -322,7 +322,7 @@ def test_at_the_end_a_portion_waits_until_the_output_took_the_one_before() -> No
 
 def test_a_portion_of_large_packets_is_full_though_few_of_its_bytes_are_copied() -> None:
     machine = Machine(ring_bytes=1 << 20)
-    packets = [Packet(1 + n, bytes(merge.LARGE)) for n in range(40)]
+    packets = [SentPacket(1 + n, bytes(merge.LARGE)) for n in range(40)]
     machine.packets(0, *packets)
     machine.round()
     assert machine.round() == Round(pending=True, full=True)
@@ -331,7 +331,7 @@ def test_a_portion_of_large_packets_is_full_though_few_of_its_bytes_are_copied()
 
 def test_a_full_portion_is_followed_by_the_next_round_at_once() -> None:
     machine = Machine(ring_bytes=1 << 20)
-    packets = [Packet(1 + n, bytes(1400)) for n in range(400)]
+    packets = [SentPacket(1 + n, bytes(1400)) for n in range(400)]
     machine.packets(0, *packets)
     machine.round()
     portions: list[Round] = []
@@ -345,7 +345,7 @@ def test_a_full_portion_is_followed_by_the_next_round_at_once() -> None:
 
 def test_a_large_packet_is_written_from_its_ring_which_is_given_back_afterwards() -> None:
     machine = Machine(ring_bytes=1 << 16)
-    large = Packet(2, bytes(range(250)) * 100)
+    large = SentPacket(2, bytes(range(250)) * 100)
     unread_at_write: list[int] = []
     write = machine.sink.write
 
@@ -354,17 +354,17 @@ def test_a_large_packet_is_written_from_its_ring_which_is_given_back_afterwards(
         write(*parts)
 
     machine.sink.write = watched
-    machine.packets(0, Packet(1, b"small"), large)
+    machine.packets(0, SentPacket(1, b"small"), large)
     machine.settle()
-    assert machine.blocks == blocks_of([Packet(1, b"small"), large])
+    assert machine.blocks == blocks_of([SentPacket(1, b"small"), large])
     assert unread_at_write[0] > len(large.data)
     assert machine.unread() == [0]
 
 
 def test_the_source_is_told_how_many_bytes_wait_in_each_ring() -> None:
     machine = Machine(cpus=2)
-    machine.packets(0, Packet(1, ASK))
-    machine.packets(1, Packet(2, ASK), Packet(5 * STEP_NS, ASK))
+    machine.packets(0, SentPacket(1, ASK))
+    machine.packets(1, SentPacket(2, ASK), SentPacket(5 * STEP_NS, ASK))
     waiting = []
     for _ in range(2):
         machine.round()
@@ -385,10 +385,10 @@ def test_law_each_packet_is_written_once_and_in_order_or_counted_as_over_the_lim
     arrivals: list[tuple[int, bytes, bool, bool]], rounds: set[int], count: int
 ) -> None:
     machine = Machine(cpus=3, ring_bytes=1 << 12, count=count or None)
-    kept: list[Packet] = []
+    kept: list[SentPacket] = []
     for number, (cpu, data, reverse, waits) in enumerate(arrivals):
         machine.now += STEP_NS // 7
-        kept += machine.packets(cpu, Packet(machine.now, data, reverse), wait=waits)
+        kept += machine.packets(cpu, SentPacket(machine.now, data, reverse), wait=waits)
         if number in rounds:
             machine.round()
     account = machine.end()

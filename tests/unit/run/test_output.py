@@ -30,7 +30,7 @@ S = 10**9
 BLOCK = b"\6\0\0\0" + struct.pack("<I", 48) + bytes(36) + struct.pack("<I", 48)
 
 
-class World:
+class OutputWorld:
     """A capture's output with a fake sink, and counters that a test moves: two interfaces, both directions."""
 
     def __init__(self, sink: FakeSink | None = None, **fields: Any) -> None:
@@ -51,7 +51,7 @@ class World:
     def accounts(self) -> list[Account]:
         return self.ledger.accounts(self.rows)
 
-    def begin(self) -> "World":
+    def begin(self) -> "OutputWorld":
         self.output.begin("synchronised", 0, self.now)
         return self
 
@@ -96,7 +96,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Statistics:
+class StatisticsBlock:
     """One Interface Statistics Block, read as the draft says."""
 
     interface: int
@@ -109,7 +109,7 @@ class Statistics:
     comment: str
 
 
-def parse(content: bytes) -> tuple[list[int], list[Statistics]]:
+def parse(content: bytes) -> tuple[list[int], list[StatisticsBlock]]:
     """The kinds of all blocks, and what the statistics say."""
     kinds, found, at = [], [], 0
     while at < len(content):
@@ -129,7 +129,9 @@ def parse(content: bytes) -> tuple[list[int], list[Statistics]]:
             comment = options.get(1, b"").decode()
             (interface,) = struct.unpack_from("<I", content, at + 8)
             assert SECTION not in kinds or interface < kinds.count(INTERFACE), "the file does not know the interface"
-            found.append(Statistics(interface, begin_ns, end_ns, received, dropped, accepted, delivered, comment))
+            found.append(
+                StatisticsBlock(interface, begin_ns, end_ns, received, dropped, accepted, delivered, comment)
+            )
         at += size
     return kinds, found
 
@@ -138,7 +140,7 @@ SECTION, INTERFACE, NAMES, PACKET, STATISTICS = 0x0A0D0D0A, 1, 4, 6, 5
 
 
 def test_a_file_has_its_interfaces_its_packets_and_its_statistics() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     assert world.write(3) is None
     assert world.write(2, interface=1, reverse=True) is None
     world.end()
@@ -147,11 +149,11 @@ def test_a_file_has_its_interfaces_its_packets_and_its_statistics() -> None:
     (content,) = world.sink.content
     kinds, found = parse(content)
     assert kinds == [SECTION, INTERFACE, INTERFACE, *[PACKET] * 5, STATISTICS, STATISTICS]
-    assert found == [Statistics(0, 0, S, 3, 0, 3, 3, ""), Statistics(1, 0, S, 2, 0, 2, 2, "")]
+    assert found == [StatisticsBlock(0, 0, S, 3, 0, 3, 3, ""), StatisticsBlock(1, 0, S, 2, 0, 2, 2, "")]
 
 
 def test_every_file_is_one_and_has_the_statistics_of_its_own_span() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.write(3)
     assert world.next_file() is None
     world.write(4, reverse=True)
@@ -180,7 +182,7 @@ STEP = st.tuples(
 def test_law_the_statistics_of_all_files_add_up_to_the_account(
     steps: list[tuple[str, int, int, bool]], fails_at: int, lags: bool
 ) -> None:
-    world = World(FakeSink(lags=lags)).begin()
+    world = OutputWorld(FakeSink(lags=lags)).begin()
     for number, (what, packets, interface, reverse) in enumerate(steps):
         if number == fails_at:
             world.sink.arrive(packets)  # some of what a thread had to do
@@ -215,7 +217,7 @@ def test_law_the_statistics_of_all_files_add_up_to_the_account(
 
 
 def test_a_write_that_fails_is_counted_back_and_the_file_is_still_completed() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.write(3)
     world.sink.fail()
     assert world.write(2) == str(FULL)
@@ -229,7 +231,7 @@ def test_a_write_that_fails_is_counted_back_and_the_file_is_still_completed() ->
 
 @pytest.mark.parametrize("arrived", range(6))
 def test_what_was_accepted_and_did_not_arrive_is_counted_back_when_the_failure_comes_late(arrived: int) -> None:
-    world = World(FakeSink(lags=True)).begin()
+    world = OutputWorld(FakeSink(lags=True)).begin()
     for packets in (1, 10, 100, 1000):
         assert world.write(packets) is None
     world.sink.arrive(arrived)
@@ -243,7 +245,7 @@ def test_what_was_accepted_and_did_not_arrive_is_counted_back_when_the_failure_c
 
 
 def test_after_an_error_no_end_of_a_file_holds_back_what_is_only_counted() -> None:
-    world = World(storage=Storage(file_ns=S)).begin()
+    world = OutputWorld(storage=Storage(file_ns=S)).begin()
     assert world.limits.final_in_file(99 * S) == S
     world.sink.fail()
     world.write()
@@ -251,7 +253,7 @@ def test_after_an_error_no_end_of_a_file_holds_back_what_is_only_counted() -> No
 
 
 def test_what_has_arrived_is_not_counted_back_by_a_later_failure() -> None:
-    world = World(FakeSink(lags=True)).begin()
+    world = OutputWorld(FakeSink(lags=True)).begin()
     for _ in range(1000):
         world.write()
         world.sink.arrive(2)
@@ -262,7 +264,7 @@ def test_what_has_arrived_is_not_counted_back_by_a_later_failure() -> None:
 
 
 def test_a_next_file_that_cannot_begin_leaves_this_one_to_the_end() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.write(3)
     world.sink.fail()
     assert world.next_file() == str(FULL)
@@ -274,7 +276,7 @@ def test_a_next_file_that_cannot_begin_leaves_this_one_to_the_end() -> None:
 
 
 def test_files_that_waited_in_a_queue_when_it_failed_leave_their_span_to_the_one_that_is_there() -> None:
-    world = World(FakeSink(lags=True)).begin()
+    world = OutputWorld(FakeSink(lags=True)).begin()
     world.write(1)
     world.next_file()
     world.write(10)
@@ -293,7 +295,7 @@ def test_files_that_waited_in_a_queue_when_it_failed_leave_their_span_to_the_one
 
 
 def test_files_that_are_complete_are_forgotten() -> None:
-    world = World(FakeSink(lags=True)).begin()
+    world = OutputWorld(FakeSink(lags=True)).begin()
     for _ in range(100):
         world.next_file()
         world.sink.arrive(2)
@@ -301,7 +303,7 @@ def test_files_that_are_complete_are_forgotten() -> None:
 
 
 def test_a_reader_that_is_gone_gets_no_more() -> None:
-    world = World(FakeSink(name="-")).begin()
+    world = OutputWorld(FakeSink(name="-")).begin()
     world.write(3)
     world.sink.fail(GONE)
     assert world.write(2) == str(GONE)
@@ -316,7 +318,7 @@ def test_a_reader_that_is_gone_gets_no_more() -> None:
     [("-", "the reader of standard output takes nothing any more"), ("/run/f", "/run/f takes nothing")],
 )
 def test_a_reader_that_takes_nothing_at_the_end_gets_no_more(name: str, said: str) -> None:
-    world = World(FakeSink(name=name, lags=True, took_per_settle=0)).begin()
+    world = OutputWorld(FakeSink(name=name, lags=True, took_per_settle=0)).begin()
     world.write(3)
     world.sink.arrive(2)
     world.write(2)
@@ -328,7 +330,7 @@ def test_a_reader_that_takes_nothing_at_the_end_gets_no_more(name: str, said: st
 
 
 def test_a_slow_reader_gets_all() -> None:
-    world = World(FakeSink(lags=True, took_per_settle=1)).begin()
+    world = OutputWorld(FakeSink(lags=True, took_per_settle=1)).begin()
     for _ in range(20):
         world.write(3)
     assert world.end().both.written == 60
@@ -337,7 +339,7 @@ def test_a_slow_reader_gets_all() -> None:
 
 
 def test_a_file_without_room_for_a_packet_ends_the_capture_instead() -> None:
-    world = World(max_bytes=4096).begin()
+    world = OutputWorld(max_bytes=4096).begin()
     world.write(3)
     assert world.next_file() == "size reached"
     assert world.limits.reached == "size reached"
@@ -348,7 +350,7 @@ def test_a_file_without_room_for_a_packet_ends_the_capture_instead() -> None:
 
 
 def test_what_the_limit_leaves_for_packets_is_what_the_blocks_around_them_do_not_take() -> None:
-    world = World(max_bytes=100_000).begin()
+    world = OutputWorld(max_bytes=100_000).begin()
     left = int(world.limits.state[merge.BYTES_LEFT])
     world.limits.state[merge.BYTES_LEFT] -= left // len(BLOCK) * len(BLOCK)
     world.write(left // len(BLOCK))
@@ -357,14 +359,14 @@ def test_what_the_limit_leaves_for_packets_is_what_the_blocks_around_them_do_not
 
 
 def test_a_capture_without_room_for_a_packet_writes_nothing() -> None:
-    world = World(max_bytes=4096, rules=())
+    world = OutputWorld(max_bytes=4096, rules=())
     world.limits.state[merge.BYTES_LEFT] = 500
     with pytest.raises(SpecError, match=r"^max-bytes leaves no room: a file without packets has \d+ bytes$"):
         world.begin()
     assert world.sink.content == [b""]
 
 
-ERRORS: list[tuple[str, Callable[[World], object], object]] = [
+ERRORS: list[tuple[str, Callable[[OutputWorld], object], object]] = [
     # after an error nobody waits for the output, and the reason to end is told again and again
     ("room", lambda world: world.output.room(5), True),
     ("check", lambda world: world.output.check(), str(FULL)),
@@ -374,9 +376,9 @@ ERRORS: list[tuple[str, Callable[[World], object], object]] = [
 
 @pytest.mark.parametrize(("what", "call", "result"), ERRORS, ids=[case[0] for case in ERRORS])
 def test_an_error_is_found_by_whatever_comes_first(
-    what: str, call: Callable[[World], object], result: object
+    what: str, call: Callable[[OutputWorld], object], result: object
 ) -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.sink.has_room = False
     world.sink.fail()
     assert call(world) == result
@@ -386,7 +388,7 @@ def test_an_error_is_found_by_whatever_comes_first(
 
 
 def test_without_an_error_the_sink_says_whether_there_is_room_and_why_to_end() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     assert world.output.room(0)
     world.sink.has_room = False
     assert not world.output.room(0)
@@ -398,7 +400,7 @@ def test_without_an_error_the_sink_says_whether_there_is_room_and_why_to_end() -
 
 
 def test_after_a_disk_that_must_not_fill_further_what_rings_hold_is_over_the_limit() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.write(3)
     assert world.limits.reached is None
     world.sink.reason = "1 GiB must stay free"
@@ -410,7 +412,7 @@ def test_after_a_disk_that_must_not_fill_further_what_rings_hold_is_over_the_lim
 
 
 def test_a_disk_that_does_not_take_the_end_either_leaves_the_first_error() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.sink.fail()
     world.write()
 
@@ -424,7 +426,7 @@ def test_a_disk_that_does_not_take_the_end_either_leaves_the_first_error() -> No
 
 
 def test_the_comment_says_what_the_block_has_no_option_for() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.pass_by(7, by="sampled_by_flow")
     world.pass_by(2, by="sampled_by_rate")
     world.pass_by(3, reverse=True, by="sampled_by_first")
@@ -442,7 +444,7 @@ def test_the_comment_says_what_the_block_has_no_option_for() -> None:
 
 
 def test_comments_are_of_a_files_own_span() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.pass_by(7, by="sampled_by_flow")
     world.next_file("one")
     world.pass_by(2, by="sampled_by_flow")
@@ -466,7 +468,7 @@ def test_no_statistics_take_more_than_is_held_back_for_them() -> None:
 
 
 def test_the_opening_blocks_say_what_was_asked_for() -> None:
-    plan = World(max_bytes=123_456).plan
+    plan = OutputWorld(max_bytes=123_456).plan
     text = opening(plan, plan.interfaces, plan.interfaces, {}, "synchronised", 5)
     assert b'"max_bytes": 123456' in text
     assert b'"wall_minus_monotonic_ns": 5' in text
@@ -474,7 +476,7 @@ def test_the_opening_blocks_say_what_was_asked_for() -> None:
 
 
 def test_an_interface_that_comes_is_introduced_before_its_packets_and_in_every_later_file() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.write(1)
     world.now = 5 * S
     assert world.come("va", _10_0_0_1="shop/web-0") is None
@@ -493,7 +495,7 @@ def test_an_interface_that_comes_is_introduced_before_its_packets_and_in_every_l
 
 
 def test_an_address_has_one_name_in_a_file_and_its_new_one_in_the_next() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.come("vc", _10_0_0_1="shop/web-0", _10_0_0_2="bank/api-0")
     world.come("vd", _10_0_0_1="shop/web-1", _10_0_0_3="shop/web-2")
     world.write(1)
@@ -505,7 +507,7 @@ def test_an_address_has_one_name_in_a_file_and_its_new_one_in_the_next() -> None
 
 
 def test_an_interface_that_went_has_its_statistics_where_it_was_and_not_in_later_files() -> None:
-    world = World().begin()
+    world = OutputWorld().begin()
     world.write(2, interface=1)
     world.now = 3 * S
     world.roster.end(1, world.now)
@@ -520,7 +522,7 @@ def test_an_interface_that_went_has_its_statistics_where_it_was_and_not_in_later
 
 
 def test_of_an_interface_that_went_later_files_have_its_name_and_hold_back_no_room() -> None:
-    world = World(storage=Storage(file_bytes=10**6)).begin()
+    world = OutputWorld(storage=Storage(file_bytes=10**6)).begin()
     world.write(2, interface=1)
     world.now = S
     world.roster.end(1, world.now)
@@ -540,7 +542,7 @@ def test_of_an_interface_that_went_later_files_have_its_name_and_hold_back_no_ro
 
 
 def test_an_interface_for_which_a_limit_leaves_no_room_ends_the_capture() -> None:
-    world = World(max_bytes=2 * MAX_BYTES_MIN).begin()
+    world = OutputWorld(max_bytes=2 * MAX_BYTES_MIN).begin()
     reasons = [world.come(f"v{number}") for number in range(5)]
     assert reasons[0] is None
     assert reasons[-1] == "size reached"
@@ -552,7 +554,7 @@ def test_an_interface_for_which_a_limit_leaves_no_room_ends_the_capture() -> Non
 
 @pytest.mark.parametrize("arrived", range(4))
 def test_an_interface_whose_block_did_not_arrive_has_no_statistics(arrived: int) -> None:
-    world = World(FakeSink(lags=True)).begin()
+    world = OutputWorld(FakeSink(lags=True)).begin()
     world.sink.arrive(1)
     for number in range(3):
         world.come(f"v{number}")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from capture.errors import SinkError
 from capture.sink.protocol import ReaderGoneError
 from capture.sink.stream import StreamSink, standard_output
-from tests.patience import Stopwatch
+from testbed.patience import Stopwatch
 
 LARGE = 4 << 20
 """More than any pipe or socket takes at a time."""

@@ -18,7 +18,7 @@ from capture.sink.protocol import ReaderGoneError
 from capture.sink.stream import StreamSink
 from capture.sink.zstd import ZstdSink
 from capture.storage import Storage
-from tests.patience import PATIENCE, Stopwatch, wait_until
+from testbed.patience import PATIENCE, Stopwatch, wait_until
 from tests.unit.sink.failing import Install, replace_writes
 
 LATER = 1_800_000_000 * 10**9

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from capture.abi import INBOUND, OUTBOUND, REVERSE, VLAN
 from capture.stream.compiled import merge
-from tests.unit.stream.rings import LOST, FakeRings, record
+from tests.unit.stream.memory_rings import LOST, FakeRings, record
 
 
 def block(interface: int, time: int, packet: bytes, original: int, flags: int) -> bytes:

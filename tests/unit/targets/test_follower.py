@@ -20,7 +20,7 @@ from capture.spec import CaptureSpec, Hook
 from capture.targets import follower
 from capture.targets.finder import Finder, Found
 from capture.targets.follower import Follower, Update
-from tests.patience import PATIENCE
+from testbed.patience import PATIENCE
 
 LOOKS = 2
 """After an event: what the first brought has been told when the last begins."""

@@ -1,89 +1,20 @@
 """Files of strangers, damaged anywhere -> every command shows what can be read, and no other error."""
 
-import contextlib
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.analysis.diagnose.findings import Diagnosis
-from capture.analysis.diagnose.troubles import TROUBLES
-from capture.analysis.latency.waits import Latency
-from capture.analysis.legs.comparison import Comparison
-from capture.analysis.legs.observe import Observations
-from capture.analysis.packets.completeness import completeness
-from capture.analysis.packets.reading import Batch, CaptureFile
-from capture.analysis.query.columns import flat
-from capture.analysis.sessions.tracker import Tracker
-from capture.analysis.streams.followed import Followed, Which
-from capture.analysis.streams.reassembly import Said
-from capture.arrays.aliases import Table
-from capture.errors import FormatError, SpecError
-from capture.views.json_lines import json_lines
-from capture.views.packet_lines import PacketLines, packet_columns
-from capture.views.session_lines import session_lines
-from tests import generate
-from tests.blocks import enhanced, interface, section
+from testbed import generate
+from testbed.every_answer import ask_everything
+from testbed.foreign_blocks import capture_file
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile")
-
-
-def pcapng(frames: list[bytes], interfaces: list[int]) -> bytes:
-    """A file of two interfaces."""
-    caught = enumerate(zip(frames, interfaces, strict=True))
-    blocks = [enhanced("<", frame, 1000 + at, number) for at, (frame, number) in caught]
-    return section("<") + interface("<") * 2 + b"".join(blocks)
-
-
-def whole(file: CaptureFile) -> Iterator[Batch]:
-    """The batches, as far as the file is good."""
-    with contextlib.suppress(FormatError):
-        yield from file
-
-
-def everything(path: Path) -> None:
-    """All that can be asked of a file."""
-    waits, diagnosis, tracker = Latency(), Diagnosis(TROUBLES), Tracker()
-    truth, shown = completeness(str(path)), 0
-    said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
-    with CaptureFile(str(path)) as file:
-        packets, names = PacketLines(file.description, names=True), file.description.names
-        ended: list[tuple[Table, Table]] = []
-        for batch in whole(file):
-            ended += tracker.feed(batch.data, batch.packets)
-            assert packets.lines(batch.packets).count("\n") == len(batch.packets)
-            assert json_lines(packet_columns(batch.packets, file.description)).count("\n") == len(batch.packets) - 1
-        for sessions, samples in (*ended, *tracker.finish()):
-            diagnosis.add("file", sessions)
-            waits.add(sessions, samples)
-            assert session_lines(sessions, names, truth).count("\n") == len(sessions)
-            assert {len(column) for column in flat(sessions, file.description.interfaces).values()} == {len(sessions)}
-            shown += len(sessions)
-    assert shown == diagnosis.sessions
-    findings = diagnosis.findings(truth, names)
-    assert all(one.what and one.next and one.score > 0 for one in findings)
-    for followed in said.values():
-        with CaptureFile(str(path)) as file:
-            try:
-                parts = list(followed.parts(whole(file)))
-            except SpecError:
-                continue  # no such session, or neither TCP nor UDP
-        assert followed.session is not None
-        for side, stream in enumerate(followed.dialogue.streams if followed.dialogue else ()):
-            mine = [part for part in parts if part.side == side]
-            assert sum(len(part.data) for part in mine if isinstance(part, Said)) == stream.said
-    with Observations() as observations:
-        for _ in range(2):
-            with CaptureFile(str(path), inner=True) as file:
-                observations.add("file", whole(file), file.description)
-        found = Comparison(observations)
-    assert all(one.paired >= one.doubtful for one in found.legs)
 
 
 @settings(max_examples=60, deadline=None)
@@ -95,9 +26,9 @@ def test_a_file_that_is_flipped_and_cut_anywhere_ends_in_order(
 ) -> None:
     chance = random.Random(seed)
     frames = [generate.packet(chance, number) for number in range(chance.randrange(1, 120))]
-    content = bytearray(pcapng(frames, [chance.randrange(2) for _ in frames]))
+    content = bytearray(capture_file(frames, [chance.randrange(2) for _ in frames]))
     for where, value in flips:  # behind the section's header: the file stays a capture file
         content[28 + int(where * (len(content) - 29))] ^= value
     path = folder / "file"
     path.write_bytes(content[: max(28, int(kept * len(content)))])
-    everything(path)
+    ask_everything(path)

@@ -13,8 +13,8 @@ from capture.analysis.packets.reading import CaptureFile
 from capture.analysis.sessions.tracker import Tracker
 from capture.pcapng.blocks import names
 from capture.views.packet_lines import PacketLines, packet_columns
-from tests import generate, packets
-from tests.blocks import enhanced, interface, option, section
+from testbed import generate, packets
+from testbed.foreign_blocks import enhanced, interface, option, section
 
 A, B, A6, B6 = "10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"
 SYN, ACK, PSH = packets.SYN, packets.ACK, 8

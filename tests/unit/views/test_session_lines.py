@@ -9,8 +9,8 @@ import pytest
 
 from capture.analysis.packets.completeness import Completeness
 from capture.views.session_lines import session_lines
-from tests import packets
-from tests.unit.analysis.dialogue import HANDSHAKE, A, F, Frame, R, S, segment, track
+from testbed import packets
+from tests.unit.analysis.scripted_packets import HANDSHAKE, A, F, Frame, R, S, segment, track
 
 COMPLETE = Completeness(known=True)
 

@@ -13,8 +13,8 @@ from capture.analysis.diagnose.findings import Diagnosis
 from capture.analysis.diagnose.trouble import Finding
 from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.packets.completeness import Completeness
-from tests import packets
-from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, SA, SERVER, A, Frame, R, S, segment, track
+from testbed import packets
+from tests.unit.analysis.scripted_packets import CLIENT, HANDSHAKE, SA, SERVER, A, Frame, R, S, segment, track
 
 LOSSLESS = Completeness(known=True)
 UNKNOWN = Completeness()

@@ -16,8 +16,8 @@ from capture.analysis.packets.reading import Batch
 from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.pcapng.reader import Reader
-from tests import packets
-from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, MS, SERVER, A, F, Frame, decoded, segment
+from testbed import packets
+from tests.unit.analysis.scripted_packets import CLIENT, HANDSHAKE, MS, SERVER, A, F, Frame, decoded, segment
 
 EXCHANGE = [
     *HANDSHAKE,

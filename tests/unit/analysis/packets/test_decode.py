@@ -13,7 +13,7 @@ from capture.analysis.packets.compiled.decode import decode
 from capture.analysis.packets.packet_table import PACKET, Kind
 from capture.wire.addresses import address
 from capture.wire.link_types import ETHERNET, IPV6, LINUX_SLL, LINUX_SLL2, LOOP, NULL, RAW
-from tests import generate, packets
+from testbed import generate, packets
 
 A, B = "10.0.0.1", "10.0.0.2"
 C, D = "fd00::1", "fd00::2"

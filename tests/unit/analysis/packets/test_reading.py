@@ -12,9 +12,9 @@ from capture.analysis.packets import reading
 from capture.analysis.packets.ahead import ahead
 from capture.analysis.packets.reading import CaptureFile
 from capture.errors import FormatError
-from tests import packets
-from tests.patience import PATIENCE
-from tests.unit.views.test_hostile import pcapng
+from testbed import packets
+from testbed.foreign_blocks import capture_file
+from testbed.patience import PATIENCE
 
 
 @given(st.integers(0, 40), st.integers(1, 5), st.booleans())
@@ -69,7 +69,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, size in enumerate(SIZES * 300)
     ]
     path = tmp_path_factory.mktemp("reading") / "file.pcapng"
-    path.write_bytes(pcapng(frames, [0] * len(frames)))
+    path.write_bytes(capture_file(frames, [0] * len(frames)))
     return path
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from capture.analysis.packets.compiled.tunnels import unwrap
 from capture.analysis.packets.packet_table import Kind
-from tests import packets
-from tests.unit.analysis.dialogue import decoded
+from testbed import packets
+from tests.unit.analysis.scripted_packets import decoded
 
 OUTER = ("172.16.0.1", "172.16.0.2")
 OUTER6 = ("fd01::1", "fd01::2")

@@ -9,8 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.analysis.sessions.session_table import Close, Measure, Role
-from tests import generate, packets
-from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, MS, SA, SERVER, A, F, Found, R, S, segment, track
+from testbed import generate, packets
+from tests.unit.analysis.scripted_packets import (
+    CLIENT,
+    HANDSHAKE,
+    MS,
+    SA,
+    SERVER,
+    A,
+    F,
+    R,
+    S,
+    Tracked,
+    segment,
+    track,
+)
 
 SECOND = 1000.0
 HOUR = 3600 * SECOND
@@ -313,7 +326,7 @@ def test_every_ip_packet_is_of_one_session_whatever_the_batches(seed: int, batch
     assert counted(whole) <= 200
 
 
-def counted(found: Found) -> int:
+def counted(found: Tracked) -> int:
     return sum(one.client.packets + one.server.packets for one in found.sessions)
 
 

@@ -9,8 +9,8 @@ from capture.analysis.packets.reading import Batch
 from capture.analysis.streams.followed import Followed, Which
 from capture.analysis.streams.reassembly import Said
 from capture.errors import SpecError
-from tests import packets
-from tests.unit.analysis.dialogue import CLIENT, HANDSHAKE, SA, SERVER, A, F, Frame, R, S, decoded
+from testbed import packets
+from tests.unit.analysis.scripted_packets import CLIENT, HANDSHAKE, SA, SERVER, A, F, Frame, R, S, decoded
 
 FIRST = 0xFFFFFFF0
 """The client's first sequence number: it wraps after 16 bytes. The server's is 5000."""

@@ -16,7 +16,7 @@ CIRCLE = 1 << 32
 
 
 @dataclass(frozen=True)
-class Segment:
+class StreamPiece:
     """Bytes from `at` on; `captured` of them are in the file."""
 
     at: int
@@ -32,7 +32,7 @@ class Ack:
     at: int
 
 
-def feed(stream: Stream, events: Iterable[Segment | Ack], begin: int = 1000) -> list[Part]:
+def feed(stream: Stream, events: Iterable[StreamPiece | Ack], begin: int = 1000) -> list[Part]:
     """The parts that come out; positions of the events are relative to `begin`."""
     stream.begin(begin, True)
     parts: list[Part] = []
@@ -51,35 +51,35 @@ def shown(parts: Iterable[Part]) -> list[tuple[int, Any]]:
 
 
 CASES = {
-    "in order": ([Segment(0, b"ab"), Segment(2, b"cd")], [(0, b"ab"), (2, b"cd")]),
-    "out of order": ([Segment(2, b"cd"), Segment(0, b"ab")], [(0, b"ab"), (2, b"cd")]),
-    "twice": ([Segment(0, b"ab"), Segment(0, b"ab"), Segment(2, b"c")], [(0, b"ab"), (2, b"c")]),
-    "the first copy counts": ([Segment(0, b"ab"), Segment(1, b"XYZ")], [(0, b"ab"), (2, b"YZ")]),
+    "in order": ([StreamPiece(0, b"ab"), StreamPiece(2, b"cd")], [(0, b"ab"), (2, b"cd")]),
+    "out of order": ([StreamPiece(2, b"cd"), StreamPiece(0, b"ab")], [(0, b"ab"), (2, b"cd")]),
+    "twice": ([StreamPiece(0, b"ab"), StreamPiece(0, b"ab"), StreamPiece(2, b"c")], [(0, b"ab"), (2, b"c")]),
+    "the first copy counts": ([StreamPiece(0, b"ab"), StreamPiece(1, b"XYZ")], [(0, b"ab"), (2, b"YZ")]),
     "the first copy counts while it waits": (
-        [Segment(2, b"cd"), Segment(0, b"wxyz!")],
+        [StreamPiece(2, b"cd"), StreamPiece(0, b"wxyz!")],
         [(0, b"wx"), (2, b"cd"), (4, b"!")],
     ),
     "a keep-alive probe of one byte says nothing": (
-        [Segment(0, b"ab"), Segment(1, b"\0"), Segment(2, b"c")],
+        [StreamPiece(0, b"ab"), StreamPiece(1, b"\0"), StreamPiece(2, b"c")],
         [(0, b"ab"), (2, b"c")],
     ),
     "what is acknowledged, and not there, was not captured": (
-        [Segment(0, b"ab"), Segment(5, b"fg"), Ack(7), Segment(7, b"h")],
+        [StreamPiece(0, b"ab"), StreamPiece(5, b"fg"), Ack(7), StreamPiece(7, b"h")],
         [(0, b"ab"), (2, (3, Missing.NOT_CAPTURED)), (5, b"fg"), (7, b"h")],
     ),
-    "an acknowledgment of what is there changes nothing": ([Segment(0, b"ab"), Ack(2)], [(0, b"ab")]),
+    "an acknowledgment of what is there changes nothing": ([StreamPiece(0, b"ab"), Ack(2)], [(0, b"ab")]),
     "what is neither acknowledged nor sent again was lost": (
-        [Segment(0, b"ab"), Segment(5, b"fg")],
+        [StreamPiece(0, b"ab"), StreamPiece(5, b"fg")],
         [(0, b"ab"), (2, (3, Missing.LOST)), (5, b"fg")],
     ),
     "cut by the snap length": (
-        [Segment(0, b"abcd", captured=1), Segment(4, b"e")],
+        [StreamPiece(0, b"abcd", captured=1), StreamPiece(4, b"e")],
         [(0, b"a"), (1, (3, Missing.CUT)), (4, b"e")],
     ),
-    "lost before the FIN": ([Segment(2, b"", fin=True)], [(0, (2, Missing.LOST))]),
-    "acknowledging the FIN acknowledges no byte": ([Segment(0, b"ab", fin=True), Ack(3)], [(0, b"ab")]),
+    "lost before the FIN": ([StreamPiece(2, b"", fin=True)], [(0, (2, Missing.LOST))]),
+    "acknowledging the FIN acknowledges no byte": ([StreamPiece(0, b"ab", fin=True), Ack(3)], [(0, b"ab")]),
     "too far away": (
-        [Segment(0, b"ab"), Segment((1 << 30) + 2, b"x"), Ack(1 << 31), Segment(2, b"c")],
+        [StreamPiece(0, b"ab"), StreamPiece((1 << 30) + 2, b"x"), Ack(1 << 31), StreamPiece(2, b"c")],
         [(0, b"ab"), (2, b"c")],
     ),
 }
@@ -96,7 +96,14 @@ def test_counts_say_what_happened_to_each_byte() -> None:
     stream = Stream(1)
     feed(
         stream,
-        [Segment(0, b"abcd"), Segment(2, b"cdef"), Segment(8, b"i"), Ack(8), Segment(6, b"ghi", fin=True), Ack(10)],
+        [
+            StreamPiece(0, b"abcd"),
+            StreamPiece(2, b"cdef"),
+            StreamPiece(8, b"i"),
+            Ack(8),
+            StreamPiece(6, b"ghi", fin=True),
+            Ack(10),
+        ],
     )
     assert (stream.said, stream.missing) == (7, {Missing.NOT_CAPTURED: 2})
     assert (stream.repeated, stream.late, stream.acknowledged) == (3, 2, 9)
@@ -104,21 +111,21 @@ def test_counts_say_what_happened_to_each_byte() -> None:
 
 
 @st.composite
-def segments(draw: st.DrawFn) -> tuple[bytes, list[Segment]]:
+def segments(draw: st.DrawFn) -> tuple[bytes, list[StreamPiece]]:
     """A stream, and segments that cover it, overlap, repeat, in any order."""
     sent = draw(st.binary(min_size=1, max_size=60))
     cuts = sorted({0, len(sent), *draw(st.lists(st.integers(0, len(sent)), max_size=8))})
     spans = list(pairwise(cuts))
     edge = st.integers(0, len(sent))
     spans += [(min(pair), max(pair)) for pair in draw(st.lists(st.tuples(edge, edge), max_size=8))]
-    return sent, [Segment(start, sent[start:end]) for start, end in draw(st.permutations(spans))]
+    return sent, [StreamPiece(start, sent[start:end]) for start, end in draw(st.permutations(spans))]
 
 
 @given(segments(), st.integers(0, CIRCLE - 1))
-def test_any_order_overlap_and_repetition_gives_the_stream(made: tuple[bytes, list[Segment]], begin: int) -> None:
+def test_any_order_overlap_and_repetition_gives_the_stream(made: tuple[bytes, list[StreamPiece]], begin: int) -> None:
     sent, events = made
     stream = Stream(0)
-    parts = feed(stream, [*events, Segment(len(sent), b"", fin=True)], begin)
+    parts = feed(stream, [*events, StreamPiece(len(sent), b"", fin=True)], begin)
     assert all(isinstance(part, Said) for part in parts)
     assert b"".join(part.data for part in parts if isinstance(part, Said)) == sent
     assert stream.repeated == sum(len(event.data) for event in events) - len(sent)
@@ -127,18 +134,18 @@ def test_any_order_overlap_and_repetition_gives_the_stream(made: tuple[bytes, li
 
 @given(segments(), st.data())
 def test_what_is_said_is_what_was_sent_and_the_gaps_are_the_rest(
-    made: tuple[bytes, list[Segment]], data: st.DataObject
+    made: tuple[bytes, list[StreamPiece]], data: st.DataObject
 ) -> None:
     """Whatever is left out, cut, or acknowledged at any time: parts are adjacent, and bytes are at their places."""
     sent, whole = made
     kept = data.draw(st.lists(st.sampled_from(whole), max_size=len(whole)))
-    events: list[Segment | Ack] = [
-        Segment(event.at, event.data, data.draw(st.integers(0, len(event.data)))) for event in kept
+    events: list[StreamPiece | Ack] = [
+        StreamPiece(event.at, event.data, data.draw(st.integers(0, len(event.data)))) for event in kept
     ]
     for at in data.draw(st.lists(st.integers(0, len(sent)), max_size=4)):
         events.insert(data.draw(st.integers(0, len(events))), Ack(at))
     stream, upto = Stream(0), 0
-    for part in feed(stream, [*events, Segment(len(sent), b"", fin=True)]):
+    for part in feed(stream, [*events, StreamPiece(len(sent), b"", fin=True)]):
         assert part.offset == upto
         size = part.size if isinstance(part, Gap) else len(part.data)
         assert size > 0
@@ -150,7 +157,7 @@ def test_what_is_said_is_what_was_sent_and_the_gaps_are_the_rest(
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD_BYTES_MAX", 4)
-    parts = feed(Stream(0), [Segment(3, b"def"), Segment(8, b"ij"), Segment(0, b"abc")])
+    parts = feed(Stream(0), [StreamPiece(3, b"def"), StreamPiece(8, b"ij"), StreamPiece(0, b"abc")])
     assert shown(parts) == [
         (0, (3, Missing.GIVEN_UP)),
         (3, b"def"),
@@ -161,6 +168,6 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_many_single_bytes_with_holes_between_them_are_all_said() -> None:
     stream = Stream(0)
-    parts = feed(stream, [Segment(at, b"x") for at in range(1, 131_072, 2)])
+    parts = feed(stream, [StreamPiece(at, b"x") for at in range(1, 131_072, 2)])
     assert (stream.said, sum(stream.missing.values())) == (65_536, 65_536)
     assert len(parts) == 2 * 65_536

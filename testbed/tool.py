@@ -1,0 +1,164 @@
+"""The installed `bicap` command, run as a user runs it, and captures read back by other people's tools."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from capture.benchmark.process import BICAP as BICAP
+from testbed.patience import PATIENCE, wait_until
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def bicap(*words: str, within: Sequence[str] = (), env: dict[str, str] | None = None) -> Finished:
+    """Run bicap to its end."""
+    done = subprocess.run(
+        [*within, BICAP, *words],
+        capture_output=True,
+        text=True,
+        timeout=5 * PATIENCE,  # a calibration among them
+        check=False,
+        env=os.environ | (env or {}),
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+class CaptureProcess:
+    """`bicap capture` running in the background: leaves the `with` block stopped by SIGINT and finished."""
+
+    def __init__(self, file: Path, *words: str, within: Sequence[str] = (), stop: bool = True) -> None:
+        self.file, self._ready, self._stop = file, file.with_suffix(".ready"), stop
+        self._ready.unlink(missing_ok=True)
+        command = [*within, BICAP, "capture", "-w", str(file), "--ready-file", str(self._ready), *words]
+        self._log = file.with_suffix(".log").open("w+")
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._log)
+
+        def ready() -> bool:
+            assert self.process.poll() is None, f"bicap ended before it was ready: {self.log()}"
+            return self._ready.exists()
+
+        try:
+            wait_until(ready, lambda: "bicap is not ready")
+        except BaseException:  # no `with` block will end it
+            self.process.kill()
+            self.process.wait()
+            self._log.close()
+            raise
+
+    def __enter__(self) -> "CaptureProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._stop and self.process.poll() is None:
+                time.sleep(0.1)
+                self.process.send_signal(signal.SIGINT)
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self._log.close()
+
+    def log(self) -> str:
+        """What it said on stderr."""
+        return self.file.with_suffix(".log").read_text()
+
+    @property
+    def summary(self) -> Any:
+        """FILE.json."""
+        return json.loads(Path(f"{self.file}.json").read_text())
+
+
+@dataclass(frozen=True)
+class Packets:
+    """The packets of a capture: times in ns, captured bytes, original lengths, direction flags (pcapng only)."""
+
+    times: np.ndarray[Any, Any]
+    data: list[bytes]
+    lengths: list[int]
+    flags: list[int]
+
+
+def read_pcapng(file: Path) -> Packets:
+    """Enhanced Packet Blocks of a little-endian file with nanosecond times; strict about their form."""
+    raw = file.read_bytes()
+    at, times, data, lengths, flags = 0, [], [], [], []
+    while at < len(raw):
+        kind, total = np.frombuffer(raw, "<u4", 2, at).tolist()
+        assert raw[at + total - 4 : at + total] == raw[at + 4 : at + 8], f"block at {at}: trailer is not the length"
+        if kind == 6:
+            _, high, low, captured, original = np.frombuffer(raw, "<u4", 5, at + 8).tolist()
+            options = at + 28 + (captured + 3 & ~3)
+            assert raw[at + 28 + captured : options] == bytes(-captured % 4), f"block at {at}: padding is not zero"
+            assert raw[options : options + 4] == b"\2\0\4\0", f"block at {at}: no epb_flags"
+            times.append(high << 32 | low)
+            data.append(raw[at + 28 : at + 28 + captured])
+            lengths.append(original)
+            flags.append(raw[options + 4])
+        at += total
+    return Packets(np.array(times, np.int64), data, lengths, flags)
+
+
+def read_pcap(file: Path) -> Packets:
+    """A little-endian pcap file with nanosecond times, as tcpdump writes it."""
+    raw = file.read_bytes()
+    assert raw[:4] == b"\x4d\x3c\xb2\xa1"
+    at, times, data, lengths = 24, [], [], []
+    while at < len(raw):
+        seconds, nanoseconds, captured, original = np.frombuffer(raw, "<u4", 4, at).tolist()
+        times.append(seconds * 10**9 + nanoseconds)
+        data.append(raw[at + 16 : at + 16 + captured])
+        lengths.append(original)
+        at += 16 + captured
+    return Packets(np.array(times, np.int64), data, lengths, [])
+
+
+def check_with_readers(file: Path, packets: int | None = None) -> None:
+    """tshark's dissector of the format itself, capinfos and tcpdump must all accept the file."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    oracle = run("tshark", "-n", "-X", "read_format:MIME Files Format", "-r", str(file), "-q", "-z", "expert")
+    assert not oracle.stdout.strip(), oracle.stdout
+    assert oracle.returncode == 0, oracle.stderr
+    counted = run("capinfos", "-Mrc", "-T", str(file))
+    assert counted.returncode == 0, counted.stderr
+    dumped = run("tcpdump", "-n", "-r", str(file), "-w", "/dev/null")
+    assert dumped.returncode == 0, dumped.stderr
+    read = run("tshark", "-n", "-r", str(file), "-T", "fields", "-e", "frame.number")
+    assert read.returncode == 0, read.stderr
+    if packets is not None:
+        assert int(counted.stdout.split()[-1]) == packets
+        assert len(read.stdout.splitlines()) == packets
+
+
+def assert_adds_up(account: dict[str, Any]) -> None:
+    """The sums that every account must keep."""
+    assert account["seen"] == account["unmatched"] + account["matched"]
+    forward, reverse = account["forward"], account["reverse"]
+    for one in (account, forward, reverse):
+        assert one["matched"] == one["written"] + one["sampled_out"] + one["over_limit"] + one["lost"]
+        assert one["sampled_out"] == sum(one["sampled_by"].values())
+        assert one["lost"] == sum(one["lost_by"].values())
+        assert all(count >= 0 for count in [*one["sampled_by"].values(), *one["lost_by"].values(), one["over_limit"]])
+        assert one["cut"] <= one["matched"]
+    for name in set(forward) - {"sampled_by", "lost_by"}:
+        assert account[name] == forward[name] + reverse[name]
+    for by in ("sampled_by", "lost_by"):
+        assert account[by] == {name: forward[by][name] + reverse[by][name] for name in forward[by]}

@@ -1,0 +1,188 @@
+"""A capture in memory: CPUs whose programs fill rings and count, the real loop, the real output, and no kernel.
+
+Packets go in with `packet`, one round of the loop is `round`; `blocks` is what the sink has of packets, and `account`
+what became of all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from capture.abi import HOOKS, INBOUND, INTERFACE_COUNTERS, OUTBOUND, REVERSE
+from capture.arrays.aliases import Longs
+from capture.plan import Interface, make_plan, place_of
+from capture.run import section
+from capture.run.account import Account, check
+from capture.run.drain import Drain, Round
+from capture.run.ledger import Ledger
+from capture.run.limits import Limits
+from capture.run.output import Output
+from capture.run.roster import Roster
+from capture.spec import CaptureSpec, Hook
+from capture.stream.clock import SETTLE_NS, WallClock
+from capture.stream.compiled import merge
+from capture.stream.source import RingMemory
+from testbed.foreign_blocks import enhanced
+from tests.unit.run.sinks import FakeSink
+from tests.unit.stream.memory_rings import FakeRings, record
+
+STEP_NS = 10 * SETTLE_NS
+"""Time between two rounds."""
+
+
+@dataclass(frozen=True)
+class SentPacket:
+    """A packet that a program saw; time is CLOCK_MONOTONIC, ns."""
+
+    at: int
+    data: bytes
+    reverse: bool = False
+
+    @property
+    def flags(self) -> int:
+        return OUTBOUND | REVERSE if self.reverse else INBOUND
+
+    @property
+    def record(self) -> bytes:
+        return record(self.at, self.data, flags=self.flags)
+
+    @property
+    def block(self) -> bytes:
+        return enhanced("<", self.data, self.at, flags=self.flags & 3)
+
+
+def blocks_of(packets: Sequence[SentPacket]) -> bytes:
+    return b"".join(packet.block for packet in packets)
+
+
+@dataclass
+class MemorySource:
+    """A record source without a kernel: it does what the programs do with what they match."""
+
+    rings: FakeRings
+    batches: list[list[SentPacket]] = field(init=False)
+    flushed_before: list[int] = field(default_factory=list)
+    """What `flush` was asked for."""
+    reported: list[list[int]] = field(default_factory=list)
+    """Bytes that waited in each ring, as the loop told it after each round."""
+
+    def __post_init__(self) -> None:
+        rings = self.rings
+        self.memory = RingMemory(rings.words, rings.longs, rings.words.view(np.uint8).data, rings.stride, rings.page)
+        self.batches = [[] for _ in range(rings.cpus)]
+        self.rows = np.zeros(HOOKS, INTERFACE_COUNTERS)
+
+    def _count(self, packet: SentPacket, **more: int) -> None:
+        row = self.rows[0]
+        for name, count in more.items():
+            row["reverse" if packet.reverse else "forward"][name] += count
+
+    def packet(self, cpu: int, packet: SentPacket, wait: bool = False) -> bool:
+        """Match a packet: into the ring of its CPU behind its batch, or with `wait` into the batch.
+
+        False if it is lost because there is no room.
+        """
+        self.rows[0]["seen"] += 1
+        self._count(packet, matched=1)
+        batch = self.batches[cpu]
+        if not wait or sum(len(one.record) for one in [*batch, packet]) > self.rings.data_bytes // 2:
+            self._submit(cpu)
+        if not batch and not wait and self.rings.fits(cpu, packet.record):
+            self.rings.put(cpu, packet.record)
+        elif wait and sum(len(one.record) for one in [*batch, packet]) <= self.rings.data_bytes // 2:
+            batch.append(packet)
+        else:
+            self._count(packet, lost_ring_full=1)
+            return False
+        return True
+
+    def _submit(self, cpu: int) -> None:
+        records = [packet.record for packet in self.batches[cpu]]
+        if records and self.rings.fits(cpu, *records):
+            self.rings.put(cpu, *records)
+            self.batches[cpu].clear()
+
+    def flush(self, before_ns: int) -> int:
+        self.flushed_before.append(before_ns)
+        for cpu, batch in enumerate(self.batches):
+            if batch and batch[0].at < before_ns:
+                self._submit(cpu)
+        return min((batch[0].at for batch in self.batches if batch), default=merge.NEVER)
+
+    def report(self, heads: Longs, read: Longs, now_ns: int) -> None:
+        self.reported.append((heads - read).tolist())
+
+
+class Machine:
+    """A capture of one interface. The clock stands still but for `round` and what a test adds to `now`."""
+
+    def __init__(self, cpus: int = 1, ring_bytes: int = 1 << 16, sink: FakeSink | None = None, **fields: Any) -> None:
+        spec = CaptureSpec(interfaces=("va",), **fields)
+        self.plan = make_plan(spec, [place_of(Interface("va", 1, 2))], Hook.TCX, [0], batching=True)
+        self.now = 0
+        self.sink = sink or FakeSink()
+        self.source = MemorySource(FakeRings(cpus, ring_bytes))
+        self.ledger, self.limits, self.roster = Ledger(1), Limits(spec), Roster()
+        self.roster.add(self.plan.interfaces[0], self.now)
+        self.output = Output(self.plan, self.roster, self.sink, self.ledger, self.limits, self._accounts)
+        self.output.begin("synchronised", 0, self.now)
+        self.sink.arrive(1)
+        self.clock = WallClock(0, "synchronised")
+        self.drain = Drain(self.source, self.output, self.ledger, self.limits, self.clock, now=lambda: self.now)
+
+    def _accounts(self) -> list[Account]:
+        return self.ledger.accounts(self.source.rows)
+
+    @property
+    def opening(self) -> bytes:
+        """What each file begins with."""
+        return section.opening(self.plan, self.roster.interfaces, self.roster.present, {}, "synchronised", 0)
+
+    def closing(self, account: Account, start_ns: int, end_ns: int) -> bytes:
+        """What a file ends with."""
+        return section.closing([section.Span(0, account, start_ns, end_ns)])
+
+    @property
+    def blocks(self) -> bytes:
+        """What has arrived in the first file after its opening."""
+        assert self.sink.content[0].startswith(self.opening)
+        return self.sink.content[0].removeprefix(self.opening)
+
+    def packets(self, cpu: int, *packets: SentPacket, wait: bool = False) -> list[SentPacket]:
+        """Packets that the program of a CPU matches; those that it did not lose."""
+        return [packet for packet in packets if self.source.packet(cpu, packet, wait)]
+
+    def round(self) -> Round:
+        """Some time later, one round."""
+        self.now += STEP_NS
+        return self.drain.round()
+
+    def settle(self) -> None:
+        """Rounds until everything that came is older than an earlier round."""
+        for _ in range(2):
+            while self.round().full:
+                pass
+
+    def unread(self) -> list[int]:
+        """Bytes in each ring that were not given back."""
+        rings = self.source.rings
+        return [
+            int(rings.longs[rings.control(cpu, 0)] - rings.longs[rings.control(cpu, 1)]) for cpu in range(rings.cpus)
+        ]
+
+    def end(self) -> Account:
+        """The end of a capture: nothing more comes, and accounts must add up."""
+        self.now += STEP_NS
+        self.drain.finish()
+        assert self.unread() == [0] * len(self.unread())
+        self.output.end(self.now, 0, "")
+        (account,) = self._accounts()
+        check([account])
+        return account
+
+
+def at(packet: SentPacket, time: int) -> SentPacket:
+    """The same packet as a file has it that gives it another time."""
+    return replace(packet, at=time)
