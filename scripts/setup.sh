@@ -12,7 +12,7 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 # The tools that the benchmark compares with, beside those above.
 [ "${1:-}" != bench ] || packages+=(netsniff-ng tcptrace xdp-tools valgrind)
 # Kernels of other suites, in virtual machines with this machine's files.
-[ "${1:-}" != kernels ] || packages+=(qemu-system-x86 busybox-static kmod)
+[ "${1:-}" != kernels ] || packages+=(qemu-system-x86 busybox-static kmod squashfs-tools)
 # Root file systems of other suites.
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
 # Programs of arm64, emulated one by one.
