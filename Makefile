@@ -16,7 +16,7 @@ demo: setup ## capture real traffic between two "pods" into demo.pcapng
 
 test: lint ## lint, then every tier of tests
 	@scripts/setup.sh tests
-	$(BIN)/pytest tests
+	$(BIN)/pytest -n auto --dist worksteal tests
 
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
