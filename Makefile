@@ -16,7 +16,10 @@ demo: setup ## capture real traffic between two "pods" into demo.pcapng
 
 test: lint ## lint, then every tier of tests
 	@scripts/setup.sh tests
-	$(BIN)/pytest tests
+	$(BIN)/pytest -n auto --dist worksteal tests
+
+test-quick: setup ## the tests of pure logic that are over at once; without root
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not slow" tests/unit
 
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
@@ -69,4 +72,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
+.PHONY: help setup demo test test-quick test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz

@@ -1,7 +1,9 @@
 """Waiting for what must come, and holding promises about time, on a machine that others use as well."""
 
+import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PATIENCE = 120.0
@@ -34,6 +36,23 @@ class Stopwatch:
     def seconds(self) -> float:
         """At least so long it took by itself."""
         return max(0.0, time.monotonic() - self._began - self.stalled)
+
+
+@contextlib.contextmanager
+def first_in_line() -> Iterator[None]:
+    """Let this thread run at once when it wants to, whoever else has the CPUs; for what is itself part of a time.
+
+    Threads and processes that it starts do not inherit that (sched(7): SCHED_RESET_ON_FORK). Where the machine does
+    not let it, it waits in line as others do.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(PermissionError):
+            os.sched_setscheduler(0, *before)
 
 
 def calm_sleep(seconds: float) -> None:

@@ -23,6 +23,7 @@ from typing import IO
 
 from capture.kernel.netns import Namespace
 from capture.pcapng.blocks import InterfaceBlock, interfaces, section_header
+from testbed.patience import first_in_line
 
 CLIENT, SERVER = 0, 1
 ADDRESSES = ("10.78.0.1", "10.78.0.2")
@@ -134,7 +135,9 @@ class _Relay:
         self._sent = [0, 0]
         self._number = 0
 
+    @first_in_line()
     def run(self, stop: int) -> None:
+        """Until `stop` can be read; first in line, because a delay is what was asked for and how late this is."""
         while True:
             wait = max(0.0, self._queue[0][0] - time.monotonic()) if self._queue else None
             ready, _, _ = select.select([*self._taps, stop], [], [], wait)

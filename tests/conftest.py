@@ -1,4 +1,7 @@
-"""What every tier shares: kernel tests are skipped with a reason, or fail where that must not happen."""
+"""What every tier shares: kernel tests are skipped with a reason, or fail where that must not happen.
+
+Where workers run the tests side by side (pytest-xdist), each has namespaces of its own and looks for leaks in them.
+"""
 
 import os
 import subprocess
@@ -53,7 +56,16 @@ def _kernel_refusal() -> str | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # its workers run the tests
     config.stash[_REFUSAL] = _kernel_refusal()
+
+
+@pytest.hookimpl(optionalhook=True)  # emulated machines have no pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as CPUs: tests of captures wait for packets and for ends half of the time."""
+    cpus = len(os.sched_getaffinity(0))
+    return cpus + max(1, cpus // 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

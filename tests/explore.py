@@ -19,7 +19,7 @@ GRACE_SECONDS = 60
 
 def words(seed: int) -> list[str]:
     """The command of one round, without what goes into its environment."""
-    return [sys.executable, "-m", "pytest", "-q", "-m", "random", f"--hypothesis-seed={seed}", "tests"]
+    return [sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", "random", f"--hypothesis-seed={seed}", "tests"]
 
 
 def explore(seed: int, seconds: float) -> str:

@@ -68,8 +68,7 @@ def compile_programs(
 ) -> Compiled:
     """Compile the programs and make their maps. Raises CompileError, MissingBccError, PrivilegeError."""
     bcc = import_bcc()
-    text = join_sources("programs/capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
-    switches = dict((*wanted.switches, *sampling.switches, *defines.items()))
+    text, switches = source(wanted, sampling, defines)
     large = len(wanted.header) > _LARGE
     with contextlib.ExitStack() as stack:
         tc = _compile(bcc, text, switches | {"XDP": 0}, large)
@@ -86,6 +85,14 @@ def compile_programs(
             finally:
                 other.cleanup()
         return Compiled(code, received, maps, stack.pop_all().close)
+
+
+def source(
+    wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, int]
+) -> tuple[str, dict[str, int]]:
+    """The C text with all that it includes of ours, and the macros that it is compiled with."""
+    text = join_sources("programs/capture.c", {"filter.h": wanted.header, "sampling.h": sampling.header})
+    return text, dict((*wanted.switches, *sampling.switches, *defines.items()))
 
 
 def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOLDER) -> str:

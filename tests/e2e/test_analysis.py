@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from testbed.patience import first_in_line
 from testbed.relay import (
     ADDRESSES,
     CLIENT,
@@ -43,8 +44,12 @@ def connect(on: Wire, host: str = ADDRESSES[SERVER], port: int = PORT, timeout: 
 
 
 def converse(on: Wire, requests: int = 3, answer: int = 20_000, think_s: float = 0.0) -> None:
-    """One connection: requests of 50 bytes, and answers that come some time after."""
+    """One connection: requests of 50 bytes, and answers that come some time after.
 
+    Both ends are first in line as the wire is: the time that they wait for a CPU would be theirs in the capture.
+    """
+
+    @first_in_line()
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
@@ -55,7 +60,7 @@ def converse(on: Wire, requests: int = 3, answer: int = 20_000, think_s: float =
     listener = listen(on)
     thread = threading.Thread(target=serve)
     thread.start()
-    with connect(on) as connection:
+    with first_in_line(), connect(on) as connection:
         for _ in range(requests):
             connection.sendall(b"x" * 50)
             left = answer

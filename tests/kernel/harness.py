@@ -16,7 +16,6 @@ from capture.errors import VerifierError
 from capture.filters.filter_h import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
 from capture.kernel.batches import Batches
-from capture.kernel.compiler import compile_programs
 from capture.kernel.conversations_map import ConversationsMap
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import has_coarse_clock
@@ -26,6 +25,7 @@ from capture.kernel.rings import Rings
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import SamplingProgram, sampling_program
 from capture.spec import SNAPLEN_MAX
+from tests.kernel.kept import compiled_once
 
 RING_BYTES = 1 << 20
 EVERYTHING = sampling_program(Sampling())
@@ -67,7 +67,7 @@ class Programs:
         if loaded:
             self.module, self.descriptors = loaded
         else:
-            self.module = Module(compile_programs(wanted, sampling, sizes, xdp))
+            self.module = Module(compiled_once(wanted, sampling, sizes, xdp))
             try:
                 self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
                 self.descriptors["flush_waiting"] = self.module.load("flush_waiting")

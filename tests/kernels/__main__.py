@@ -24,9 +24,9 @@ from capture.errors import BicapError
 from capture.kernel.compiler import compile_programs
 from capture.kernel.counters import possible_cpus
 from capture.spec import SNAPLEN_MAX
+from tests.kernel.frozen import Frozen, freeze
 from tests.kernel.harness import RING_BYTES
 from tests.kernels import machine, programs, table
-from tests.kernels.frozen import Frozen, freeze
 from tests.kernels.guest import Compiled
 from tests.kernels.variants import Variant, variants
 

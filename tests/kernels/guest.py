@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from capture.kernel import features, syscall
+from tests.kernel.frozen import Frozen
 from tests.kernels import programs
-from tests.kernels.frozen import Frozen
 from tests.kernels.variants import Variant
 
 Compiled = dict[str, tuple[Variant, dict[bool, Frozen]]]

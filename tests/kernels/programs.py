@@ -12,8 +12,8 @@ from capture.errors import BicapError
 from capture.kernel import syscall
 from capture.kernel.program import Module
 from testbed import generate, packets
+from tests.kernel.frozen import Frozen, thaw
 from tests.kernel.harness import ENTRIES, Programs
-from tests.kernels.frozen import Frozen, thaw
 from tests.kernels.variants import Variant
 
 PACKETS = 60

@@ -231,6 +231,7 @@ RUNNABLE = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", RUNNABLE, ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_module_that_can_be_run_says_what_it_is_and_does_nothing_else(file: Path) -> None:
     name = file.relative_to(ROOT)

@@ -73,6 +73,7 @@ def test_a_heavy_module_would_be_seen() -> None:
     assert {"numpy", "numba"} <= imported("from capture import Capture")
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_loaded_without_the_tables_of_the_compiler(tmp_path: Path) -> None:
     tables = "numba.np.random.generator_core"  # numba imports it when its compiler fills its tables
     load = "from capture.stream.compiled import merge; merge.compiled()"

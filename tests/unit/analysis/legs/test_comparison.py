@@ -247,6 +247,7 @@ def test_a_way_back_on_which_nothing_arrives_is_found_where_others_show_that_the
     assert [(one.point.name, one.packets) for one in one_way_only.alone] == [("1.0", 4)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(st.floats(0.001, 5), min_size=len(EXCHANGE), max_size=len(EXCHANGE)),
@@ -301,6 +302,7 @@ def test_of_one_direction_between_two_clocks_there_is_no_delay() -> None:
     assert shown(leg)[1:] == (6, pytest.approx(4, rel=0.004), [])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.sets(st.integers(0, 39), max_size=30))
 def test_every_dropped_packet_is_lost_and_no_other_is(dropped: set[int]) -> None:
