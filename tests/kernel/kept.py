@@ -85,7 +85,10 @@ def key(wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, 
 
 @cache
 def _tools() -> str:
-    """The compiler's libraries, its headers, the kernel that it asks, and our code around it."""
+    """The compiler's libraries, its headers, the kernel that it asks, and our code around it.
+
+    Also where that code is: a pickle names the module of its class.
+    """
     import_bcc()
     mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
     libraries = sorted(path for path in mapped if _COMPILER.search(Path(path).name))
@@ -94,4 +97,4 @@ def _tools() -> str:
     ours += [Path(inspect.getfile(module)) for module in (compiler, instructions, frozen)]
     stamps = [f"{path} {(found := os.stat(path)).st_size} {found.st_mtime_ns}" for path in libraries]
     contents = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in ours]
-    return "\n".join([platform.release(), platform.machine(), *stamps, *contents])
+    return "\n".join([platform.release(), platform.machine(), Frozen.__module__, *stamps, *contents])
