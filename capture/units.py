@@ -114,3 +114,8 @@ def format_duration(nanoseconds: float) -> str:
     minutes, whole = divmod(round(nanoseconds / 10**9), 60)
     hours, minutes = divmod(minutes, 60)
     return (f"{hours}h" if hours else "") + f"{minutes}m{whole:02d}s"
+
+
+def format_count(count: int, singular: str, plural: str = "") -> str:
+    """Return words like "1 session" or "2,500 sessions". Default for `plural`: `singular` with an s."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -5,12 +5,12 @@
     sessions
     packets
 
-A room may import those on lines below its own. They import `pcapng` and the ground floor besides; they read files,
-never the kernel. Texts for a person and JSON do not belong here but in `capture.views`, except for the sentences of
-a diagnosis, which are its answer.
+A package may import those on lines below its own, and `pcapng`, `filters`, `wire`, `arrays`, `units` and `errors`.
+All of them read files, never the kernel. Text for a person and JSON belong in `capture.views`, except for the
+sentences of a diagnosis, which are its result.
 
-The names below are the Python API (docs/analysis.md): open a CaptureFile, feed its batches to a Tracker, and take
-the tables of sessions and samples that come out. Each is imported when first asked for: numba comes with it.
+The names below are the Python API (docs/analysis.md): open a CaptureFile, feed its batches to a Tracker, and use the
+tables of sessions and samples that it returns. Each name is imported on first use, because numba comes with it.
 """
 
 import importlib
@@ -74,7 +74,7 @@ _HOMES = {
     "records": "analysis.sessions.session_table",
 }
 _RENAMED = {"KINDS": "TROUBLES"}
-"""Earlier names, which still work."""
+"""Earlier names, which still work, and the present ones."""
 
 
 def __getattr__(name: str) -> Any:

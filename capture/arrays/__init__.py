@@ -1,5 +1,5 @@
-"""Arrays: names for their types, the door to numba, and what numpy does slowly or not at all with tables.
+"""Arrays: names for their types, compilation by numba, and operations on tables that numpy lacks or does slowly.
 
-May import numpy, numba, `units` (amounts in words) and `errors`. Knows nothing of packets or captures: what has a
-field's name in it belongs to the room that owns the table.
+May import numpy, numba, `units` (amounts as text) and `errors`. Knows nothing of packets or captures: code that
+names a field of a table belongs to the package that owns the table.
 """

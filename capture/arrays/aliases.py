@@ -1,4 +1,4 @@
-"""Names for the arrays that functions take and give."""
+"""Names for the types of arrays that functions take and return."""
 
 from typing import Any
 
@@ -10,6 +10,6 @@ Words = npt.NDArray[np.uint32]
 Longs = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[Any]
-"""Of any type of number."""
+"""Array of any numeric dtype."""
 Table = npt.NDArray[np.void]
-"""Rows with named fields, one dtype."""
+"""Array [row] of a structured dtype."""

@@ -1,8 +1,8 @@
 """Columns of numbers and words -> lines of text, a whole column at a time.
 
-A column is a matrix of bytes in UTF-8 with a row per line. A byte of 0 is nothing: parts of different lengths stand
-side by side, and what is nothing goes when the lines are put together. numpy does in this way for all rows what
-formatting does for one, several times faster (docs/decisions/0016).
+Cells are an array [line, byte] of uint8: UTF-8, padded with bytes of 0. Parts of different lengths stand side by
+side, and the padding is removed when the lines are joined. In this way numpy formats all rows at once, several times
+faster than formatting them one by one (docs/decisions/0016).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,19 +16,20 @@ from capture.arrays.rows import alike
 from capture.units import DURATION_UNITS, SIZE_UNITS, Unit, format_duration, format_size
 
 Cells = npt.NDArray[np.uint8]
+"""[line, byte]: UTF-8; bytes of 0 are padding."""
 
 _EXACT = float(1 << 53)
-"""From here on a float does not hold every whole number."""
+"""Smallest number from which on a float64 cannot hold every whole number."""
 
 
 def words(texts: Sequence[str]) -> Cells:
-    """A text per row."""
-    found = np.array([text.encode() for text in texts], np.bytes_)
-    return found.view(np.uint8).reshape(len(found), found.itemsize)
+    """Return cells with one of these texts in each row."""
+    encoded = np.array([text.encode() for text in texts], np.bytes_)
+    return encoded.view(np.uint8).reshape(len(encoded), encoded.itemsize)
 
 
 def numbers(values: Numbers, least: int = 1) -> Cells:
-    """Whole numbers that are not negative, of at least so many digits."""
+    """Return whole numbers of 0 and more in decimal, with at least `least` digits."""
     left = values.astype(np.int64)
     width = max(len(str(left.max(initial=0))), least)
     digits = np.empty((len(left), width), np.uint8)
@@ -41,7 +42,10 @@ def numbers(values: Numbers, least: int = 1) -> Cells:
 
 
 class _Scale(NamedTuple):
-    """Amounts up to `most` are so many of `size`, in `parts`; `fixed`: the digits of parts are shown though 0."""
+    """Steps of a unit, one element each: amounts up to `most` are written in units of `size`, rounded to 1/`parts`.
+
+    `fixed`: digits behind the point are written even if they are 0.
+    """
 
     most: npt.NDArray[np.float64]
     size: npt.NDArray[np.int64]
@@ -69,12 +73,12 @@ _DURATIONS, _SIZES = _scale(DURATION_UNITS), _scale(SIZE_UNITS)
 
 
 def durations(nanoseconds: Numbers) -> Cells:
-    """As units.format_duration writes them."""
+    """Return durations as units.format_duration writes them."""
     return _amounts(nanoseconds, _DURATIONS, format_duration)
 
 
 def sizes(counts: Numbers) -> Cells:
-    """As units.format_size writes them."""
+    """Return bytes as units.format_size writes them."""
     return _amounts(counts, _SIZES, format_size)
 
 
@@ -85,7 +89,7 @@ def _amounts(values: Numbers, scale: _Scale, otherwise: Callable[[int], str]) ->
     size, parts = scale.size[step], scale.parts[step]
     whole = np.where(other, 0, values) * parts
     rounded = (whole + size // 2) // size
-    # Half-way between two texts it is the binary fraction that decides.
+    # Half-way between two texts the binary fraction decides, as in format().
     other |= 2 * (rounded * size - whole) == size
     above, below = np.divmod(rounded, parts)
     tenths, hundredths = np.divmod(below * (100 // parts), 10)
@@ -103,44 +107,44 @@ def _amounts(values: Numbers, scale: _Scale, otherwise: Callable[[int], str]) ->
 
 
 def each(word: Callable[..., str], *columns: Numbers) -> Cells:
-    """The text for the values of a row, made once for those that are equal."""
+    """Return `word` of the values in each row; equal rows are formatted once."""
     distinct, which = alike(*columns)
     return words([word(*values) for values in distinct])[which]
 
 
 def where(rows: npt.NDArray[np.bool_], cells: Cells | str) -> Cells:
-    """These cells, or this text, in the rows for which it holds; nothing in the others."""
+    """Return the cells, or the text, in rows where the mask is true, and nothing in the other rows."""
     if isinstance(cells, str):
         cells = words([cells])
     return np.where(rows[:, np.newaxis], cells, np.uint8(0))
 
 
 def beside(*parts: Cells | str) -> Cells:
-    """Parts in a row, one of them at least of cells; a text is the same in all rows."""
+    """Return the parts side by side. At least one part must be cells; a text is repeated in all rows."""
     count = next(len(part) for part in parts if not isinstance(part, str))
     return np.hstack([np.tile(words([part]), (count, 1)) if isinstance(part, str) else part for part in parts])
 
 
 def scattered(count: int, *parts: tuple[npt.NDArray[np.int64], Cells]) -> Cells:
-    """So many rows, which parts have between them: (where its rows are, the rows)."""
-    found = np.zeros((count, max((cells.shape[1] for _, cells in parts), default=0)), np.uint8)
+    """Return `count` rows put together from parts: (indices of its rows, its rows)."""
+    cells_of_all = np.zeros((count, max((cells.shape[1] for _, cells in parts), default=0)), np.uint8)
     for at, cells in parts:
-        found[at, : cells.shape[1]] = cells
-    return found
+        cells_of_all[at, : cells.shape[1]] = cells
+    return cells_of_all
 
 
 def aligned(cells: Cells, width: int) -> Cells:
-    """Filled up to a width, in front of the text; behind it if the width is negative, as in a format."""
+    """Return cells padded with blanks to `width` characters: on the left, or on the right if it is negative."""
     characters = np.count_nonzero((cells != 0) & (cells & 0xC0 != 0x80), axis=1)  # RFC 3629, section 3
     blanks = np.where(np.arange(abs(width)) < abs(width) - characters[:, np.newaxis], np.uint8(ord(" ")), np.uint8(0))
     return beside(blanks, cells) if width > 0 else beside(cells, blanks)
 
 
 def text(cells: Cells) -> str:
-    """All rows, one behind the other."""
+    """Return the text of all rows, joined without a separator."""
     return cells.tobytes().translate(None, b"\0").decode()
 
 
 def lines(cells: Cells) -> list[str]:
-    """A text per row, which has no line feed in it."""
+    """Return the text of each row. No row may contain a line feed."""
     return text(beside(cells, "\n")).split("\n")[:-1]

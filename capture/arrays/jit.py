@@ -1,4 +1,4 @@
-"""A Python function over arrays -> machine code, by numba, kept on disk for the next start."""
+"""A Python function over arrays -> machine code by numba, cached on disk for the next start."""
 
 from contextlib import suppress
 from typing import Any
@@ -8,39 +8,39 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 
 # numba writes the whole type of a named tuple, with every field of its records, into the name of every function that
-# takes one: names were five sixths of the kept code, which each start reads. The tuple's own name is enough.
+# takes one: such names were five sixths of the cached code, which each start reads. The tuple's own name is enough.
 types.NamedTuple.mangling_args = property(lambda self: (self.instance_class.__name__, ()))
 
 
 class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
-    """A function's machine code on disk, loaded without what only a compiler needs.
+    """A function's machine code on disk, loaded without initializing the compiler.
 
-    numba first fills its tables of all that it can compile, and a command waits for it (docs/decisions/0001).
-    Where nothing is kept, its compiler does that still.
+    numba's own cache first registers everything that numba can compile, which delays each command
+    (docs/decisions/0001). Here this happens only if the function is not in the cache and has to be compiled.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The kept code for a signature, or None."""
+        """Return the cached code for a signature, or None."""
         rtsys.initialize(target_context)
         return self._load_overload(sig, target_context)
 
 
 def loop(function: Any) -> Any:
-    """Compile a loop."""
+    """Return the function compiled."""
     return _kept(function, {})
 
 
 def borrowing_loop(function: Any) -> Any:
-    """Compile a loop that allocates nothing, and calls only its like.
+    """Compile a loop that allocates nothing and calls only loops that allocate nothing.
 
-    Its arrays are the caller's, so that nobody need count references to them: counting, which is atomic, takes twice
-    as long as all the rest where tables are handed on for each packet.
+    The caller owns all arrays, so references to them need not be counted: counting is atomic, and takes twice as long
+    as everything else where tables are passed on for each packet.
     """
     return _kept(function, {"_nrt": False})
 
 
 def _kept(function: Any, options: dict[str, Any]) -> Any:
     compiled = njit(nogil=True, **options)(function)
-    with suppress(RuntimeError):  # no place that we may write to: compiled at each start, which takes seconds
+    with suppress(RuntimeError):  # no writable cache directory: compiled at each start, which takes seconds
         compiled._cache = KeptCode(function)
     return compiled

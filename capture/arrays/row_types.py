@@ -1,4 +1,4 @@
-"""A class that names the fields of a row -> numpy's dtype of it, and what a type checker knows of rows in loops.
+"""A class that names the fields of a row -> its numpy dtype, and the types by which loops are checked.
 
     class Sample(Record):
         time_ns: I64  # when it ended
@@ -7,8 +7,8 @@
     SAMPLE = dtype_of(Sample)        # what arrays are made of
     samples: Rows[Sample]         # what a compiled loop takes: samples[at].time_ns
 
-A field is declared once, so that a loop cannot ask for one that the array does not have. numba sees the array alone:
-nothing of this costs it anything.
+A field is declared once, so a type checker finds a loop that uses a field which the array does not have. numba sees
+only the array: the classes cost nothing at run time.
 """
 
 import inspect
@@ -23,7 +23,7 @@ U8 = Annotated[int, "u1"]
 
 
 class Record:
-    """A row of an array. Never made: only its fields are of use."""
+    """A row of an array. It is never instantiated: only its annotations are used."""
 
 
 Row_co = TypeVar("Row_co", covariant=True)

@@ -1,4 +1,4 @@
-"""Rows that wait in a file without a name, for what does not fit into memory. The file goes with the object."""
+"""Rows in an unnamed temporary file, for tables that do not fit into memory. Closing the object removes the file."""
 
 import tempfile
 from collections.abc import Iterator
@@ -14,44 +14,44 @@ from capture.errors import SinkError
 
 
 class Scratch:
-    """Rows of one dtype. Raises SinkError where there is no room for them."""
+    """Rows of one dtype. Methods raise SinkError if the disk has no room for them."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
-        with _told():
+        with _no_room_as_sink_error():
             self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115 - see close
 
     def add(self, rows: Table) -> None:
-        """Put rows behind those that are there."""
-        with _told():
+        """Append rows."""
+        with _no_room_as_sink_error():
             self._file.write(rows.tobytes())
 
     def chunks(self, count: int) -> Iterator[Table]:
-        """All rows from the first on, so many at a time; -1 for all at once."""
-        with _told():
+        """Return all rows in order, `count` at a time; -1 is all at once."""
+        with _no_room_as_sink_error():
             self._file.flush()
         self._file.seek(0)
         while len(rows := np.fromfile(self._file, self._dtype, count)):
             yield rows
 
     def picked(self, places: npt.NDArray[np.int64]) -> Table:
-        """The rows at these places, in this order; nothing else of the file stays in memory."""
-        with _told():
+        """Return the rows at these indices, in this order; no other part of the file stays in memory."""
+        with _no_room_as_sink_error():
             self._file.flush()
         return picked(np.memmap(self._file, self._dtype, "r"), places)
 
     def close(self) -> None:
-        """Give the room back."""
-        with _told():
+        """Remove the file."""
+        with _no_room_as_sink_error():
             self._file.close()
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _no_room_as_sink_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise SinkError(
-            f"temporary files cannot be written to {tempfile.gettempdir()}: {error.strerror}; make room there, or "
-            "set TMPDIR to a place that has some"
+            f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror}; make room there, or set "
+            "TMPDIR to a directory that has room"
         ) from None

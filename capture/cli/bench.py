@@ -1,4 +1,4 @@
-"""`bicap bench`: this node -> what capturing costs on it, beside other tools; the costs that `bicap plan` uses."""
+"""`bicap bench`: this node -> the cost of capturing on it beside other tools; the costs for `bicap plan`."""
 
 import json
 import os
@@ -28,29 +28,29 @@ _LOADS = ("64 B", "1514 B")
     type=click.FloatRange(0.05),
     default=1.0,
     show_default=True,
-    help="Of each run of --calibrate.",
+    help="Length of each run of --calibrate.",
 )
 @option("Output", "--costs", metavar="FILE", default=NODE_FILE, show_default=True, help="Where --calibrate writes.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print JSON: an object per load and tool, or the costs.")
 def bench(calibrate: bool, repeat: int | None, seconds: float, costs: str, as_json: bool) -> None:
     """Measure what capturing costs on this node, beside tcpdump and dumpcap where they are installed.
 
-    Packets flow in a network namespace that is made for it, as fast as the kernel sends them: on a busy node choose a
-    quiet hour. With --calibrate nothing is compared; workloads of all kinds are run, and what each part of a
-    capture costs is fitted to them and written to a file.
+    Packets flow in a network namespace of its own, as fast as the kernel sends them: on a busy node choose a quiet
+    hour. With --calibrate nothing is compared; workloads of all kinds are run, and the cost of each part of a capture
+    is fitted to them and written to a file.
     """
     if os.geteuid() != 0:
-        raise PrivilegeError("bicap bench makes network namespaces and sends from the kernel; run as root")
+        raise PrivilegeError("bicap bench creates network namespaces and sends from the kernel; run it as root")
     if len(os.sched_getaffinity(0)) < 2:
         raise KernelError(
-            "bicap bench needs two CPUs, for the tool and for the sender, and may use one; see taskset -p"
+            "bicap bench needs two CPUs, for the tool and for the sender, but may use only one; see taskset -p"
         )
     try:
         text = _calibrated(repeat or 1, seconds, costs, as_json) if calibrate else _compared(repeat or 3, as_json)
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
-        # What the benchmark starts, tools and `ip`, did not do its part.
-        said = getattr(error, "stderr", None) or ""
-        raise KernelError(f"the measurement failed: {error} {said}; see bicap doctor") from error
+        # A program that the benchmark runs failed: a tool, or `ip`.
+        details = getattr(error, "stderr", None) or ""
+        raise KernelError(f"the measurement failed: {error} {details}; see bicap doctor") from error
     click.echo(text)
 
 
@@ -66,7 +66,9 @@ def _calibrated(repeat: int, seconds: float, path: str, as_json: bool) -> str:
     found = observe_all(TRAINING, repeat, seconds)
     for runs in found:
         if any(run.lost for run in runs):
-            click.echo(f"bicap: warning: packets were lost ({runs[0].workload}); repeat it in a quiet hour", err=True)
+            click.echo(
+                f"bicap: warning: packets were lost ({runs[0].workload}); repeat this in a quiet hour", err=True
+            )
     costs = fit(found, source(f"bicap {version('bicap')}"))
     text = json.dumps(costs.as_json(), indent=2)
     write_beside(path, text + "\n")

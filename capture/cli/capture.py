@@ -16,6 +16,7 @@ from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.conversations import ConversationList, read_conversations
 from capture.request.convert import spec_of
 from capture.request.fields import OUTPUT
+from capture.units import format_count
 
 if TYPE_CHECKING:
     from capture.run.capture import Capture
@@ -46,15 +47,15 @@ def capture(
 ) -> None:
     """Capture both directions of chosen conversations into pcapng.
 
-    EXPRESSION is a tcpdump filter (man pcap-filter); instead of it, rules and lists of conversations can be given. A
-    rule option that is given again begins the next rule. With none of them every packet of the interfaces is kept.
+    EXPRESSION is a tcpdump filter (man pcap-filter); rules and lists of conversations can be given instead. A rule
+    option that is given again begins the next rule. Without any of them every packet of the interfaces is kept.
 
-    Ctrl-C ends the capture; the file is then complete and FILE.json beside it holds the accounts.
+    Ctrl-C ends the capture; the file is then complete, and FILE.json beside it accounts for every packet.
     """
     request = read_request(context.meta[ORDER], options)
     spec, output = spec_of(request), request.storage.path
     if as_json and output == "-":
-        raise SpecError("--json and -w - both want standard output; write to a file, its summary is in FILE.json")
+        raise SpecError("--json and -w - both write to standard output; write to a file, its summary is in FILE.json")
     if not (look is assume is costs is None or dry_run):
         raise SpecError("--look, --assume and --costs are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
@@ -103,9 +104,9 @@ def capture(
                 with LiveCounters(sys.stderr) as live:
                     running.run(live.show, interval / 1e9)
     finally:
-        for number in _ENDING:  # what remains is short, and a second Ctrl-C must not cut it
+        for number in _ENDING:  # the rest is short, and a second Ctrl-C must not interrupt it
             signal.signal(number, signal.SIG_IGN)
-        # Also when writing failed: what was caught until then is complete, and is accounted for.
+        # Also if writing failed: what was caught until then is complete and accounted for.
         if running.summary is not None:
             _report(running.summary, quiet, as_json, failed=sys.exception() is not None)
 
@@ -113,24 +114,24 @@ def capture(
 def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> None:
     from capture.sink.place import owner_of, summary_path, write_beside
 
-    trouble: SinkError | None = None
+    failure: SinkError | None = None
     if summary.files:  # nothing goes beside a pipe or a device
         text = json.dumps(summary.as_json(), indent=2) + "\n"
         try:
             write_beside(summary_path(summary.output), text, owner_of(summary.plan.spec.storage.user))
         except SinkError as error:
-            trouble = error
+            failure = error
     if not quiet:
         for line in summary.lines():
             _note(line)
     if as_json:
         click.echo(json.dumps(summary.as_json()))
-    if trouble is not None and not failed:  # where the output failed, that is the error
-        raise trouble
+    if failure is not None and not failed:  # if the output failed, that is the error to report
+        raise failure
 
 
 def _give_up_privileges(running: "Capture", output: str, ready_file: str | None) -> None:
-    """A process that reads what others sent has no more power than it needs for that."""
+    """Drop all privileges but those needed from now on, before packets of strangers are read."""
     from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
     from capture.sink.place import is_in_own_directory
 
@@ -153,12 +154,12 @@ def _reread_on_hangup(running: "Capture", conversations: ConversationList | None
 
     def reread() -> None:
         try:
-            come, gone = running.replace_conversations(read_conversations(file).conversations)
-            _note(f"{file} read again: {come:,} conversations came, {gone:,} went")
+            added, removed = running.replace_conversations(read_conversations(file).conversations)
+            _note(f"{file} read again: {format_count(added, 'conversation')} added, {removed:,} removed")
         except BicapError as error:
-            _note(f"{error}; the capture goes on with the conversations it had")
+            _note(f"{error}; the capture continues with its present conversations")
 
-    # In a thread of its own: a long list takes a second, and packets do not wait.
+    # In a thread of its own: reading a long list takes a second, and packets do not wait.
     signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, name="conversations").start())
 
 

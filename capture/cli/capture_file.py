@@ -1,4 +1,4 @@
-"""What the commands that read a capture file share: options, and how far reading has come."""
+"""Options and the progress bar that commands on capture files share."""
 
 import sys
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ inner = option(
 )
 
 _STEP = 1 << 24
-"""Bytes between two updates."""
+"""Bytes between two updates of the progress bar."""
 
 
 def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
-    """The file's batches."""
+    """Return the file's batches, and show a progress bar on a terminal for a large file."""
     if file.size is None or file.size < 4 * _STEP or not sys.stderr.isatty():
         yield from file
         return

@@ -1,4 +1,4 @@
-"""`bicap diagnose FILE...`: capture files -> what goes wrong in them, the worst first, with evidence."""
+"""`bicap diagnose FILE...`: capture files -> findings, worst first, with evidence."""
 
 import json
 from typing import TYPE_CHECKING
@@ -34,10 +34,10 @@ def diagnose(
 ) -> None:
     """Say what goes wrong in capture files, the worst first, with sessions and packets as evidence.
 
-    Failed handshakes by cause and server, large segments that do not arrive, unanswered DNS, slow servers, places
-    where packets are lost, receivers without room, resets, packets that are not in the file. FILE is pcap or pcapng,
-    plain, gzip or zstd; - is standard input. Of a damaged file all counts that could be read, and the exit code is 5.
-    docs/analysis.md says what each finding means.
+    Findings are failed handshakes by cause and server, large segments that do not arrive, unanswered DNS, slow
+    servers, places where packets are lost, receivers without room, resets, packets that are not in the file. FILE is
+    pcap or pcapng, plain, gzip or zstd; - is standard input. A damaged file counts as far as it can be read, and the
+    exit code is 5. docs/analysis.md explains each finding.
     """
     from capture.analysis.diagnose.findings import Diagnosis
     from capture.analysis.diagnose.troubles import TROUBLES
@@ -47,20 +47,20 @@ def diagnose(
     from capture.views.diagnosis_report import diagnosis_json, diagnosis_lines
     from capture.views.queries import ended_sessions
 
-    found, waits = Diagnosis(TROUBLES), Latency()
+    diagnosis, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
     damage: list[FormatError] = []
     for file in files:
         with CaptureFile(file, inner) as capture:
             for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage):
-                found.add(file, sessions, several=len(files) > 1 or len(capture.description.interfaces) > 1)
+                diagnosis.add(file, sessions, several=len(files) > 1 or len(capture.description.interfaces) > 1)
                 waits.add(sessions, samples)
             names = {**names, **capture.description.names}
-    truth = of_all([completeness(file) for file in files])
-    findings = found.findings(truth, {} if numeric else names)
+    known = of_all([completeness(file) for file in files])
+    findings = diagnosis.findings(known, {} if numeric else names)
     if as_json:
-        click.echo(json.dumps(diagnosis_json(findings, found, waits, truth), indent=2))
+        click.echo(json.dumps(diagnosis_json(findings, diagnosis, waits, known), indent=2))
     else:
-        click.echo("\n".join(diagnosis_lines(findings, count, found, waits, truth, several=len(files) > 1)))
+        click.echo("\n".join(diagnosis_lines(findings, count, diagnosis, waits, known, several=len(files) > 1)))
     if damage:
         raise damage[0]

@@ -1,4 +1,4 @@
-"""`bicap doctor`: the checks of this node -> a line each, and whether a capture will work."""
+"""`bicap doctor`: checks of this node -> a line each, and whether a capture will work."""
 
 import json
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def doctor(context: click.Context, as_json: bool) -> None:
     """Say whether this node can capture, and what to do if not.
 
-    Everything is tried out where it leaves nothing behind: programs are loaded and attached to a loopback of their
-    own, rings are mapped and given back. Ends with exit code 0 if a capture will work, with 1 if not.
+    Everything is tried, and leaves nothing behind: programs are loaded, and attached to a loopback interface of their
+    own; rings are mapped and unmapped. The exit code is 0 if a capture will work, 1 if not.
     """
     from capture.kernel.checks import can_capture, run_checks
     from capture.kernel.probes import CHECKS
@@ -31,14 +31,14 @@ def doctor(context: click.Context, as_json: bool) -> None:
 
 
 def mark(result: "Result") -> str:
-    """One word: how bad the answer is."""
+    """Return the severity of a result: "ok", "warn" or "FAIL"."""
     if result.ok:
         return "ok"
     return "FAIL" if result.required and result.ok is False else "warn"
 
 
 def report(results: Sequence["Result"]) -> str:
-    """A line per check, and one that sums them up."""
+    """Return one line per check, and a last one with the conclusion."""
     width = max(len(result.check) for result in results)
     lines = []
     for result in results:

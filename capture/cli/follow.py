@@ -1,4 +1,4 @@
-"""`bicap follow FILE SESSION`: a capture file -> what the two sides of one session said, in order."""
+"""`bicap follow FILE SESSION`: a capture file -> the data of both sides of one session, in order."""
 
 import sys
 
@@ -30,15 +30,15 @@ _SIDES = {"client": 0, "server": 1}
 def follow(
     file: str, session: str, side: str | None, across_interfaces: bool, inner: bool, form: str, as_json: bool
 ) -> None:
-    """Show what the two sides of a TCP or UDP session said, as it was said: in order, each byte once.
+    """Show what the two sides of a TCP or UDP session said, in order, each byte once.
 
     SESSION is a number from `bicap sessions`, or a five-tuple like 'tcp 10.0.0.1:4000 10.0.0.2:80'. FILE is
-    pcap or pcapng, plain, gzip or zstd; - is standard input. Bytes that are missing are shown as gaps, with their
-    number and why. The last lines say whether all is there. Of a damaged file all is shown that could be read, and
-    the exit code is 5.
+    pcap or pcapng, plain, gzip or zstd; - is standard input. Missing bytes are shown as gaps, with their number
+    and the reason. The last lines say whether anything is missing. A damaged file is shown as far as it can be read,
+    and the exit code is 5.
     """
     if form == "raw" and side is None and not as_json:
-        raise SpecError("--as raw is the bytes of one side; give --side client or --side server")
+        raise SpecError("--as raw writes the bytes of one side; give --side client or --side server")
     from capture.analysis.packets.reading import CaptureFile
     from capture.analysis.streams.followed import Followed, Which
     from capture.views.audit import audit_lines

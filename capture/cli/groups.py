@@ -1,4 +1,4 @@
-"""click options with a group each -> --help in sections."""
+"""click options, each with a group -> --help in sections."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 ORDER = "bicap.order"
+"""Key in ctx.meta of the names of the options that were given, in their order on the command line."""
 OWN_PROCESS = "bicap.own_process"
-"""The context's object where bicap is the whole process: only then may it give up the process's privileges."""
+"""The context's object if bicap is the whole process: only then may it drop the process's privileges."""
 
 
 class GroupedOption(click.Option):
-    """An option that knows under which heading it stands, and which of its names --help leaves out."""
+    """An option with its heading in --help, and with aliases that --help does not show."""
 
     def __init__(
         self, words: Sequence[str], *, group: str = "Options", aliases: Sequence[str] = (), **settings: Any
@@ -20,7 +21,7 @@ class GroupedOption(click.Option):
         self.group, self.aliases = group, frozenset(aliases)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """The names, without aliases, and the help."""
+        """Return the names without aliases, and the help."""
         names = self.opts
         self.opts = [name for name in names if name not in self.aliases]
         try:
@@ -30,7 +31,7 @@ class GroupedOption(click.Option):
 
 
 def option(group: str, *words: str, **settings: Any) -> Callable[[Any], Any]:
-    """`click.option` under a heading."""
+    """Return `click.option` with a heading."""
     return click.option(*words, cls=GroupedOption, group=group, **settings)
 
 
@@ -38,7 +39,7 @@ class GroupedCommand(click.Command):
     """A command whose --help lists the options under their headings, in the order of their declaration."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, and keep the order in which options were given: ctx.meta[ORDER] has a name for each."""
+        """Parse as click does, and keep the names of the given options in their order in ctx.meta[ORDER]."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         ctx.meta[ORDER] = [parameter.name for parameter in order]
         return super().parse_args(ctx, args)

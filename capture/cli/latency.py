@@ -1,4 +1,4 @@
-"""`bicap latency FILE`: a capture file -> how long things took, on which side, and which side the wait is on."""
+"""`bicap latency FILE`: a capture file -> latencies by measure and side, and the side on which clients waited."""
 
 import json
 
@@ -17,20 +17,20 @@ from capture.errors import FormatError
 def latency(file: str, across_interfaces: bool, inner: bool, as_json: bool) -> None:
     """Show how long things took in a capture file, and on which side.
 
-    Everything is measured from where packets were captured: "server" is the way to the server and back, and its own
-    time; "client" likewise. FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. docs/analysis.md
-    defines the measures.
+    Everything is measured from the point where packets were captured: "server" is the round trip to the server and
+    its own time; "client" likewise. FILE is pcap or pcapng, plain, gzip or zstd; - is standard input.
+    docs/analysis.md defines the measures.
     """
     from capture.analysis.latency.waits import Latency
     from capture.analysis.packets.reading import CaptureFile
     from capture.views.latency_report import latency_json, latency_text
     from capture.views.queries import ended_sessions
 
-    found = Latency()
+    latencies = Latency()
     damage: list[FormatError] = []
     with CaptureFile(file, inner) as capture:
         for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage):
-            found.add(sessions, samples)
-    click.echo(json.dumps(latency_json(found), indent=2) if as_json else latency_text(found))
+            latencies.add(sessions, samples)
+    click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
     if damage:
         raise damage[0]

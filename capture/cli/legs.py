@@ -7,9 +7,10 @@ import click
 from capture.cli.capture_file import with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
+from capture.units import format_count
 
 _SHOWN = 10
-"""Lost packets of a leg that are listed without --lost."""
+"""Lost packets of a leg that are listed without --lost, at most."""
 
 
 @click.command(cls=GroupedCommand, short_help="Compare points that saw the same packets: delay and loss between.")
@@ -25,11 +26,11 @@ _SHOWN = 10
 def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> None:
     """Compare points that saw the same packets: how long they took from one to the next, and where they were lost.
 
-    A point is an interface of a file: both ends of a capture with --point both, or files of several nodes. Packets
-    are told by what does not change on the way, through DNAT, SNAT, VXLAN, Geneve, GRE and IP in IP. Points of one
-    file have one clock, and their delays are exact. How far the clocks of two files are apart is estimated from
+    A point is an interface of a file: both ends of a capture with --point both, or files of several nodes. A packet
+    is recognised by what does not change on its way, through DNAT, SNAT, VXLAN, Geneve, GRE and IP in IP. Points of
+    one file have one clock, and their delays are exact. The offset of the clocks of two files is estimated from
     packets that went both ways, and each delay between them has that uncertainty. FILE is pcap or pcapng, plain,
-    gzip or zstd. docs/analysis.md says what is counted how.
+    gzip or zstd. docs/analysis.md explains every count.
     """
     from capture.analysis.legs.comparison import Comparison
     from capture.analysis.legs.observe import Observations
@@ -49,14 +50,14 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
             if damage:
                 raise damage[0]
             raise SpecError(
-                f"{', '.join(files)} has packets of {len(observations.points)} interface, and none to compare it "
-                "with; capture with --point both, or give the file of the other side too"
+                f"{', '.join(files)} has packets of {format_count(len(observations.points), 'interface')}, but two "
+                "are needed; capture with --point both, or give the file of the other side too"
             )
-        found = Comparison(observations, one_clock)
-    truths = {file: completeness(file) for file in files}
+        comparison = Comparison(observations, one_clock)
+    known = {file: completeness(file) for file in files}
     if as_json:
-        click.echo(json.dumps(legs_json(found, files, truths), indent=2))
+        click.echo(json.dumps(legs_json(comparison, files, known), indent=2))
     else:
-        click.echo("\n".join(legs_lines(found, files, truths, None if lost else _SHOWN)))
+        click.echo("\n".join(legs_lines(comparison, files, known, None if lost else _SHOWN)))
     if damage:
         raise damage[0]

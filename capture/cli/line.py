@@ -1,4 +1,4 @@
-"""What a command line says, over the file that it names -> one document."""
+"""The options of a command line, over the file that it names -> one document."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from capture.units import parse_duration
 
 
 def read_request(order: Sequence[str], options: Mapping[str, Any]) -> Document:
-    """Return the document for options by parameter; `order` has the name of each one given. Raises SpecError."""
+    """Return the document for options by parameter; `order` has the names of those given. Raises SpecError."""
     filename = options["filename"]
     file = read_file(filename) if filename is not None else Document()
     line = document_of(options, on_line, rules=group_rules(order, options), start=file.limits.start_at)
@@ -24,9 +24,9 @@ def read_request(order: Sequence[str], options: Mapping[str, Any]) -> Document:
 
 
 def group_rules(order: Sequence[str], options: Mapping[str, Sequence[str]]) -> tuple[Rule, ...]:
-    """Return the rules: `order` has the name of each option given; one that a rule has already begins the next.
+    """Return the rules. `order` has the names of the given options; one that is given again begins the next rule.
 
-    An option given as nothing more than "any" still makes a rule. Raises SpecError.
+    An option with the value "any" also makes a rule. Raises SpecError.
     """
     rest: dict[str, Iterator[str]] = {name: iter(options[name]) for name in map(rule_word, RULE_FIELDS)}
     rules: list[dict[str, str]] = []

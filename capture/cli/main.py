@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in COMMANDS until they are called."""
+    """A group that imports the module of a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -54,19 +54,19 @@ def cli() -> None:
 
 
 def main(own_process: bool = True) -> None:
-    """Do what argv says. `own_process`: nothing else is done by this process, which may give up its privileges."""
-    # One thread is enough for our sums, and a thread that begins with an import would keep our privileges.
+    """Run the command in argv. `own_process`: the process does nothing else, so it may drop its privileges."""
+    # One thread is enough for our sums, and a thread that starts with an import would keep our privileges.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         cli(prog_name="bicap", obj=OWN_PROCESS if own_process else None)
     except BicapError as error:
-        # One line, also where a name in it has several.
+        # One line, even if a name in it has line breaks.
         print(f"bicap: {' '.join(str(error).splitlines())}", file=sys.stderr)
         raise SystemExit(error.exit_code) from error
     except BrokenPipeError:
-        # The reader of our standard output went away (`bicap read F | head`): not an error of ours.
+        # The reader of standard output has closed it (`bicap read F | head`), which is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     finally:
         if own_process:
-            gc.freeze()  # the collection at the end would go through all that numba has made, and find nothing
+            gc.freeze()  # skip the collection at exit, which would visit all of numba's objects and free none

@@ -17,7 +17,7 @@ LOOK_DEFAULT = "1s"
 _Declarations = list[Callable[[Any], Any]]
 
 _OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "netns")
-"""Fields of the target that choose pods by what the runtime knows of them."""
+"""Fields of the target that choose pods by data of the container runtime."""
 
 _FILE = option(
     WHAT,
@@ -34,13 +34,13 @@ _OF_THE_COMMANDS: _Declarations = [
         PLAN,
         "--look",
         metavar="TIME",
-        help=f"Estimate from the counters of the interfaces, watched for so long.  [default: {LOOK_DEFAULT}]",
+        help=f"Estimate from the counters of the interfaces, watched for this long.  [default: {LOOK_DEFAULT}]",
     ),
     option(
         PLAN,
         "--assume",
         metavar="LOAD",
-        help="Estimate from this load, both ways together: 100kpps,800B or 10mbit,800B or 100kpps,10mbit.",
+        help="Estimate from this load, both directions together: 100kpps,800B or 10mbit,800B or 100kpps,10mbit.",
     ),
     option(
         PLAN,
@@ -52,12 +52,12 @@ _OF_THE_COMMANDS: _Declarations = [
 
 
 def capture_options(command: Any) -> Any:
-    """All of them, under their headings."""
+    """Add all options of `bicap capture` and `bicap plan`, under their headings."""
     return _declared([*_options(), *_OF_THE_COMMANDS], command)
 
 
 def pod_options(command: Any) -> Any:
-    """Those that choose pods by what the runtime knows of them."""
+    """Add the options that choose pods by data of the container runtime."""
     return _declared([_option(field) for field in fields(Document) if field.path[-1] in _OF_PODS], command)
 
 
@@ -68,7 +68,7 @@ def _declared(declarations: _Declarations, command: Any) -> Any:
 
 
 def _options() -> Iterator[Callable[[Any], Any]]:
-    """In the order of their headings: where, what, and so on."""
+    """Return the options of all fields, in the order of their headings."""
     groups: dict[str, list[Callable[[Any], Any]]] = {}
     for field in _in_order(fields(Document)):
         group = groups.setdefault(field.group, [])
@@ -82,19 +82,19 @@ def _options() -> Iterator[Callable[[Any], Any]]:
 
 
 def _in_order(declared: Collection[Field]) -> list[Field]:
-    """Fields in the order of the document, except those that name the option that they stand above."""
+    """Return fields in the order of the document, but put a field with `before` in front of that option."""
     ordered = list(declared)
     for field in declared:
         above = field.declared.option.before if field.declared.option else ""
         if above:
             ordered.remove(field)
-            names = [one.declared.option.names if one.declared.option else () for one in ordered]
+            names = [other.declared.option.names if other.declared.option else () for other in ordered]
             ordered.insert(next(at for at, known in enumerate(names) if above in known), field)
     return ordered
 
 
 def _option(field: Field) -> Callable[[Any], Any]:
-    """The option of a field; a switch can be taken back."""
+    """Return the option of a field; a switch also gets its opposite, --no-..."""
     declared = field.declared.option
     assert declared is not None
     if declared.stands_alone:
@@ -121,7 +121,7 @@ def _option(field: Field) -> Callable[[Any], Any]:
 
 
 def _rule_option(field: Field) -> Callable[[Any], Any]:
-    """An option that may be given again, and then begins another rule."""
+    """Return the option of a rule's field; given again, it begins another rule."""
     declared = field.declared.option
     assert declared is not None
     return option(WHAT, *declared.names, rule_word(field), multiple=True, metavar=declared.unit, help=_help(field))

@@ -1,4 +1,4 @@
-"""`bicap plan`: the options of a capture -> what would run, what it would write and what it would cost."""
+"""`bicap plan`: the options of a capture -> the programs that would run, the bytes they would write, their cost."""
 
 import json
 import time
@@ -32,9 +32,9 @@ def plan(
 ) -> None:
     """Estimate what a capture would write and cost, and whether the disk holds it.
 
-    Takes the options of `bicap capture`, and loads nothing. What passes is read from the counters of the interfaces,
-    or said with --assume. What a packet costs was measured on the machine of the benchmark, until
-    `bicap bench --calibrate` has measured it on this one.
+    Takes the options of `bicap capture`, and loads nothing. The traffic is read from the counters of the interfaces,
+    or given by --assume. The cost of a packet was measured on the machine of the benchmark; `bicap bench --calibrate`
+    measures it on this one.
     """
     request = read_request(context.meta[ORDER], options)
     spec = spec_of(request)
@@ -47,7 +47,7 @@ def plan(
 def look_ahead(
     planned: "CapturePlan", output: str | None, look: str | None, assume: str | None, costs: str | None
 ) -> "Outlook":
-    """What is to be expected of a plan, from the words of -w, --look, --assume and --costs. Raises BicapError."""
+    """Return the estimate for a plan, from the values of -w, --look, --assume and --costs. Raises BicapError."""
     from capture.estimate.costs import known_costs
     from capture.estimate.from_spec import disk_limits, price_factors
     from capture.estimate.load import parse_assumed
@@ -55,7 +55,7 @@ def look_ahead(
     from capture.kernel.look import counted, disk_of
 
     if look is not None and assume is not None:
-        raise SpecError("--look and --assume both say what passes; give one of them")
+        raise SpecError("--look and --assume both set the load; give one of them")
     watched_ns = parse_duration(LOOK_DEFAULT if look is None else look, "--look")
     if watched_ns == 0:
         raise SpecError("--look is not longer than 0")
@@ -79,7 +79,7 @@ def look_ahead(
 
 
 def plan_report(planned: "CapturePlan", outlook: "Outlook", as_json: bool) -> str:
-    """What would run and what is to be expected of it, for a person or as JSON."""
+    """Return the plan and its estimate as text for a person, or as JSON."""
     from capture.cli.show import plan_text
     from capture.plan import describe
 

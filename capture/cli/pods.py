@@ -1,4 +1,4 @@
-"""`bicap pods`: the pods of this node and where their packets pass -> a table, or JSON."""
+"""`bicap pods`: the pods of this node and their interfaces -> a table, or JSON."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from capture.selection.pod import Pod
 
 _WIDE = 10_000
-"""Columns where no terminal is: the line of a pod must not be folded."""
+"""Width without a terminal, characters: the line of a pod must not be folded."""
 
 
 @click.command(cls=GroupedCommand, short_help="List the pods of this node, and their interfaces.")
@@ -29,33 +29,33 @@ _WIDE = 10_000
 def pods(as_json: bool, **options: Any) -> None:
     """List the pods of this node, and their interfaces.
 
-    The container runtime is asked, no API server: labels are those that a pod was made with. A pod is NotReady when
-    it is stopped, and not yet removed.
+    The list comes from the container runtime, not from the API server: labels are those of a pod's creation. A pod is
+    NotReady when it was stopped and not yet removed.
     """
-    found = meanings(document_of(options, on_line), on_line)
+    values = meanings(document_of(options, on_line), on_line)
     from dataclasses import replace
 
     from capture.selection.selection import Selection
     from capture.spec import CaptureSpec
     from capture.targets.finder import Finder
 
-    selection = selection_of(found) or Selection()
+    selection = selection_of(values) or Selection()
     if not selection.chooses:
         selection = replace(selection, everything=True)
-    finder = Finder(CaptureSpec(pods=selection, netns=found.get("netns")))
+    finder = Finder(CaptureSpec(pods=selection, netns=values.get("netns")))
     try:
-        seen = finder.look()
+        view = finder.look()
     finally:
         finder.close()
-    listed = [(pod, _places_of(pod, seen.places)) for pod in seen.pods if selection.selects(pod)]
-    for trouble in seen.troubles:
+    listed = [(pod, _places_of(pod, view.places)) for pod in view.pods if selection.selects(pod)]
+    for trouble in view.troubles:
         click.echo(f"bicap: {trouble}", err=True)
     if as_json:
         click.echo(json.dumps([_as_json(pod, places) for pod, places in listed], indent=2))
     elif listed:
         _print(listed)
     else:
-        click.echo(f"bicap: no pod of this node fits: {selection}", err=True)
+        click.echo(f"bicap: no pod on this node matches {selection}", err=True)
 
 
 def _places_of(pod: "Pod", places: Sequence["Place"]) -> list["Place"]:
@@ -79,7 +79,7 @@ def _as_json(pod: "Pod", places: Sequence["Place"]) -> dict[str, Any]:
 
 
 def _at(place: "Place") -> str:
-    """Where packets are caught: on the node's end, inside the pod, or on the node's own interface."""
+    """Return where packets are captured: "node" (its end of a veth), "pod" (inside), "shared" with the node."""
     return "shared" if place.shared else "pod" if place.interface.inside else "node"
 
 
@@ -108,13 +108,13 @@ def _table(listed: Sequence[tuple["Pod", Sequence["Place"]]]) -> "Table":
             pod.name.name,
             pod.state,
             ",".join(str(address) for address in pod.addresses) or ("(node's)" if pod.host_network else "-"),
-            ",".join(_spelled(place) for place in places) or "-",
+            ",".join(_interface_text(place) for place in places) or "-",
             ",".join(f"{key}={value}" for key, value in pod.labels.items()) or "-",
         )
     return table
 
 
-def _spelled(place: "Place") -> str:
+def _interface_text(place: "Place") -> str:
     inner = place.name.rpartition(":")[2]
     return {"node": f"{inner}->{place.interface.name}", "pod": f"{inner} (inside)", "shared": f"{inner} (node's)"}[
         _at(place)

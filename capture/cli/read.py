@@ -1,4 +1,4 @@
-"""`bicap read FILE`: a capture file -> one line per packet, in tcpdump's manner."""
+"""`bicap read FILE`: a capture file -> one line per packet, like tcpdump's."""
 
 import click
 
@@ -33,7 +33,7 @@ def read(
 ) -> None:
     """Show the packets of a capture file, one a line: number, time, interface, direction, session and headers.
 
-    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. Of a damaged file all is shown that could be
+    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. A damaged file is shown as far as it can be
     read, and the exit code is 5.
     """
     from capture.analysis.packets.reading import CaptureFile

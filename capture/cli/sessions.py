@@ -17,8 +17,8 @@ from capture.errors import FormatError, SpecError
     "filters",
     multiple=True,
     metavar="CONDITION",
-    help="Only sessions for which this holds, like duration>1s, bytes>=1MiB, handshake=refused, close!=fin, "
-    "address=10.0.0.0/8, port=443, client_retransmitted>0. May be repeated: all must hold.",
+    help="Only sessions for which this is true, like duration>1s, bytes>=1MiB, handshake=refused, close!=fin, "
+    "address=10.0.0.0/8, port=443, client_retransmitted>0. May be repeated: all must be true.",
 )
 @option(
     "Which",
@@ -50,26 +50,28 @@ def sessions(
 ) -> None:
     """Show the conversations of a capture file, one a line.
 
-    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. Of a damaged file all is shown that could be
-    read, and the exit code is 5. docs/analysis.md says what the columns and the words mean.
+    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. A damaged file is shown as far as it can be
+    read, and the exit code is 5. docs/analysis.md explains the columns and their words.
     """
     if as_json + csv + (parquet is not None) > 1:
-        raise SpecError("--json, --csv and --parquet are one output each; give one of them")
+        raise SpecError("--json, --csv and --parquet do not combine; give one of them")
     from capture.analysis.packets.completeness import completeness
     from capture.analysis.packets.reading import CaptureFile
     from capture.views.queries import SessionQuery, ended_sessions
 
     query = SessionQuery.parse(filters, sort, count)
-    truth = completeness(file)
+    known = completeness(file)
     with CaptureFile(file, inner) as capture:
         damage: list[FormatError] = []
         tables = query.of(ended_sessions(capture, with_progress(capture), across_interfaces, damage))
-        tables = chain(list(islice(tables, 1)), tables)  # other files are refused before a heading is written
+        tables = chain(
+            list(islice(tables, 1)), tables
+        )  # so a file that is no capture is refused before a heading is written
         described = capture.description
         if as_json or csv or parquet is not None:
             from capture.views.session_rows import as_csv, as_json_lines, session_columns, write_parquet
 
-            rows = (session_columns(table, described.interfaces, truth) for table in tables)
+            rows = (session_columns(table, described.interfaces, known) for table in tables)
             if parquet is not None:
                 write_parquet(rows, parquet)
             else:
@@ -80,6 +82,6 @@ def sessions(
 
             click.echo(heading(), nl=False)
             for table in tables:
-                click.echo(session_lines(table, {} if numeric else described.names, truth), nl=False)
+                click.echo(session_lines(table, {} if numeric else described.names, known), nl=False)
         if damage:
             raise damage[0]

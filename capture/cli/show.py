@@ -1,4 +1,4 @@
-"""Plans and running counters -> what a person reads on a terminal."""
+"""Plans and running counters -> text for a terminal."""
 
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plan_text(plan: CapturePlan) -> str:
-    """What --dry-run prints."""
+    """Return the text of --dry-run."""
     facts = describe(plan)
     lines = []
     for interface in facts["interfaces"]:

@@ -1,8 +1,8 @@
-"""Antrea's PacketCapture (crd.antrea.io/v1alpha1), as it is -> a document, with Antrea's meaning and defaults.
+"""Antrea's PacketCapture (crd.antrea.io/v1alpha1) -> a document with the same meaning and Antrea's defaults.
 
 The structs follow its CRD and types.go; the document follows its CEL rules and its filter
 (packetcapture/capture/bpf.go): one IP family; matchers of flags and messages OR-ed, the same in both directions; one
-capture point; no ICMP errors about the conversation. Everything wrong is a SpecError with its path.
+capture point; no ICMP errors about the conversation. An error is a SpecError that begins with the path of the field.
 """
 
 from dataclasses import replace
@@ -22,12 +22,13 @@ from capture.wire.protocols import ICMP, ICMPV6, TCP, UDP
 
 ANTREA_API_VERSION = "crd.antrea.io/v1alpha1"
 TIMEOUT_DEFAULT = 60
+"""Duration without `timeout`, seconds."""
 
 _PROTOCOLS = {"TCP": TCP, "UDP": UDP, "ICMP": ICMP, "ICMPV6": ICMPV6}
 _HEADERS = {"tcp": TCP, "udp": UDP, "icmp": ICMP, "icmpv6": ICMPV6}
 _MESSAGES = {
     "icmp": {"icmp-echo": 8, "icmp-echoreply": 0, "icmp-unreach": 3, "icmp-timxceed": 11},
-    # Antrea's guide and its code spell two of them differently.
+    # Antrea's guide and its code spell two of these differently; both spellings are accepted.
     "icmpv6": {
         "icmpv6-echo": 128,
         "icmpv6-echoreply": 129,
@@ -56,7 +57,7 @@ class Side(_Object):
 
 
 class FlagsMatcher(_Object):
-    """flags & mask == value; the mask is the value if it is not given."""
+    """Matches flags & mask == value. Default of the mask: the value."""
 
     value: _Byte
     mask: _Byte | None = None
@@ -70,7 +71,7 @@ class Udp(_Object):
 
 
 class Tcp(Udp):
-    """Ports of TCP, and flags of which any may match."""
+    """Ports of TCP, and matchers of flags, of which one must match."""
 
     flags: list[FlagsMatcher] = []
 
@@ -83,7 +84,7 @@ class Message(_Object):
 
 
 class Icmp(_Object):
-    """Messages of which any may match."""
+    """Messages, of which one must match."""
 
     messages: list[Message] = []
 
@@ -98,7 +99,7 @@ class TransportHeader(_Object):
 
 
 class Packet(_Object):
-    """What a packet must be; of IPv4, if nothing else is said."""
+    """Conditions on a packet."""
 
     ip_family: FamilyWord = "IPv4"
     protocol: _Byte | str | None = None
@@ -106,13 +107,13 @@ class Packet(_Object):
 
 
 class FirstN(_Object):
-    """How many packets end the capture."""
+    """Number of packets after which the capture ends."""
 
     number: Annotated[int, Meta(ge=1)]
 
 
 class CaptureConfig(_Object):
-    """How to capture; there is one way."""
+    """When to end the capture; firstN is the only way."""
 
     first_n: FirstN
 
@@ -131,7 +132,7 @@ class Spec(_Object):
 
 
 class AntreaPacketCapture(_Object):
-    """The object; its status is let pass."""
+    """The object; its status is ignored."""
 
     api_version: str
     kind: str
@@ -140,17 +141,17 @@ class AntreaPacketCapture(_Object):
     status: Any = None
 
     def document(self) -> Document:
-        """What it asks for. Raises SpecError."""
+        """Return its document. Raises SpecError."""
         spec = self.spec
         if spec.file_server is not None:
-            raise SpecError("spec.fileServer: captures are not uploaded; leave it out, and take the file of -w")
+            raise SpecError("spec.fileServer: captures are not uploaded; leave it out, and name a file with -w")
         sides = {"Source": spec.source, "Destination": spec.destination}
         pods = [point for point, side in sides.items() if side and side.pod]
         if not pods:
-            raise SpecError("spec.source and spec.destination are no pods; one of them must be")
+            raise SpecError("neither spec.source nor spec.destination is a pod; one of them must be")
         point: PointWord = spec.capture_point or ("Source" if "Source" in pods else "Destination")
         if point not in pods:
-            raise SpecError(f"spec.capturePoint {point}: spec.{point.lower()} is no pod")
+            raise SpecError(f"spec.capturePoint {point}: spec.{point.lower()} is not a pod")
         return Document(
             target=TargetPart(point=point),
             rules=[plain_rule(rule) for rule in _rules(spec)],
@@ -161,7 +162,7 @@ class AntreaPacketCapture(_Object):
 
 
 def _rules(spec: Spec) -> tuple[Rule, ...]:
-    """One rule, or one for each matcher of flags."""
+    """Return one rule, or one for each matcher of flags."""
     packet, header = spec.packet, spec.packet.transport_header
     family, protocol = int(packet.ip_family[-1]), _protocol(packet)
     ports = header.tcp or header.udp or Udp()
@@ -186,18 +187,18 @@ def _rules(spec: Spec) -> tuple[Rule, ...]:
 
 
 def _protocol(packet: Packet) -> int | None:
-    """By number or name; else that of the header, whose ports and flags would be read from any protocol."""
+    """Return the protocol by its number or name, else that of the header, or ports would match any protocol."""
     given = [name for name in _HEADERS if getattr(packet.transport_header, name) is not None]
     if len(given) > 1:
         raise SpecError(f"spec.packet.transportHeader: {' and '.join(given)} do not combine; give one of them")
-    said = packet.protocol
-    if isinstance(said, str) and said.upper() not in _PROTOCOLS:
-        raise SpecError(f"spec.packet.protocol {said!r} is not known; give {', '.join(_PROTOCOLS)} or a number")
-    protocol = _PROTOCOLS[said.upper()] if isinstance(said, str) else said
+    word = packet.protocol
+    if isinstance(word, str) and word.upper() not in _PROTOCOLS:
+        raise SpecError(f"spec.packet.protocol {word!r} is not known; give {', '.join(_PROTOCOLS)} or a number")
+    protocol = _PROTOCOLS[word.upper()] if isinstance(word, str) else word
     if not given:
         return protocol
     if protocol not in (None, _HEADERS[given[0]]):
-        raise SpecError(f"spec.packet.transportHeader.{given[0]} is no header of protocol {said}")
+        raise SpecError(f"spec.packet.transportHeader.{given[0]} is not a header of protocol {word}")
     return _HEADERS[given[0]]
 
 
@@ -206,18 +207,18 @@ def _endpoint(side: Side | None, port: int | None, where: str) -> Endpoint:
     if side is None:
         return Endpoint(ports=ports)
     if (side.pod is None) == (side.ip is None):
-        raise SpecError(f"{where} is a pod or an ip; give one of them")
+        raise SpecError(f"{where} must be a pod or an ip; give one of them")
     if side.pod is not None:
         return Endpoint(ports=ports, pod=side.pod.pod(f"{where}.pod", DEFAULT_NAMESPACE))
     try:
         network = ip_network(ip_address(side.ip or ""))
     except ValueError:
-        raise SpecError(f"{where}.ip {side.ip!r} is no IP address") from None
+        raise SpecError(f"{where}.ip {side.ip!r} is not an IP address") from None
     return Endpoint(network, ports)
 
 
 def _messages(name: str, header: Icmp | None) -> tuple[IcmpType, ...]:
-    found, names = [], _MESSAGES[name]
+    types, names = [], _MESSAGES[name]
     for message in header.messages if header else []:
         kind = names.get(message.type.lower()) if isinstance(message.type, str) else message.type
         if kind is None:
@@ -225,11 +226,11 @@ def _messages(name: str, header: Icmp | None) -> tuple[IcmpType, ...]:
                 f"spec.packet.transportHeader.{name}: type {message.type!r} is not known; "
                 f"give a number, or {', '.join(names)}"
             )
-        found.append(IcmpType(kind, message.code))
-    return tuple(found)
+        types.append(IcmpType(kind, message.code))
+    return tuple(types)
 
 
 def _matchers(flags: list[FlagsMatcher]) -> list[TcpFlags]:
-    """Each once; none where one of them lets every packet pass."""
-    pairs = [(one.value, one.value if one.mask is None else one.mask) for one in flags]
+    """Return each distinct matcher; none if one of them matches every packet."""
+    pairs = [(given.value, given.value if given.mask is None else given.mask) for given in flags]
     return [] if (0, 0) in pairs else [TcpFlags(value, mask) for value, mask in dict.fromkeys(pairs)]

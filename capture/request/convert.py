@@ -1,4 +1,4 @@
-"""A document -> what its fields mean -> the CaptureSpec that they ask for. Everything wrong is a SpecError."""
+"""A document -> the values of its fields -> a CaptureSpec. An invalid value is a SpecError."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from capture.storage import Storage
 
 
 def spec_of(document: Document) -> CaptureSpec:
-    """Return the capture that is asked for; files that the document names are read. Raises SpecError."""
+    """Return the spec of the requested capture; files that the document names are read. Raises SpecError."""
     values = meanings(one_direction(document, "spec.bidirectional and spec.direction"), in_object)
     parts: dict[str, dict[str, Any]] = defaultdict(dict)
     for meaning, value in values.items():
@@ -49,7 +49,7 @@ def check(document: Document, naming: Naming) -> Document:
 
 
 def one_direction(document: Document, name: str) -> Document:
-    """Return the document with its direction instead of `bidirectional`, which is another word for it.
+    """Return the document with `direction` in place of `bidirectional`, which is another form of it.
 
     Raises SpecError that begins with `name` if the two contradict each other.
     """
@@ -63,7 +63,7 @@ def one_direction(document: Document, name: str) -> Document:
 
 
 def meanings(document: Document, naming: Naming) -> dict[str, Any]:
-    """Return the values that are said, by their attribute in CaptureSpec, like "sampling.seed"."""
+    """Return the values that are given, by their attribute in CaptureSpec, like "sampling.seed"."""
     values = {}
     for field in fields(Document):
         value, declared = field.of(document), field.declared
@@ -90,14 +90,14 @@ def _pods(selected: Mapping[str, Any], interfaces: bool, rules: tuple[Rule, ...]
         return None
     if naming and not (interfaces or pods.chooses):
         if pods.point is None:
-            # As Antrea's default for capturePoint.
+            # Like Antrea's default for capturePoint.
             at_source = any(rule.source.pod for rule in naming)
             pods = replace(pods, point=PodEnd.SOURCE if at_source else PodEnd.DESTINATION)
         _check_ends(rules, pods.point)
     for name in ("wait", "sockets"):
         if getattr(pods, name) and not (naming or pods.asks_runtime):
             option = {"sockets": "cri-socket"}.get(name, name)
-            raise SpecError(f"{option} is for pods, and none is asked for; name one with --pod (see `bicap pods`)")
+            raise SpecError(f"{option} is for pods, but none is selected; name one with --pod (see `bicap pods`)")
     return pods
 
 
@@ -106,6 +106,6 @@ def _check_ends(rules: tuple[Rule, ...], point: PodEnd | None) -> None:
         ends = {PodEnd.SOURCE: rule.source.pod, PodEnd.DESTINATION: rule.destination.pod}
         if rule.names_pods and point in ends and ends[point] is None:
             raise SpecError(
-                f"rule {number} ({rule}) names a pod, but not as its {point.value}, where is captured; "
+                f"rule {number} ({rule}) names a pod, but not as its {point.value}, where the capture is; "
                 "give --point both, or say where with --pod"
             )

@@ -1,6 +1,6 @@
 """The declaration of our PacketCapture -> the CustomResourceDefinition, and a table of its fields for people.
 
-Kubernetes takes structural schemas only: no references, one type to a value, nothing said of null.
+Kubernetes accepts structural schemas only: no references, one type per value, no null.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from capture.request.own import GROUP, KIND, VERSION, PacketCapture
 PLURAL = f"{KIND.lower()}s"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _EXACT_MAX = 2**53 - 1
-"""The API server compares limits as floating-point numbers, which are exact up to here."""
+"""Largest limit: the API server compares limits as floating-point numbers, which are exact up to here."""
 _DROPPED = ("title", "additionalProperties", "anyOf", "$ref", "default")
 
 
 def definition() -> dict[str, Any]:
-    """The CustomResourceDefinition."""
+    """Return the CustomResourceDefinition."""
     version = {"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema()}}
     names = {
         "kind": KIND,
@@ -38,10 +38,10 @@ def definition() -> dict[str, Any]:
 
 
 def schema() -> dict[str, Any]:
-    """The structural OpenAPI v3 schema of the object."""
-    (found,), definitions = msgspec.json.schema_components([PacketCapture], ref_template="{name}")
-    whole = _structural(found, definitions)
-    # The API server has its own schema for these, and what is written back is not ours to describe.
+    """Return the structural OpenAPI v3 schema of the object."""
+    (root,), definitions = msgspec.json.schema_components([PacketCapture], ref_template="{name}")
+    whole = _structural(root, definitions)
+    # The API server has its own schema for these, and a status is not written here.
     whole["properties"] |= {name: {"type": "string"} for name in ("apiVersion", "kind")}
     whole["properties"]["metadata"] = {"type": "object"}
     del whole["properties"]["status"]
@@ -51,7 +51,7 @@ def schema() -> dict[str, Any]:
 
 
 def _declare(field: Field, node: dict[str, Any]) -> None:
-    """Put in what msgspec does not know of a field: its default, and that the object does not have it."""
+    """Add the default of a field, or remove a field that the object does not have: msgspec knows neither."""
     *parents, name = field.json_path
     for parent in parents:
         node = node["properties"][parent]
@@ -64,35 +64,35 @@ def _declare(field: Field, node: dict[str, Any]) -> None:
 
 
 def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A node without references and null, with one type."""
-    said = {key: value for key, value in node.items() if key not in _DROPPED}
+    """Return a node without references and null, with one type."""
+    plain = {key: value for key, value in node.items() if key not in _DROPPED}
     if "$ref" in node:
-        return _structural(definitions[node["$ref"]], definitions) | said
+        return _structural(definitions[node["$ref"]], definitions) | plain
     ways = [way for way in node.get("anyOf", []) if way != {"type": "null"}]
     if len(ways) == 1:
-        return _structural(ways[0], definitions) | said
+        return _structural(ways[0], definitions) | plain
     if ways:
         assert {way["type"] for way in ways} == {"integer", "string"}, f"Kubernetes has no type for {ways}"
-        said[_INT_OR_STRING] = True
-    if "maximum" in said:
-        said["maximum"] = min(said["maximum"], _EXACT_MAX)
-    if "enum" in said:
-        said = {"type": "string"} | said
+        plain[_INT_OR_STRING] = True
+    if "maximum" in plain:
+        plain["maximum"] = min(plain["maximum"], _EXACT_MAX)
+    if "enum" in plain:
+        plain = {"type": "string"} | plain
     if node.get("default") not in (None, [], {}):
-        said["default"] = node["default"]
-    if "properties" in said:
-        said["properties"] = {name: _structural(one, definitions) for name, one in said["properties"].items()}
-        if not said["required"]:
-            del said["required"]
+        plain["default"] = node["default"]
+    if "properties" in plain:
+        plain["properties"] = {name: _structural(child, definitions) for name, child in plain["properties"].items()}
+        if not plain["required"]:
+            del plain["required"]
     elif isinstance(node.get("additionalProperties"), dict):
-        said["additionalProperties"] = _structural(node["additionalProperties"], definitions)
-    if "items" in said:
-        said["items"] = _structural(said["items"], definitions)
-    return said
+        plain["additionalProperties"] = _structural(node["additionalProperties"], definitions)
+    if "items" in plain:
+        plain["items"] = _structural(plain["items"], definitions)
+    return plain
 
 
 def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Each field's path, type, default and meaning, in Markdown; the type of one that must be given is bold."""
+    """Return path, type, default and meaning of each field, in Markdown; the type of a required field is bold."""
     yield from _rows(schema()["properties"]["spec"], "spec")
 
 

@@ -1,6 +1,6 @@
 """How a field is declared, once: its help, option, default and place in a CaptureSpec, as metadata of its type.
 
-    packets: Annotated[Count | None, field("End after writing so many packets.", "count", option("-c", "--count"))]
+    packets: Annotated[Count | None, field("End after writing this many packets.", "count", option("-c", "--count"))]
 
 Ranges, lengths and patterns are msgspec's Meta on the type. The CRD, and the check of a command line or a rule file,
 read the same ones.
@@ -21,7 +21,7 @@ class Merge(Enum):
     """How the value of an upper and a lower document become one."""
 
     OVER = "over"
-    """The upper value; the lower one where the upper document says nothing."""
+    """The upper value; the lower one if the upper document does not give it."""
     ADDED = "added"
     """Both lists, the upper first."""
     CHOOSES = "chooses"

@@ -2,7 +2,7 @@
 
 It is a table, and therefore longer than other modules: whoever adds a field finds its neighbours here.
 
-None or an empty list means "not said": the default holds, and one document can be laid over another (overlay.py).
+None or an empty list means "not given": the default holds, and one document can be laid over another (overlay.py).
 """
 
 from datetime import datetime
@@ -24,7 +24,7 @@ Quantity = int | NonEmpty
 Count = Annotated[int, Meta(ge=1)]
 Snaplen = Annotated[int, Meta(ge=SNAPLEN_MIN, le=SNAPLEN_MAX)]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1, extra={"le": SEED_MAX})]
-"""msgspec compares with 63 bits at most; an option is compared with all."""
+"""Seed of samplers. msgspec compares at most 63 bits; `fields.problem` compares an option with SEED_MAX."""
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -49,13 +49,13 @@ class TargetPart(Part, frozen=True):
     namespaces: Annotated[
         list[NonEmpty],
         field(
-            "All pods of these; with selector or containers, those in them.",
+            "All pods of these namespaces; with selector or containers, only those that match.",
             "pods.namespaces",
             option(
                 "--namespace",
                 unit="NAMESPACE",
-                help="All pods of it; with --selector or --container those in it, with --pod NAME where that one "
-                "is.  [default for --pod: default]",
+                help="All pods of this namespace; with --selector or --container only those that match; with --pod "
+                "NAME, its namespace.  [default for --pod: default]",
             ),
             reads=forms.read_namespaces,
             merge=Merge.CHOOSES,
@@ -187,7 +187,7 @@ class TargetPart(Part, frozen=True):
     hook: Annotated[
         Hook | None,
         field(
-            "Where the programs sit; xdp is for what an interface receives, with tc for what it sends.",
+            "Hook of the programs; xdp is for packets that an interface receives, with tc for those that it sends.",
             "hook",
             option("--hook", default="auto", words=forms.hook),
             default="auto",
@@ -249,13 +249,13 @@ class SamplingPart(Part, frozen=True):
     snaplen: Annotated[
         Snaplen | None,
         field(
-            "Keep so many bytes of a packet.",
+            "Keep this many bytes of a packet.",
             "snaplen",
             option(
                 "-s",
                 "--snaplen",
                 unit="BYTES",
-                help="Keep this much of a packet.",
+                help="Keep this many bytes of a packet.",
                 default="all",
                 words=forms.snaplen,
             ),
@@ -279,36 +279,36 @@ class LimitsPart(Part, frozen=True):
     packets: Annotated[
         Count | None,
         field(
-            "End after writing so many packets.",
+            "End after writing this many packets.",
             "count",
-            option("-c", "--count", unit="PACKETS", help="End after writing this many."),
+            option("-c", "--count", unit="PACKETS", help="End after writing this many packets."),
         ),
     ] = None
     forward_packets: Annotated[
         Count | None,
         field(
-            "End after so many from source to destination.",
+            "End after writing this many packets from source to destination.",
             "count_forward",
-            option("--count-forward", unit="PACKETS", help="End after so many of the forward direction."),
+            option("--count-forward", unit="PACKETS", help="End after this many of the forward direction."),
         ),
     ] = None
     reverse_packets: Annotated[
         Count | None,
         field(
-            "End after so many from destination to source.",
+            "End after writing this many packets from destination to source.",
             "count_reverse",
-            option("--count-reverse", unit="PACKETS", help="End after so many of the reverse direction."),
+            option("--count-reverse", unit="PACKETS", help="End after this many of the reverse direction."),
         ),
     ] = None
     bytes: Annotated[
         Quantity | None,
         field(
-            "End before all files have more, before compression: 500M, 1Gi.",
+            "End before all files together exceed this size, before compression: 500M, 1Gi.",
             "max_bytes",
             option(
                 "--max-bytes",
                 unit="SIZE",
-                help="End before the output has more, before compression: 500MB.",
+                help="End before the output exceeds this size, before compression: 500MB.",
             ),
             reads=forms.read_size,
         ),
@@ -367,12 +367,12 @@ class StoragePart(Part, frozen=True):
     file_size: Annotated[
         Quantity | None,
         field(
-            "Begin another file before one has more bytes: 256Mi.",
+            "Begin another file before one exceeds this size: 256Mi.",
             "storage.file_bytes",
             option(
                 "-C",
                 unit="SIZE",
-                help="Begin another file before one has more: 100 (MB), 64MiB.",
+                help="Begin another file before one exceeds this size: 100 (MB), 64MiB.",
                 words=forms.file_size,
             ),
             reads=forms.read_size,
@@ -389,7 +389,7 @@ class StoragePart(Part, frozen=True):
     ] = None
     files_kept: Annotated[
         Count | None,
-        field("Keep the last so many files.", "storage.files_kept", option("-W", unit="FILES")),
+        field("Keep this many files, the latest.", "storage.files_kept", option("-W", unit="FILES")),
     ] = None
     compress: Annotated[
         Literal["zstd"] | None,
@@ -410,9 +410,9 @@ class StoragePart(Part, frozen=True):
     min_free: Annotated[
         Quantity | None,
         field(
-            "End before the disk has less room: 5%, 2Gi.",
+            "End before the disk has less free space: 5%, 2Gi.",
             "storage.min_free",
-            option("--min-free", unit="SHARE|SIZE", help="End before the disk has less room: 5%, 2GiB."),
+            option("--min-free", unit="SHARE|SIZE", help="End before the disk has less free space: 5%, 2GiB."),
             reads=forms.read_min_free,
         ),
     ] = None
@@ -475,7 +475,7 @@ class Document(Part, frozen=True):
     expression: Annotated[
         NonEmpty | None,
         field(
-            "Instead of rules, a tcpdump expression; answers are found too.",
+            "Instead of rules, a tcpdump expression; answers match too.",
             "expression",
             option("EXPRESSION"),
             reads=forms.read_expression,
@@ -506,6 +506,6 @@ class Document(Part, frozen=True):
 
 
 def as_json(document: Document) -> dict[str, Any]:
-    """Return plain values of the fields that are said; `msgspec.convert` makes an equal document of them."""
+    """Return plain values of the fields that are given; `msgspec.convert` turns them into an equal document."""
     plain: dict[str, Any] = msgspec.to_builtins(document)
     return {name: value for name, value in plain.items() if value != {}}

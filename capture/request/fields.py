@@ -54,7 +54,7 @@ class Field:
         return get_origin(self.type) is list
 
     def of(self, document: Any) -> Any:
-        """Return its value in a document; None or an empty list if the document does not say it."""
+        """Return its value in a document; None or an empty list if it is not given."""
         for name in self.path:
             document = getattr(document, name)
         return document
@@ -123,7 +123,7 @@ def problem(field: Field, value: Any) -> str | None:
 
 
 def choices(field: Field) -> tuple[str, ...]:
-    """Return the words of which its option takes one; () where any word may be given."""
+    """Return the words that its option accepts; () if it accepts any word."""
     kind = field.type
     if field.declared.option and field.declared.option.choices:
         return field.declared.option.choices

@@ -135,19 +135,21 @@ def read_containers(words: Sequence[str], field: FieldName) -> tuple[str, ...]:
 def read_selector(selector: parts.Selector, field: FieldName) -> LabelSelector:
     """Return the conditions on labels, at least one."""
     where = field.text
-    found = [requirement(key, Operator.IN, [value], where) for key, value in selector.match_labels.items()]
-    found += [requirement(one.key, one.operator, one.values, where) for one in selector.match_expressions]
-    if not found:
-        raise SpecError(f"{where} is empty, and selects every pod; say allPods: true, or name namespaces")
-    return LabelSelector(tuple(found))
+    conditions = [requirement(key, Operator.IN, [value], where) for key, value in selector.match_labels.items()]
+    conditions += [
+        requirement(given.key, given.operator, given.values, where) for given in selector.match_expressions
+    ]
+    if not conditions:
+        raise SpecError(f"{where} is empty, and selects every pod; give allPods: true, or name namespaces")
+    return LabelSelector(tuple(conditions))
 
 
 def selector(text: str, name: str) -> parts.Selector:
     """Return a selector from words like kubectl's."""
     return parts.Selector(
         match_expressions=[
-            parts.MatchExpression(key=one.key, operator=one.operator, values=list(one.values))
-            for one in parse_selector(text, name).requirements
+            parts.MatchExpression(key=label.key, operator=label.operator, values=list(label.values))
+            for label in parse_selector(text, name).requirements
         ]
     )
 

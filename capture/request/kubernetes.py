@@ -24,12 +24,12 @@ POINTS: dict[PointWord, PodEnd] = {"Source": PodEnd.SOURCE, "Destination": PodEn
 
 
 def says(text: str) -> Meta:
-    """The description of a field."""
+    """Return the description of a field as metadata of its type."""
     return Meta(description=text)
 
 
 class Metadata(msgspec.Struct, rename="camel", kw_only=True):
-    """Of Kubernetes' ObjectMeta what means something here; the rest is let pass."""
+    """The fields of Kubernetes' ObjectMeta that have a meaning here; others are ignored."""
 
     name: NonEmpty
     namespace: NonEmpty = DEFAULT_NAMESPACE
@@ -44,5 +44,5 @@ class PodReference(
     namespace: Annotated[NonEmpty | None, says("Namespace of the pod. Default: that of the object.")] = None
 
     def pod(self, where: str, namespace: str) -> PodName:
-        """The pod; `namespace` is for a reference without one. Raises SpecError that begins with `where`."""
+        """Return the pod's name; `namespace` is the default one. Raises SpecError that begins with `where`."""
         return parse_pod_name(f"{self.namespace or namespace}/{self.name}", where)

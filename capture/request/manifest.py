@@ -1,4 +1,4 @@
-"""A YAML file -> its document. Its apiVersion and kind say how it is read; without them it is a rule file."""
+"""A YAML file -> its document. apiVersion and kind choose the reader; a file without them is a rule file."""
 
 import re
 from datetime import date
@@ -35,19 +35,19 @@ def parse_file(path: str, text: bytes) -> Document:
     try:
         found = yaml.load(text, _Loader)
     except Exception as error:
-        # Not YAMLError alone: PyYAML lets through what it meets, as a ValueError for 2026-13-45.
+        # Not only YAMLError: PyYAML also raises other errors, like ValueError for 2026-13-45.
         raise SpecError(f"file {path} is not one YAML document: {' '.join(str(error).split())}") from None
     return parse_document(path, found)
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a mapping that has a key twice, of which YAML would take the last."""
+    """Loader that refuses a mapping with a key twice; YAML would use the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"found {twice!r} twice", node.start_mark)
+        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        if repeated is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"found {repeated!r} twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -64,19 +64,21 @@ def parse_document(path: str, found: Any) -> Document:
     except msgspec.ValidationError as error:
         raise SpecError(f"{label}: {error}{_elsewhere(str(error), found)}") from None
     except RecursionError:
-        raise SpecError(f"{label} has a part that is a part of itself; leave the alias (*) out") from None
+        raise SpecError(f"{label} contains itself; leave the alias (*) out") from None
 
 
 def _kind(found: dict[str, Any]) -> type[PacketCapture | AntreaPacketCapture]:
-    said = str(found.get("apiVersion")), str(found.get("kind"))
-    if said not in _OBJECTS:
+    version_and_kind = str(found.get("apiVersion")), str(found.get("kind"))
+    if version_and_kind not in _OBJECTS:
         known = " or ".join(f"apiVersion {version} with kind {kind}" for version, kind in _OBJECTS)
-        raise SpecError(f"apiVersion {said[0]} with kind {said[1]} is not known; there is {known}")
-    return _OBJECTS[said]
+        raise SpecError(
+            f"apiVersion {version_and_kind[0]} with kind {version_and_kind[1]} is not known; known are {known}"
+        )
+    return _OBJECTS[version_and_kind]
 
 
 def _elsewhere(error: str, found: Any) -> str:
-    """Return where to say a field that Antrea's object does not have; "" for other errors."""
+    """Return where to give a field that Antrea's object does not have; "" for other errors."""
     unknown = _UNKNOWN.search(error)
     if unknown is None or not isinstance(found, dict) or found.get("apiVersion") != ANTREA_API_VERSION:
         return ""
@@ -87,7 +89,7 @@ def _elsewhere(error: str, found: Any) -> str:
 
 
 def _as_json(value: Any, keep_null: bool = False) -> Any:
-    """As Kubernetes takes it: what is null is not said, and a time is a word, of which YAML makes a time."""
+    """Return a value as Kubernetes reads it: null is not given, and a time, which YAML converts, is text."""
     if isinstance(value, dict):
         kept = {key: inner for key, inner in value.items() if keep_null or inner is not None}
         return {key: _as_json(inner, keep_null) for key, inner in kept.items()}

@@ -1,7 +1,7 @@
 """One document over another -> one document: the command line over a file.
 
-The upper one goes before the lower where both say what can only be one thing; rules and samplers add up. Where to
-capture is one thing: a choice of interfaces or pods in the upper document takes the place of the whole choice below.
+A value in the upper document overrides the one in the lower; rules and samplers add up. Where to capture counts as
+one value: a choice of interfaces or pods in the upper document replaces the whole choice of the lower one.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from capture.request.fields import Field, fields
 
 
 def overlay(upper: Document, lower: Document) -> Document:
-    """Return what both ask for together."""
+    """Return the document that both make together."""
     declared = fields(Document)
     chosen = any(field.declared.merge is Merge.CHOOSES and field.of(upper) for field in declared)
     return built({field: _merged(field, upper, lower, chosen) for field in declared})
@@ -45,5 +45,7 @@ def built(values: Mapping[Field, Any]) -> Document:
 
 
 def _struct(kind: type[Any], tree: Mapping[str, Any]) -> Any:
-    parts = {one.name: one.type for one in msgspec.structs.fields(kind)}
-    return kind(**{name: _struct(parts[name], one) if isinstance(one, dict) else one for name, one in tree.items()})
+    types = {member.name: member.type for member in msgspec.structs.fields(kind)}
+    return kind(
+        **{name: _struct(types[name], value) if isinstance(value, dict) else value for name, value in tree.items()}
+    )

@@ -23,7 +23,7 @@ class PacketCapture(Part, frozen=True):
     kind: str
     metadata: Metadata
     spec: Document
-    status: Any = None  # let pass: it comes with `kubectl get -o yaml`
+    status: Any = None  # ignored: `kubectl get -o yaml` writes it
 
     def document(self) -> Document:
         """Return its document. Raises SpecError with the path of what is wrong."""

@@ -1,4 +1,4 @@
-"""What fields of a document are made of: selectors of labels, rules and their ends, lists of conversations."""
+"""Parts of a document: selectors of labels, rules and their ends, lists of conversations."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)] | NonEmpty
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel", kw_only=True):
-    """A part of a document; whatever has its default is not said."""
+    """A part of a document; a field that has its default is left out of JSON."""
 
 
 class MatchExpression(Part, frozen=True):
@@ -29,11 +29,11 @@ class Selector(Part, frozen=True):
     """Kubernetes' LabelSelector."""
 
     match_labels: Annotated[dict[str, str], says("Labels that a pod has, with their values.")] = {}
-    match_expressions: Annotated[list[MatchExpression], says("Conditions that hold for a pod's labels.")] = []
+    match_expressions: Annotated[list[MatchExpression], says("Conditions that are true for a pod's labels.")] = []
 
 
 class EndpointPart(Part, frozen=True):
-    """A pod, an address or a network, and ports; any where nothing is said."""
+    """A pod, an address or a network, and ports; what is not given matches anything."""
 
     pod: Annotated[PodReference | None, says("All addresses of this pod.")] = None
     ip: Annotated[NonEmpty | None, says("An IPv4 or IPv6 address.")] = None
@@ -42,7 +42,7 @@ class EndpointPart(Part, frozen=True):
 
 
 class RulePart(Part, frozen=True):
-    """A conversation with wildcards; its answers are found by themselves."""
+    """A conversation with wildcards; its answers match too."""
 
     source: Annotated[
         EndpointPart | None,

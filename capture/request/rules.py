@@ -1,4 +1,4 @@
-"""The rules of a document -> Rules, and back. Everything wrong is a SpecError with its path."""
+"""The rules of a document -> Rules, and back. An error is a SpecError that begins with the path of the field."""
 
 from capture.errors import SpecError
 from capture.filters.podname import DEFAULT_NAMESPACE
@@ -53,7 +53,7 @@ def _listed(words: list[int | str]) -> str | None:
 
 
 def plain_rule(rule: Rule) -> parts.RulePart:
-    """Return the rule as a document has it; read_rules makes an equal one of it."""
+    """Return the rule as a part of a document; read_rules turns it into an equal rule."""
     return parts.RulePart(
         source=_plain_endpoint(rule.source),
         destination=_plain_endpoint(rule.destination),

@@ -7,11 +7,11 @@ from capture.request.document import Document
 from capture.request.fields import fields
 from capture.spec import CaptureSpec
 
-_ONLY_IF_SAID = ("pods", "conversations", "expression")
+_ONLY_IF_GIVEN = ("pods", "conversations", "expression")
 
 
 def spec_as_json(spec: CaptureSpec) -> dict[str, Any]:
-    """Return all that was asked for. What has no value is null; pods, conversations and expression are left out."""
+    """Return the whole spec. A field without a value is null; pods, conversations and expression are left out."""
     plain: dict[str, Any] = {}
     for field in fields(Document):
         declared = field.declared
@@ -19,7 +19,7 @@ def spec_as_json(spec: CaptureSpec) -> dict[str, Any]:
             continue
         first, *rest = declared.meaning.split(".")
         value = getattr(spec, first)
-        if value is None and first in _ONLY_IF_SAID:
+        if value is None and first in _ONLY_IF_GIVEN:
             continue
         for name in rest:
             value = getattr(value, name)
@@ -32,7 +32,7 @@ def spec_as_json(spec: CaptureSpec) -> dict[str, Any]:
 
 
 def sampling_as_json(spec: CaptureSpec) -> dict[str, Any]:
-    """Return the part that says which of the matching packets are kept."""
+    """Return the part that decides which of the matching packets are kept."""
     whole = spec_as_json(spec)
     meant = {field.declared.summary: field.declared.meaning or "" for field in fields(Document)}
     return {name: whole[name] for name, meaning in meant.items() if name and meaning.startswith("sampling.")}
@@ -44,5 +44,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
-        return value if all(isinstance(one, str) for one in value) and value else [_plain(one) for one in value]
+        return value if all(isinstance(item, str) for item in value) and value else [_plain(item) for item in value]
     return str(value)

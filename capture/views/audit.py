@@ -1,21 +1,21 @@
-"""A followed session -> who, when, how much each way, and whether that is all: JSON, and lines for a person."""
+"""A followed session -> its ends, times, bytes of each side and completeness: as JSON, and as lines for a person."""
 
 from typing import Any
 
 from capture.analysis.query.names import CLOSES
 from capture.analysis.sessions.session_table import SIDES
 from capture.analysis.streams.followed import Followed
-from capture.units import format_duration, format_size
+from capture.units import format_count, format_duration, format_size
 from capture.views.moments import date_text
 from capture.wire.addresses import Names
 from capture.wire.protocols import protocol_name
 
 
 def audit(followed: Followed, names: Names) -> dict[str, Any]:
-    """Return plain values; `complete` is whether all is there, and `why_incomplete` what is missing, in words."""
+    """Return plain values: `complete` is true if no byte is missing, `why_incomplete` lists what is missing."""
     dialogue, session = followed.dialogue, followed.session
     assert dialogue is not None
-    found: dict[str, Any] = {
+    plain: dict[str, Any] = {
         "session": followed.number,
         "protocol": protocol_name(session.protocol),
         "start_ns": session.first_ns,
@@ -25,7 +25,7 @@ def audit(followed: Followed, names: Names) -> dict[str, Any]:
         "close": CLOSES[session.close],
     }
     for side, (name, stream) in enumerate(zip(SIDES, dialogue.streams, strict=True)):
-        found[name] = {
+        plain[name] = {
             "address": followed.address(side),
             "name": followed.address(side, names),
             "packets": dialogue.packets[side],
@@ -35,26 +35,26 @@ def audit(followed: Followed, names: Names) -> dict[str, Any]:
             "repeated": stream.repeated,
             "late": stream.late,
         }
-    found["complete"] = not dialogue.why_incomplete
-    found["why_incomplete"] = dialogue.why_incomplete
-    found["same_five_tuple"] = sorted(followed.others)
-    return found
+    plain["complete"] = not dialogue.why_incomplete
+    plain["why_incomplete"] = dialogue.why_incomplete
+    plain["same_five_tuple"] = sorted(followed.others)
+    return plain
 
 
 def audit_lines(followed: Followed, names: Names) -> list[str]:
-    """Return the same for a person; what was said stands above."""
-    found = audit(followed, names)
-    took = format_duration(found["end_ns"] - found["start_ns"])
+    """Return the same as lines, which are shown below the transcript."""
+    plain = audit(followed, names)
+    took = format_duration(plain["end_ns"] - plain["start_ns"])
     lines = [
-        f"== session {found['session']}: {found['protocol']}, {date_text(found['start_ns'])}, {took}, "
-        f"packets {found['first_packet']} to {found['last_packet']}, {found['close']}"
+        f"== session {plain['session']}: {plain['protocol']}, {date_text(plain['start_ns'])}, {took}, "
+        f"packets {plain['first_packet']} to {plain['last_packet']}, {plain['close']}"
     ]
     for name in SIDES:
-        side = found[name]
+        side = plain[name]
         who = side["name"] + (f" ({side['address']})" if side["name"] != side["address"] else "")
-        lines.append(f"== {name} {who}: {format_size(side['bytes'])} in {side['packets']:,} packets")
-    lines.append(f"== {'complete' if found['complete'] else 'not complete: ' + '; '.join(found['why_incomplete'])}")
-    if found["same_five_tuple"]:
-        others = ", ".join(map(str, found["same_five_tuple"]))
-        lines.append(f"== the same addresses and ports again: session {others}")
+        lines.append(f"== {name} {who}: {format_size(side['bytes'])} in {format_count(side['packets'], 'packet')}")
+    lines.append(f"== {'complete' if plain['complete'] else 'not complete: ' + '; '.join(plain['why_incomplete'])}")
+    if plain["same_five_tuple"]:
+        others = ", ".join(map(str, plain["same_five_tuple"]))
+        lines.append(f"== other sessions with the same addresses and ports: {others}")
     return lines

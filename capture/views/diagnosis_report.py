@@ -1,51 +1,53 @@
-"""A diagnosis -> its findings with their evidence, the worst first, as lines or as JSON."""
+"""A diagnosis -> its findings with their evidence, worst first, as lines or as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from capture.analysis.diagnose.findings import Diagnosis
+from capture.analysis.diagnose.findings import GROUPS_MAX, Diagnosis
 from capture.analysis.diagnose.trouble import Finding
 from capture.analysis.latency.waits import Latency
 from capture.analysis.packets.completeness import Completeness
+from capture.units import format_count
 
 
 def diagnosis_lines(
     findings: Sequence[Finding],
     count: int,
-    found: Diagnosis,
+    diagnosis: Diagnosis,
     waits: Latency,
-    truth: Completeness,
+    completeness: Completeness,
     several: bool,
 ) -> list[str]:
-    """Return the lines, of the first `count` findings; `several`: files are named."""
-    lines = [f"{found.sessions:,} sessions; {truth}"]
-    for number, one in enumerate(findings[:count], start=1):
-        lines.append(f"{number}. {one.what}")
-        for evidence in one.evidence:
+    """Return lines with the first `count` findings. `several`: evidence names its file."""
+    lines = [f"{format_count(diagnosis.sessions, 'session')}; {completeness}"]
+    for number, finding in enumerate(findings[:count], start=1):
+        lines.append(f"{number}. {finding.what}")
+        for evidence in finding.evidence:
             where = f"{Path(evidence.file).name}: " if several else ""
             lines.append(f"   see {where}session {evidence.session}, packet {evidence.packet}")
-        lines.append(f"   next: {one.next}")
+        lines.append(f"   next: {finding.next}")
     if len(findings) > count:
-        lines.append(f"{len(findings) - count:,} more findings: -c {len(findings)} shows all")
+        lines.append(f"{format_count(len(findings) - count, 'more finding')}: -c {len(findings)} shows all")
     if not findings:
-        lines.append("nothing of what is looked for was found")
-    if found.elsewhere:
-        lines.append(f"{found.elsewhere:,} sessions have trouble at more places than are told apart")
+        lines.append("no problems found")
+    if diagnosis.elsewhere:
+        unlisted = format_count(diagnosis.elsewhere, "session with a problem is", "sessions with problems are")
+        lines.append(f"{unlisted} not listed: there are more than {GROUPS_MAX:,} places with problems of one kind")
     return [*lines, waits.sentence]
 
 
 def diagnosis_json(
-    findings: Sequence[Finding], found: Diagnosis, waits: Latency, truth: Completeness
+    findings: Sequence[Finding], diagnosis: Diagnosis, waits: Latency, completeness: Completeness
 ) -> dict[str, Any]:
-    """Return plain values, with all findings."""
+    """Return plain values with all findings."""
     return {
-        "sessions": found.sessions,
-        "complete": truth.complete,
-        "completeness": str(truth),
-        "findings": [asdict(one) for one in findings],
-        "elsewhere": found.elsewhere,
+        "sessions": diagnosis.sessions,
+        "complete": completeness.complete,
+        "completeness": str(completeness),
+        "findings": [asdict(finding) for finding in findings],
+        "elsewhere": diagnosis.elsewhere,
         "wait_ns": waits.wait_ns,
         "sentence": waits.sentence,
     }

@@ -1,4 +1,4 @@
-"""Sessions -> what became of their TCP handshakes, in sentences with the packets that show it."""
+"""Sessions -> the outcome of their TCP handshakes, in sentences with the numbers of the packets that show it."""
 
 import numpy as np
 
@@ -8,38 +8,42 @@ from capture.analysis.sessions.session_table import SIDES, Handshake
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, beside, durations, each, numbers, scattered, where, words
 from capture.arrays.rows import picked
+from capture.units import format_count
 from capture.wire.protocols import icmp_text
 
 
-def handshake_sentences(sessions: Table, truth: Completeness) -> Cells:
-    """What became of the handshakes, and the packets that show it; nothing for what is not TCP."""
+def handshake_sentences(sessions: Table, completeness: Completeness) -> Cells:
+    """Return the outcome of each handshake and the packets that show it; nothing for sessions other than TCP."""
     verdicts = sessions["handshake"]
     parts = []
     for verdict in np.unique(verdicts[verdicts != Handshake.NONE]).tolist():
         at = np.flatnonzero(verdicts == verdict)
-        parts.append((at, _sentences(verdict, picked(sessions, at), truth)))
+        parts.append((at, _sentences(verdict, picked(sessions, at), completeness)))
     return scattered(len(sessions), *parts)
 
 
-def _sentences(verdict: int, sessions: Table, truth: Completeness) -> Cells:
-    """Those of sessions that have one verdict."""
+def _sentences(verdict: int, sessions: Table, completeness: Completeness) -> Cells:
+    """Return the sentences of sessions that all have this verdict."""
 
     def since(earlier: str, later: str) -> Cells:
         return durations(sessions[f"{later}_ns"] - sessions[f"{earlier}_ns"])
 
     match verdict:
         case Handshake.COMPLETE:
-            again = sessions["syns"].astype(np.int64) + sessions["syn_acks"] - 2
-            repeated = each(lambda count: f"; {_times(count, 'repetition')}" if count > 0 else "", again)
+            repetitions = sessions["syns"].astype(np.int64) + sessions["syn_acks"] - 2
+            repeated = each(lambda count: f"; {format_count(count, 'repetition')}" if count > 0 else "", repetitions)
             return beside("complete (", _packets(sessions, "syn", "syn_ack", "ack"), repeated, ")")
         case Handshake.UNANSWERED:
             tries = sessions["syns"].astype(np.int64) - 1
             retries = beside(
-                each(lambda count: f"{_times(count, 'retry', 'retries')} over ", tries), since("syn", "syn_last")
+                each(lambda count: f"{format_count(count, 'retry', 'retries')} over ", tries),
+                since("syn", "syn_last"),
             )
-            again = beside(where(tries > 0, retries), where(tries <= 0, "not repeated"))
-            doubt = "" if truth.complete else f"; {truth}"
-            return beside("SYN unanswered (from packet ", numbers(sessions["syn_packet"]), ", ", again, f"){doubt}")
+            repeated = beside(where(tries > 0, retries), where(tries <= 0, "not repeated"))
+            doubt = "" if completeness.complete else f"; {completeness}"
+            return beside(
+                "SYN unanswered (from packet ", numbers(sessions["syn_packet"]), ", ", repeated, f"){doubt}"
+            )
         case Handshake.REFUSED:
             return beside(
                 "refused by RST after ", since("syn_last", "rst"), " (", _packets(sessions, "syn", "rst"), ")"
@@ -49,11 +53,11 @@ def _sentences(verdict: int, sessions: Table, truth: Completeness) -> Cells:
             by = hosts(sessions, "icmp")
             return beside("unreachable: ", error, " from ", by, " (", _packets(sessions, "syn", "icmp"), ")")
         case Handshake.UNACKNOWLEDGED:
-            times = each(lambda count: _times(count, "time"), sessions["syn_acks"])
+            times = each(lambda count: format_count(count, "time"), sessions["syn_acks"])
             first = numbers(sessions["syn_ack_packet"])
             return beside("SYN-ACK sent ", times, ", never acknowledged (from packet ", first, ")")
         case Handshake.ACK_LOST:
-            lost = "), but the server repeats its SYN-ACK: the ACK was lost behind this point"
+            lost = "), but the server repeats its SYN-ACK: the ACK was lost after this point"
             return beside("acknowledged (packet ", numbers(sessions["ack_packet"]), lost)
         case Handshake.ABORTED:
             return beside("the client answered the SYN-ACK with RST (", _packets(sessions, "syn_ack", "rst"), ")")
@@ -66,18 +70,16 @@ def _sentences(verdict: int, sessions: Table, truth: Completeness) -> Cells:
             return words(["started before the capture"] * len(sessions))
         case _:
             missing = np.select([sessions[side]["packets"] == 0 for side in SIDES], (0, 1), 2)
-            return beside("packets of the ", words((*SIDES, "handshake"))[missing], f" are not in the file; {truth}")
+            return beside(
+                "packets of the ", words((*SIDES, "handshake"))[missing], f" are not in the file; {completeness}"
+            )
 
 
 def _packets(sessions: Table, *names: str) -> Cells:
-    """The numbers of those packets that there were."""
+    """Return the numbers of these packets, without those that are not in the file."""
     parts, before = [], np.zeros(len(sessions), np.bool_)
     for name in names:
         number = sessions[f"{name}_packet"]
         parts += [where(before & (number > 0), ", "), where(number > 0, numbers(number))]
         before |= number > 0
     return beside("packets ", *parts)
-
-
-def _times(count: int, one: str, more: str = "") -> str:
-    return f"{count:,} {one if count == 1 else more or one + 's'}"

@@ -1,4 +1,4 @@
-"""Columns of the same length -> an object a line."""
+"""Columns of the same length -> JSON, one object per line."""
 
 import json
 from collections.abc import Mapping, Sequence

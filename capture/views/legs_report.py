@@ -10,19 +10,26 @@ from capture.analysis.legs.comparison import Comparison
 from capture.analysis.legs.leg import Leg
 from capture.analysis.legs.observe import Point
 from capture.analysis.packets.completeness import Completeness
-from capture.units import format_duration
+from capture.units import format_count, format_duration
 
 _QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 _NOT_MEASURED = {
-    "doubtful": "cannot be told from others",
-    "unplaced": "passed when nothing was known of the clocks",
-    "early": "arrived before they left: the times of these two points contradict each other",
+    "doubtful": ("looks the same as another packet", "look the same as other packets"),
+    "unplaced": ("passed when the offset of the clocks is unknown",) * 2,
+    "early": (
+        "arrived before it left: the times of these two points contradict each other",
+        "arrived before they left: the times of these two points contradict each other",
+    ),
 }
 _NOT_JUDGED = {
-    "resegmented": "were cut up or put together on the way (GSO, GRO)",
-    "undecided": "began the leg when the capture at its end did not run",
-    "not_captured": "came out of the leg, and the capture at its beginning does not have them",
+    "resegmented": ("was split or merged on the way (GSO, GRO)", "were split or merged on the way (GSO, GRO)"),
+    "undecided": ("entered the leg while the capture at its end was not running",) * 2,
+    "not_captured": (
+        "left the leg, but the capture at its beginning does not have it",
+        "left the leg, but the capture at its beginning does not have them",
+    ),
 }
+"""Counts of a Leg in words: singular and plural."""
 
 
 def _label(point: Point, files: Sequence[str]) -> str:
@@ -30,13 +37,13 @@ def _label(point: Point, files: Sequence[str]) -> str:
 
 
 def legs_lines(
-    found: Comparison, files: Sequence[str], truths: Mapping[str, Completeness], shown: int | None
+    comparison: Comparison, files: Sequence[str], completeness: Mapping[str, Completeness], shown: int | None
 ) -> list[str]:
-    """Return the lines, with the first `shown` lost packets of each leg, or all."""
+    """Return lines with the first `shown` lost packets of each leg, or with all if it is None."""
     lines = []
-    for leg in found.legs:
+    for leg in comparison.legs:
         way = f"{_label(leg.source, files)} > {_label(leg.target, files)}"
-        lines.append(f"{way}: {leg.paired:,} packets, {_delay(leg)}")
+        lines.append(f"{way}: {format_count(leg.paired, 'packet')}, {_delay(leg)}")
         if leg.lost:
             numbers = ", ".join(map(str, leg.lost[:shown]))
             more = f" and {len(leg.lost) - shown:,} more" if shown is not None and len(leg.lost) > shown else ""
@@ -44,27 +51,29 @@ def legs_lines(
                 f"  LOST {len(leg.lost):,} ({leg.share_lost:.2%}): packets {numbers}{more} of "
                 f"{_label(leg.source, files)}"
             )
-            truth = truths[files[leg.target.file]]
-            if not truth.complete:
-                lines.append(f"  but of {files[leg.target.file]}: {truth}")
-        for name, what in (_NOT_MEASURED | _NOT_JUDGED).items():
+            target_file = files[leg.target.file]
+            if not completeness[target_file].complete:
+                lines.append(f"  some may be missing from {target_file} only: {completeness[target_file]}")
+        for name, words in (_NOT_MEASURED | _NOT_JUDGED).items():
             if count := getattr(leg, name):
-                lines.append(f"  {count:,} {what}")
-    if not found.legs:
+                lines.append(f"  {format_count(count, *words)}")
+    if not comparison.legs:
         lines.append("no packet was seen at two points")
     lines += [
-        f"{one.packets:,} packets at {_label(one.point, files)} cannot be judged: no other point saw their sessions"
-        for one in found.alone
+        f"{format_count(alone.packets, 'packet')} at {_label(alone.point, files)} cannot be judged: no other point "
+        f"saw {'its session' if alone.packets == 1 else 'their sessions'}"
+        for alone in comparison.alone
     ]
-    if found.left_out:
+    if comparison.left_out:
         lines.append(
-            f"{found.left_out:,} packets were left out: no IP, cut in their headers, or to a group (multicast)"
+            f"{format_count(comparison.left_out, 'packet was', 'packets were')} left out: not IP, headers cut off, "
+            "or multicast"
         )
     return lines
 
 
 def _delay(leg: Leg) -> str:
-    """In words, with the uncertainty that the clocks bring."""
+    """Return the delays in words, with the uncertainty of the clocks."""
     values = _delays(leg)
     if values is None:
         return "no delay is known"
@@ -88,8 +97,10 @@ def _delays(leg: Leg) -> dict[str, float] | None:
     return {"min": leg.delays.least, **quantiles, "max": leg.delays.most}
 
 
-def legs_json(found: Comparison, files: Sequence[str], truths: Mapping[str, Completeness]) -> dict[str, Any]:
-    """Return plain values, with all lost packets."""
+def legs_json(
+    comparison: Comparison, files: Sequence[str], completeness: Mapping[str, Completeness]
+) -> dict[str, Any]:
+    """Return plain values with all lost packets."""
 
     def place(point: Point) -> dict[str, str]:
         return {"file": files[point.file], "interface": point.name}
@@ -107,9 +118,9 @@ def legs_json(found: Comparison, files: Sequence[str], truths: Mapping[str, Comp
                 "lost_packets": leg.lost,
                 **{name: getattr(leg, name) for name in (*_NOT_MEASURED, *_NOT_JUDGED)},
             }
-            for leg in found.legs
+            for leg in comparison.legs
         ],
-        "alone": [place(one.point) | {"packets": one.packets} for one in found.alone],
-        "left_out": found.left_out,
-        "completeness": {file: str(truth) for file, truth in truths.items()},
+        "alone": [place(alone.point) | {"packets": alone.packets} for alone in comparison.alone],
+        "left_out": comparison.left_out,
+        "completeness": {file: str(known) for file, known in completeness.items()},
     }

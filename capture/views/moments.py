@@ -1,4 +1,4 @@
-"""Times -> how a person reads them, in the local zone."""
+"""Times -> text for a person, in the local time zone."""
 
 import time
 

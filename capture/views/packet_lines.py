@@ -1,6 +1,6 @@
-"""Decoded packets -> lines in tcpdump's manner, or columns for JSON; a batch at a time.
+"""Decoded packets -> lines like tcpdump's, or columns for JSON; a batch at a time.
 
-Sequence numbers are relative to the first that is seen of their side, as tcpdump shows them.
+Sequence numbers are relative to the first one seen from their side, as in tcpdump.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from capture.views.moments import clock_text
 from capture.wire.protocols import ACK, FIN, ICMP, ICMP_TYPES, ICMPV6, RST, SYN, TCP, UDP, icmp_text, protocol_name
 
 DIRECTIONS = ("", "In", "Out", "")
-"""By epb_flags bits 0-1; docs/formats.md says whose view that is."""
+"""Word of a direction, by epb_flags bits 0-1; docs/formats.md says from whose view."""
 _FLAGS = ((0x02, "S"), (0x01, "F"), (0x04, "R"), (0x08, "P"), (0x20, "U"), (0x40, "E"), (0x80, "W"), (0x10, "."))
 _ECHO = {
     protocol: [number for name, number in ICMP_TYPES[protocol].items() if name.startswith("echo-")]
@@ -35,10 +35,10 @@ class PacketLines:
     def __init__(self, description: Reader, names: bool) -> None:
         self._description, self._names = description, names
         self._first: dict[int, int] = {}
-        """The first sequence number, by session and side."""
+        """First sequence number, by 2 * session + side."""
 
     def lines(self, packets: Table) -> str:
-        """A line each."""
+        """Return one line for each packet."""
         no_ip = beside(" no IP, length ", numbers(packets["original"]))
         ends = beside(self._end(packets, "source"), " > ", self._end(packets, "destination"))
         version = where(packets["family"] != 4, "6")
@@ -49,8 +49,8 @@ class PacketLines:
     def _start(self, packets: Table) -> Cells:
         moments = packets["time_ns"]
         clock = beside(each(clock_text, moments // 10**9), ".", numbers(moments % 10**9, 9))
-        point = each(lambda number: _behind_space(interface_name(self._description, number)), packets["interface"])
-        way = words([_behind_space(direction) for direction in DIRECTIONS])[packets["flags"] & 3]
+        point = each(lambda number: _after_space(interface_name(self._description, number)), packets["interface"])
+        way = words([_after_space(direction) for direction in DIRECTIONS])[packets["flags"] & 3]
         return beside(aligned(numbers(packets["number"]), 6), " ", clock, point, way)
 
     def _end(self, packets: Table, side: str) -> Cells:
@@ -59,14 +59,14 @@ class PacketLines:
         return beside(hosts(packets, side, names), where(port > 0, beside(".", numbers(port))))
 
     def _upper(self, packets: Table) -> Cells:
-        """What is behind the addresses."""
+        """Return the text that follows the addresses."""
         later = packets["kind"] & Kind.LATER_FRAGMENT > 0
         tcp, icmp = ~later & (packets["protocol"] == TCP), ~later & _is_icmp(packets)
         parts = []
-        for chosen, of in ((tcp, self._tcp), (icmp, _icmp), (~tcp & ~icmp, _other)):
+        for chosen, describe in ((tcp, self._tcp), (icmp, _icmp), (~tcp & ~icmp, _other)):
             at = np.flatnonzero(chosen)
             if len(at):
-                parts.append((at, of(picked(packets, at))))
+                parts.append((at, describe(picked(packets, at))))
         cut = ~later & (packets["kind"] & Kind.CUT > 0)
         return beside(scattered(len(packets), *parts), where(cut, " [cut]"))
 
@@ -86,7 +86,7 @@ class PacketLines:
         )  # fmt: skip
 
     def _relative(self, packets: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Sequence and acknowledgment numbers; the first of a side is absolute, as in tcpdump."""
+        """Return sequence and acknowledgment numbers; the first of a side is absolute, as in tcpdump."""
         if len(self._first) >= _REMEMBERED:
             self._first.clear()
         row, side = np.arange(len(packets)), packets["session"] * 2 + packets["side"]
@@ -107,10 +107,10 @@ class PacketLines:
 
 def _icmp(packets: Table) -> Cells:
     kind = [packets[name] for name in ("family", "icmp_type", "icmp_code")]
-    asked = beside(", id ", numbers(packets["source_port"]), ", seq ", numbers(packets["sequence"]))
+    identifier = beside(", id ", numbers(packets["source_port"]), ", seq ", numbers(packets["sequence"]))
     echo = np.where(kind[0] == 4, np.isin(kind[1], _ECHO[ICMP]), np.isin(kind[1], _ECHO[ICMPV6]))
     length = numbers(packets["payload"].astype(np.int64) + 8)
-    return beside("ICMP ", each(icmp_text, *kind), where(echo, asked), ", length ", length)
+    return beside("ICMP ", each(icmp_text, *kind), where(echo, identifier), ", length ", length)
 
 
 def _other(packets: Table) -> Cells:
@@ -129,17 +129,17 @@ def _flag_letters(flags: int) -> str:
     return "".join(letter for bit, letter in _FLAGS if flags & bit) or "none"
 
 
-def _behind_space(word: str) -> str:
+def _after_space(word: str) -> str:
     return f" {word}" if word else ""
 
 
 def interface_name(description: Reader, number: int) -> str:
-    """As the file has it; "" where it has none."""
+    """Return the name of an interface in the file, or "" if it has none."""
     return description.interfaces[number].name
 
 
 def packet_columns(packets: Table, description: Reader) -> dict[str, list[Any]]:
-    """The columns of packets as plain lists, their addresses and interfaces in words."""
+    """Return the columns of packets as plain lists, with addresses and interfaces as text."""
     halves = {f"{side}_{half}" for side in ("source", "destination") for half in ("high", "low")}
     plain = {name: packets[name].tolist() for name in PACKET.names or () if name not in halves and name != "offset"}
     for side in ("source", "destination"):

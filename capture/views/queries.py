@@ -1,4 +1,4 @@
-"""What is asked of a capture file -> the tables of packets and sessions that answer it, batch by batch."""
+"""Queries over a capture file -> the tables of packets and sessions that answer them, batch by batch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from capture.errors import FormatError
 def ended_sessions(
     file: CaptureFile, batches: Iterable[Batch], across_interfaces: bool, damage: list[FormatError]
 ) -> Iterator[tuple[Table, Table]]:
-    """Return (sessions that ended, samples), as often as there are some.
+    """Return pairs (sessions that ended, samples) while the file is read.
 
-    `batches` are those of `file`. Damage ends the file, and is added to `damage`. Raises FormatError of a file that
-    no packet could be read from.
+    `batches` are those of `file`. An error in the file ends reading, and is appended to `damage`. Raises FormatError
+    if no packet of the file could be read.
     """
     tracker = Tracker(by_interface=not across_interfaces)
     try:
@@ -35,7 +35,7 @@ def ended_sessions(
 
 @dataclass(frozen=True, slots=True)
 class SessionQuery:
-    """Which sessions to show, in which order, and how many; without an order as they end."""
+    """Sessions to show, their order and their number. Without an order they come as they end."""
 
     conditions: tuple[Filter, ...] = ()
     order: tuple[str, bool] | None = None
@@ -47,7 +47,7 @@ class SessionQuery:
         return cls(tuple(Filter(text) for text in conditions), None if order == "none" else sort_key(order), count)
 
     def of(self, ended: Iterable[tuple[Table, Table]]) -> Iterator[Table]:
-        """Return the tables of what `ended_sessions` gives. Raises SinkError where there is no room to sort."""
+        """Return tables of the chosen ones of `ended_sessions`. Raises SinkError if there is no room to sort."""
         return first_rows(self._ordered(self._chosen(ended)), self.count)
 
     def _chosen(self, ended: Iterable[tuple[Table, Table]]) -> Iterator[Table]:
@@ -70,7 +70,7 @@ class SessionQuery:
 def packets_of(
     batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool, count: int | None = None
 ) -> Iterator[Table]:
-    """Return packets with the numbers of their sessions: of these sessions, or of all; at most `count`."""
+    """Return at most `count` packets with their session numbers: of these sessions, or of all if there are none."""
     return first_rows(_packets_of(batches, sessions, across_interfaces), count)
 
 
@@ -87,7 +87,7 @@ def _packets_of(batches: Iterable[Batch], sessions: Sequence[int], across_interf
 
 
 def first_rows(tables: Iterable[Table], count: int | None) -> Iterator[Table]:
-    """Return the first `count` rows of these tables, or all; no table is asked for behind the last row."""
+    """Return the first `count` rows of these tables, or all. No table after the last row is read."""
     left = count
     for table in tables:
         yield table if left is None else table[:left]

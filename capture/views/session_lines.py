@@ -1,4 +1,4 @@
-"""Tables of sessions -> a heading and a line each, for a person."""
+"""Tables of sessions -> a heading, and one line per session for a person."""
 
 from collections.abc import Iterable, Iterator
 
@@ -28,17 +28,17 @@ _COLUMNS = {
     "LOST": 7,
     "STATE": 0,
 }
-"""Titles, and widths as in a format: those below 0 are filled up at the end."""
+"""Column titles, and widths in characters; a negative width is padded on the right."""
 
 
 def heading() -> str:
-    """Return the line above those of sessions."""
+    """Return the heading line."""
     return _in_columns(words([title]) for title in _COLUMNS)
 
 
-def session_lines(table: Table, names: Names, truth: Completeness) -> str:
-    """The lines of a table's sessions, without the heading."""
-    return _in_columns(_cells(table, names, truth))
+def session_lines(table: Table, names: Names, completeness: Completeness) -> str:
+    """Return the lines of a table's sessions, without the heading."""
+    return _in_columns(_cells(table, names, completeness))
 
 
 def _in_columns(columns: Iterable[Cells]) -> str:
@@ -46,8 +46,8 @@ def _in_columns(columns: Iterable[Cells]) -> str:
     return text(beside(first, *(part for cells in others for part in ("  ", cells)), "\n"))
 
 
-def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
-    """The columns of the lines."""
+def _cells(table: Table, names: Names, completeness: Completeness) -> Iterator[Cells]:
+    """Return the columns of the lines."""
     client, server = table["client"], table["server"]
     yield numbers(table["session"])
     yield beside(each(clock_text, table["first_ns"] // 10**9), ".", numbers(table["first_ns"] // 1000 % 10**6, 6))
@@ -59,18 +59,18 @@ def _cells(table: Table, names: Names, truth: Completeness) -> Iterator[Cells]:
     yield beside(_trips(table, "client"), "/", _trips(table, "server"))
     yield _each_way(table, "retransmitted")
     yield _each_way(table, "lost_before")
-    handshake = handshake_sentences(table, truth)
+    handshake = handshake_sentences(table, completeness)
     between = where(table["handshake"] != Handshake.NONE, "; ")
     yield beside(states(table), between, handshake, "; ", each(CLOSES.__getitem__, table["close"]))
 
 
 def _each_way(table: Table, name: str) -> Cells:
-    """A number of the client, and of the server."""
+    """Return a number of the client, a slash, and that of the server."""
     return beside(numbers(table["client"][name]), "/", numbers(table["server"][name]))
 
 
 def _trips(table: Table, side: str) -> Cells:
-    """The mean round trips from here to that side; those of the handshake where there are no others."""
+    """Return mean round trips from the capture point to a side; the handshake's if there is no other sample."""
     mean, handshake = (COLUMNS[f"{side}_{name}_ns"](table) for name in ("rtt_mean", "handshake"))
-    found = np.where(mean >= 0, mean, handshake)
-    return beside(where(found >= 0, durations(np.maximum(found, 0))), where(found < 0, "-"))
+    trips = np.where(mean >= 0, mean, handshake)
+    return beside(where(trips >= 0, durations(np.maximum(trips, 0))), where(trips < 0, "-"))

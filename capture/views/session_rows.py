@@ -1,4 +1,4 @@
-"""Tables of sessions -> all their columns as JSON lines, CSV, or a Parquet file; the verdict in words behind them."""
+"""Tables of sessions -> all columns as JSON lines, CSV or a Parquet file; the last one is the verdict in words."""
 
 import csv
 import io
@@ -17,19 +17,19 @@ from capture.views.json_lines import json_lines
 Columns = dict[str, list[Any]]
 
 
-def session_columns(table: Table, interfaces: Sequence[InterfaceDescription], truth: Completeness) -> Columns:
+def session_columns(table: Table, interfaces: Sequence[InterfaceDescription], completeness: Completeness) -> Columns:
     """Return the columns of a table's sessions by name, as plain lists."""
-    return flat(table, interfaces) | {"handshake_words": lines(handshake_sentences(table, truth))}
+    return flat(table, interfaces) | {"handshake_words": lines(handshake_sentences(table, completeness))}
 
 
 def as_json_lines(tables: Iterable[Columns]) -> Iterator[str]:
-    """Return an object a line, for each table."""
+    """Return a text for each table, with one JSON object per line."""
     for columns in tables:
         yield json_lines(columns) + "\n"
 
 
 def as_csv(tables: Iterable[Columns]) -> Iterator[str]:
-    """Return a heading, then a line for each session, for each table."""
+    """Return a text for each table, with one line per session; the first begins with a heading."""
     heading = True
     for columns in tables:
         text = io.StringIO()
@@ -56,4 +56,4 @@ def write_parquet(tables: Iterable[Columns], target: str) -> None:
             for columns in tables:
                 writer.write_table(pyarrow.table(columns, schema))
     except OSError as error:
-        raise SinkError(f"{target} cannot be written: {error.strerror or error}") from None
+        raise SinkError(f"cannot write {target}: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""Parts of a dialogue -> text, a hex dump or JSON lines, each with the audit behind it."""
+"""Parts of a dialogue -> text, a hex dump or JSON lines, followed by the audit of the session."""
 
 import codecs
 import json
@@ -10,21 +10,21 @@ from typing import Any
 from capture.analysis.sessions.session_table import SIDES
 from capture.analysis.streams.followed import Followed
 from capture.analysis.streams.reassembly import Gap, Part, Said
-from capture.units import format_duration
+from capture.units import format_count, format_duration
 from capture.views.audit import audit, audit_lines
 from capture.views.moments import moment_text
 from capture.wire.addresses import Names
 
 _ROW = 16
 _SHOWN = bytes(byte if 0x20 <= byte < 0x7F else ord(".") for byte in range(256))
-_OBEYED = re.compile(
+_CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
-"""Control characters, and those of Unicode that hide text or turn its direction; not tab and newline."""
+"""Control characters except tab and newline, and Unicode characters that hide text or change its direction."""
 
 
 class Transcript:
-    """What all forms share: turns of one side with a heading, gaps on a line of their own."""
+    """Base of all forms: a heading above the turns of a side, and gaps on lines of their own."""
 
     def __init__(self, followed: Followed) -> None:
         self._followed = followed
@@ -33,11 +33,11 @@ class Transcript:
         self._gap: Gap | None = None
 
     def part(self, part: Part) -> str:
-        """Return what a part adds. Gaps that follow each other are one, which the next part of another kind shows."""
+        """Return the text that a part adds. Consecutive gaps of one kind are merged, and shown with the next part."""
         return "".join(self._part(part))
 
     def end(self, names: Names) -> str:
-        """Return the last lines: how much each side said, and whether that is all."""
+        """Return the last lines: bytes of each side, and what is missing."""
         return "".join((*self._title(), *self._waiting_gap(), *self._line_end(), *self._audit(names)))
 
     def _part(self, part: Part) -> Iterator[str]:
@@ -56,7 +56,7 @@ class Transcript:
         yield from self._waiting_gap()
         datagram = self._followed.protocol == "udp"
         if part.side != self._turn or datagram:
-            yield from self._head(part, f", {len(part.data):,} bytes" if datagram else "")
+            yield from self._head(part, f", {format_count(len(part.data), 'byte')}" if datagram else "")
         yield from self._bytes(part)
 
     def _title(self) -> Iterator[str]:
@@ -77,13 +77,13 @@ class Transcript:
         if gap.side != self._turn:
             yield from self._head(gap)
         yield from self._line_end()
-        yield f"[{gap.size:,} bytes missing: {gap.why.value}]\n"
+        yield f"[{format_count(gap.size, 'byte')} missing: {gap.why.value}]\n"
 
     def _line_end(self) -> Iterator[str]:
-        """The end of a line that is not complete."""
+        """Return a line feed if the last line is not complete."""
         return iter(())
 
-    def _bytes(self, said: Said) -> Iterator[str]:
+    def _bytes(self, part: Said) -> Iterator[str]:
         raise NotImplementedError
 
     def _audit(self, names: Names) -> Iterator[str]:
@@ -92,7 +92,7 @@ class Transcript:
 
 
 class TextTranscript(Transcript):
-    """UTF-8; what a terminal would obey rather than show is a dot."""
+    """UTF-8; characters that control a terminal are shown as dots."""
 
     def __init__(self, followed: Followed) -> None:
         super().__init__(followed)
@@ -100,8 +100,8 @@ class TextTranscript(Transcript):
         self._decoders = (decoder("replace"), decoder("replace"))
         self._open_line = False
 
-    def _bytes(self, said: Said) -> Iterator[str]:
-        text = visible(self._decoders[said.side].decode(said.data))
+    def _bytes(self, part: Said) -> Iterator[str]:
+        text = visible(self._decoders[part.side].decode(part.data))
         if text:
             self._open_line = not text.endswith("\n")
             yield text
@@ -113,13 +113,13 @@ class TextTranscript(Transcript):
 
 
 class HexTranscript(Transcript):
-    """Offsets are of the side's own stream."""
+    """Rows of 16 bytes; offsets count from the start of the side's stream."""
 
-    def _bytes(self, said: Said) -> Iterator[str]:
-        for at in range(0, len(said.data), _ROW):
-            row = said.data[at : at + _ROW]
+    def _bytes(self, part: Said) -> Iterator[str]:
+        for at in range(0, len(part.data), _ROW):
+            row = part.data[at : at + _ROW]
             shown = row.translate(_SHOWN).decode()
-            yield f"{said.offset + at:08x}  {row.hex(' '):{3 * _ROW - 1}}  {shown}\n"
+            yield f"{part.offset + at:08x}  {row.hex(' '):{3 * _ROW - 1}}  {shown}\n"
 
 
 class JsonTranscript(Transcript):
@@ -146,10 +146,10 @@ class JsonTranscript(Transcript):
 
 
 def raw_bytes(part: Part) -> bytes:
-    """Return the bytes of a part as they are; a gap leaves nothing."""
+    """Return the bytes of a part unchanged; b"" for a gap."""
     return part.data if isinstance(part, Said) else b""
 
 
 def visible(text: str) -> str:
-    """Return text without control characters, which could do anything to a terminal; lines stay lines."""
-    return _OBEYED.sub(".", text.replace("\r\n", "\n"))
+    """Return text with dots in place of characters that control a terminal; line breaks stay."""
+    return _CONTROL.sub(".", text.replace("\r\n", "\n"))

@@ -1,4 +1,4 @@
-"""What stands in packets: numbers of protocols with their names, addresses, directions. Tables and small functions.
+"""Values in packets: protocol numbers and their names, addresses, directions. Tables and small functions.
 
-Imports nothing of bicap. What reads bytes is in `analysis.packets`; what a user may write is in `filters`.
+Imports nothing of bicap. Code that reads bytes belongs in `analysis.packets`, the syntax of rules in `filters`.
 """

@@ -1,4 +1,4 @@
-"""Addresses: the two halves that tables have <-> values; and the texts of both, with the names that a file gives."""
+"""Addresses as two halves, as in tables <-> address objects; and both as text, with the names from a file."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -18,23 +18,23 @@ def halves(number: int) -> tuple[int, int]:
 
 
 def address(family: int, high: int, low: int) -> IPv4Address | IPv6Address:
-    """The two halves as an address."""
+    """Return the address that the two halves make."""
     return IPv4Address(low & 0xFFFFFFFF) if family == 4 else IPv6Address((high & _LOW) << 64 | (low & _LOW))
 
 
 @lru_cache(1 << 16)
 def address_text(family: int, high: int, low: int) -> str:
-    """An address as it is written."""
+    """Return an address as text."""
     return str(address(family, high, low))
 
 
 def place_text(family: int, high: int, low: int, port: int, names: Names | None = None) -> str:
-    """An address by its name, if it has one, and a port, if it is not 0."""
+    """Return the name of an address, or the address where it has none, and the port if it is not 0."""
     return f"{before_port(names, port > 0, family, high, low)}{port or ''}"
 
 
 def before_port(names: Names | None, has_port: bool, family: int, high: int, low: int) -> str:
-    """Return the name or the address; where a port follows, with brackets for IPv6 and a colon."""
+    """Return the name or the address; if a port follows, with a colon, and an IPv6 address in brackets."""
     name = names.get(address(family, high, low)) if names else None
     text = name or address_text(family, high, low)
     if not has_port:

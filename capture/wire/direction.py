@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class Direction(Enum):
-    """Packets of a conversation: from the source that is asked for to its destination, back, or both."""
+    """Direction of packets to capture: from a rule's source to its destination, back, or both."""
 
     BOTH = "both"
     FORWARD = "forward"

@@ -1,19 +1,19 @@
-"""Numbers and names of protocols, TCP flags, ICMP types and codes, and which ICMP types answer each other."""
+"""Numbers and names of protocols, TCP flags, ICMP types and codes, and the pairs of ICMP requests and replies."""
 
 TCP, UDP, SCTP, ICMP, ICMPV6 = 6, 17, 132, 1, 58
 
 PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP, "icmpv6": ICMPV6, "sctp": SCTP}
-"""Names a user may give; every other protocol is given by its number."""
+"""Protocol names in rules, and their numbers; other protocols have numbers only."""
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
 WITH_PORTS = frozenset({TCP, UDP, SCTP})
 EXTENSION_HEADERS = frozenset({0, 43, 44, 51, 60, 135, 139, 140})
-"""IPv6 extension headers, which are walked to reach the upper-layer protocol."""
+"""Next-header numbers of IPv6 extension headers, which are skipped to reach the upper-layer protocol."""
 
 TCP_FLAGS = {"fin": 0x01, "syn": 0x02, "rst": 0x04, "psh": 0x08, "ack": 0x10, "urg": 0x20, "ece": 0x40, "cwr": 0x80}
 """RFC 9293, section 3.1."""
 FIN, SYN, RST, ACK = (TCP_FLAGS[name] for name in ("fin", "syn", "rst", "ack"))
 FAR = 1 << 30
-"""Distance from which on a sequence number is beyond every window (RFC 7323: at most 2^30) and proves nothing."""
+"""Distance from which on a sequence number lies outside any window (RFC 7323: at most 2^30), and is ignored."""
 
 ICMP_TYPES = {
     ICMP: {
@@ -81,7 +81,7 @@ _ANSWERS = {
 ICMP_ANSWERS = {
     protocol: pairs | {answer: question for question, answer in pairs.items()} for protocol, pairs in _ANSWERS.items()
 }
-"""Per protocol: the ICMP type that answers a type, both ways round."""
+"""By protocol: the reply of each request type, and the request of each reply type."""
 
 
 def protocol_name(number: int | None) -> str:

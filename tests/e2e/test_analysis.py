@@ -236,7 +236,7 @@ VERDICTS = {
         silent_client,
         loses(CLIENT, ACK, SYN | ACK, lost_after=True),
         "ack-lost",
-        r"acknowledged \(packet 3\), but the server repeats its SYN-ACK: the ACK was lost behind this point",
+        r"acknowledged \(packet 3\), but the server repeats its SYN-ACK: the ACK was lost after this point",
     ),
     "dropped ACK, before here": (
         silent_client,

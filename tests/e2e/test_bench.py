@@ -38,7 +38,7 @@ def test_it_says_who_may_run_it(tmp_path: Path) -> None:
     words = ["setpriv", "--reuid", "65534", "--clear-groups", BICAP, "bench"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 4
-    assert done.stderr == "bicap: bicap bench makes network namespaces and sends from the kernel; run as root\n"
+    assert done.stderr == "bicap: bicap bench creates network namespaces and sends from the kernel; run it as root\n"
 
 
 def test_one_cpu_is_too_few() -> None:

@@ -70,10 +70,10 @@ def questions(on: Wire) -> None:
 
 
 CASES: dict[str, tuple[Callable[[Wire], None], Policy, str, str]] = {
-    "closed port": (closed_port, passes, "failed-handshake", "1 of 1 connections to {server} were refused by RST"),
-    "dropped SYN": (in_vain, no_syn, "failed-handshake", "1 of 1 connections to {server} were not answered"),
+    "closed port": (closed_port, passes, "failed-handshake", "1 of 1 connection to {server} was refused by RST"),
+    "dropped SYN": (in_vain, no_syn, "failed-handshake", "1 of 1 connection to {server} was not answered"),
     "small MTU": (upload, small_only, "mtu-black-hole", "large segments from {client} to {server} do not arrive"),
-    "no one reads": (deaf_receiver, passes, "zero-window", "{server} had no room for what {client} sent"),
+    "no one reads": (deaf_receiver, passes, "zero-window", "{server} had no room for data from {client}"),
     "a slow server": (lambda on: converse(on, 3, 100, think_s=0.3), passes, "slow", "{server} takes 3"),
     "a silent resolver": (questions, passes, "unanswered", "3 of 3 DNS queries to {resolver} got no answer"),
     "loss": (lambda on: converse(on, 3, 300_000), lossy(2), "retransmissions", "data packets"),
@@ -101,8 +101,8 @@ def test_a_connection_that_three_points_saw_is_one(tmp_path: Path) -> None:
     with wire(tmp_path / "file", ends=True) as on:
         closed_port(on)
     done = bicap("diagnose", str(tmp_path / "file"))
-    assert done.stdout.startswith("1 sessions; ")
-    assert f"1. 1 of 1 connections to {ADDRESSES[SERVER]}:{PORT} were refused by RST" in done.stdout
+    assert done.stdout.startswith("1 session; ")
+    assert f"1. 1 of 1 connection to {ADDRESSES[SERVER]}:{PORT} was refused by RST" in done.stdout
 
 
 def test_a_wire_without_faults_gives_no_finding(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_evidence_of_loss_is_the_first_packet_that_tshark_calls_a_retransmis
         ["tshark", "-n", "-r", str(tmp_path / "file"), *words], capture_output=True, text=True, check=True
     )
     assert finding["kind"] == "retransmissions"
-    assert "3 were lost or came late behind here" in finding["what"]
+    assert "3 were lost or late after this point" in finding["what"]
     assert finding["evidence"] == [
         {"file": str(tmp_path / "file"), "session": 1, "packet": int(done.stdout.split()[0])}
     ]
@@ -141,9 +141,9 @@ def test_files_are_taken_together_and_one_that_is_damaged_as_far_as_it_goes(tmp_
     server = f"{ADDRESSES[SERVER]}:{PORT}"
     assert [line for line in done.stdout.splitlines() if not line.startswith("   next")] == [
         "2 sessions; the file does not say whether the capture lost packets",
-        f"1. 1 of 2 connections to {server} were refused by RST",
+        f"1. 1 of 2 connections to {server} was refused by RST",
         "   see one: session 1, packet 2",
-        f"2. 1 of 2 connections to {server} were not answered",
+        f"2. 1 of 2 connections to {server} was not answered",
         "   see two: session 1, packet 1",
-        "no handshake or request of a TCP session was seen: there is no wait to place",
+        "no handshake or request of a TCP session was seen, so no wait was measured",
     ]

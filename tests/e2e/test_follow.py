@@ -212,7 +212,7 @@ def test_every_datagram_is_a_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["2"], 2, r"there is no session 2; there are 1: see `bicap sessions`"),
+        (["2"], 2, r"there is no session 2; the file has 1 session: see `bicap sessions`"),
         (["tcp 10.0.0.1:1 10.0.0.2:2"], 2, r"there is no session tcp 10\.0\.0\.1:1 10\.0\.0\.2:2; there are 1: .*"),
         (["first"], 2, r"session: 'first' is not: protocol source destination; write a number .*"),
         (["1", "--as", "raw"], 2, r"--as raw is the bytes of one side; give --side client or --side server"),

@@ -148,4 +148,4 @@ def test_one_point_is_nothing_to_compare(point: str, tmp_path: Path) -> None:
         talk(on, TURNS[-1:])
     done = bicap("legs", str(point_of(tmp_path / "file", point)))
     assert (done.code, done.stdout) == (2, "")
-    assert re.fullmatch(r"bicap: .* has packets of 1 interface, and none to compare it with; .*\n", done.stderr)
+    assert re.fullmatch(r"bicap: .* has packets of 1 interface, but two are needed; .*\n", done.stderr)

@@ -169,7 +169,7 @@ def test_the_list_is_read_again_on_sighup(link: VethPair, tmp_path: Path) -> Non
     with CaptureProcess(tmp_path / "f.pcapng", *words) as capture:
         send_frames(link.namespace, "vb", *frames)
         conversations.write_text("udp 10.0.0.1:2 10.0.0.2:53\n")
-        hang_up(capture, "1 conversations came, 1 went")
+        hang_up(capture, "1 conversation added, 1 removed")
         send_frames(link.namespace, "vb", *frames)
         conversations.write_text("nonsense\n")
         hang_up(capture, "line 1: 'nonsense' is not: protocol source destination; the capture goes on")

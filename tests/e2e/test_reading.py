@@ -153,7 +153,7 @@ BAD = [
     (["sessions", "FILE"], bytes(100), 5, "is no pcap or pcapng file"),
     (["diagnose", "FILE"], bytes(100), 5, "is no pcap or pcapng file"),
     (["sessions", "--filter", "colour=red", "FILE"], b"", 2, "there is no column colour"),
-    (["sessions", "--sort", "colour", "FILE"], b"", 2, "is no column of numbers"),
+    (["sessions", "--sort", "colour", "FILE"], b"", 2, "is not a column of numbers"),
     (["sessions", "--json", "--csv", "FILE"], b"", 2, "give one of them"),
 ]
 
@@ -173,7 +173,7 @@ def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: in
 def test_a_link_type_that_is_not_understood_is_told(tmp_path: Path) -> None:
     done = bicap("read", str(pcap_of(tmp_path / "file", [bytes(100)], link=127)))
     assert (done.code, done.stdout, done.stderr.count("\n")) == (5, "", 1)
-    assert "has packets of link type 127, which is not understood; understood are Ethernet, " in done.stderr
+    assert "has packets of link type 127, which is not supported; supported are Ethernet, " in done.stderr
 
 
 def test_a_parquet_file_that_cannot_be_written_is_told(file: Path) -> None:

@@ -1,5 +1,6 @@
-"""Tables of sessions -> what goes wrong in them: groups that show the same trouble at the same place, ranked.
+"""Tables of sessions -> findings: groups of sessions that show the same kind of trouble at the same place, ranked.
 
-`findings` is the door, `troubles` the list of what is looked for, `sentences` says it. May import `packets` (how
-complete a file is) and `sessions`. A new kind of trouble is an entry of `troubles`, and no code elsewhere.
+The entry point is `findings`; `troubles` lists the kinds of trouble, `sentences` puts them into words. May import
+`packets` (completeness of a file) and `sessions`. A new kind of trouble is an entry of `troubles`, and no code
+elsewhere.
 """

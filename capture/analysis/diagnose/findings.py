@@ -1,7 +1,7 @@
 """Tables of sessions of one or more files -> groups of sessions that show the same trouble at the same place, ranked.
 
-The kinds of trouble are a table of their own, `troubles`. Memory grows with the groups, up to GROUPS_MAX of
-them; what is shown as evidence is a few sessions of each.
+The kinds of trouble are a table of their own, `troubles`. Memory grows with the number of groups, up to GROUPS_MAX of
+each kind; a group keeps only its EVIDENCE worst sessions.
 """
 
 import heapq
@@ -19,11 +19,14 @@ from capture.arrays.rows import alike, picked
 from capture.wire.addresses import Names
 
 GROUPS_MAX = 1 << 14
-"""Of each kind: what comes beyond is counted as elsewhere."""
+"""Groups of each kind at most; sessions of further groups are only counted (`Diagnosis.elsewhere`)."""
 
 
 class Diagnosis:
-    """Add what trackers give; ask at the end. What several points show of a conversation counts once per kind."""
+    """Add the sessions of trackers, then call `findings`.
+
+    A conversation that several points saw counts once for each kind of trouble.
+    """
 
     def __init__(self, kinds: Sequence[Trouble]) -> None:
         self._kinds = kinds
@@ -33,10 +36,10 @@ class Diagnosis:
         self._totals: dict[Any, int] = {}
         self.sessions = 0
         self.elsewhere = 0
-        "sessions with trouble at more places than are told apart"
+        """Sessions with trouble at places beyond GROUPS_MAX."""
 
     def add(self, file: str, sessions: Table, several: bool = False) -> None:
-        """Sessions of a file that ended; `several`: there are other points, which may have seen the same."""
+        """Add sessions of a file that ended. `several`: other points may have seen the same conversations."""
         counted = picked(sessions, ~self._seen.elsewhere(file, sessions)) if several else sessions
         self.sessions += len(counted)
         for key, rows in _by_place(_keys(counted, by_client=False)):
@@ -68,32 +71,32 @@ class Diagnosis:
             group.sessions += len(mine)
             for name, values in sums.items():
                 group.sums[name] = group.sums.get(name, 0) + int(values[mine].sum())
-            for one in mine[np.argsort(-weights[mine], kind="stable")][:EVIDENCE].tolist():
-                session = int(sessions["session"][one])
-                if "affected" in sums and not weights[one]:
+            for row in mine[np.argsort(-weights[mine], kind="stable")][:EVIDENCE].tolist():
+                session = int(sessions["session"][row])
+                if "affected" in sums and not weights[row]:
                     break
-                entry = (int(weights[one]), -session, Evidence(file, session, int(packets[one])))
+                entry = (int(weights[row]), -session, Evidence(file, session, int(packets[row])))
                 if len(group.worst) < EVIDENCE:
                     heapq.heappush(group.worst, entry)
                 elif entry > group.worst[0]:
                     heapq.heapreplace(group.worst, entry)
 
-    def findings(self, truth: Completeness, names: Names) -> list[Finding]:
-        """The worst first: by how bad the kind is, times the share of all sessions that show it."""
-        found = []
+    def findings(self, completeness: Completeness, names: Names) -> list[Finding]:
+        """Return the findings, worst first: by the weight of their kind times the share of sessions that show it."""
+        findings = []
         for kind, groups in zip(self._kinds, self._groups, strict=True):
             for place, group in groups.items():
                 total = max(self._totals.get((place.family, place.protocol, *place.server), 0), group.sessions)
-                words = kind.words(group, Context(truth, names, total))
+                words = kind.words(group, Context(completeness, names, total))
                 if words is not None:
                     affected = group.sums.get("affected", group.sessions)
                     score = kind.weight * affected / max(self.sessions, 1)
-                    found.append(Finding(kind.name, *words, affected, score, group.evidence))
-        return sorted(found, key=lambda one: -one.score)
+                    findings.append(Finding(kind.name, *words, affected, score, group.evidence))
+        return sorted(findings, key=lambda finding: -finding.score)
 
 
 def _keys(sessions: Table, by_client: bool, cause: str = "") -> list[npt.NDArray[np.int64]]:
-    """Columns that are the same for sessions of one place."""
+    """Return the columns that identify the place of each session."""
     names = ["family", "protocol", "server_high", "server_low", "server_port"]
     columns = [sessions[name].astype(np.int64) for name in names]
     nothing = np.zeros(len(sessions), np.int64)
@@ -102,7 +105,7 @@ def _keys(sessions: Table, by_client: bool, cause: str = "") -> list[npt.NDArray
 
 
 def _by_place(keys: list[npt.NDArray[np.int64]]) -> Iterator[tuple[tuple[int, ...], npt.NDArray[np.intp]]]:
-    """(key, which sessions have it), for each key there is."""
+    """Return pairs (key, indices of the sessions with this key)."""
     distinct, which = alike(*keys)
     order, ends = np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))
     yield from zip(distinct, np.split(order, ends[:-1]), strict=False)

@@ -1,4 +1,4 @@
-"""Sessions of several points, interfaces or files -> which of them another point has shown before."""
+"""Sessions of several points (interfaces or files) -> a mask of those that another point has shown before."""
 
 from collections import OrderedDict
 
@@ -8,9 +8,9 @@ import numpy.typing as npt
 from capture.arrays.aliases import Table
 
 REMEMBERED = 1 << 16
-"""Conversations, the latest: what two points saw at the same time ends at both at about the same time."""
+"""Latest conversations that are kept. That is enough: a conversation ends at all points at about the same time."""
 UNDER_WAY_NS = 10**9
-"""From one point to another a packet takes less."""
+"""Upper bound of the time that a packet takes from one point to another, ns."""
 _ENDS = (
     "family",
     "protocol",
@@ -27,29 +27,29 @@ _Point = tuple[str, int]
 class Seen:
     """Conversations and the first point that showed them.
 
-    A conversation is known by its endpoints, and by its time: behind a translator, or by a clock that is wrong, it is
-    another one.
+    A conversation is identified by its endpoints and its time. Behind a translator (DNAT, SNAT), or with a wrong
+    clock, the same one counts as another.
     """
 
     def __init__(self) -> None:
         self._first: OrderedDict[bytes, tuple[_Point, int, int]] = OrderedDict()
 
     def elsewhere(self, file: str, sessions: Table) -> npt.NDArray[np.bool_]:
-        """Which of a file's sessions another point has shown; the others are remembered."""
+        """Return a mask of the sessions that another point has shown; the others are remembered."""
         ends = np.stack([sessions[name].astype(np.int64) for name in _ENDS], axis=1)
         keys = ends.view(f"V{ends.itemsize * len(_ENDS)}")[:, 0].tolist()
         spans = zip(sessions["first_ns"].tolist(), sessions["last_ns"].tolist(), strict=True)
-        found = np.zeros(len(sessions), bool)
+        repeated = np.zeros(len(sessions), bool)
         for row, (key, interface, (first, last)) in enumerate(
             zip(keys, sessions["interface"].tolist(), spans, strict=True)
         ):
             point = (file, interface)
-            of, began, ended = self._first.get(key, (point, 0, 0))
-            if of != point and first <= ended + UNDER_WAY_NS and began <= last + UNDER_WAY_NS:
-                found[row] = True
+            first_point, began, ended = self._first.get(key, (point, 0, 0))
+            if first_point != point and first <= ended + UNDER_WAY_NS and began <= last + UNDER_WAY_NS:
+                repeated[row] = True
                 continue
             self._first[key] = (point, first, last)
             self._first.move_to_end(key)
             if len(self._first) > REMEMBERED:
                 self._first.popitem(last=False)
-        return found
+        return repeated

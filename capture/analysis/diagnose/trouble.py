@@ -1,4 +1,4 @@
-"""What a kind of trouble is, and what is gathered of it: groups of sessions at one site, evidence, findings."""
+"""Types: a kind of trouble, the groups of sessions at one site that show it, their evidence, and findings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from capture.arrays.aliases import Mask, Table
 from capture.wire.addresses import Names, place_text
 
 EVIDENCE = 5
-"""Sessions that are shown of a group."""
+"""Sessions of a group that are shown at most."""
 
 Column = Callable[[Table, str], Any]
 """(sessions, "client" or "server") -> a value for each session."""
@@ -17,7 +17,11 @@ Column = Callable[[Table, str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a group's sessions are: their server, and for some kinds their client. `way` is the side it is about."""
+    """Place of a group: its server, and for some kinds of trouble its client.
+
+    Addresses are (high, low) halves; the server also has its port. `way` is the side that the trouble is about, ""
+    for both. `cause` is the value of the column Trouble.cause.
+    """
 
     family: int
     protocol: int
@@ -27,22 +31,22 @@ class Site:
     cause: int
 
     def server_text(self, names: Names) -> str:
-        """address:port."""
+        """Return the server as address:port, by its name if it has one."""
         return place_text(self.family, *self.server, names)
 
     def client_text(self, names: Names) -> str:
-        """The address."""
+        """Return the client's address, or its name if it has one."""
         return place_text(self.family, *(self.client or (0, 0)), 0, names)
 
     def way_text(self, names: Names) -> str:
-        """From whom to whom."""
+        """Return sender and receiver as "A to B"."""
         ends = self.client_text(names), self.server_text(names)
         return " to ".join(ends if self.way == "client" else ends[::-1])
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Evidence:
-    """A session, and the packet to look at first; 0: none in particular."""
+    """A session, and the number of the packet to look at first; 0 is none in particular."""
 
     file: str
     session: int
@@ -60,15 +64,15 @@ class Group:
 
     @property
     def evidence(self) -> list[Evidence]:
-        """The worst first."""
-        return [one for *_, one in sorted(self.worst, key=lambda entry: (-entry[0], -entry[1]))]
+        """Evidence of the group, worst first."""
+        return [evidence for *_, evidence in sorted(self.worst, key=lambda entry: (-entry[0], -entry[1]))]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the words of a finding may need besides its group."""
+    """Facts beside the group that the words of a finding may need."""
 
-    truth: Completeness
+    completeness: Completeness
     names: Names
     total: int
     """Sessions with the group's server, with and without trouble."""
@@ -78,9 +82,9 @@ class Context:
 class Trouble:
     """A kind of trouble.
 
-    `shows` is which sessions belong to its groups, `sums` what is added up over them: the first of them says which
-    sessions are the worst, and "affected" counts those in trouble where not all are. `words` makes (what is, what to
-    look at next), or None where that is nothing to speak of.
+    `shows` returns a mask of the sessions that belong to its groups. `sums` are columns that are added up over a
+    group: the first one ranks its sessions, and "affected" counts the sessions in trouble where not all of the group
+    are. `words` returns (the problem, what to look at next), or None if it is negligible.
     """
 
     name: str
@@ -92,12 +96,12 @@ class Trouble:
     by_client: bool = False
     ways: Sequence[str] = ("",)
     cause: str = ""
-    """A column that tells groups apart."""
+    """Column that separates groups at the same place; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Trouble in words."""
+    """A problem in words. `sessions` is how many it affects."""
 
     kind: str
     what: str

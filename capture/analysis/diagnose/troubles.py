@@ -1,4 +1,4 @@
-"""The kinds of trouble that a diagnosis looks for: which sessions show it, what counts, which packet to look at."""
+"""Table of the kinds of trouble: which sessions show each, what is summed up, which packet to look at."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from capture.arrays.aliases import Mask, Table
 from capture.wire.protocols import TCP, UDP
 
 LARGE = 1000
-"""Segments that only a path of less than the usual 1500 bytes refuses: 1280, the least of IPv6, has 1208 or more."""
+"""Payload bytes above which a segment can be too big for a path. IPv6's smallest MTU, 1280, has room for 1208."""
 
 
 def _tcp(sessions: Table) -> Mask:
@@ -25,16 +25,16 @@ def _in(column: Any, values: Any) -> Mask:
 
 
 def _is_too_big(sessions: Table) -> Mask:
-    """RFC 792, type 3 code 4; RFC 4443, type 2."""
+    """Return a mask of sessions with such an ICMP error: RFC 792, type 3 code 4; RFC 4443, type 2."""
     kind, code = sessions["icmp_type"], sessions["icmp_code"]
-    told: Mask = (sessions["icmp_packet"] > 0) & np.where(
+    reported: Mask = (sessions["icmp_packet"] > 0) & np.where(
         sessions["family"] == 4, (kind == 3) & (code == 4), kind == 2
     )
-    return told
+    return reported
 
 
 def _first_packet(sessions: Table, _: str) -> Any:
-    """What shows the cause: the RST or ICMP error where there is one."""
+    """Return the packets that show the cause: the RST or ICMP error, or else the first packet."""
     return np.select(
         [
             sessions["handshake"] == Handshake.UNREACHABLE,
@@ -68,7 +68,7 @@ TROUBLES = (
         {
             "repeated": lambda sessions, way: sessions[way]["retransmitted"],
             "repeated_bytes": lambda sessions, way: sessions[way]["retransmitted_bytes"],
-            "told": lambda sessions, _: _is_too_big(sessions),
+            "too_big": lambda sessions, _: _is_too_big(sessions),
         },
         lambda sessions, way: sessions[way]["retransmitted_packet"],
         words.black_hole,

@@ -1,4 +1,4 @@
-"""Samples and sessions -> distributions of how long things took, and which side the wait is on.
+"""Samples and sessions -> distributions of latencies, and the side on which clients waited.
 
-May import `sessions`. Delays between points belong in `legs`, which takes the histogram from here.
+May import `sessions`. Delays between points belong in `legs`, which imports the histogram from here.
 """

@@ -1,7 +1,7 @@
-"""Samples and sessions -> how long things took, on which side, and which side the wait is on.
+"""Samples and sessions -> latencies by measure and side, and the side on which clients waited.
 
-A histogram per measure and side, with 128 steps for each doubling: a quantile is exact to 0.4 %, memory is fixed.
-What could not be told apart is not in them; it is counted.
+There is one histogram per measure and side: quantiles are exact to 0.4 %, memory is fixed. Ambiguous samples are not
+in them, but counted.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from capture.wire.protocols import TCP
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Nanoseconds; the quantiles to 0.4 %."""
+    """Durations of one measure on one side; quantiles are exact to 0.4 %."""
 
     measure: str
     side: str
@@ -31,7 +31,7 @@ class Distribution:
 
 
 class Latency:
-    """Add what a Tracker gives; ask at any time."""
+    """Latencies of the sessions and samples that are added."""
 
     def __init__(self) -> None:
         self._histograms: dict[tuple[int, int], Histogram] = {}
@@ -41,40 +41,40 @@ class Latency:
         self.wait_ns = dict.fromkeys(SIDES, 0)
 
     def add(self, sessions: Table, samples: Table) -> None:
-        """Sessions that ended, and samples of any."""
+        """Add sessions that ended, and samples of any sessions."""
         for measure in np.unique(samples["measure"]).tolist():
             for side in (0, 1):
                 chosen = samples["duration_ns"][(samples["measure"] == measure) & (samples["side"] == side)]
                 if len(chosen):
                     self._histograms.setdefault((measure, side), Histogram()).add(chosen)
         tcp = sessions["protocol"] == TCP
-        twice = (sessions["syns"] > 1) & (sessions["syn_acks"] > 0) & (sessions["server_ns"] < 0)
-        again = (sessions["syn_acks"] > 1) & (sessions["ack_packet"] > 0)
+        ambiguous_syns = (sessions["syns"] > 1) & (sessions["syn_acks"] > 0) & (sessions["server_ns"] < 0)
+        ambiguous_syn_acks = (sessions["syn_acks"] > 1) & (sessions["ack_packet"] > 0)
         for name in SIDES:
             self.left_out["ambiguous"] += int(sessions[name]["rtt_ambiguous"].sum())
             self.left_out["unsampled"] += int(sessions[name]["rtt_unsampled"].sum())
-        self.left_out["handshakes_ambiguous"] += int(twice.sum() + again.sum())
+        self.left_out["handshakes_ambiguous"] += int(ambiguous_syns.sum() + ambiguous_syn_acks.sum())
         self.left_out["questions_repeated"] += int(sessions["repeated"].sum())
         self.left_out["questions_unanswered"] += int(sessions["unanswered"].sum())
         self._wait(picked(sessions, tcp))
 
     def _wait(self, sessions: Table) -> None:
-        """What a client waited for, split where packets were captured.
+        """Add the time that clients waited, split at the capture point.
 
-        The server's side: SYN to SYN-ACK, and each request to the first byte of its answer. The client's: SYN-ACK
-        to ACK, and for each answer the way to the client and back.
+        On the server's side: SYN to SYN-ACK, and each request to the first byte of its answer. On the client's side:
+        SYN-ACK to ACK, and one round trip to the client for each answer.
         """
         client = sessions["client"]
         handshake = np.maximum(sessions["client_ns"], 0)
         mean = client["rtt_sum_ns"] // np.maximum(client["rtt_count"], 1)
-        way = np.where(client["rtt_count"] > 0, mean, handshake)
+        trip = np.where(client["rtt_count"] > 0, mean, handshake)
         self.wait_ns["server"] += int(
             np.maximum(sessions["server_ns"], 0).sum() + sessions["first_byte_sum_ns"].sum()
         )
-        self.wait_ns["client"] += int(handshake.sum() + (way * sessions["requests"].astype(np.int64)).sum())
+        self.wait_ns["client"] += int(handshake.sum() + (trip * sessions["requests"].astype(np.int64)).sum())
 
     def distributions(self) -> list[Distribution]:
-        """One for each measure and side that has samples."""
+        """Return a distribution for each measure and side that has samples."""
         return [
             Distribution(
                 measure=Measure(measure).name.lower(),
@@ -91,10 +91,10 @@ class Latency:
 
     @property
     def sentence(self) -> str:
-        """Which side the wait is on."""
+        """Sentence that says on which side clients waited."""
         total = sum(self.wait_ns.values())
         if not total:
-            return "no handshake or request of a TCP session was seen: there is no wait to place"
+            return "no handshake or request of a TCP session was seen, so no wait was measured"
         larger = max(SIDES, key=lambda side: self.wait_ns[side])
         other = SIDES[1 - SIDES.index(larger)]
         share = self.wait_ns[larger] / total

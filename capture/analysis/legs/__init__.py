@@ -1,6 +1,6 @@
-"""Files of several points -> between which of them packets were how long, and between which they were lost.
+"""Files of several points -> delays and losses of packets between them.
 
-`observe` reads files, `comparison` does the rest: `pairing` finds a packet again, `joined` its session, `routes` the
-order of points, `clocks` how far these are apart. May import `packets`, `sessions` and `latency`. What one point
-alone can tell belongs elsewhere.
+`observe` reads files; `comparison` uses `pairing` to find a packet at other points, `joined` for its session,
+`routes` for the order of points, `clocks` for their offsets. May import `packets`, `sessions` and `latency`. Results
+that need one point only belong in those.
 """

@@ -1,22 +1,22 @@
-"""How two clocks differ on the same packets, both ways -> how far they are apart at any time, within bounds.
+"""Times of the same packets by two clocks, in both directions -> the offset of the clocks at any time, within bounds.
 
-The problem. Times of two nodes can be compared only as well as the distance of their clocks is known, and the
-clocks drift. NTP would ask; in a file there are only packets.
+The problem. Times of two nodes can be compared only as exactly as the offset of their clocks is known, and clocks
+drift. NTP asks the other node; a file has only packets.
 
-A packet that goes from A to B takes at least no time: B's clock minus A's is at most what their times differ by.
-One that goes from B to A gives the other bound. Within WINDOW_NS a clock gains or loses evenly, so the truth is a
-line (offset, rate) that lies below all bounds from one direction and above all from the other: a point in the
-intersection of half-planes, and in the box of rates that Linux allows. What any of these lines says of a time is
-possible, nothing else is: so the least and the most that they say are sharp bounds. (The linear program of Moon,
-Skelly and Towsley, "Estimation and removal of clock skew from network delay measurements", INFOCOM 1999, here from
-both sides.) The middle is taken as the offset, and half of the range is the uncertainty (as in NTP: RFC 5905,
-section 8).
+A packet from A to B does not arrive before it left: B's clock minus A's is at most B's time of the packet minus A's.
+A packet from B to A gives the other bound. Within WINDOW_NS a clock gains or loses evenly, so the truth is a line
+(offset, rate) that lies below all bounds from one direction and above all from the other: a point in the intersection
+of half-planes, and in the box of rates that Linux allows. Each of these lines is possible and no other is, so the
+least and the greatest of their values at a time are sharp bounds. (The linear program of Moon, Skelly and Towsley,
+"Estimation and removal of clock skew from network delay measurements", INFOCOM 1999, here from both sides.) The
+offset is the middle of these bounds, and the uncertainty half of their distance (as in NTP: RFC 5905, section 8).
 
-The invariant: an offset is never said more exactly than some packets prove. In a window without packets both ways
-the uncertainty is -1, for unknown. Where no line is possible a clock was set, and the window counts as empty.
+The invariant: an offset is never given more exactly than packets prove. In a window without packets in both
+directions the uncertainty is -1, for unknown. If no line is possible, a clock was set, and the window counts as
+empty.
 
-The cost: of each cell of 0.1 s only the tightest bound is kept, so at most 100 a direction and window, and the
-polygon of possible lines is cut by the few of them that exclude anything (`polygon`).
+The cost: each cell of 0.1 s keeps only its tightest bound, so there are at most 100 per direction and window, and the
+polygon of possible lines is cut only by the few bounds that exclude anything (`polygon`).
 """
 
 from dataclasses import dataclass
@@ -29,20 +29,21 @@ from capture.analysis.legs.polygon import inside
 from capture.arrays.aliases import Table
 
 WINDOW_NS = 10 * 10**9
-"""How long a clock is taken to gain or lose evenly: its rate follows the temperature and NTP, which are slower."""
+"""Time in which the rate of a clock counts as constant, ns: temperature and NTP change it more slowly."""
 MAX_RATE = 500e-6
-"""What Linux lets a clock be corrected by (adjtimex(2)); crystals are within a tenth of it."""
+"""Largest difference of two clocks' rates: what Linux allows as a correction (adjtimex(2)); crystals need a tenth."""
 _CELL_NS = 10**8
-"""Of the bounds of a cell only the tightest is kept."""
+"""Length of a cell, ns; only its tightest bound is kept."""
 _ROUNDING_NS = 1
-"""Times are whole nanoseconds: what two of them differ by is off by less than this."""
+"""Upper bound of the rounding error of the difference of two times, which are whole nanoseconds, ns."""
 _PRECISION_NS = 1e-3
+"""Error of the corners of a polygon at most, ns."""
 _BOUND = np.dtype([("time_ns", "i8"), ("most_ns", "i8")])
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """One clock minus another: at first between `offset_ns` - and + `uncertainty_ns`; it grows by `drift_ppm`."""
+    """One clock minus another: at first `offset_ns`, plus or minus `uncertainty_ns`; then it grows by `drift_ppm`."""
 
     offset_ns: int
     uncertainty_ns: int
@@ -50,25 +51,25 @@ class Offset:
 
 
 class Bounds:
-    """Bounds of one clock against another: add what packets prove, then ask."""
+    """Bounds of one clock minus another. Add those that packets prove, then call `of` or `overall`."""
 
     def __init__(self) -> None:
         self._above, self._below = _Tightest(), _Tightest()
         self._windows: dict[int, _Window] | None = None
 
     def add(self, times_ns: npt.NDArray[np.int64], at_most: npt.NDArray[np.int64], sign: int) -> None:
-        """`sign` 1: the clock is ahead by at most this, at these times of the other; -1: behind by at most this."""
+        """Add bounds at times of the other clock. `sign` 1: this clock is at most so far ahead, ns; -1: behind."""
         (self._above if sign > 0 else self._below).add(times_ns, at_most)
         self._windows = None
 
     def of(self, times_ns: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-        """Return (offsets, uncertainties) at these times; where nothing is known, of the nearest time, and -1."""
+        """Return (offsets, uncertainties) at these times, ns; where unknown, the nearest window's offset and -1."""
         offsets, uncertain = np.zeros(len(times_ns), np.int64), np.full(len(times_ns), -1, np.int64)
         windows = self._fitted()
-        known, of_time = np.array(list(windows)), times_ns // WINDOW_NS
-        order = np.argsort(of_time, kind="stable")
-        asked, begins = np.unique(of_time[order], return_index=True)
-        for window, mine in zip(asked.tolist(), np.split(order, begins[1:]), strict=False) if windows else ():
+        known, window_of = np.array(list(windows)), times_ns // WINDOW_NS
+        order = np.argsort(window_of, kind="stable")
+        wanted, begins = np.unique(window_of[order], return_index=True)
+        for window, mine in zip(wanted.tolist(), np.split(order, begins[1:]), strict=False) if windows else ():
             nearest = int(known[np.abs(known - window).argmin()])
             within = np.clip(times_ns[mine], nearest * WINDOW_NS, (nearest + 1) * WINDOW_NS)
             low, high = windows[nearest].between(within)
@@ -78,21 +79,24 @@ class Bounds:
         return offsets, uncertain
 
     def overall(self, sign: int, uncertainty_ns: int) -> Offset | None:
-        """Return the most certain offset of the first window, and the drift up to the last; None without bounds.
+        """Return the most certain offset of the first window, and the drift until the last; None without bounds.
 
-        The uncertainty is at least `uncertainty_ns`, the drift 0 if it is less than is certain. With `sign` -1 it is
-        the other clock against this one.
+        The uncertainty is at least `uncertainty_ns`. The drift is 0 if it is smaller than its uncertainty. With
+        `sign` -1 the result is the other clock minus this one.
         """
         windows = list(self._fitted().values())
         if not windows:
             return None
-        (begun, first, uncertain), (ended, last, also) = (self._best(windows[at].times_ns) for at in (0, -1))
+        (first_ns, first, first_uncertain), (last_ns, last, last_uncertain) = (
+            self._best(windows[at].times_ns) for at in (0, -1)
+        )
         change = sign * (last - first)
-        drift_ppm = 1e6 * change / (ended - begun) if abs(change) > uncertain + also else 0.0
-        return Offset(sign * first, max(uncertain, uncertainty_ns), drift_ppm)
+        certain = abs(change) > first_uncertain + last_uncertain
+        drift_ppm = 1e6 * change / (last_ns - first_ns) if certain else 0.0
+        return Offset(sign * first, max(first_uncertain, uncertainty_ns), drift_ppm)
 
     def _best(self, times_ns: npt.NDArray[np.int64]) -> tuple[int, int, int]:
-        """(time, offset, uncertainty)."""
+        """Return (time, offset, uncertainty) where the uncertainty is least, ns."""
         offsets, uncertain = self.of(times_ns)
         best = uncertain.argmin()
         return int(times_ns[best]), int(offsets[best]), int(uncertain[best])
@@ -100,15 +104,15 @@ class Bounds:
     def _fitted(self) -> "dict[int, _Window]":
         if self._windows is None:
             above, below = self._above.bounds(), self._below.bounds()
-            both = np.intersect1d(above["time_ns"] // WINDOW_NS, below["time_ns"] // WINDOW_NS)
-            fitted = {window: _Window(window * WINDOW_NS, above, below) for window in both.tolist()}
-            # A clock that was set in between contradicts itself.
+            bounded = np.intersect1d(above["time_ns"] // WINDOW_NS, below["time_ns"] // WINDOW_NS)
+            fitted = {window: _Window(window * WINDOW_NS, above, below) for window in bounded.tolist()}
+            # No line fits a window in which a clock was set.
             self._windows = {window: lines for window, lines in fitted.items() if lines.possible}
         return self._windows
 
 
 class _Tightest:
-    """Bounds from one side -> the tightest of each cell."""
+    """Bounds from one side -> the tightest bound of each cell."""
 
     def __init__(self) -> None:
         self._kept = np.empty(0, _BOUND)
@@ -135,8 +139,8 @@ class _Tightest:
 class _Window:
     """Bounds from above and below in the window that begins at `begin_ns` -> the lines between them.
 
-    A line is a point (offset in the middle, rate), and a bound a half-plane of such points; what is left of a
-    rectangle after all bounds has the extreme lines for its corners.
+    A line is a point (offset in the middle of the window, rate), and a bound is a half-plane of such points. The
+    bounds cut a polygon out of a rectangle, and its corners are the extreme lines.
     """
 
     def __init__(self, begin_ns: int, above: Table, below: Table) -> None:
@@ -144,7 +148,7 @@ class _Window:
         window = (begin_ns, begin_ns + WINDOW_NS)
         sides = [side[slice(*np.searchsorted(side["time_ns"], window))] for side in (above, below)]
         self.times_ns = np.concatenate([side["time_ns"] for side in sides])
-        # Clocks may be years apart: a float has nanoseconds of what is left beside this.
+        # Clocks may be years apart: relative to this base, a float is exact to nanoseconds.
         self._base_ns = int(sides[0]["most_ns"].min())
         normals, limits = [], []
         for sign, side in zip((1, -1), sides, strict=True):
@@ -161,7 +165,7 @@ class _Window:
         return len(self._lines) > 0
 
     def between(self, times_ns: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-        """Return the least and the greatest offset that a possible line has at each time."""
+        """Return the least and the greatest offset of all possible lines at each time, ns."""
         values = self._lines[:, :1] + self._lines[:, 1:] * (times_ns - self._middle_ns)
         least, most = np.floor(values.min(axis=0)), np.ceil(values.max(axis=0))
         return self._base_ns + least.astype(np.int64), self._base_ns + most.astype(np.int64)

@@ -1,14 +1,15 @@
-"""Passages -> legs: between which two points packets were how long, and between which two they were lost.
+"""Passages -> legs: delays and losses of packets between two points.
 
-A leg is from one point to the next on a route. A packet that was seen at its beginning and at no later point was
-lost on it, if the capture at its end was running when it was due. One that was seen at its end and not at its
-beginning was not captured there. Where TCP segments are cut up or put together between two points (GSO, GRO),
-packets differ though bytes do not: such packets are neither lost nor measured, but counted (`one_end`).
+A leg goes from one point to the next on a route. A packet that was seen at the beginning of a leg and at no later
+point was lost on it, if the capture at the end of the leg was running when the packet was due. A packet that was seen
+at the end and not at the beginning was not captured there. Where TCP segments are split or merged between two points
+(GSO, GRO), packets differ though their bytes are the same: such packets are neither lost nor measured, but counted
+(`one_end`).
 
-The order of the work follows from what each step must know: sessions are joined from all passages; routes need the
+The order of the steps follows from their inputs: sessions are joined from all passages; routes need the
 joined sessions; clocks need the routes, for the direction of each packet; delays and losses need the clocks. So
-passages wait in a file, and are read three times, a chunk at a time. The invariant: a packet is lost at most once,
-on the leg behind the last point that saw it; what cannot be told is counted, and never taken for a loss.
+passages are kept in a file, and read three times, a chunk at a time. The invariant: a packet is lost at most once, on
+the leg after the last point that saw it; an undecided case is counted as such, never as a loss.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ _CHUNK = 1 << 16
 
 
 class Comparison:
-    """Observations -> `legs` and `alone`. `one_clock`: all files have the clock of one machine."""
+    """Observations -> `legs` and `alone`. `one_clock`: all files were written by one machine."""
 
     def __init__(self, observations: Observations, one_clock: bool = False) -> None:
         self.points = observations.points
@@ -62,21 +63,21 @@ class Comparison:
                 self._routes.learn(rows)
                 self._bound(rows)
             for rows in scratch.chunks(_CHUNK):
-                self._take(rows)
+                self._add(rows)
         self._judge()
 
     @property
     def legs(self) -> list[Leg]:
-        """In order of their points."""
+        """Legs in order of their points."""
         return [self._legs[key] for key in sorted(self._legs)]
 
     @property
     def alone(self) -> list[Alone]:
-        """Points with packets that could not be looked for elsewhere."""
+        """Points with packets whose route is unknown, so that no other point could be searched for them."""
         return [Alone(point, count) for point, count in zip(self.points, self._alone.tolist(), strict=True) if count]
 
     def _by_route(self, rows: Table) -> Iterator[tuple[tuple[int, ...], Table, npt.NDArray[np.int64]]]:
-        """Passages of each route, () for none, and their streams: a number for conversation and side."""
+        """Return (route, () for none; its passages; their streams). A stream is 2 * conversation + side."""
         conversations, sides = self._conversations.of(rows)
         routes = self._routes.of(rows, conversations, sides)
         for number in np.unique(routes).tolist():
@@ -84,26 +85,26 @@ class Comparison:
             yield self._routes.routes[number], rows[mine], conversations[mine] * 2 + sides[mine]
 
     def _clock_of(self, one: int, other: int) -> tuple[tuple[int, int], int]:
-        """The two clocks in order, and 1, or -1 where they are the other way round."""
+        """Return the two clocks in order, and 1, or -1 if they were swapped for that."""
         a, b = self._clocks[one], self._clocks[other]
         return ((a, b), 1) if a < b else ((b, a), -1)
 
     def _bound(self, rows: Table) -> None:
-        """What packets between points of different clocks say of these."""
+        """Add the bounds of clocks that packets between points of different clocks prove."""
         rows = rows[rows["doubtful"] == 0]
         for route, passages, _ in self._by_route(rows):
             times = passages["times_ns"]
             for source, target in combinations(route, 2):
                 if self._clocks[source] == self._clocks[target]:
                     continue
-                both = (times[:, source] != NEVER) & (times[:, target] != NEVER)
+                at_both = (times[:, source] != NEVER) & (times[:, target] != NEVER)
                 clocks, sign = self._clock_of(source, target)
                 bounds = self._bounds.setdefault(clocks, Bounds())
-                of_first = times[both, source if sign > 0 else target]
-                bounds.add(of_first, times[both, target] - times[both, source], sign)
+                by_first_clock = times[at_both, source if sign > 0 else target]
+                bounds.add(by_first_clock, times[at_both, target] - times[at_both, source], sign)
 
     def _offsets(self, source: int, target: int, times_ns: Any, of: int) -> tuple[Any, Any]:
-        """How far the target's clock is ahead at times `of` one of them, and how uncertain that is (-1: unknown)."""
+        """Return (offsets of the target's clock, uncertainties; -1: unknown), ns. Times are by the clock of `of`."""
         if self._clocks[source] == self._clocks[target]:
             return np.zeros(len(times_ns), np.int64), np.zeros(len(times_ns), np.int64)
         clocks, sign = self._clock_of(source, target)
@@ -113,23 +114,23 @@ class Comparison:
         offsets, uncertain = bounds.of(times_ns)
         return sign * offsets, uncertain
 
-    def _take(self, rows: Table) -> None:
+    def _add(self, rows: Table) -> None:
         for route, passages, streams in self._by_route(rows):
             if not route:
                 self._alone += (passages["times_ns"] != NEVER).sum(axis=0)
                 continue
             seen = passages["times_ns"][:, list(route)] != NEVER
-            some = seen.any(axis=1)
+            on_route = seen.any(axis=1)
             first = seen.argmax(axis=1)
             last = len(route) - 1 - seen[:, ::-1].argmax(axis=1)
             for at, (source, target) in enumerate(pairwise(route)):
                 leg = self._legs.setdefault((source, target), Leg(self.points[source], self.points[target]))
                 self._measure(leg, source, target, passages[seen[:, at] & seen[:, at + 1]])
-                gone = some & (last == at)
+                gone = on_route & (last == at)
                 self._missed.setdefault((source, target), []).append(seen_once(passages[gone], streams[gone], source))
-                new = some & (first == at + 1)
+                new = on_route & (first == at + 1)
                 self._unseen.setdefault((source, target), []).append(seen_once(passages[new], streams[new], target))
-                leg.not_captured += int((some & ~seen[:, at] & (first < at) & (last > at)).sum())
+                leg.not_captured += int((on_route & ~seen[:, at] & (first < at) & (last > at)).sum())
 
     def _measure(self, leg: Leg, source: int, target: int, rows: Table) -> None:
         leg.paired += len(rows)
@@ -149,7 +150,7 @@ class Comparison:
         self._uncertainty[source, target] = int(uncertain.max(initial=self._uncertainty.get((source, target), 0)))
 
     def _judge(self) -> None:
-        """What became of the packets that were seen at one end only."""
+        """Decide which of the packets seen at one end of a leg only were lost, resegmented or not captured."""
         for (source, target), leg in self._legs.items():
             if self._clocks[source] != self._clocks[target]:
                 clocks, sign = self._clock_of(source, target)
@@ -169,6 +170,6 @@ class Comparison:
             leg.lost = np.sort(missed["number"][judged]).tolist()
 
     def _within(self, times_ns: Any, point: Point, leg: Leg) -> Any:
-        """Whether the capture at that point was running, as long as a packet takes to come there."""
+        """Return a mask of times at which the capture at a point was running, and ran on for the longest delay."""
         first, last = self._spans[point.file]
         return (times_ns >= first) & (times_ns + leg.delays.most <= last)

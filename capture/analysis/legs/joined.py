@@ -1,9 +1,9 @@
-"""Passages -> which sessions of several points are one: packets of one are packets of the other.
+"""Passages -> joined sessions: sessions at several points that share packets are one conversation.
 
-Behind a translator a session has other addresses, so each point's tracker numbers it by itself. Every passage that
-two points saw says that two sessions are one, and whether client and server are the same way round in both. Sets of
-joined sessions are kept by union-find (`compiled.union`), which makes the answer the same in any order of passages,
-at nearly constant cost for each. A passage that is `doubtful` joins nothing.
+Behind a translator a session has other addresses, so each point's tracker gives it a number of its own. A passage
+that two points saw shows that two sessions are the same, and whether client and server are swapped between them. Sets
+of joined sessions are kept by union-find (`compiled.union`): the result does not depend on the order of passages, and
+the cost of each is nearly constant. A `doubtful` passage joins nothing.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from capture.arrays.aliases import Longs, Table
 
 
 class JoinedSessions:
-    """Sets of sessions. Join passages, then `close`; then ask `of`. The sets are numbered from 1; 0 is no set.
+    """Sets of sessions. Join passages, then call `close`, then `of`. Sets are numbered from 1; 0 is no set.
 
-    For each point, `files` says which file is its, and for each file `sessions` how many sessions it has.
+    `files` is the file of each point, `sessions` the number of sessions in each file.
     """
 
     def __init__(self, files: Sequence[int], sessions: Sequence[int]) -> None:
@@ -31,13 +31,13 @@ class JoinedSessions:
         self.count = 0
 
     def join(self, rows: Table) -> None:
-        """Join the sessions that these passages show to be one."""
+        """Join the sessions that these passages show to be the same."""
         rows = rows[rows["doubtful"] == 0]
         for a, b in combinations(range(len(self._bases)), 2):
-            both = rows[(rows["times_ns"][:, a] != NEVER) & (rows["times_ns"][:, b] != NEVER)]
-            turned = (both["sides"][:, a] != both["sides"][:, b]).astype(np.int64)
-            one, other = (both["sessions"][:, point] + self._bases[point] for point in (a, b))
-            unite(self._parents, self._turned, one, other, turned)
+            at_both = rows[(rows["times_ns"][:, a] != NEVER) & (rows["times_ns"][:, b] != NEVER)]
+            turned = (at_both["sides"][:, a] != at_both["sides"][:, b]).astype(np.int64)
+            ones, others = (at_both["sessions"][:, point] + self._bases[point] for point in (a, b))
+            unite(self._parents, self._turned, ones, others, turned)
 
     def close(self) -> None:
         """Number the sets of more than one session."""
@@ -50,7 +50,7 @@ class JoinedSessions:
         self._parents = numbers[self._parents]
 
     def of(self, rows: Table) -> tuple[Longs, Longs]:
-        """Return (set, side that sent it) of each passage."""
+        """Return the set of each passage, and the side that sent it (0 client, 1 server)."""
         conversations, sides = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
         for point in reversed(range(len(self._bases))):
             seen = rows["times_ns"][:, point] != NEVER

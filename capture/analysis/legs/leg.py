@@ -1,4 +1,4 @@
-"""What is known of a leg: the way from a point to the next, its packets, delays and losses."""
+"""Types: a leg with its packets, delays and losses, and packets that no leg could be found for."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ from capture.analysis.legs.observe import Point
 
 @dataclass(slots=True)
 class Leg:
-    """From a point to the next, in this direction.
+    """The path from a point to the next one, in this direction. All numbers count packets.
 
-    `lost` are numbers of packets in the file of `source`. `delays` are exact where `clock` is None, else each of them
-    is right to its uncertainty. `early` counts packets that arrived before they left, whatever is uncertain: then
-    the times of `source` and `target` contradict each other. `unplaced` were paired, but their time says nothing.
+    `lost` are packet numbers in the file of `source`. `delays` are exact if `clock` is None, else within its
+    uncertainty. `early` packets arrived before they left by more than the uncertainty: the times of `source` and
+    `target` contradict each other. `unplaced` packets were paired, but the offset of the clocks was unknown then.
     """
 
     source: Point
@@ -28,17 +28,17 @@ class Leg:
     not_captured: int = 0
     resegmented: int = 0
     undecided: int = 0
-    "seen at the beginning, while the capture at the end had not begun, or was over"
+    """Packets seen at the beginning while the capture at the end was not running."""
 
     @property
     def share_lost(self) -> float:
-        """Of the packets that began the leg, and of which it is known what became of them."""
+        """Share lost of the packets that entered the leg and whose fate is known, 0 to 1."""
         return len(self.lost) / max(self.paired + len(self.lost), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Packets at a point of whose session, or of whose direction in it, no other point saw anything."""
+    """Number of packets at a point whose session, or whose direction of it, no other point saw."""
 
     point: Point
     packets: int

@@ -1,7 +1,8 @@
-"""Capture files -> what each point saw, in files of observations that are small enough to be sorted in memory.
+"""Capture files -> observations, in PARTS files that are each small enough to be sorted in memory.
 
-A point is an interface of a file. An observation is a packet at a point. Those of one packet come into the same of
-PARTS files, whatever was translated on the way; tunnels have been opened before (CaptureFile, `inner`).
+A point is an interface of a file. An observation is a packet at a point. All observations of one packet go into the
+same file, even if addresses were translated between points. The packets must be those inside tunnels (CaptureFile,
+`inner`).
 """
 
 import secrets
@@ -20,6 +21,7 @@ from capture.errors import SpecError
 from capture.pcapng.reader import Reader
 
 PARTS = 64
+"""Files of observations."""
 POINTS_MAX = 8
 
 OBSERVATION = np.dtype(
@@ -29,7 +31,7 @@ OBSERVATION = np.dtype(
         ("time_ns", "i8"),
         ("number", "i8"),  # of the packet in its file
         ("session", "i8"),  # in its file
-        ("hosts", "i8"),  # who talks to which service, as this point sees it
+        ("hosts", "i8"),  # hash of client and server addresses and server port, as this point sees them
         ("sequence", "u4"),
         ("payload", "u4"),
         ("point", "u1"),
@@ -43,7 +45,7 @@ _COLUMNS = ("time_ns", "number", "session", "sequence", "payload", "side", "prot
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where packets were captured; `file` is its place in the list of files."""
+    """A place where packets were captured; `file` is an index into the list of files."""
 
     file: int
     interface: int
@@ -51,16 +53,16 @@ class Point:
 
 
 class Observations:
-    """Add files one after the other, then look at the parts."""
+    """Observations of several files. Add files one after the other, then read `parts`."""
 
     def __init__(self) -> None:
         self.points: list[Point] = []
         self.spans: list[tuple[int, int]] = []
-        """When each file's first and last packet was captured, in its own clock; (0, -1) without packets."""
+        """Time of the first and last packet of each file, ns by its own clock; (0, -1) without packets."""
         self.sessions: list[int] = []
-        """How many each file has."""
+        """Number of sessions in each file."""
         self.left_out = 0
-        """Packets that cannot be looked for: no IP, cut in their headers, or to a group."""
+        """Packets without a fingerprint: not IP, headers cut off, or multicast."""
         self._seed = secrets.randbits(62)
         self._parts = [Scratch(OBSERVATION) for _ in range(PARTS)]
 
@@ -74,7 +76,7 @@ class Observations:
             part.close()
 
     def add(self, name: str, batches: Iterable[Batch], description: Reader) -> None:
-        """All packets of a file. Raises SpecError for too many interfaces; what `batches` raises comes at the end."""
+        """Add all packets of a file. Raises SpecError for too many interfaces, and what `batches` raises."""
         file, tracker, known = len(self.spans), Tracker(), dict[int, int]()
         first, last = 0, -1
         self.spans.append((first, last))
@@ -96,8 +98,8 @@ class Observations:
     def _point(self, file: int, name: str, interface: int, description: Reader) -> int:
         if len(self.points) == POINTS_MAX:
             raise SpecError(
-                f"{name} has more interfaces with packets than can be compared: {POINTS_MAX} of all files together; "
-                "leave some out, for example with editcap or tshark -Y"
+                f"{name} has too many interfaces with packets: at most {POINTS_MAX} in all files together can be "
+                "compared; leave some out, for example with tshark -Y"
             )
         label = description.interfaces[interface].name or f"interface {interface}"
         self.points.append(Point(file, interface, label))
@@ -125,6 +127,6 @@ class Observations:
                 self._parts[number].add(rows[order[start:end]])
 
     def parts(self) -> Iterator[Table]:
-        """Observations, all of a packet in one table."""
+        """Return tables of observations; all observations of a packet are in the same table."""
         for part in self._parts:
             yield from part.chunks(-1)

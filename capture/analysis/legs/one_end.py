@@ -1,4 +1,4 @@
-"""Packets that one end of a leg saw and the other did not; which of them were only cut up or put together anew."""
+"""Packets that only one end of a leg saw -> a mask of those that were only split or merged (GSO, GRO)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ SEEN_ONCE = np.dtype(
     [
         ("time_ns", "i8"),
         ("number", "i8"),
-        ("stream", "i8"),  # conversation and side
+        ("stream", "i8"),  # 2 * conversation + side
         ("sequence", "i8"),
         ("payload", "i8"),
         ("protocol", "u1"),
@@ -20,24 +20,25 @@ SEEN_ONCE = np.dtype(
 
 
 def seen_once(rows: Table, streams: npt.NDArray[np.int64], point: int) -> Table:
-    found = np.zeros(len(rows), SEEN_ONCE)
-    found["time_ns"], found["number"] = rows["times_ns"][:, point], rows["numbers"][:, point]
-    found["stream"] = streams
+    """Return passages as rows of SEEN_ONCE, with times and numbers at a point."""
+    once = np.zeros(len(rows), SEEN_ONCE)
+    once["time_ns"], once["number"] = rows["times_ns"][:, point], rows["numbers"][:, point]
+    once["stream"] = streams
     for name in ("sequence", "payload", "protocol"):
-        found[name] = rows[name]
-    return found
+        once[name] = rows[name]
+    return once
 
 
 def overlaps(rows: Table, others: Table) -> npt.NDArray[np.bool_]:
-    """Which TCP segments share bytes with one of the others, of the same stream."""
+    """Return a mask of the TCP segments that share bytes with one of the others in the same stream."""
     others = others[(others["protocol"] == TCP) & (others["payload"] > 0)]
     mine = (rows["protocol"] == TCP) & (rows["payload"] > 0)
     if not len(others) or not mine.any():
         return np.zeros(len(rows), bool)
-    # Streams one after the other on one line of numbers.
+    # Keys that put one stream after the other.
     starts = (others["stream"] << 33) + others["sequence"]
     order = np.argsort(starts, kind="stable")
-    # The furthest end so far: a long segment may reach beyond shorter ones behind it.
+    # The furthest end so far: a long segment may reach beyond shorter ones that start later.
     ends = np.maximum.accumulate((starts + others["payload"])[order])
     at = (rows["stream"] << 33) + rows["sequence"]
     before = np.searchsorted(starts[order], at + rows["payload"], side="left")

@@ -1,14 +1,14 @@
-"""Observations -> passages: one row for each packet, with what each point knows of it.
+"""Observations -> passages: one row for each packet, with its observation at each point.
 
-The problem. The same packet was captured at several points, and has no number that says so. Two fingerprints stand
-for it (`fingerprint`): `strict` is of all that routers leave alone, `loose` leaves out addresses, ports and
-whatever a translator changes with them. Observations of equal `strict` are put together first, then what remains of
-equal `loose`: so translation costs certainty only where there was translation.
+The problem. The same packet was captured at several points, and has no number of its own. Two fingerprints identify
+it (`fingerprint`): `strict` covers all fields that routers do not change, `loose` leaves out addresses, ports and
+the fields that a translator changes with them. Observations with equal `strict` are paired first, then the rest by
+`loose`: so only translated packets are paired by the weaker fingerprint.
 
-Several packets may have one fingerprint: the same DNS query asked again, the same empty acknowledgment. The k-th of
-them at one point is taken for the k-th at another. That is right where every point saw all of them in the same
-order. Where one point has more of them than another, which is which is not known, and all of them are `doubtful`:
-counted, and not measured.
+Several packets may have the same fingerprint: a repeated DNS query, a repeated empty acknowledgment. The k-th of them
+at one point is paired with the k-th at another. That is right if every point saw all of them in the same order. If
+one point has more of them than another, the pairs are uncertain, and all of them are `doubtful`: counted, not
+measured.
 
 The cost is sorting: two sorts for each of both steps and each part of the observations, in numpy. All observations
 of one packet are in the same part (`observe`), and a part fits into memory.
@@ -22,11 +22,11 @@ import numpy.typing as npt
 from capture.arrays.aliases import Table
 
 NEVER = np.iinfo(np.int64).min
-"""The time of a packet at a point that did not see it."""
+"""Time of a packet at a point that did not see it."""
 
 
 def passage(points: int) -> np.dtype[Any]:
-    """The row of a packet. The first five are by point."""
+    """Return the dtype of a passage, the row of a packet; its first five fields have one value per point."""
     return np.dtype(
         [
             ("times_ns", "i8", (points,)),  # NEVER: not seen there
@@ -44,7 +44,7 @@ def passage(points: int) -> np.dtype[Any]:
 
 
 def pair(observations: Table, points: int) -> Table:
-    """All rows of passage(points) that a part of the observations gives."""
+    """Return the passages of a part of the observations, a table of passage(points)."""
     rows = np.zeros(len(observations), passage(points))
     every, at = np.arange(len(rows)), observations["point"]
     rows["times_ns"] = NEVER
@@ -60,7 +60,7 @@ def pair(observations: Table, points: int) -> Table:
 
 
 def _together(rows: Table, keys: npt.NDArray[Any], kept: npt.NDArray[Any]) -> tuple[Table, npt.NDArray[Any]]:
-    """Put rows of one key together that no point has in two of them; `kept` goes along."""
+    """Merge rows with equal keys if no point is in two of them; return them with the `kept` value of each."""
     if not len(rows):
         return rows, kept
     seen = rows["times_ns"] != NEVER
@@ -79,7 +79,7 @@ def _together(rows: Table, keys: npt.NDArray[Any], kept: npt.NDArray[Any]) -> tu
     begins = np.flatnonzero(_changes(keys[order], rank[order]))
     lengths = np.diff(np.append(begins, len(order)))
     fits = np.add.reduceat(seen[order].astype(np.int64), begins, axis=0).max(axis=1) == 1
-    # What does not fit stays apart: each of its rows begins a row of its own.
+    # Rows that do not fit are not merged: each begins a row of its own.
     single = np.repeat(~fits, lengths)
     single[begins] = True
     begins = np.flatnonzero(single)
@@ -93,7 +93,7 @@ def _together(rows: Table, keys: npt.NDArray[Any], kept: npt.NDArray[Any]) -> tu
 
 
 def _changes(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Where a row differs from the one before it; true at the first."""
+    """Return a mask of rows that differ from the row before; true for the first."""
     changed = np.ones(len(columns[0]), bool)
     changed[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
     return changed

@@ -1,16 +1,16 @@
-"""Half-planes -> the polygon of the points that are in all of them."""
+"""Half-planes -> the polygon of their common points."""
 
 import numpy as np
 import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
-"""[n, 2]; of a polygon its corners, in their order; of an empty one none."""
+"""[n, 2] float64: points; a polygon is its corners in order, and has none if it is empty."""
 
 
 def inside(corners: Points, normals: Points, limits: npt.NDArray[np.float64], precision: float) -> Points:
-    """The part of a convex polygon where every `normals[i] @ point <= limits[i]`, to a precision.
+    """Return the part of a convex polygon where all `normals[i] @ point <= limits[i]`, to a precision.
 
-    Few of many half-planes cut off anything: always the one that is exceeded most is taken, till none is.
+    Few of many half-planes cut anything off, so the one that is exceeded most is applied until none is exceeded.
     """
     for _ in limits:
         excess = corners @ normals.T - limits
@@ -24,7 +24,7 @@ def inside(corners: Points, normals: Points, limits: npt.NDArray[np.float64], pr
 
 
 def _cut(corners: Points, outside: npt.NDArray[np.float64]) -> Points:
-    """Without what is on the far side of a line; how far outside each corner is (Sutherland and Hodgman, 1974)."""
+    """Return the polygon cut by a line. `outside`: distance of corners beyond it (Sutherland and Hodgman, 1974)."""
     kept = []
     for at in range(len(corners)):
         here, before = outside[at], outside[at - 1]

@@ -1,5 +1,5 @@
-"""A capture file -> batches of decoded packets; and whether the file has all that was asked for.
+"""A capture file -> batches of decoded packets; and whether the file has all packets that were requested.
 
-`reading` is the door; `packet_table` says what a row has; `compiled` decodes. May import `pcapng` and the ground
-floor. What needs more than one packet belongs in `sessions`.
+The entry point is `reading`; `packet_table` declares a row; `compiled` decodes. May import `pcapng`, `wire`,
+`arrays`, `units` and `errors`. Code that needs more than one packet belongs in `sessions`.
 """

@@ -1,6 +1,4 @@
-"""An iterator -> the same items, made by a thread ahead of whoever takes them: where both run outside of the
-interpreter's lock, on two CPUs.
-"""
+"""An iterator -> the same items, made ahead by a thread: two CPUs work, if maker and consumer release the GIL."""
 
 import queue
 import threading
@@ -11,16 +9,17 @@ Item = TypeVar("Item")
 
 
 class _End:
-    """Behind the last item: what ended it, if it was an error."""
+    """Mark behind the last item, with the error that ended the iterator, if any."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 def ahead(items: Iterator[Item], most: int) -> Iterator[Item]:
-    """At most so many items exist at a time: in the making, waiting, or taken and not yet followed by the next.
+    """Return the items of an iterator, of which at most `most` exist at a time.
 
-    Raises what `items` raises, after the items before that.
+    An item exists while it is made, while it waits, and until the consumer asks for the next. Raises what `items`
+    raises, after the items before that.
     """
     room, made, stopped = threading.Semaphore(most), queue.SimpleQueue[Item | _End](), threading.Event()
 

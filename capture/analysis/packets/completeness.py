@@ -1,7 +1,7 @@
-"""What a capture says of itself -> whether a packet that is missing may be missing from the file alone.
+"""A capture's account of itself -> whether a packet may have passed and be missing only from the file.
 
-FILE.json, beside a file of bicap's, says it best. Else the Interface Statistics Blocks at the file's end do, which
-are read from there backwards: every block ends with its length.
+The best source is FILE.json beside a file that bicap wrote. The other source are the Interface Statistics Blocks at
+the file's end, which are read backwards: every block ends with its length.
 """
 
 import json
@@ -14,17 +14,21 @@ from typing import Any
 from capture.pcapng import describe
 from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_STATISTICS, SECTION_HEADER
 from capture.pcapng.describe import Statistics
+from capture.units import format_count
 from capture.wire.direction import Direction
 
 _SUMMARY_LIMIT = 1 << 24
-"""Characters: that of 1,024 interfaces has a tenth."""
+"""Characters of FILE.json that are read at most; a summary of 1,024 interfaces has a tenth of that."""
 _TRAILER_LIMIT = 1 << 20
-"""Statistics blocks are looked for in so many bytes at the end."""
+"""Bytes at the file's end in which statistics blocks are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """Packets that were asked for and are not in the file; `only` is the one direction that was asked for."""
+    """Requested packets that are not in the file, by reason; `only` is the direction if just one was requested.
+
+    `known`: the capture left an account of its losses; without one all counts are 0.
+    """
 
     known: bool = False
     lost: int = 0
@@ -34,32 +38,32 @@ class Completeness:
 
     @property
     def complete(self) -> bool:
-        """Whether the file is known to have all packets of both directions."""
+        """True if the file is known to have all packets of both directions."""
         return self.known and not (self.lost or self.sampled_out or self.over_limit or self.only)
 
     def __str__(self) -> str:
         if not self.known:
             return "the file does not say whether the capture lost packets"
         counts = (
-            (self.lost, "lost"),
-            (self.sampled_out, "sampled out"),
-            (self.over_limit, "over the limit"),
+            ("lost", self.lost),
+            ("sampled out", self.sampled_out),
+            ("left out over the limit", self.over_limit),
         )
-        parts = [f"{count:,} packet{' was' if count == 1 else 's were'} {what}" for count, what in counts if count]
+        parts = [f"{verb} {format_count(count, 'packet')}" for verb, count in counts if count]
         if self.only:
-            parts.append(f"only the {self.only} direction was captured")
-        return f"in the capture {', '.join(parts)}" if parts else "the capture lost nothing"
+            parts.append(f"recorded only the {self.only} direction")
+        return f"the capture {', '.join(parts) or 'lost nothing'}"
 
 
 def completeness(name: str) -> Completeness:
-    """What is known of a file, "-" included: nothing is an answer too."""
+    """Return the completeness of a file; unknown if the file has no account of it, or is "-"."""
     if name == "-" or not os.path.isfile(name):
         return Completeness()
     try:
         with open(f"{name}.json", encoding="utf-8") as summary:
             return from_summary(json.loads(summary.read(_SUMMARY_LIMIT)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        pass  # none, or not bicap's
+        pass  # no summary, or one of another program
     try:
         with open(name, "rb") as file:
             start = file.read(12)
@@ -70,7 +74,7 @@ def completeness(name: str) -> Completeness:
 
 
 def of_all(parts: Sequence[Completeness]) -> Completeness:
-    """What is known of several files together."""
+    """Return the completeness of several files together."""
     return Completeness(
         known=all(part.known for part in parts),
         lost=sum(part.lost for part in parts),
@@ -81,7 +85,7 @@ def of_all(parts: Sequence[Completeness]) -> Completeness:
 
 
 def from_summary(summary: dict[str, Any]) -> Completeness:
-    """FILE.json -> what it says. Raises KeyError, TypeError, ValueError or OverflowError if that is no summary."""
+    """Return what FILE.json says. Raises KeyError, TypeError, ValueError or OverflowError if it is invalid."""
     account, direction = summary["account"], Direction(summary["spec"]["direction"])
     return Completeness(
         known=True,
@@ -93,24 +97,24 @@ def from_summary(summary: dict[str, Any]) -> Completeness:
 
 
 def from_statistics(blocks: Iterable[Statistics]) -> Completeness:
-    """Statistics blocks -> drops; known only if one of them counts drops."""
+    """Return the completeness by statistics blocks, known only if one of them counts drops."""
     counts = [count for block in blocks for count in (block.dropped, block.dropped_by_os) if count is not None]
     return Completeness(known=bool(counts), lost=sum(counts))
 
 
 def statistics_at_end(start: bytes, end: bytes) -> list[Statistics]:
-    """The statistics blocks that a pcapng file ends with; `start` is its first 12 bytes, `end` its last."""
+    """Return the statistics blocks at the end of a pcapng file; `start` is its first 12 bytes, `end` its last."""
     if start[:4] != struct.pack("<I", SECTION_HEADER):
         return []
     order = "<" if start[8:12] == struct.pack("<I", BYTE_ORDER_MAGIC) else ">"
-    found, at = [], len(end)
+    blocks, at = [], len(end)
     while at >= 24:
         (total,) = struct.unpack_from(order + "I", end, at - 4)
         if total % 4 or not 24 <= total <= at:
             break
-        kind, again = struct.unpack_from(order + "II", end, at - total)
-        if kind != INTERFACE_STATISTICS or again != total:
+        kind, leading_total = struct.unpack_from(order + "II", end, at - total)
+        if kind != INTERFACE_STATISTICS or leading_total != total:
             break
-        found.append(describe.statistics(end[at - total + 8 : at - 4], order))
+        blocks.append(describe.statistics(end[at - total + 8 : at - 4], order))
         at -= total
-    return found
+    return blocks

@@ -1,6 +1,6 @@
-"""A capture file -> batches of decoded packets, and what the file says of itself. Never holds all of it.
+"""A capture file -> batches of decoded packets, and its description. Never holds the whole file.
 
-pcap and pcapng, plain or compressed by gzip or zstd; "-" is standard input.
+Reads pcap and pcapng, plain or compressed by gzip or zstd; "-" is standard input.
 """
 
 import gzip
@@ -24,29 +24,31 @@ from capture.analysis.packets.packet_table import PACKET
 from capture.arrays.aliases import Bytes, Table
 from capture.errors import FormatError, TargetError
 from capture.pcapng.reader import Reader
+from capture.units import format_count
 from capture.wire.link_types import LINK_TYPES
 
 _PIECE, _BATCH = 1 << 20, 1 << 12
+"""Bytes read at a time, and packets in a batch at most."""
 _WORTH_A_THREAD = 4 << 20
+"""Size from which on a file is read ahead by a thread, bytes."""
 _AHEAD = 4
-"""Batches of a regular file that exist at a time: in the making, waiting, and in use."""
+"""Batches of a regular file that exist at a time: being made, waiting, and in use."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Packets, and the bytes that their `offset` is in. Both are used again: they hold until the next batch."""
+    """Packets, and the bytes that their `offset` points into. Both are valid until the next batch is read."""
 
     data: Bytes
     packets: Table
 
 
 class CaptureFile:
-    """An open capture file. `description` has interfaces and names, as far as they have been read.
+    """An open capture file. `description` has the interfaces and names that have been read so far.
 
-    With `inner`, packets in VXLAN, Geneve, GRE and IP in IP are given instead of those that carry them.
-    Raises TargetError if it cannot be opened; iterating raises FormatError where it is damaged, after the batches
-    before that.
+    With `inner`, packets inside VXLAN, Geneve, GRE and IP in IP replace those that carry them. Raises TargetError if
+    the file cannot be opened. Iteration raises FormatError where the file is damaged, after the batches before that.
     """
 
     def __init__(self, name: str, inner: bool = False) -> None:
@@ -73,17 +75,17 @@ class CaptureFile:
 
     @property
     def position(self) -> int:
-        """Bytes of the file that were read so far, of a regular file."""
+        """Bytes of a regular file that were read so far."""
         return self._file.tell()
 
     def __iter__(self) -> Iterator[Batch]:
-        # Of a pipe, what has come is shown before more is waited for.
+        # Packets from a pipe are shown before more are waited for.
         if self.size is None or self.size < _WORTH_A_THREAD:
             return self._batches(1)
         return ahead(self._batches(_AHEAD), _AHEAD)
 
     def _batches(self, most: int) -> Iterator[Batch]:
-        """Batches, of which each holds until the one that is `most` behind it is asked for."""
+        """Return batches; each is valid until the batch `most` places later is requested."""
         pieces = deque(np.empty(_PIECE, np.uint8) for _ in range(most))
         tables = deque(np.zeros(_BATCH, PACKET) for _ in range(most))
         at = filled = 0
@@ -105,7 +107,7 @@ class CaptureFile:
             if not got:
                 self.description.end(left)
                 return
-            if self.packets > before:  # one without packets may be used again at once, and must: others may hold
+            if self.packets > before:  # a piece without packets is reused at once: the other pieces may be in use
                 pieces.rotate()
             if left >= len(pieces[0]):
                 pieces[0] = np.empty(2 * left, np.uint8)
@@ -117,20 +119,20 @@ class CaptureFile:
             return int(self._content.readinto(room))
         except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
             raise FormatError(
-                f"{self.name} cannot be decompressed any further: {error}; the {self.packets:,} packets before it "
-                "were read"
+                f"the rest of {self.name} cannot be decompressed: {error}; "
+                f"{format_count(self.packets, 'packet was', 'packets were')} read before that"
             ) from None
         except OSError as error:
             raise TargetError(f"{self.name} cannot be read: {error.strerror}") from None
 
     def _links(self) -> Any:
-        """Of each interface; made anew only where some came since the batch before."""
+        """Return the link type of each interface, int64; built again only after new interfaces."""
         interfaces = self.description.interfaces
         if len(self._known) < len(interfaces):
             links = [interface.link for interface in interfaces]
             if not any(link in LINK_TYPES for link in links):
                 raise FormatError(
-                    f"{self.name} has packets of link type {links[0]}, which is not understood; understood are "
+                    f"{self.name} has packets of link type {links[0]}, which is not supported; supported are "
                     f"{', '.join(dict.fromkeys(LINK_TYPES.values()))}"
                 )
             self._known = np.array(links, np.int64)
@@ -138,7 +140,7 @@ class CaptureFile:
 
 
 def _plain(file: IO[bytes]) -> Any:
-    """The file's content, decompressed if it is compressed."""
+    """Return the content of a file, decompressed if it is compressed."""
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
     start = buffered.peek(4)[:4]
     if start.startswith(_GZIP):

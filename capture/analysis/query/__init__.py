@@ -1,4 +1,4 @@
-"""Tables of sessions -> columns with names, conditions on them, an order; and the words for numbers in them.
+"""Tables of sessions -> named columns, filters and an order by them, and words for the numbers in them.
 
 May import `sessions`. Headings, widths and formats belong in `views`.
 """

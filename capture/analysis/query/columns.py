@@ -1,7 +1,6 @@
-"""Tables of sessions -> flat columns with names; sort keys and filters by those names.
+"""Tables of sessions -> flat named columns.
 
-A column has one value per session: a number, or a word. Text output, JSON, CSV, Parquet, --sort and --filter all
-take their columns from here.
+A column has one value per session: a number or a word. JSON, CSV, Parquet, --sort and --filter all use these columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ _SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "r
 
 
 def _mean(total: Any, count: Any) -> Any:
-    """Whole nanoseconds; -1 without samples."""
+    """Return means in whole nanoseconds; -1 without samples."""
     return np.where(count > 0, total // np.maximum(count, 1), -1)
 
 
@@ -37,7 +36,7 @@ def _both(name: str) -> Callable[[Table], Any]:
 
 
 def _columns() -> dict[str, Callable[[Table], Any]]:
-    """Name -> how its values come from a table: an array, or a list."""
+    """Return, by column name, the function of a table that returns an array or a list of values."""
     columns: dict[str, Callable[[Table], Any]] = {
         "session": lambda s: s["session"],
         "interface": lambda s: s["interface"],
@@ -70,11 +69,11 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
 
 COLUMNS = _columns()
 WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"})
-"""Columns whose values are not numbers."""
+"""Names of columns whose values are words."""
 
 
 def flat(sessions: Table, interfaces: Sequence[InterfaceDescription] = ()) -> dict[str, list[Any]]:
-    """All columns as plain lists; interfaces by their name in the file, where they have one."""
+    """Return all columns as plain lists; interfaces by their name in the file if they have one."""
     plain = {name: _plain(values(sessions)) for name, values in COLUMNS.items()}
     named = [interface.name for interface in interfaces]
     plain["interface"] = [

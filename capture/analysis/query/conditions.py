@@ -31,15 +31,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition, like bytes>1MiB, handshake=refused, address=10.0.0.0/8 or port=80. Raises SpecError."""
+    """A condition like bytes>1MiB, handshake=refused, address=10.0.0.0/8 or port=80. Raises SpecError."""
 
     text: str
 
     def __post_init__(self) -> None:
-        self._test  # noqa: B018 - a wrong text is found before any packet is read
+        self._test  # noqa: B018 - a wrong text fails before any packet is read
 
     def __call__(self, sessions: Table) -> Any:
-        """A mask over the sessions."""
+        """Return a mask of the sessions for which it is true."""
         return self._test(sessions)
 
     @cached_property
@@ -54,17 +54,17 @@ class Filter:
         if name in ("duration", "start"):
             name = f"{name}_ns"
         if name not in COLUMNS and name not in ("address", "port"):
-            raise SpecError(f"--filter {self.text!r}: there is no column {name}; there are {', '.join(COLUMNS)}")
+            raise SpecError(f"--filter {self.text!r}: there is no column {name}; columns are {', '.join(COLUMNS)}")
         if name in ("address", *SIDES) or name in WORDS:
             if sign not in ("=", "!="):
-                raise SpecError(f"--filter {self.text!r}: {name} has words, which are compared by = or !=")
+                raise SpecError(f"--filter {self.text!r}: {name} can only be compared by = or !=")
             if name in ("address", *SIDES):
                 return _addresses(name, value, sign == "=", self.text)
             return lambda sessions: compare(np.array(COLUMNS[name](sessions), dtype=np.str_), value.lower())
         number = self._number(name, value)
         if name == "port":
             if sign not in ("=", "!="):
-                raise SpecError(f"--filter {self.text!r}: port is of either side, and compared by = or !=")
+                raise SpecError(f"--filter {self.text!r}: port can only be compared by = or !=")
             return lambda s: ((s["client_port"] == number) | (s["server_port"] == number)) == (sign == "=")
         return lambda sessions: compare(COLUMNS[name](sessions), number)
 
@@ -79,13 +79,13 @@ def _addresses(name: str, value: str, wanted: bool, text: str) -> Callable[[Tabl
     try:
         network = ip_network(value.strip("[]"), strict=False)
     except ValueError:
-        raise SpecError(f"--filter {text!r}: {value!r} is no address or network") from None
+        raise SpecError(f"--filter {text!r}: {value!r} is not an address or network") from None
     sides = SIDES if name == "address" else (name,)
     first, last = int(network.network_address), int(network.broadcast_address)
     low_bits = (1 << 64) - 1
 
     def within(sessions: Table, side: str) -> Any:
-        """Both halves as unsigned numbers against the ends of the network."""
+        """Return a mask of sessions with a side in the network; halves are compared as unsigned numbers."""
         high, low = sessions[f"{side}_high"].view(np.uint64), sessions[f"{side}_low"].view(np.uint64)
 
         def not_below(end: int) -> Any:

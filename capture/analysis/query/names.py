@@ -1,6 +1,6 @@
-"""Sessions -> what a person reads: their ends, their states, and the words for numbers.
+"""Sessions -> text for a person: endpoints, states, and words for numbers.
 
-What is asked of every session of a file takes a table and gives a row of cells for each.
+Functions take a table and return cells with a row per session, because they run over every session of a file.
 """
 
 from functools import partial
@@ -29,7 +29,7 @@ HANDSHAKES = {
     Handshake.STARTED_BEFORE: "started-before",
     Handshake.NOT_CAPTURED: "not-captured",
 }
-"""The words of columns and filters, as are those below."""
+"""Words in columns and filters; so are ROLES and CLOSES."""
 ROLES = {Role.ASKED: "asked", Role.PORTS: "ports", Role.FIRST: "first"}
 CLOSES = {
     Close.OPEN: "open",
@@ -44,23 +44,23 @@ CLOSES = {
 
 
 def hosts(rows: Table, side: str, names: Names | None = None) -> Cells:
-    """Who is on a side of sessions, or of packets: the address, or its name where it has one."""
+    """Return the addresses on a side of sessions or packets, by their names where they have one."""
     return each(partial(before_port, names, False), rows["family"], rows[f"{side}_high"], rows[f"{side}_low"])
 
 
 def endpoints(sessions: Table, side: str, names: Names | None = None) -> Cells:
-    """10.0.0.1:80, [fd00::1]:80, or with the name that the file has for the address."""
+    """Return ends like 10.0.0.1:80, [fd00::1]:80, or with the address's name in the file."""
     high, low, port = (sessions[f"{side}_{part}"] for part in ("high", "low", "port"))
     before = each(partial(before_port, names), port > 0, sessions["family"], high, low)
     return beside(before, where(port > 0, numbers(port)))
 
 
 def states(sessions: Table) -> Cells:
-    """Where the sessions stood at their last packets."""
+    """Return the state of each session at its last packet."""
     client, server = sessions["client"], sessions["server"]
     closed = (client["fin_packet"] > 0).astype(int) + (server["fin_packet"] > 0)
     two_way = (client["packets"] > 0) & (server["packets"] > 0)
-    found: npt.NDArray[np.int64] = np.select(
+    numbers_of_states: npt.NDArray[np.int64] = np.select(
         [
             sessions["protocol"] != PROTOCOLS["tcp"],
             sessions["rst_packet"] > 0,
@@ -70,4 +70,4 @@ def states(sessions: Table) -> Cells:
         [np.where(two_way, 0, 1), 2, 2 + closed, 5],
         np.where(sessions["syn_acks"] > 0, 6, 7),
     )
-    return words(_STATES)[found]
+    return words(_STATES)[numbers_of_states]

@@ -1,4 +1,4 @@
-"""Tables of sessions -> the same rows in order of a column: rows wait in a file, only keys are in memory."""
+"""Tables of sessions -> the same rows sorted by a column: rows are in a temporary file, only keys in memory."""
 
 from collections.abc import Iterator
 from types import TracebackType
@@ -16,7 +16,7 @@ _CHUNK = 1 << 12
 
 
 class Spool:
-    """Rows to be sorted. Raises SinkError where there is no room for them."""
+    """Rows to be sorted. Methods raise SinkError if the disk has no room for them."""
 
     def __init__(self, column: str, largest_first: bool) -> None:
         self._column, self._largest_first = column, largest_first
@@ -33,13 +33,13 @@ class Spool:
         self._rows.close()
 
     def add(self, sessions: Table) -> None:
-        """Keep rows until they are asked for."""
+        """Add rows."""
         self._keys.append(np.array(COLUMNS[self._column](sessions)))
         self._numbers.append(np.array(sessions["session"]))
         self._rows.add(sessions)
 
     def in_order(self) -> Iterator[Table]:
-        """All rows in order of the column, equal ones in order of their sessions' first packets."""
+        """Return all rows in order of the column, equal ones in order of session numbers."""
         if not self._keys:
             return
         keys = np.concatenate(self._keys).astype(np.int64)
@@ -49,10 +49,10 @@ class Spool:
 
 
 def sort_key(name: str) -> tuple[str, bool]:
-    """ "bytes", or "-bytes" for the largest first -> (column, whether the largest is first). Raises SpecError."""
+    """Return (column, True if the largest comes first) for "bytes", or "-bytes". Raises SpecError."""
     column = name.removeprefix("-")
     column = {"start": "start_ns", "duration": "duration_ns"}.get(column, column)
     if column not in COLUMNS or column in WORDS:
         numbers = ", ".join(known for known in COLUMNS if known not in WORDS)
-        raise SpecError(f"--sort {name!r} is no column of numbers; there are {numbers}")
+        raise SpecError(f"--sort {name!r} is not a column of numbers; columns of numbers are {numbers}")
     return column, name.startswith("-")

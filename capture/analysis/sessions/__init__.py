@@ -1,5 +1,6 @@
-"""Batches of packets -> tables of sessions, with their verdicts, and samples of how long things took.
+"""Batches of packets -> tables of sessions with their verdicts, and of latency samples.
 
-`tracker` is the door; `session_table` says what users get, `open_table` what the loops keep meanwhile. May import
-`packets`. Words for what is in the tables belong in `query`, sums over many sessions in `latency` and `diagnose`.
+The entry point is `tracker`; `session_table` declares the tables that users get, `open_table` the tables of sessions
+that have not ended. May import `packets`. Words for numbers in the tables belong in `query`, sums over many sessions
+in `latency` and `diagnose`.
 """

@@ -1,6 +1,6 @@
-"""The tables of open sessions: their rows, sides and followed segments, which compiled loops share.
+"""The tables of open sessions that compiled loops share: rows, sides and followed segments.
 
-Arrays are made once and used again: a row that no session has is all zero.
+Arrays are allocated once and reused: a row without a session is all zero.
 """
 
 from typing import NamedTuple
@@ -25,23 +25,23 @@ class OpenSession(OrderedEnds, SessionSpan, SessionEvidence):
     """A session that has not ended."""
 
     hash: I64
-    block: I64  # of the followed segments and holes; -1: none yet
-    request_ns: I64  # the turn that goes on: last byte of the request, last byte of the answer
-    answer_ns: I64
-    live: U8
+    block: I64  # number of its block of followed segments and holes; -1: none
+    request_ns: I64  # last byte of the present request; 0: none
+    answer_ns: I64  # last byte of its answer; 0: none yet
+    live: U8  # 1: the row has a session
     client_side: U8  # 0: the lower of the two endpoints
     syn_sequence: U32
-    syn_tsval: U32  # of the last SYN, and of the first
-    syn_first_tsval: U32
-    rst_side: U8
+    syn_tsval: U32  # of the last SYN
+    syn_first_tsval: U32  # of the first SYN
+    rst_side: U8  # endpoint of the first RST: 0 lower, 1 higher
 
 
 class OpenSide(SideCounts):
-    """One side of it."""
+    """One side of an open session."""
 
     rtt_least_ns: I64  # over all kinds of samples; 0: none
-    echo_wait_ns: I64  # when tsval_followed was first seen; 0: none is followed
-    advances: U32  # how often its acknowledgment has grown
+    echo_wait_ns: I64  # time at which tsval_followed was first seen; 0: none is followed
+    advances: U32  # number of times that its acknowledgment has grown
     next: U32  # the sequence number after the highest sent
     acked: U32  # the highest acknowledgment sent
     recover: U32  # acknowledgments up to here are ambiguous
@@ -51,12 +51,12 @@ class OpenSide(SideCounts):
     has_acked: U8
     recovering: U8
     has_tsval: U8
-    flight: U8  # segments followed, and holes known
-    holes: U8
+    flight: U8  # number of followed segments
+    holes: U8  # number of known holes
 
 
 class Segment(Record):
-    """A segment on its way, a hole in what was seen, one of the last packets, or a question that waits."""
+    """An entry of a block: a segment in flight, a hole, one of the last packets, or a question without an answer."""
 
     time_ns: I64
     start: U32
@@ -66,51 +66,55 @@ class Segment(Record):
 
 
 class Fragment(Record):
-    """A first fragment: what tells its packet from another, and the ports that later fragments lack."""
+    """A first fragment: the key of its packet, and the ports, which later fragments lack."""
 
-    key: I64
-    ports: I64
+    key: I64  # hash of addresses, identification and protocol
+    ports: I64  # source port << 16 | destination port
 
 
 class State(Record):
-    """What of the tables is in use, and counts."""
+    """Use of the tables, and counts."""
 
     seed: I64  # of the hash
-    by_interface: I64  # whether interfaces are told apart
-    free_rows: I64  # how much of each stack and list is used
+    by_interface: I64  # 1: the same tuple on two interfaces is two sessions
+    free_rows: I64  # length of this stack; so free_blocks, done and samples
     free_blocks: I64
     done: I64
     samples: I64
-    sessions: I64  # how many there were
-    open: I64
-    no_ip: I64  # packets
+    sessions: I64  # number of sessions so far
+    open: I64  # number of open sessions
+    no_ip: I64  # packets that are not IP
     lost_fragments: I64  # later ones without their first
-    used: I64  # no row from here on was ever used
+    used: I64  # rows from this number on were never used
 
 
 OPEN_SESSION, OPEN_SIDE, SEGMENT, FRAGMENT, STATE = map(dtype_of, (OpenSession, OpenSide, Segment, Fragment, State))
 FLIGHT, HOLES, RECENT = 16, 16, 8
-"""Followed segments, known holes and remembered packets of a side, at most: the parts of its block, in this order."""
+"""Entries of a side's block, in this order: followed segments, known holes, last packets."""
 SPAN_FIELDS, EVIDENCE_FIELDS, SIDE_FIELDS = map(names_of, (SessionSpan, SessionEvidence, SideCounts))
-"""Fields that open sessions have as ended ones have them, in the same order."""
+"""Fields that open and ended sessions have in common, in the same order."""
 
 
 class Tables(NamedTuple):
-    """Arrays that loops share. `rows` and `sides` are parallel, and the lower endpoint's side is the first."""
+    """Arrays that compiled loops read and write. `rows` and `sides` are parallel; side 0 is the lower endpoint."""
 
     slots: Longs
-    """The hash: the upper half of a row's hash, and its number + 1; 0 is empty."""
+    """[slot] int64, the hash table: upper half of a row's hash, and its number + 1; 0 is empty."""
     rows: Rows[OpenSession]
+    """[row]"""
     sides: RowPairs[OpenSide]
+    """[row, endpoint]"""
     blocks: RowBlocks[Segment]
     """[block, endpoint, FLIGHT + HOLES + RECENT]"""
     free_rows: Longs
-    """A stack of numbers, of which the first `state.free_rows` are free; so `free_blocks`."""
+    """int64, a stack of row numbers: the first `state.free_rows` are free."""
     free_blocks: Longs
+    """int64, a stack of block numbers: the first `state.free_blocks` are free."""
     done: Longs
-    """Rows of sessions that ended, and were not taken yet."""
+    """int64: the first `state.done` are numbers of rows whose sessions ended, until the Tracker copies them."""
     samples: Rows[Sample]
+    """The first `state.samples` rows wait until the Tracker copies them."""
     fragments: Rows[Fragment]
-    """The latest first fragments, by hash."""
+    """Latest first fragments, by hash."""
     state: Rows[State]
-    """One row."""
+    """[1]"""

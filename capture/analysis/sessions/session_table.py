@@ -1,8 +1,9 @@
-"""The tables that a tracker gives: dtypes of sessions and samples, with their units.
+"""The dtypes of the tables that a Tracker returns, sessions and samples, with units.
 
 Numbers are in host byte order. Times are nanoseconds since 1970 (int64), durations nanoseconds, sizes bytes on the
 wire. An address is two int64, the upper and the lower eight bytes of its number; IPv4 is in the lower. In a
-session `client` is who asked and `server` who answers. A packet number of 0, or a duration of -1, is "none".
+session `client` is the side that asks, `server` the side that answers. A packet number of 0, or a duration of -1,
+means "none".
 """
 
 from collections import namedtuple
@@ -17,7 +18,7 @@ SIDES = ("client", "server")
 
 
 class Handshake(IntEnum):
-    """What became of a TCP session's beginning."""
+    """Outcome of a TCP handshake."""
 
     NONE = 0
     "not TCP"
@@ -28,14 +29,14 @@ class Handshake(IntEnum):
     UNACKNOWLEDGED = 5
     "SYN-ACK sent, never acknowledged"
     ACK_LOST = 6
-    "acknowledged here, and the server goes on to repeat its SYN-ACK"
+    "acknowledged here, but the server repeats its SYN-ACK"
     ABORTED = 7
     "the client answered the SYN-ACK with RST"
     RESET_AT_ONCE = 8
-    "complete, and reset before the server said anything"
+    "complete, then reset before the server sent payload"
     STARTED_BEFORE = 9
     NOT_CAPTURED = 10
-    "packets that must have been are not in the file"
+    "packets that must have been sent are not in the file"
 
 
 class Close(IntEnum):
@@ -44,40 +45,40 @@ class Close(IntEnum):
     OPEN = 0
     "the file ended first"
     FIN = 1
-    "both sides"
+    "both sides sent FIN"
     HALF = 2
-    "one side's FIN, nothing more"
+    "one side sent FIN"
     RESET_BY_CLIENT = 3
     RESET_BY_SERVER = 4
     IDLE = 5
     REUSED = 6
     "its ports were used for a new connection"
     CROWDED_OUT = 7
-    "too many open sessions: this was one of the longest silent"
+    "too many sessions were open: this was one of those silent longest"
 
 
 class Role(IntEnum):
-    """How it is known which side is the client."""
+    """Evidence for which side is the client."""
 
     ASKED = 0
-    "it sent the SYN or the echo request, or was sent a SYN-ACK"
+    "it sent the SYN or the echo request, or received a SYN-ACK"
     PORTS = 1
     "its port is from the ephemeral range, the other's is not (Linux: from 32768)"
     FIRST = 2
-    "it sent the first packet that was seen"
+    "it sent the first packet in the file"
 
 
 class Measure(IntEnum):
-    """What a sample measures. Of the side: from here to that side and back."""
+    """What a sample measures: round trips are from the capture point to the sample's side and back."""
 
     HANDSHAKE = 0
     "server: SYN to SYN-ACK; client: SYN-ACK to ACK"
     ACKNOWLEDGMENT = 1
     "a segment sent once to its acknowledgment (Karn's rule)"
     PARTIAL = 2
-    "the same, of a part of a large segment (GSO)"
+    "the same, for a part of a large segment (GSO)"
     PIGGYBACK = 8
-    "the same, acknowledged by a packet with payload: the wait until there was some is in it"
+    "the same, acknowledged by a packet with payload: includes the wait for that payload"
     TIMESTAMP = 3
     "a TSval to its first echo (Nichols, pping)"
     FIRST_BYTE = 4
@@ -91,9 +92,9 @@ class Measure(IntEnum):
 
 
 class Sample(Record):
-    """How long something took, once."""
+    """One measured duration."""
 
-    time_ns: I64  # when it ended
+    time_ns: I64  # end of the duration
     session: I64
     duration_ns: I64
     measure: U8
@@ -104,37 +105,37 @@ SAMPLE = dtype_of(Sample)
 
 
 class SideCounts(Record):
-    """What one side of a session did."""
+    """Counts of one side of a session."""
 
     packets: I64  # sent by this side
-    bytes: I64
+    bytes: I64  # of these packets on the wire
     payload: I64  # TCP and UDP payload, repeated bytes included
-    rtt_sum_ns: I64  # ACKNOWLEDGMENT samples to this side and back: their sum, least, most, number
+    rtt_sum_ns: I64  # ACKNOWLEDGMENT samples from the capture point to this side: sum, least, most, number
     rtt_min_ns: I64
     rtt_max_ns: I64
     rtt_count: U32
-    rtt_ambiguous: U32  # left out because something was retransmitted
+    rtt_ambiguous: U32  # acknowledgments left out because of a retransmission
     rtt_unsampled: U32  # segments that were not followed: too many in flight
-    data_packets: U32
+    data_packets: U32  # with payload
     retransmitted: U32  # packets whose bytes, SYN or FIN had been sent before
     retransmitted_bytes: I64
-    lost_before: U32  # of these, seen here for the first time: lost between the sender and here
+    lost_before: U32  # retransmitted packets seen for the first time: lost between sender and capture point
     reordered: U32  # packets that fill a hole too soon to be retransmitted
-    duplicated: U32  # the same IP packet again
+    duplicated: U32  # copies of the same IP packet
     keepalives: U32
     zero_windows: U32
     unacknowledged: I64  # bytes, SYN and FIN that the other side had not acknowledged at the end
     not_captured: I64  # bytes that the other side acknowledged and the file does not have
-    retransmitted_packet: I64  # the first of them, and of the others
+    retransmitted_packet: I64  # number of the first such packet; so for those below
     zero_window_packet: I64
     fin_packet: I64
     rst_packet: I64
 
 
 class SessionSpan(Record):
-    """Which session this is, and what of the file it covers."""
+    """Number of a session, and the part of the file that it covers."""
 
-    session: I64  # from 1, in order of their first packets
+    session: I64  # from 1, in order of first packets
     first_ns: I64
     last_ns: I64
     first_packet: I64
@@ -142,29 +143,29 @@ class SessionSpan(Record):
 
 
 class SessionEvidence(Record):
-    """What its packets prove, and where."""
+    """Evidence from the packets of a session, and their numbers."""
 
-    syn_packet: I64
-    syn_ns: I64  # of the first, and of the last that was sent again
-    syn_last_ns: I64
+    syn_packet: I64  # the first SYN
+    syn_ns: I64
+    syn_last_ns: I64  # the last repetition
     syn_ack_packet: I64
     syn_ack_ns: I64
     syn_ack_last_ns: I64
-    ack_packet: I64  # of the handshake's third
+    ack_packet: I64  # the third packet of the handshake
     ack_ns: I64
-    rst_packet: I64  # the first
+    rst_packet: I64  # the first RST
     rst_ns: I64
-    icmp_packet: I64  # the first error about this session, and who sent it
-    icmp_high: I64
+    icmp_packet: I64  # the first ICMP error about this session, preferably one that says unreachable
+    icmp_high: I64  # address of its sender
     icmp_low: I64
-    server_ns: I64  # the handshake's two parts; -1: none, or ambiguous
-    client_ns: I64
-    first_byte_sum_ns: I64
+    server_ns: I64  # SYN to SYN-ACK; -1: none, or ambiguous
+    client_ns: I64  # SYN-ACK to ACK; -1: none, or ambiguous
+    first_byte_sum_ns: I64  # sum over `requests`: end of the request to first byte of the answer
     syns: U32
     syn_acks: U32
-    requests: U32  # that got a first byte; DNS queries and echo requests answered
+    requests: U32  # with a first byte of an answer; for DNS and ICMP echo, with an answer
     unanswered: U32  # DNS queries and echo requests without an answer
-    repeated: U32  # of them, asked more than once
+    repeated: U32  # repetitions of DNS queries and echo requests
     interface: U32
     family: U8
     protocol: U8
@@ -173,11 +174,11 @@ class SessionEvidence(Record):
     close: U8
     icmp_type: U8
     icmp_code: U8
-    rst_early: U8  # before the server sent any payload
+    rst_early: U8  # 1: the RST came before any payload of the server
 
 
 class SessionEnds(Record):
-    """Who asked and who answered: addresses in two halves, and ports."""
+    """Client and server: addresses in two halves, and ports."""
 
     client_high: I64
     client_low: I64
@@ -195,15 +196,11 @@ class SessionRow(SessionSpan, SessionEnds, SessionEvidence):
 
 
 SESSION = dtype_of(SessionRow)
-
-
 _session = cast(Any, namedtuple)("_session", SESSION.names)._make
-
-
 _side = cast(Any, namedtuple)("_side", SESSION["client"].names)._make
 
 
 def records(sessions: Table) -> Iterator[Any]:
-    """The rows as plain objects with the dtype's fields as attributes: for loops, where an array's rows are slow."""
+    """Return the rows as plain objects with the dtype's fields as attributes: in loops, an array's rows are slow."""
     for row in sessions.tolist():
         yield _session((*row[:-2], _side(row[-2]), _side(row[-1])))

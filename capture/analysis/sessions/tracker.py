@@ -1,7 +1,7 @@
-"""Batches of packets -> tables of ended sessions and of samples; holds the open sessions in between.
+"""Batches of packets -> tables of ended sessions and of samples; holds the open sessions meanwhile.
 
-Memory grows with the sessions that are open at a time, up to OPEN_MAX of them: then those that were silent longest
-are ended, and say so. It does not grow with the file.
+Memory grows with the number of open sessions up to OPEN_MAX, not with the file. At OPEN_MAX the quarter that was
+silent longest is ended as CROWDED_OUT.
 """
 
 import secrets
@@ -34,19 +34,21 @@ from capture.arrays.rows import as_numbers, run
 from capture.pcapng.compiled import scan
 
 OPEN_MAX = 1 << 18
-"""Open sessions at a time: some 700 MB, if all of them carry data."""
+"""Open sessions at most: about 700 MB if all of them carry data."""
 _DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 15, 1 << 12
+"""Rows for ended sessions and samples that wait to be copied, and for first fragments."""
 _SECOND = 10**9
 IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)
-"""Silence that ends a session: TCP, as long as Linux waits before it probes (tcp(7), tcp_keepalive_time); TCP
-after both FINs or RST, TIME-WAIT; UDP, as Linux's nf_conntrack_udp_timeout_stream was long; all others."""
+"""Silence that ends a session, ns: TCP (Linux's tcp_keepalive_time, tcp(7)); TCP after both FINs or RST (TIME-WAIT);
+UDP (Linux's former nf_conntrack_udp_timeout_stream); all others."""
 _SWEEP_NS = 10 * _SECOND
+"""Time of the file between two sweeps for silent sessions, ns, at least."""
 _HALF = 1 << 31
 """Half of the circle of sequence numbers."""
 
 
 class Tracker:
-    """Open sessions. Feed batches in the file's order, then `finish`; each gives what has ended meanwhile."""
+    """Open sessions. `feed` batches in the file's order, then `finish`; both return sessions that ended meanwhile."""
 
     def __init__(self, by_interface: bool = True, open_max: int = OPEN_MAX) -> None:
         self._swept_ns = self._now_ns = 0
@@ -61,7 +63,7 @@ class Tracker:
         samples = np.zeros(_SAMPLES, SAMPLE)
         self._state, self._last_ns, self._samples = state[0], rows["last_ns"], as_numbers(samples)
         self._numbers = [as_numbers(table) for table in (rows, sides)]
-        # The kernel gives memory where it is first written to: what no session has used takes none.
+        # The kernel allocates pages at their first write, so unused rows take no memory.
         self._tables = Tables(
             slots=np.zeros(1 << (2 * open_max - 1).bit_length(), np.int64),
             rows=rows,
@@ -77,16 +79,16 @@ class Tracker:
 
     @property
     def open(self) -> int:
-        """Sessions that have not ended."""
+        """Number of sessions that have not ended."""
         return int(self._state["open"])
 
     @property
     def no_ip(self) -> int:
-        """Packets that are of no session, because they are not IP."""
+        """Number of packets that are in no session because they are not IP."""
         return int(self._state["no_ip"])
 
     def feed(self, data: Bytes, packets: Table) -> Iterator[tuple[Table, Table]]:
-        """Take a batch: (sessions that ended, samples), as often as there is something to give."""
+        """Handle a batch, write `session` and `side` into packets. Return pairs (sessions that ended, samples)."""
         at = 0
         while True:
             at = track(data, packets, at, self._tables, IDLE_NS, self._scratch)
@@ -96,43 +98,43 @@ class Tracker:
         self._now_ns = int(packets["time_ns"][-1])
         self._since_sweep += len(packets)
         state = self._state
-        # As many packets as rows between two sweeps: a sweep costs each of them little.
+        # At least as many packets as rows between two sweeps keep the cost of a sweep per packet small.
         if abs(self._now_ns - self._swept_ns) > _SWEEP_NS and self._since_sweep > int(state["used"]):
             yield from self._expire()
         if state["done"] > _DONE // 2 or state["samples"] > _SAMPLES // 2:
-            yield from self._take()
+            yield from self._flush()
 
     def finish(self) -> Iterator[tuple[Table, Table]]:
-        """The file ends: what is open ends with it."""
+        """End all open sessions, at the end of the file. Return pairs as `feed` does."""
         yield from self._close_until(np.iinfo(np.int64).max, Close.OPEN)
-        yield from self._take()
+        yield from self._flush()
 
     def _expire(self) -> Iterator[tuple[Table, Table]]:
         self._swept_ns, self._since_sweep = self._now_ns, 0
         at = 0
         while at < int(self._state["used"]):
             at = expire(self._tables, self._now_ns, IDLE_NS, at)
-            yield from self._take()
+            yield from self._flush()
 
     def _close_until(self, last_ns: int, why: Close) -> Iterator[tuple[Table, Table]]:
         at = 0
         while at < int(self._state["used"]):
             at = close_until(self._tables, last_ns, at, int(why))
-            yield from self._take()
+            yield from self._flush()
 
     def _make_room(self) -> Iterator[tuple[Table, Table]]:
-        yield from self._take()
+        yield from self._flush()
         if not self._state["free_rows"]:
             last = self._last_ns  # all rows are in use
             yield from self._close_until(int(np.partition(last, len(last) // 4)[len(last) // 4]), Close.CROWDED_OUT)
 
-    def _take(self) -> Iterator[tuple[Table, Table]]:
-        """Hand over what has ended, and use its room again."""
+    def _flush(self) -> Iterator[tuple[Table, Table]]:
+        """Return copies of the ended sessions and samples, and free their rows."""
         state, tables = self._state, self._tables
-        ended, taken = int(state["done"]), int(state["samples"])
-        if not ended and not taken:
+        ended, count = int(state["done"]), int(state["samples"])
+        if not ended and not count:
             return
-        samples = self._samples[:taken].copy().view(SAMPLE)[:, 0]
+        samples = self._samples[:count].copy().view(SAMPLE)[:, 0]
         done = tables.done[:ended]
         rows, sides = (table[done] for table in self._numbers)
         sessions = _sessions(rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
@@ -146,7 +148,7 @@ class Tracker:
 
 
 def compiled() -> None:
-    """Have the loops compiled, or loaded from the cache."""
+    """Compile all loops, or load them from the cache."""
     nothing = np.zeros(12, np.uint8)
     tracker, packets = Tracker(), np.zeros(1, PACKET)
     interfaces = np.zeros(1, scan.INTERFACE_TICKS)
@@ -158,17 +160,17 @@ def compiled() -> None:
 
 
 def _sessions(rows: Table, sides: Table) -> Table:
-    """Rows, and [row, endpoint] sides, as the table that users see."""
+    """Return rows [row] and sides [row, endpoint] of open sessions as a table of SESSION."""
     ahead = sides["next"].astype(np.int64) - sides["acked"][:, ::-1]
     followed = (sides["has_next"] & sides["has_acked"][:, ::-1]) == 1
     sides["unacknowledged"] = np.where(followed, np.maximum((ahead + _HALF) % (2 * _HALF) - _HALF, 0), 0)
     every, client, advances = np.arange(len(rows)), rows["client_side"], sides["advances"]
     sessions = np.zeros(len(rows), SESSION)
-    made, given, ends = as_numbers(sessions), as_numbers(rows), as_numbers(sides)
+    made, source, source_sides = as_numbers(sessions), as_numbers(rows), as_numbers(sides)
     for fields in (SPAN_FIELDS, EVIDENCE_FIELDS):
-        made[:, run(SESSION, *fields)] = given[:, run(OPEN_SESSION, *fields)]
+        made[:, run(SESSION, *fields)] = source[:, run(OPEN_SESSION, *fields)]
     for side, endpoint in zip(SIDES, (client, 1 - client), strict=True):
-        made[:, run(SESSION, side)] = ends[every, endpoint, run(OPEN_SIDE, *SIDE_FIELDS)]
+        made[:, run(SESSION, side)] = source_sides[every, endpoint, run(OPEN_SIDE, *SIDE_FIELDS)]
     lower_is_client = client == 0
     for half in ("high", "low", "port"):
         lower, higher = rows[f"low_{half}"], rows[f"high_{half}"]

@@ -1,7 +1,7 @@
-"""The evidence of TCP handshakes -> verdicts, for whole tables of sessions at a time.
+"""Evidence of TCP handshakes -> verdicts, for a whole table of sessions at a time.
 
-What is said is what the packets prove. Where a packet must have been sent that the file does not have, the verdict is
-that it was not captured, never that the network lost it.
+A verdict is what the packets prove. If a packet must have been sent but is not in the file, the verdict is that it
+was not captured, never that the network lost it.
 """
 
 from typing import Any
@@ -14,10 +14,11 @@ from capture.arrays.aliases import Mask, Table
 from capture.wire.protocols import TCP
 
 AT_ONCE_NS = 10**9
+"""Time after the handshake in which an RST counts as RESET_AT_ONCE, ns."""
 
 
 def unreachable(sessions: Table) -> Mask:
-    """Where the ICMP error says that packets do not arrive: not that they are too big, or should go elsewhere."""
+    """Return a mask of sessions whose ICMP error means that packets do not arrive, not too big or redirected."""
     kind, code = sessions["icmp_type"], sessions["icmp_code"]
     version4 = ((kind == 3) & (code != 4)) | (kind == 11) | (kind == 12)
     version6 = (kind == 1) | (kind == 3) | (kind == 4)
@@ -26,9 +27,9 @@ def unreachable(sessions: Table) -> Mask:
 
 
 def handshakes(sessions: Table, client_advances: npt.NDArray[Any], server_advances: npt.NDArray[Any]) -> Any:
-    """The Handshake of each session. `*_advances`: how often that side's acknowledgment has grown."""
+    """Return the Handshake of each session. `*_advances`: how often the side's acknowledgment has grown."""
     client, server = sessions["client"], sessions["server"]
-    asked, granted, done = sessions["syns"] > 0, sessions["syn_acks"] > 0, sessions["ack_packet"] > 0
+    has_syn, has_syn_ack, has_ack = sessions["syns"] > 0, sessions["syn_acks"] > 0, sessions["ack_packet"] > 0
     reset = sessions["rst_packet"] > 0
     by_server = reset & (server["rst_packet"] == sessions["rst_packet"])
     by_client = reset & ~by_server
@@ -41,15 +42,15 @@ def handshakes(sessions: Table, client_advances: npt.NDArray[Any], server_advanc
     return np.select(
         [
             sessions["protocol"] != TCP,
-            ~asked & ~granted & one_sided & unheard,
-            ~asked & ~granted,
-            ~asked & ~done & ~by_client,
-            granted & done & at_once,
-            granted & done & (sessions["syn_ack_last_ns"] > sessions["ack_ns"]) & ~server_goes_on,
-            granted & done,
-            granted & server_goes_on,
-            granted & by_client,
-            granted,
+            ~has_syn & ~has_syn_ack & one_sided & unheard,
+            ~has_syn & ~has_syn_ack,
+            ~has_syn & ~has_ack & ~by_client,
+            has_syn_ack & has_ack & at_once,
+            has_syn_ack & has_ack & (sessions["syn_ack_last_ns"] > sessions["ack_ns"]) & ~server_goes_on,
+            has_syn_ack & has_ack,
+            has_syn_ack & server_goes_on,
+            has_syn_ack & by_client,
+            has_syn_ack,
             by_server & ~client_goes_on,
             client_goes_on | server_goes_on,
             unreachable(sessions),

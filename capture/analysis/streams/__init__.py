@@ -1,5 +1,6 @@
-"""One session of a file -> what its two sides said, in order, with gaps where bytes are missing.
+"""One session of a file -> the bytes of its two sides, in order, with gaps where bytes are missing.
 
-`followed` is the door, `dialogue` has both sides, `reassembly` is of one. This is Python for each packet, but of one
-session. May import `packets` and `sessions`. How it is shown belongs in `views`.
+The entry point is `followed`; `dialogue` handles both sides, `reassembly` one of them. Only packets of one session
+are handled in plain Python. May import `packets`, `sessions` and `filters` (five-tuples). Transcripts belong in
+`views`.
 """

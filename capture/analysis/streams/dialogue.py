@@ -1,6 +1,6 @@
-"""Packets of one session -> what both sides said, interleaved as it was said, and how complete that is.
+"""Packets of one session -> the data of both sides as the applications exchanged it, and what of it is missing.
 
-TCP is put in order (`reassembly`); each UDP datagram is a part. This is Python for each packet, but of one session.
+TCP is put in order (`reassembly`); each UDP datagram is a part.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from capture.analysis.packets.packet_table import Kind
 from capture.analysis.sessions.session_table import SIDES
 from capture.analysis.streams.reassembly import Gap, Missing, Part, Said, Stream
 from capture.arrays.aliases import Bytes, Table
+from capture.units import format_count
 from capture.wire.protocols import ACK, FIN, RST, SYN, TCP
 
 
 class _Packet(NamedTuple):
-    """The columns of PACKET that a stream needs."""
+    """Columns of PACKET that a stream needs."""
 
     time_ns: int
     number: int
@@ -31,64 +32,66 @@ class _Packet(NamedTuple):
 
     @property
     def content(self) -> slice:
-        """Where the captured part of its payload is."""
+        """Slice of the batch's data with the captured part of the payload."""
         start = self.offset + self.payload_at
         return slice(start, start + max(min(self.payload, self.captured - self.payload_at), 0))
 
 
 @dataclass(slots=True)
 class Dialogue:
-    """Both sides of a TCP or UDP session. Take its packets in order; then `finish`."""
+    """Both sides of a TCP or UDP session. `feed` its packets in order, then `finish`."""
 
     first: Any
-    """Its first packet, a row of PACKET: who is the client comes from there."""
+    """Its first packet, a row of PACKET, which tells the addresses of client and server."""
     streams: tuple[Stream, Stream] = field(default_factory=lambda: (Stream(0), Stream(1)))
     packets: list[int] = field(default_factory=lambda: [0, 0])
+    """Number of packets of client and server."""
 
     @property
     def protocol(self) -> int:
-        """TCP or UDP."""
+        """Protocol number of TCP or UDP."""
         return int(self.first["protocol"])
 
     def endpoint(self, side: int) -> tuple[int, int, int]:
-        """Both halves of the address, and the port."""
+        """Return (upper half, lower half, port) of a side."""
         name = "source" if int(self.first["side"]) == side else "destination"
         high, low, port = (int(self.first[f"{name}_{part}"]) for part in ("high", "low", "port"))
         return high, low, port
 
-    def take(self, packets: Table, data: Bytes) -> Iterator[Part]:
-        """What can be said after these packets of the session, whose bytes are in `data`."""
+    def feed(self, packets: Table, data: Bytes) -> Iterator[Part]:
+        """Handle packets of the session, whose bytes are in `data`. Return the parts that are certain now."""
         view = data.data
         columns = [packets[name].tolist() for name in _Packet._fields]
-        one = self._segment if self.protocol == TCP else self._datagram
+        handle = self._segment if self.protocol == TCP else self._datagram
         for packet in map(_Packet._make, zip(*columns, strict=True)):
             self.packets[packet.side] += 1
             if not packet.kind & (Kind.LATER_FRAGMENT | Kind.CUT):
-                yield from one(view, packet)
+                yield from handle(view, packet)
 
     def finish(self) -> Iterator[Part]:
-        """No more packets come."""
+        """Return the last parts, after the last packet."""
         if self.protocol == TCP:
             for stream in self.streams:
                 yield from stream.finish()
 
     @property
     def why_incomplete(self) -> list[str]:
-        """What keeps this from being all that was said, in words; empty if nothing does."""
+        """What is missing of the dialogue, in words; empty if it is complete."""
         reasons = []
         for name, stream in zip(SIDES, self.streams, strict=True):
             if self.protocol == TCP and not stream.from_start:
-                reasons.append(f"the {name}'s beginning is not in the file")
+                reasons.append(f"the start of the {name}'s stream (SYN) is not in the file")
             reasons += [
-                f"{size:,} bytes of the {name} are missing: {why.value}" for why, size in stream.missing.items()
+                f"{format_count(size, f'byte of the {name} is', f'bytes of the {name} are')} missing: {why.value}"
+                for why, size in stream.missing.items()
             ]
             if self.protocol == TCP and not stream.finished:
-                reasons.append(f"the {name} did not say that it was done (FIN)")
+                reasons.append(f"the end of the {name}'s stream (FIN) is not in the file")
         return reasons
 
     def _segment(self, data: memoryview, packet: _Packet) -> Iterator[Part]:
         flags = packet.tcp_flags
-        if flags & RST:  # its numbers and its payload are no part of the stream (RFC 9293, section 3.5.3)
+        if flags & RST:  # its numbers and payload do not belong to the stream (RFC 9293, section 3.5.3)
             return
         here, there = self.streams[packet.side], self.streams[1 - packet.side]
         if flags & ACK:
@@ -106,7 +109,7 @@ class Dialogue:
         yield Said(packet.side, packet.time_ns, packet.number, stream.said, content)
         stream.said += len(content)
         absent = [(Missing.CUT, packet.payload - len(content))]
-        if packet.kind & Kind.FIRST_FRAGMENT:  # UDP's own length is of the whole datagram
+        if packet.kind & Kind.FIRST_FRAGMENT:  # the length in the UDP header is that of the whole datagram
             length_at = packet.offset + packet.payload_at - 4
             whole = int.from_bytes(data[length_at : length_at + 2], "big") - 8
             absent.append((Missing.FRAGMENTS, whole - packet.payload))

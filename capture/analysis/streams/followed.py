@@ -1,4 +1,4 @@
-"""A capture file, and which session -> who talks, what they say, and in the end what is known of the session."""
+"""The batches of a file and the name of a session -> the data of its sides, and in the end its row."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,15 +14,17 @@ from capture.analysis.streams.reassembly import Part
 from capture.arrays.aliases import Table
 from capture.errors import FormatError, SpecError
 from capture.filters import conversations as lists
+from capture.units import format_count
 from capture.wire.addresses import Names, halves, place_text
 from capture.wire.protocols import TCP, UDP, protocol_name
 
 _OTHERS = 8
+"""Numbers of other sessions with the same five-tuple that are kept at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """A session by its number, or by its five-tuple: then the first of them."""
+    """A session by its number, or the first session with a five-tuple."""
 
     text: str
     number: int = 0
@@ -30,7 +32,7 @@ class Which:
 
     @classmethod
     def parse(cls, text: str) -> "Which":
-        """ "7", or "tcp 10.0.0.1:4000 10.0.0.2:80" from either end. Raises SpecError."""
+        """Read "7", or "tcp 10.0.0.1:4000 10.0.0.2:80" from either end. Raises SpecError."""
         if text.isdecimal() and int(text) > 0:
             return cls(text, number=int(text))
         try:
@@ -41,13 +43,13 @@ class Which:
             ) from None
 
     def of(self, packets: Table) -> Any:
-        """A mask over packets that may be of the session."""
+        """Return a mask of packets that may belong to the session."""
         if self.five_tuple is None:
             return packets["session"] == self.number
         ends = [(halves(end[0]), end[1]) for end in (self.five_tuple.source, self.five_tuple.destination)]
 
-        def between(one: Any, other: Any) -> Any:
-            (source, source_port), (destination, destination_port) = one, other
+        def between(sender: Any, receiver: Any) -> Any:
+            (source, source_port), (destination, destination_port) = sender, receiver
             wanted = {"source_high": source[0], "source_low": source[1], "source_port": source_port}
             wanted |= {"destination_high": destination[0], "destination_low": destination[1]}
             wanted |= {"destination_port": destination_port}
@@ -59,9 +61,10 @@ class Which:
 
 @dataclass(slots=True)
 class Followed:
-    """One session of a file. Iterate `parts`; `dialogue` is there from the first part on, the rest at the end.
+    """One session of a file. Iterate `parts`; `dialogue` is set from the first part on, other fields at the end.
 
-    `session` is its row as of layout.records; `others` are numbers of sessions with the same five-tuple, up to eight.
+    `session` is its row as a plain object (session_table.records); `others` are numbers of up to eight sessions with
+    the same five-tuple.
     """
 
     which: Which
@@ -72,9 +75,9 @@ class Followed:
     others: set[int] = field(default_factory=set)
 
     def parts(self, batches: Iterable[Batch]) -> Iterator[Part]:
-        """What was said, in order. Raises SpecError if there is no such session, or none that says anything.
+        """Return the parts of the dialogue in order. Raises SpecError if there is no such session of TCP or UDP.
 
-        FormatError of `batches`, a damaged file, is raised after all that could be read.
+        A FormatError of `batches`, for a damaged file, is raised after everything that could be read.
         """
         tracker = Tracker(by_interface=self.by_interface)
         damage: FormatError | None = None
@@ -90,18 +93,19 @@ class Followed:
             count = max(count, int(batch.packets["session"].max()))
             chosen = batch.packets[self.which.of(batch.packets)]
             if len(chosen):
-                yield from self._take(chosen, batch)
-            self._look_at(ended)
-        self._look_at(sessions for sessions, _ in tracker.finish())
+                yield from self._feed(chosen, batch)
+            self._find_row(ended)
+        self._find_row(sessions for sessions, _ in tracker.finish())
         if self.dialogue is None:
             if damage is not None:
                 raise damage
-            raise SpecError(f"there is no session {self.which.text}; there are {count:,}: see `bicap sessions`")
+            sessions = format_count(count, "session")
+            raise SpecError(f"there is no session {self.which.text}; the file has {sessions}: see `bicap sessions`")
         yield from self.dialogue.finish()
         if damage is not None:
             raise damage
 
-    def _take(self, packets: Table, batch: Batch) -> Iterator[Part]:
+    def _feed(self, packets: Table, batch: Batch) -> Iterator[Part]:
         if self.dialogue is None:
             if int(packets["protocol"][0]) not in (TCP, UDP):
                 what = protocol_name(int(packets["protocol"][0]))
@@ -110,9 +114,9 @@ class Followed:
             self.dialogue = Dialogue(packets[:1].copy()[0])
         mine = packets["session"] == self.number
         self.others.update(packets["session"][~mine].tolist()[: _OTHERS - len(self.others)])
-        yield from self.dialogue.take(packets[mine], batch.data)
+        yield from self.dialogue.feed(packets[mine], batch.data)
 
-    def _look_at(self, ended: Iterable[Table]) -> None:
+    def _find_row(self, ended: Iterable[Table]) -> None:
         for sessions in ended:
             chosen = sessions[sessions["session"] == self.number]
             if len(chosen):
@@ -120,11 +124,11 @@ class Followed:
 
     @property
     def protocol(self) -> str:
-        """tcp or udp."""
+        """Name of the protocol: tcp or udp."""
         assert self.dialogue is not None
         return protocol_name(self.dialogue.protocol)
 
     def address(self, side: int, names: Names | None = None) -> str:
-        """address:port of client (0) or server (1), as it is written, or with the file's name for the address."""
+        """Return address:port of client (0) or server (1), with the name in `names` if the address has one."""
         assert self.dialogue is not None
         return place_text(int(self.dialogue.first["family"]), *self.dialogue.endpoint(side), names)

@@ -1,19 +1,19 @@
 """TCP segments of one side, in any order -> its bytes in order, each once, with gaps where bytes are missing.
 
-The problem. What a receiver read must be said in its order, as soon as it is certain, from segments that come
-twice, late, cut off by the snap length, or never.
+The problem. The bytes that a receiver read must be returned in order, as soon as they are certain, from segments that
+come twice, late, cut off by the snap length, or never.
 
-Positions are sequence numbers that do not wrap: a number is placed at its distance on the circle from `_next`, the
-first position that has not been said, and ignored where that is beyond every window (FAR). `_held` are pieces
-behind it, in order and without overlap. The invariant: all before `_next` has been said or declared missing, and
-`_held[0]`, if any, begins behind it.
+Positions are sequence numbers that do not wrap: a number is placed by its distance on the circle from `_next`, the
+first position that was not returned yet, and ignored if it lies outside any window (FAR). `_held` are later pieces,
+in order and without overlap. The invariant: everything before `_next` was returned or declared missing, and
+`_held[0]`, if any, begins after it.
 
-Bytes that come more than once count by their first copy, as with most receivers. Bytes wait while something before
-them may still come. They stop waiting when the other side acknowledges what is missing, which it can only if it has
-it (the file lacks it); at the end of the file; or when too much waits. Each gap says which of these it was.
+Of bytes that come more than once the first copy counts, as with most receivers. Bytes are held while bytes before
+them may still come. They are released when the other side acknowledges the missing bytes, so it has them and the file
+lacks them; at the end of the file; or when too much is held. Each gap has the reason.
 
-A piece is found by bisection and costs no copy; insertion into the list is linear in the pieces that wait, of which
-there are at most HELD_PIECES_MAX.
+The cost: a place is found by bisection; insertion into the list is linear in the pieces held, of which there are at
+most HELD_PIECES_MAX.
 """
 
 from bisect import bisect_left
@@ -25,24 +25,25 @@ from enum import Enum
 from capture.wire.protocols import FAR
 
 HELD_BYTES_MAX, HELD_PIECES_MAX = 16 << 20, 1 << 14
-"""So much waits for missing bytes at most, more than any window that Linux offers by itself (tcp_rmem: 6 MiB)."""
+"""Bytes and pieces held at most: more than any window that Linux offers by default (tcp_rmem: 6 MiB)."""
 _CIRCLE = 1 << 32
 _GAPS_KNOWN = 64
+"""Last gaps that are kept, to recognise bytes that come after they were declared missing."""
 
 
 class Missing(Enum):
-    """Why bytes are not there."""
+    """Reason why bytes are missing."""
 
-    NOT_CAPTURED = "not captured, for the other side acknowledged them"
+    NOT_CAPTURED = "not captured (the other side acknowledged them)"
     CUT = "cut off by the snap length"
-    LOST = "lost, for they were neither acknowledged nor sent again"
-    GIVEN_UP = "not seen while much behind them was"
-    FRAGMENTS = "in later fragments"
+    LOST = "lost (neither acknowledged nor sent again)"
+    GIVEN_UP = "given up, because too many later bytes were waiting"
+    FRAGMENTS = "in later IP fragments"
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Bytes of a side; `offset` is how many it has said before, `time_ns` and `packet` are of what brought them."""
+    """Bytes of a side. `offset` counts the bytes before them; `time_ns` and `packet` are of the packet with them."""
 
     side: int
     time_ns: int
@@ -53,7 +54,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """`size` bytes of a side that are missing from `offset` on; `time_ns` and `packet` are of what showed it."""
+    """`size` missing bytes of a side from `offset` on; `time_ns` and `packet` are of the packet that showed it."""
 
     side: int
     time_ns: int
@@ -71,28 +72,29 @@ class _Piece:
     start: int
     size: int
     data: bytes | None
-    """None: cut off."""
+    """None: cut off by the snap length."""
     time_ns: int
     packet: int
 
 
 @dataclass(slots=True)
 class Stream:
-    """What side 0 (client) or 1 (server) says. Feed segments and what the other side acknowledges; then `finish`."""
+    """The bytes of side 0 (client) or 1 (server). Feed segments and acknowledgments of the other; then `finish`."""
 
     side: int
     said: int = 0
+    """Bytes returned."""
     repeated: int = 0
-    "bytes that were there before"
+    """Bytes that had come before."""
     late: int = 0
-    "bytes that came after they were taken for missing"
+    """Bytes that came after they were declared missing."""
     missing: dict[Missing, int] = field(default_factory=dict)
     from_start: bool = False
-    "the SYN was seen"
+    """True if the SYN was seen."""
     acknowledged: int = 0
-    "bytes that the other side has confirmed"
+    """Bytes that the other side acknowledged."""
     finished: bool = False
-    "all up to the FIN has been seen, or is known to be missing"
+    """True if everything up to the FIN was returned or declared missing."""
     _begin: int = -1
     _next: int = 0
     _end: int | None = None
@@ -102,7 +104,7 @@ class Stream:
     _gaps: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_GAPS_KNOWN))
 
     def begin(self, sequence: int, from_start: bool) -> None:
-        """The stream begins with this number; without effect on one that has begun to say something."""
+        """Begin the stream at a sequence number; no effect once it has returned or held anything."""
         if self._begin < 0 or (from_start and not (self.said or self._held or self.missing)):
             self._begin = self._next = sequence
             self.from_start = from_start
@@ -110,7 +112,7 @@ class Stream:
     def segment(
         self, sequence: int, payload: int, data: bytes, fin: bool, time_ns: int, packet: int
     ) -> Iterator[Part]:
-        """A segment of `payload` bytes, of which `data` was captured; what can be said now."""
+        """Handle a segment of `payload` bytes; `data` is the captured part. Return the parts that are certain now."""
         if self._begin < 0:
             self.begin(sequence, False)
         start = self._position(sequence)
@@ -129,7 +131,7 @@ class Stream:
         self.finished = self._next == self._end
 
     def acknowledge(self, number: int, time_ns: int, packet: int) -> Iterator[Part]:
-        """The other side has all bytes before this number."""
+        """Handle an acknowledgment by the other side. Return the parts that are certain now."""
         if self._begin < 0:
             return
         upto = self._position(number)
@@ -145,7 +147,7 @@ class Stream:
         self.finished = self._next == self._end
 
     def finish(self) -> Iterator[Part]:
-        """No more packets come: say what still waits."""
+        """Return everything held, after the last packet."""
         while self._held:
             first = self._held[0]
             yield self._gap(first.start, Missing.LOST, first.time_ns, first.packet)
@@ -167,7 +169,7 @@ class Stream:
         return gap
 
     def _hold(self, piece: _Piece) -> None:
-        """Keep what is new of a piece."""
+        """Hold the bytes of a piece that are new."""
         start, end = piece.start, piece.start + piece.size
         if start < self._next:
             old = min(end, self._next)
@@ -191,7 +193,7 @@ class Stream:
             at += 1
 
     def _release(self) -> Iterator[Part]:
-        """Say what is in order, and let go of it."""
+        """Return the held pieces that are next in order, and remove them."""
         count = 0
         for piece in self._held:
             if piece.start != self._next:

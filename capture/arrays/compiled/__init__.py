@@ -1,1 +1,1 @@
-"""Loops that several rooms call from loops of their own. Compiled by numba."""
+"""Compiled loops that compiled loops of several packages call."""

@@ -33,8 +33,6 @@ def test_a_full_disk_is_told(count: int, monkeypatch: pytest.MonkeyPatch) -> Non
     full: Callable[[], Any] = lambda: open("/dev/full", "r+b", buffering=0)  # noqa: E731, SIM115
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     scratch = Scratch(DTYPE)
-    with pytest.raises(
-        SinkError, match=r"temporary files cannot be written to /.*: No space left on device; make room"
-    ):
+    with pytest.raises(SinkError, match=r"cannot write temporary files to /.*: No space left on device; make room"):
         scratch.add(np.zeros(count, DTYPE))
     scratch.close()

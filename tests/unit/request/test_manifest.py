@@ -29,10 +29,11 @@ WRONG: list[tuple[str, str]] = [
     ("", "rule file f.yaml: Expected `object`, got `null`"),
     ("- rules\n", "rule file f.yaml: Expected `object`, got `array`"),
     ("5", "rule file f.yaml: Expected `object`, got `int`"),
-    ("kind: PacketCapture\n", "PacketCapture f.yaml: apiVersion None with kind PacketCapture is not known; there is"),
+    ("kind: PacketCapture\n",
+     "PacketCapture f.yaml: apiVersion None with kind PacketCapture is not known; known are"),
     ("apiVersion: v1\nkind: List\n", "PacketCapture f.yaml: apiVersion v1 with kind List is not known"),
     ("apiVersion: projectcalico.org/v3\nkind: PacketCapture\n",
-     "PacketCapture f.yaml: apiVersion projectcalico.org/v3 with kind PacketCapture is not known; there is "
+     "PacketCapture f.yaml: apiVersion projectcalico.org/v3 with kind PacketCapture is not known; known are "
      "apiVersion bicap.io/v1alpha1 with kind PacketCapture or apiVersion crd.antrea.io/v1alpha1 with kind Packet"),
     ("apiVersion: [a]\nkind: {b: c}\n", "PacketCapture f.yaml: apiVersion ['a'] with kind {'b': 'c'} is not known"),
     (OURS, "PacketCapture f.yaml: Object missing required field `metadata`"),
@@ -42,7 +43,7 @@ WRONG: list[tuple[str, str]] = [
     (NAMED + "spec:\n", "PacketCapture f.yaml: Object missing required field `spec`"),
     (NAMED + "spec: {}\nsepc: {}\n", "PacketCapture f.yaml: Object contains unknown field `sepc`"),
     (NAMED + "spec: {5: 6}\n", "PacketCapture f.yaml: Expected `str` - at `key` in `$.spec`"),
-    (NAMED + "spec: &a {rules: [*a]}\n", "PacketCapture f.yaml has a part that is a part of itself"),
+    (NAMED + "spec: &a {rules: [*a]}\n", "PacketCapture f.yaml contains itself"),
 ]  # fmt: skip
 
 

@@ -155,7 +155,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"target": {"namespaces": ["Shop"]}}, "spec.target.namespaces: 'Shop' is no name of a namespace"),
     ({"target": {"containers": ["a b"]}}, "spec.target.containers: 'a b' is no name or ID of a container"),
     ({"target": {"pods": [{"name": "a"}], "allPods": True}}, "pod and all-pods do not combine"),
-    ({"target": {"selector": {}}}, "spec.target.selector is empty, and selects every pod; say allPods: true"),
+    ({"target": {"selector": {}}}, "spec.target.selector is empty, and selects every pod; give allPods: true"),
     ({"target": {"selector": {"matchLabels": {"a b": "c"}}}}, "spec.target.selector: 'a b' is no key of a label"),
     ({"target": {"selector": {"matchLabels": {"app": 1}}}},
      "Expected `str`, got `int` - at `$.spec.target.selector."),

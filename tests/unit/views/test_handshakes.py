@@ -21,7 +21,7 @@ SENTENCES = [
     ),
     (
         {"handshake": Handshake.UNANSWERED, "syns": 3, "syn_packet": 4, "syn_last_ns": 3 * 10**9},
-        "SYN unanswered (from packet 4, 2 retries over 3.0 s); in the capture 3 packets were lost",
+        "SYN unanswered (from packet 4, 2 retries over 3.0 s); the capture lost 3 packets",
     ),
     (
         {"handshake": Handshake.UNREACHABLE, "syn_packet": 1, "icmp_packet": 2, "icmp_type": 3, "icmp_code": 1,
@@ -39,7 +39,7 @@ SENTENCES = [
     ),
     (
         {"handshake": Handshake.UNANSWERED, "syns": 2, "syn_packet": 4, "syn_ns": 5, "syn_last_ns": 10**9 + 5},
-        "SYN unanswered (from packet 4, 1 retry over 1.0 s); in the capture 3 packets were lost",
+        "SYN unanswered (from packet 4, 1 retry over 1.0 s); the capture lost 3 packets",
     ),
     (
         {"handshake": Handshake.REFUSED, "syn_packet": 1, "rst_packet": 2, "syn_last_ns": 10, "rst_ns": 1510},
@@ -55,7 +55,7 @@ SENTENCES = [
     ),
     (
         {"handshake": Handshake.ACK_LOST, "ack_packet": 3},
-        "acknowledged (packet 3), but the server repeats its SYN-ACK: the ACK was lost behind this point",
+        "acknowledged (packet 3), but the server repeats its SYN-ACK: the ACK was lost after this point",
     ),
     (
         {"handshake": Handshake.ABORTED, "syn_ack_packet": 2, "rst_packet": 3},
@@ -73,15 +73,15 @@ SENTENCES = [
     ({"handshake": Handshake.STARTED_BEFORE}, "started before the capture"),
     (
         {"handshake": Handshake.NOT_CAPTURED, "server_packets": 5},
-        "packets of the client are not in the file; in the capture 3 packets were lost",
+        "packets of the client are not in the file; the capture lost 3 packets",
     ),
     (
         {"handshake": Handshake.NOT_CAPTURED, "server_packets": 5, "client_packets": 5},
-        "packets of the handshake are not in the file; in the capture 3 packets were lost",
+        "packets of the handshake are not in the file; the capture lost 3 packets",
     ),
     (
         {"handshake": Handshake.NOT_CAPTURED, "client_packets": 5},
-        "packets of the server are not in the file; in the capture 3 packets were lost",
+        "packets of the server are not in the file; the capture lost 3 packets",
     ),
 ]  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""A decoded packet -> two numbers that are the same wherever it passes, and that of another packet are others.
+"""A decoded packet -> two fingerprints: equal at all points that it passes, different for different packets.
 
-`strict` is of addresses, ports and all that routers leave alone; `loose` is the same without addresses, ports and
-what a translator (DNAT, SNAT) has to change with them. Neither has the TTL, ECN bits or a checksum in it.
+`strict` covers addresses, ports and all other fields that routers do not change; `loose` leaves out addresses, ports
+and the fields that a translator (DNAT, SNAT) changes with them. Neither covers the TTL, ECN bits or checksums.
 """
 
 import numpy as np
@@ -20,12 +20,12 @@ _CUT, _LATER, _FRAGMENT, _ERROR = (
     int(Kind.ICMP_ERROR),
 )
 _CONTENT = 32
-"""So many bytes of payload tell packets without sequence numbers apart: all points must have captured them."""
+"""Bytes of payload in the fingerprint of packets without sequence numbers; all points must have captured them."""
 
 
 @loop
 def fingerprints(data: Bytes, packets: Rows[PacketRow], seed: int, strict: Longs, loose: Longs) -> None:
-    """Both numbers of each packet; 0 for what is no IP, too short to tell, or to a group, which has no one way."""
+    """Write both fingerprints of each packet; 0 if it is not IP, cut short, or to a group, which has many routes."""
     for i in range(len(packets)):
         row = packets[i]
         strict[i] = loose[i] = 0
@@ -41,7 +41,7 @@ def fingerprints(data: Bytes, packets: Rows[PacketRow], seed: int, strict: Longs
             found = mix(found, np.int64(row.tcp_flags) << 32 | np.int64(row.window))
         elif row.protocol == ICMP or row.protocol == ICMPV6:
             found = mix(found, np.int64(row.icmp_type) << 32 | np.int64(row.icmp_code) << 16 | np.int64(row.sequence))
-            if not row.kind & _ERROR:  # of an error, translators change the packet that it quotes
+            if not row.kind & _ERROR:  # translators change the packet that an error quotes
                 found = _content(data, row, found)
         else:
             found = _content(data, row, found)
@@ -53,7 +53,7 @@ def fingerprints(data: Bytes, packets: Rows[PacketRow], seed: int, strict: Longs
 
 @loop
 def _to_group(row: PacketRow) -> bool:
-    """Multicast (RFC 5771, RFC 4291) and 255.255.255.255."""
+    """True for a multicast destination (RFC 5771, RFC 4291) and 255.255.255.255."""
     if row.family == 4:
         return row.destination_low >> 28 == 0xE or row.destination_low == 0xFFFFFFFF
     return row.destination_high >> 56 & 0xFF == 0xFF
@@ -61,7 +61,7 @@ def _to_group(row: PacketRow) -> bool:
 
 @loop
 def hosts(packets: Rows[PacketRow], seed: int, found: Longs) -> None:
-    """A number for client address, server address and server port of each tracked packet; never negative."""
+    """Write a number of 0 and more for client address, server address and server port of each tracked packet."""
     for i in range(len(packets)):
         row = packets[i]
         port = np.int64(row.destination_port if row.side == 0 else row.source_port)

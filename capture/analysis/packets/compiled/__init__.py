@@ -1,1 +1,1 @@
-"""Loops over bytes: link layers, IP and above, tunnels. Compiled by numba; no object of Python goes in."""
+"""Loops over bytes: link layers, IP and above, tunnels. Compiled by numba; arguments are arrays and numbers only."""

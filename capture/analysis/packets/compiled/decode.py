@@ -1,7 +1,7 @@
 """A packet's bytes -> the columns of a row: link layer, VLANs, IPv4, IPv6 with its extension headers, TCP, UDP, ICMP.
 
-One compiled loop. Nothing outside the captured bytes is read; lengths are the wire's, so that a cut packet counts in
-full. Where an IP length is 0 (segmentation offload, BIG TCP) the frame's own length tells.
+One compiled loop. Only captured bytes are read, but lengths are those on the wire, so a cut packet counts in full. If
+the IP length is 0 (segmentation offload, BIG TCP), the length of the frame is used.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ _UDPLITE = 136
 
 @loop
 def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: int, row: PacketRow) -> None:
-    """IP and above at data[at:end] -> the row; the packet begins at `start`, and ends at `wire_end` on the wire."""
+    """Decode IP and above at data[at:end] into the row; the packet begins at `start`, its wire end is `wire_end`."""
     row.family = row.protocol = row.kind = row.hops = row.icmp_type = row.icmp_code = 0
     row.source_high = row.source_low = row.destination_high = row.destination_low = 0
     row.source_port = row.destination_port = row.tcp_flags = row.window = 0
@@ -133,7 +133,7 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
 
 @loop
 def _options(data: Bytes, at: int, end: int, row: PacketRow) -> int:
-    """Kind.TIMESTAMPS if there is that option, whose values the row then has; 0 else."""
+    """Return Kind.TIMESTAMPS, after writing its values into the row, if there is that option; else 0."""
     while at < end:
         option = data[at]
         if option == 1:
@@ -154,7 +154,10 @@ def _options(data: Bytes, at: int, end: int, row: PacketRow) -> int:
 
 @loop
 def _is_error(protocol: int, kind: int) -> bool:
-    """RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem; RFC 4443: types 1 to 4."""
+    """True for ICMP errors.
+
+    RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem. RFC 4443: types 1 to 4.
+    """
     if protocol == ICMP:
         return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
     return 1 <= kind <= 4
@@ -162,7 +165,7 @@ def _is_error(protocol: int, kind: int) -> bool:
 
 @loop
 def _is_query(protocol: int, kind: int) -> bool:
-    """Echo, timestamp, information and mask: what has an identifier."""
+    """True for messages that have an identifier: echo, timestamp, information and mask."""
     if protocol == ICMP:
         return kind == 0 or kind == 8 or 13 <= kind <= 18
     return kind == 128 or kind == 129
@@ -170,7 +173,7 @@ def _is_query(protocol: int, kind: int) -> bool:
 
 @loop
 def decode(data: Bytes, links: Longs, packets: Rows[PacketRow], first_number: int) -> None:
-    """Fill the columns of rows whose place in `data` is known; `links` has the link type of each interface."""
+    """Fill the other columns of rows that have offset and lengths. `links` [interface]: link types."""
     for i in range(len(packets)):
         row = packets[i]
         row.number = first_number + i

@@ -9,13 +9,13 @@ from capture.wire.link_types import ETHERNET, IPV4, IPV6, LINUX_SLL, LINUX_SLL2,
 
 @loop
 def net16(data: Bytes, at: int) -> int:
-    """Two bytes in network order."""
+    """Return the number in two bytes in network order."""
     return np.int64(data[at]) << 8 | np.int64(data[at + 1])
 
 
 @loop
 def net32(data: Bytes, at: int) -> int:
-    """Four bytes in network order."""
+    """Return the number in four bytes in network order."""
     return (
         np.int64(data[at]) << 24 | np.int64(data[at + 1]) << 16 | np.int64(data[at + 2]) << 8 | np.int64(data[at + 3])
     )
@@ -23,12 +23,13 @@ def net32(data: Bytes, at: int) -> int:
 
 @loop
 def net64(data: Bytes, at: int) -> int:
+    """Return the number in eight bytes in network order."""
     return net32(data, at) << 32 | net32(data, at + 4)
 
 
 @loop
 def link_layer(data: Bytes, at: int, end: int, link: int) -> tuple[int, int]:
-    """Behind the link layer: (where, EtherType); 0 for what is no IP."""
+    """Return (index of the first byte behind the link layer, EtherType); the EtherType is 0 if unknown."""
     if link == ETHERNET:
         at, kind = at + 12, np.int64(0)
         while at + 2 <= end:

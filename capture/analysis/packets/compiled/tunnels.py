@@ -1,6 +1,6 @@
-"""A decoded packet that carries another -> the columns of the other: VXLAN, Geneve, GRE and IP in IP.
+"""A decoded packet that carries another -> the columns of the inner packet: VXLAN, Geneve, GRE and IP in IP.
 
-A tunnel is told by the same rules as in bpf/lib/inner.h, which looks into one; here it may be in up to two others.
+Tunnels are recognised by the rules of bpf/lib/inner.h, which opens one tunnel; here up to three may be nested.
 """
 
 import numpy as np
@@ -19,15 +19,16 @@ _IP, _IPV6 = 0x0800, 0x86DD
 _ETHERNET_INSIDE = 0x6558  # transparent Ethernet bridging
 _IPIP, _IPV6_IN_IP, _GRE = 4, 41, 47
 _VXLAN, _VXLAN_LINUX, _GENEVE = 4789, 8472, 6081
-"""UDP ports; Linux's own default for VXLAN is older than the standard's (RFC 7348)."""
+"""UDP ports. Linux's default for VXLAN is older than that of RFC 7348."""
 _VNI_VALID = 0x08
 _GRE_CHECKSUM, _GRE_KEY, _GRE_SEQUENCE = 0x80, 0x20, 0x10
 _NESTED = 3
+"""Tunnels in one another that are opened at most."""
 
 
 @loop
 def unwrap(data: Bytes, packets: Rows[PacketRow]) -> None:
-    """Put what is in a tunnel in the place of the packet that carries it; what is no IP stays where it is."""
+    """Replace the columns of a packet that carries another by those of the inner packet, if that is IP."""
     for i in range(len(packets)):
         row = packets[i]
         for _ in range(_NESTED):
@@ -35,7 +36,7 @@ def unwrap(data: Bytes, packets: Rows[PacketRow]) -> None:
                 break
             start, carried = row.offset, row.offset + row.payload_at
             end, wire_end = start + row.captured, carried + row.payload
-            at, kind = _below(data, carried, end, row)
+            at, kind = _inner(data, carried, end, row)
             if kind == _ETHERNET_INSIDE:
                 at, kind = link_layer(data, at, end, ETHERNET)
             if kind != _IP and kind != _IPV6:
@@ -44,8 +45,8 @@ def unwrap(data: Bytes, packets: Rows[PacketRow]) -> None:
 
 
 @loop
-def _below(data: Bytes, at: int, end: int, row: PacketRow) -> tuple[int, int]:
-    """Where the packet in the payload at data[at:end] begins, and its EtherType; 0 for none."""
+def _inner(data: Bytes, at: int, end: int, row: PacketRow) -> tuple[int, int]:
+    """Return (index, EtherType) of the packet in the payload at data[at:end]; the EtherType is 0 for none."""
     if row.protocol == _IPIP:
         return at, _IP
     if row.protocol == _IPV6_IN_IP:

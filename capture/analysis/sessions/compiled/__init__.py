@@ -1,1 +1,1 @@
-"""Loops over packets that keep the rows of open sessions. Compiled by numba; one that calls another is above it."""
+"""Loops over packets that update the rows of open sessions. Compiled by numba; modules do not call in cycles."""

@@ -1,6 +1,6 @@
-"""Open sessions that end, by their packets, by silence or for want of room -> rows in `done`, and last samples.
+"""Open sessions that end, by their packets, by silence or for lack of room -> rows in `done`, and last samples.
 
-A closed row leaves the hash at once and waits in `done` until Python has taken it.
+A closed row is removed from the hash at once, and stays in `done` until the Tracker has copied it.
 """
 
 from capture.analysis.sessions.compiled.lookup import remove
@@ -17,7 +17,7 @@ _BY_CLIENT, _BY_SERVER = int(Close.RESET_BY_CLIENT), int(Close.RESET_BY_SERVER)
 
 @loop
 def sample(tables: Tables, session: int, time_ns: int, measure: int, side: int, duration_ns: int) -> None:
-    """Add a row to the samples; a clock that went back makes none."""
+    """Add a row to the samples; a negative duration (the clock went back) adds none."""
     if duration_ns < 0:
         return
     at = tables.state[0].samples
@@ -32,7 +32,7 @@ def sample(tables: Tables, session: int, time_ns: int, measure: int, side: int, 
 
 @loop
 def give_block_back(tables: Tables, row: OpenSession) -> None:
-    """The session needs no room to follow segments any more."""
+    """Free the session's block of followed segments."""
     tables.free_blocks[tables.state[0].free_blocks] = row.block
     tables.state[0].free_blocks += 1
     row.block = -1
@@ -40,7 +40,7 @@ def give_block_back(tables: Tables, row: OpenSession) -> None:
 
 @loop
 def close(tables: Tables, number: int, why: int) -> None:
-    """End a session: out of the hash, its last measures taken, ready to be taken."""
+    """End a session: remove it from the hash, add its last samples, put it into `done`."""
     row = tables.rows[number]
     remove(tables, number)
     row.live = 0
@@ -59,21 +59,21 @@ def close(tables: Tables, number: int, why: int) -> None:
 
 @loop
 def ended(tables: Tables, number: int) -> int:
-    """How the packets themselves ended the session; OPEN if they did not."""
+    """Return how packets ended the session; OPEN if they did not."""
     row = tables.rows[number]
     if row.protocol != TCP:
         return _OPEN
     if row.rst_packet:
         return _BY_CLIENT if row.rst_side == row.client_side else _BY_SERVER
-    one, other = tables.sides[number, 0].fin_packet, tables.sides[number, 1].fin_packet
-    if one and other:
+    low_fin, high_fin = tables.sides[number, 0].fin_packet, tables.sides[number, 1].fin_packet
+    if low_fin and high_fin:
         return _FIN
-    return _HALF if one or other else _OPEN
+    return _HALF if low_fin or high_fin else _OPEN
 
 
 @loop
 def silent_limit(tables: Tables, number: int, idle: Longs) -> int:
-    """Nanoseconds after which a session without packets is over; `idle` is by the kind of session."""
+    """Return the time without packets that ends a session, ns; `idle` is tracker.IDLE_NS."""
     row = tables.rows[number]
     if row.protocol != TCP:
         return idle[2] if row.protocol == 17 else idle[3]
@@ -83,7 +83,7 @@ def silent_limit(tables: Tables, number: int, idle: Longs) -> int:
 
 @loop
 def expire(tables: Tables, now_ns: int, idle: Longs, start: int) -> int:
-    """Close rows from `start` on that were silent too long; where to go on, or USED."""
+    """Close rows from `start` on that were silent too long. Return where to continue; `state.used`: done."""
     for number in range(start, tables.state[0].used):
         if not _room(tables):
             return number
@@ -95,7 +95,7 @@ def expire(tables: Tables, now_ns: int, idle: Longs, start: int) -> int:
 
 @loop
 def close_until(tables: Tables, last_ns: int, start: int, why: int) -> int:
-    """Close rows from `start` on whose last packet is not younger; where to go on, or USED."""
+    """Close rows from `start` on whose last packet is not younger. Return where to continue; `state.used`: done."""
     for number in range(start, tables.state[0].used):
         if not _room(tables):
             return number
@@ -106,5 +106,5 @@ def close_until(tables: Tables, last_ns: int, start: int, why: int) -> int:
 
 @loop
 def _room(tables: Tables) -> bool:
-    """Whether one more session can be closed."""
+    """True if one more session can be closed."""
     return tables.state[0].done < len(tables.done) and tables.state[0].samples < len(tables.samples)

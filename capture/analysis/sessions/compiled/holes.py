@@ -1,8 +1,8 @@
-"""Holes of one side: ranges of bytes that later ones jumped over, until they come or are acknowledged.
+"""Holes of one side: ranges of sequence numbers that later segments skipped, until they come or are acknowledged.
 
-A hole leaves by one of three ways. Bytes of it come: it shrinks, or falls into two. All of it is acknowledged though
-it never came: it was not lost on the way, the file lacks it. The session ends. Holes do not overlap, and their order
-means nothing: one that leaves is replaced by the last.
+Three events change a hole. Some of its bytes come: it shrinks, or splits in two. All of it is acknowledged though it
+never came: the network did not lose it, the file lacks it. The session ends. Holes do not overlap, and their order
+has no meaning: the last hole takes the place of one that is removed.
 """
 
 from capture.analysis.sessions.compiled.sequence import distance
@@ -13,6 +13,7 @@ from capture.arrays.row_types import Rows
 
 @loop
 def new_hole(here: OpenSide, block: Rows[Segment], now: int, start: int, end: int) -> None:
+    """Add the hole [start, end), if there is room for one more."""
     if here.holes < HOLES:
         hole = block[FLIGHT + here.holes]
         hole.time_ns = now
@@ -23,7 +24,7 @@ def new_hole(here: OpenSide, block: Rows[Segment], now: int, start: int, end: in
 
 @loop
 def fill_hole(here: OpenSide, block: Rows[Segment], start: int, end: int) -> int:
-    """Take [start, end) out of a hole; when the hole was seen, -1 if it was in none."""
+    """Remove [start, end) from a hole. Return the time at which the hole was seen, ns; -1 if no hole has it."""
     for i in range(here.holes):
         hole = block[FLIGHT + i]
         if distance(start, hole.end) < 0 and distance(end, hole.start) > 0:
@@ -53,7 +54,7 @@ def _drop_hole(here: OpenSide, block: Rows[Segment], i: int) -> None:
 
 @loop
 def close_holes(there: OpenSide, block: Rows[Segment], acknowledged: int) -> None:
-    """A hole that is acknowledged was not lost on the way: the file lacks it."""
+    """Remove holes that are acknowledged; the file lacks their bytes."""
     i = 0
     while i < there.holes:
         hole = block[FLIGHT + i]

@@ -16,7 +16,7 @@ _CUT = int(Kind.CUT)
 
 @loop
 def _is_final(protocol: int, kind: int, code: int) -> bool:
-    """Whether an error says that packets do not arrive at all, rather than that they are too big, or go elsewhere."""
+    """True if an error means that packets do not arrive at all, not that they are too big or should be redirected."""
     if protocol == ICMP:
         return (kind == 3 and code != 4) or kind == 11 or kind == 12
     return kind == 1 or kind == 3 or kind == 4
@@ -24,7 +24,7 @@ def _is_final(protocol: int, kind: int, code: int) -> bool:
 
 @loop
 def error_about(data: Bytes, tables: Tables, packet: PacketRow, interface: int, about: PacketRow) -> None:
-    """Note an ICMP error in the session of the packet that it quotes."""
+    """Write an ICMP error into the session of the packet that it quotes; `about` is scratch for that packet."""
     at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
     about.interface = packet.interface
     decode_ip(data, at, end, end, 0x0800 if packet.family == 4 else 0x86DD, packet.offset, about)
@@ -51,7 +51,7 @@ def error_about(data: Bytes, tables: Tables, packet: PacketRow, interface: int, 
 
 @loop
 def _quoted_ports(data: Bytes, at: int, end: int, family: int) -> int:
-    """Both ports of a quoted packet whose TCP header is not complete; IPv6 without extension headers."""
+    """Return both ports of a quoted packet whose TCP header is cut off; for IPv6 only without extension headers."""
     at += 40 if family == 6 else (np.int64(data[at]) & 15) * 4
     if at + 4 > end:
         return 0

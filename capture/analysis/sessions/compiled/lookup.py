@@ -1,7 +1,7 @@
-"""The hash of open sessions: rows by both directions' tuple, in arrays that compiled loops share.
+"""The hash table of open sessions: row numbers by five-tuple, the same for both directions.
 
 Open addressing with linear probing; a slot holds the upper half of the hash and the row's number + 1. The hash is
-seeded: a file cannot be made so that its sessions collide.
+seeded, so nobody can make a file whose sessions collide.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from capture.arrays.jit import borrowing_loop as loop
 
 @loop
 def swapped(packet: PacketRow) -> bool:
-    """Whether the packet goes from the higher endpoint to the lower."""
+    """True if the packet goes from the higher endpoint to the lower."""
     if packet.source_high != packet.destination_high:
         return packet.source_high > packet.destination_high
     if packet.source_low != packet.destination_low:
@@ -25,7 +25,7 @@ def swapped(packet: PacketRow) -> bool:
 
 @loop
 def hash_of(packet: PacketRow, interface: int, seed: int) -> int:
-    """The same for both directions."""
+    """Return a hash that is the same for both directions."""
     source = mix(mix(seed ^ np.int64(packet.source_port), packet.source_high), packet.source_low)
     other = mix(mix(seed ^ np.int64(packet.destination_port), packet.destination_high), packet.destination_low)
     return mix(source ^ other, np.int64(packet.protocol) << 40 | np.int64(packet.family) << 32 | interface)
@@ -33,7 +33,7 @@ def hash_of(packet: PacketRow, interface: int, seed: int) -> int:
 
 @loop
 def find(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> int:
-    """The row of the packet's session, -1 if there is none."""
+    """Return the row number of the packet's session, -1 if there is none."""
     mask = len(tables.slots) - 1
     at = hashed & mask
     turned = swapped(packet)
@@ -73,7 +73,7 @@ def find(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> int:
 
 @loop
 def insert(slots: Longs, hashed: int, number: int) -> None:
-    """Put a row into the hash."""
+    """Add a row to the hash table."""
     mask = len(slots) - 1
     at = hashed & mask
     while slots[at] != 0:
@@ -83,7 +83,7 @@ def insert(slots: Longs, hashed: int, number: int) -> None:
 
 @loop
 def remove(tables: Tables, number: int) -> None:
-    """Take a row out of the hash, and move those behind it up."""
+    """Remove a row from the hash table, and move up the rows that its slot had displaced."""
     slots = tables.slots
     mask = len(slots) - 1
     at = tables.rows[number].hash & mask

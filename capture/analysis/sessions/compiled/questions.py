@@ -1,10 +1,10 @@
-"""Questions and their answers (DNS, ICMP echo) -> how long those took; what was asked again, or never answered."""
+"""Questions and answers (DNS, ICMP echo) -> samples of their latency, and counts of repeated and unanswered ones."""
 
 import numpy as np
 
 from capture.analysis.packets.packet_table import PacketRow
 from capture.analysis.sessions.compiled.closing import sample
-from capture.analysis.sessions.compiled.segments import take_block
+from capture.analysis.sessions.compiled.segments import allocate_block
 from capture.analysis.sessions.open_table import FLIGHT, OpenSide, Segment, Tables
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.aliases import Bytes
@@ -17,10 +17,10 @@ _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
 
 
 @loop
-def _asked(tables: Tables, number: int, now: int, key: int, more: int) -> None:
-    """A question: it waits for its answer. One that waits already was repeated."""
+def _add_question(tables: Tables, number: int, now: int, key: int, more: int) -> None:
+    """Note a question that waits for its answer. If it waits already, it was repeated."""
     row = tables.rows[number]
-    take_block(tables, row)
+    allocate_block(tables, row)
     side, block = tables.sides[number, 0], tables.blocks[row.block, 0]
     for i in range(side.flight):
         if block[i].start == key and block[i].end == more:
@@ -28,7 +28,7 @@ def _asked(tables: Tables, number: int, now: int, key: int, more: int) -> None:
             row.repeated += 1
             return
     if side.flight == FLIGHT:
-        _forget(side, block, 0)
+        _remove_question(side, block, 0)
         row.unanswered += 1
     question = block[side.flight]
     question.time_ns = now
@@ -39,8 +39,8 @@ def _asked(tables: Tables, number: int, now: int, key: int, more: int) -> None:
 
 
 @loop
-def _answered(tables: Tables, number: int, now: int, key: int, more: int, measure: int) -> None:
-    """An answer: how long it took, unless the question was repeated."""
+def _add_answer(tables: Tables, number: int, now: int, key: int, more: int, measure: int) -> None:
+    """Remove the question of an answer, and add a sample unless the question was repeated."""
     row = tables.rows[number]
     if row.block < 0:
         return
@@ -52,13 +52,13 @@ def _answered(tables: Tables, number: int, now: int, key: int, more: int, measur
                 sample(tables, row.session, now, measure, _SERVER, took)
                 row.first_byte_sum_ns += max(took, 0)
             row.requests += 1
-            _forget(side, block, i)
+            _remove_question(side, block, i)
             return
 
 
 @loop
-def _forget(side: OpenSide, block: Rows[Segment], i: int) -> None:
-    """Take an entry out; those behind it move up, so that the oldest stays first."""
+def _remove_question(side: OpenSide, block: Rows[Segment], i: int) -> None:
+    """Remove question i; later ones move up, so that the oldest stays first."""
     side.flight -= 1
     for k in range(i, side.flight):
         block[k].time_ns = block[k + 1].time_ns
@@ -69,15 +69,16 @@ def _forget(side: OpenSide, block: Rows[Segment], i: int) -> None:
 
 @loop
 def echo(tables: Tables, number: int, packet: PacketRow) -> None:
+    """Handle an ICMP echo request or reply, known by its sequence number."""
     if packet.icmp_type == (8 if packet.protocol == ICMP else 128):
-        _asked(tables, number, packet.time_ns, packet.sequence, 0)
+        _add_question(tables, number, packet.time_ns, packet.sequence, 0)
     elif packet.icmp_type == (0 if packet.protocol == ICMP else 129):
-        _answered(tables, number, packet.time_ns, packet.sequence, 0, _ECHO)
+        _add_answer(tables, number, packet.time_ns, packet.sequence, 0, _ECHO)
 
 
 @loop
 def dns(data: Bytes, tables: Tables, number: int, packet: PacketRow) -> None:
-    """A DNS message of one question (RFC 1035, section 4.1): identifier, name, type and class tell it."""
+    """Handle a DNS message with one question, known by identifier, name, type and class (RFC 1035, section 4.1)."""
     at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
     if at + 12 > end or data[at + 4] != 0 or data[at + 5] != 1:
         return
@@ -96,6 +97,6 @@ def dns(data: Bytes, tables: Tables, number: int, packet: PacketRow) -> None:
         question = mix(question, np.int64(data[k]))
     identifier = np.int64(data[at]) << 8 | np.int64(data[at + 1])
     if data[at + 2] & 0x80:
-        _answered(tables, number, packet.time_ns, identifier, question & 0xFFFFFFFF, _DNS)
+        _add_answer(tables, number, packet.time_ns, identifier, question & 0xFFFFFFFF, _DNS)
     else:
-        _asked(tables, number, packet.time_ns, identifier, question & 0xFFFFFFFF)
+        _add_question(tables, number, packet.time_ns, identifier, question & 0xFFFFFFFF)

@@ -1,13 +1,13 @@
-"""Segments on their way, and the acknowledgments of them -> round trips, and bytes that the file does not have.
+"""Segments in flight and their acknowledgments -> round trips, and bytes that the file does not have.
 
-Up to FLIGHT segments of a side are followed from here to their acknowledgment. What passes here and comes back
-acknowledged took the way from here to the other side and back, and its wait there: that is one sample of the side
-that acknowledges. A sample is taken only from what was sent once (Karn's rule), and its measure says how exact it is:
-the acknowledgment ends where the segment does (ACKNOWLEDGMENT), carries payload and may have waited for it
-(PIGGYBACK), or covers a part of a large segment (PARTIAL).
+Up to FLIGHT segments of a side are followed from the capture point to their acknowledgment. The time between the two
+is the round trip to the other side and its wait there: one sample of the side that acknowledges. Only segments that
+were sent once give samples (Karn's rule). The measure says how exact a sample is: the acknowledgment ends where the
+segment does (ACKNOWLEDGMENT), carries payload and may have waited for it (PIGGYBACK), or covers a part of a large
+segment (PARTIAL).
 
-What is acknowledged beyond the highest number that was seen has been received, so the network did not lose it: the
-file does not have it (`not_captured`).
+Bytes that are acknowledged beyond the highest sequence number seen were received, so the network did not lose them:
+the file does not have them (`not_captured`).
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ _CLIENT, _SERVER = 0, 1
 
 @loop
 def follow(here: OpenSide, there: OpenSide, block: Rows[Segment], packet: PacketRow, start: int, end: int) -> None:
-    """Remember a segment until it is acknowledged. `there` is who will do so."""
+    """Keep a segment until the side `there` acknowledges it."""
     if here.flight == FLIGHT:
         there.rtt_unsampled += 1
         return
@@ -44,7 +44,7 @@ def follow(here: OpenSide, there: OpenSide, block: Rows[Segment], packet: Packet
 def acknowledged_by(
     tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow, side: int, by_client: bool
 ) -> None:
-    """What this side has received: samples of the segments it acknowledges, and what the file does not have."""
+    """Handle an acknowledgment of this side: add samples, count acknowledged bytes that the file does not have."""
     acknowledged = np.int64(packet.acknowledgment)
     if not here.has_acked:
         here.has_acked = 1
@@ -100,7 +100,7 @@ def acknowledged_by(
 def round_trip(
     tables: Tables, row: OpenSession, here: OpenSide, now: int, took_ns: int, measure: int, by_client: bool
 ) -> None:
-    """A sample of the way from here to that side and back."""
+    """Add a sample of the round trip from the capture point to the side `here`."""
     if took_ns < 0:
         return
     sample(tables, row.session, now, measure, _CLIENT if by_client else _SERVER, took_ns)

@@ -1,33 +1,33 @@
-"""Segments of one side of a TCP session -> what was sent again, what was lost before here, what was overtaken.
+"""Segments of one side of a TCP session -> retransmissions, losses before the capture point, reordering.
 
-The problem. A file shows packets at one place on their way. The same bytes may pass it twice (the first copy was
-lost behind it, or its acknowledgment was), later bytes may pass it before earlier ones (the earlier were lost
-before it, and come again, or were merely overtaken), and the same packet may be in the file twice. A sender knows
-which of these it was; here it has to be concluded from numbers and times.
+The problem. A file shows packets at one point of their path. The same bytes may pass it twice (the first copy was
+lost after this point, or its acknowledgment was), later bytes may pass it before earlier ones (the earlier ones were
+lost before this point and are sent again, or were only overtaken), and the same packet may be in the file twice. A
+sender knows which of these happened; here it is inferred from sequence numbers and times.
 
 The state of a side is small: `next`, the sequence number after the highest sent; up to HOLES holes, ranges below
-`next` that were jumped over, each with the time when that was seen (`holes`); the last RECENT packets.
+`next` that were skipped, each with the time at which that was seen (`holes`); the last RECENT packets.
 
-The invariant: every number below `next` is either seen or in a hole, as long as no hole had to be forgotten. So a
-segment is one of three:
+The invariant: every number below `next` is either seen or in a hole, as long as no hole was dropped for lack of
+room. So a segment is one of three:
 
     begins at next or above    new. The gap between next and its start, if any, becomes a hole.
-    ends at next or below      in a hole: it was late. In no hole: its bytes were seen before, so it is the same IP
+    ends at next or below      in a hole: it is late. In no hole: its bytes were seen before, so it is the same IP
                                packet again (same identification: a duplicate), or a retransmission.
-    reaches over next          a retransmission with new bytes behind it.
+    extends across next        a retransmission with new bytes behind it.
 
-What was late was overtaken if it was sent before what overtook it, and else it is a retransmission of bytes that
-were lost before here. The sender's clock in the TCP timestamps tells which (RFC 3522). Within one tick of it, or
-without it, time tells: a sender that learns of a loss needs a round trip of the whole way to do so, and a packet
-that comes sooner than that was under way already.
+A late segment was overtaken if it was sent before the segments that came first; otherwise it is a retransmission of
+bytes that were lost before this point. The sender's clock in the TCP timestamps decides (RFC 3522). Within one tick
+of that clock, or without timestamps, the delay decides: a sender needs a round trip of the whole path to learn of a
+loss, and a packet that comes sooner was in flight already.
 
-Numbers are compared by their distance on a circle of 2**32 (RFC 9293, section 3.4), which is right while all that
-is compared lies within half of it. After a retransmission every acknowledgment up to `recover` is ambiguous (Karn's
+Numbers are compared by their distance on a circle of 2**32 (RFC 9293, section 3.4), which is right while all of them
+lie within half of it. After a retransmission every acknowledgment up to `recover` is ambiguous (Karn's
 rule): it may be for either copy.
 
-The cost for each packet: one comparison in the usual case, else one pass over the holes or the recent packets of
-the side. Where more than HOLES holes are open at a time, the newest are not noted, and bytes that fill them later
-count as sent again.
+The cost for each packet: one comparison in the usual case, else one pass over the holes or the recent packets of the
+side. If more than HOLES holes are open at a time, the newest are not kept, and bytes that fill them later count as
+retransmitted.
 """
 
 import numpy as np
@@ -43,12 +43,12 @@ from capture.wire.protocols import FAR, FIN, SYN
 
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
 _REORDERED_NS = 3_000_000
-"""What fills a hole sooner was overtaken, where no round trip is known yet: as Wireshark has it."""
+"""Delay below which a segment that fills a hole was overtaken, while no round trip is known, ns; as in Wireshark."""
 
 
 @loop
-def take_block(tables: Tables, row: OpenSession) -> None:
-    """Give the session room to follow segments."""
+def allocate_block(tables: Tables, row: OpenSession) -> None:
+    """Give the session a block in which segments are followed, if it has none."""
     if row.block < 0:
         tables.state[0].free_blocks -= 1
         row.block = tables.free_blocks[tables.state[0].free_blocks]
@@ -61,7 +61,7 @@ def take_block(tables: Tables, row: OpenSession) -> None:
 def sent(
     tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow, side: int, occupies: int
 ) -> bool:
-    """Take bytes, SYN or FIN of this side. True if any of them is new here."""
+    """Handle a segment with bytes, SYN or FIN of this side. Return True if any of them is new."""
     start = np.int64(packet.sequence)
     end = (start + occupies) & 0xFFFFFFFF
     if packet.payload:
@@ -73,7 +73,7 @@ def sent(
     beyond = distance(end, here.next)
     if ahead >= 0:
         if packet.payload or ahead or packet.tcp_flags & FIN:
-            take_block(tables, row)
+            allocate_block(tables, row)
             block = tables.blocks[row.block, side]
             if 0 < ahead < FAR:
                 new_hole(here, block, packet.time_ns, here.next, start)
@@ -94,20 +94,20 @@ def sent(
             _remember(here, block, packet, start, end)
             since = fill_hole(here, block, start, end)
             if since >= 0:
-                _late(here, there, packet, packet.time_ns - since, occupies)
-                _ambiguous(here)
+                _count_late(here, there, packet, packet.time_ns - since, occupies)
+                _begin_ambiguity(here)
                 return True
-        _again(here, packet, occupies)
-        _ambiguous(here)
+        _count_retransmission(here, packet, occupies)
+        _begin_ambiguity(here)
         return False
-    _again(here, packet, -ahead)
+    _count_retransmission(here, packet, -ahead)
     here.next = end
-    _ambiguous(here)
+    _begin_ambiguity(here)
     return True
 
 
 @loop
-def _again(here: OpenSide, packet: PacketRow, repeated: int) -> None:
+def _count_retransmission(here: OpenSide, packet: PacketRow, repeated: int) -> None:
     here.retransmitted += 1
     here.retransmitted_bytes += repeated
     if not here.retransmitted_packet:
@@ -115,10 +115,11 @@ def _again(here: OpenSide, packet: PacketRow, repeated: int) -> None:
 
 
 @loop
-def _late(here: OpenSide, there: OpenSide, packet: PacketRow, after_ns: int, occupies: int) -> None:
-    """What fills a hole was overtaken if it was sent before what came first: its TSval says so (RFC 3522).
+def _count_late(here: OpenSide, there: OpenSide, packet: PacketRow, after_ns: int, occupies: int) -> None:
+    """Count a segment that fills a hole as overtaken, or as retransmitted after a loss before this point.
 
-    Within one tick, or without TSvals, time says so: to know of a loss, a sender needs a round trip of the whole way.
+    Its TSval decides (RFC 3522). Within one tick, or without TSvals, the delay since the hole was seen decides: to
+    learn of a loss, a sender needs a round trip of the whole path.
     """
     ticks = np.int64(0)
     if packet.kind & _TIMESTAMPS and here.has_tsval:
@@ -129,20 +130,20 @@ def _late(here: OpenSide, there: OpenSide, packet: PacketRow, after_ns: int, occ
     if ticks < 0 or (ticks == 0 and after_ns < round_trip):
         here.reordered += 1
     else:
-        _again(here, packet, occupies)
+        _count_retransmission(here, packet, occupies)
         here.lost_before += 1
 
 
 @loop
-def _ambiguous(here: OpenSide) -> None:
-    """Until all that was sent so far is acknowledged, no acknowledgment tells which copy it is for."""
+def _begin_ambiguity(here: OpenSide) -> None:
+    """Make acknowledgments ambiguous until all that was sent so far is acknowledged: they may be for either copy."""
     here.recovering = 1
     here.recover = here.next
 
 
 @loop
 def _remember(here: OpenSide, block: Rows[Segment], packet: PacketRow, start: int, end: int) -> None:
-    """Keep what tells this packet from one with the same bytes."""
+    """Keep the identification of a packet, which separates it from another with the same bytes."""
     recent = block[FLIGHT + HOLES + (here.data_packets & (RECENT - 1))]
     recent.start = start
     recent.end = end
@@ -151,7 +152,7 @@ def _remember(here: OpenSide, block: Rows[Segment], packet: PacketRow, start: in
 
 @loop
 def _is_copy(block: Rows[Segment], identification: int, start: int, end: int) -> bool:
-    """True if the same IP packet, not only the same bytes, is among the last that were seen."""
+    """True if the same IP packet, not only the same bytes, is among the RECENT last ones."""
     for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
         segment = block[i]
         if segment.start == start and segment.end == end and segment.identification == identification:

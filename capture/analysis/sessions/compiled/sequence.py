@@ -1,4 +1,4 @@
-"""Sequence numbers of TCP: how far one is from another on their circle."""
+"""TCP sequence numbers -> their distance on a circle of 2**32."""
 
 import numpy as np
 
@@ -7,5 +7,5 @@ from capture.arrays.jit import borrowing_loop as loop
 
 @loop
 def distance(a: int, b: int) -> int:
-    """a - b on the circle of sequence numbers."""
+    """Return a - b on the circle, from -2**31 to 2**31 - 1."""
     return ((np.int64(a) - np.int64(b) + 0x80000000) & 0xFFFFFFFF) - 0x80000000

@@ -1,4 +1,4 @@
-"""A TCP packet of a known session -> its row: the handshake's evidence, time-stamps, turns; the rest is segments'."""
+"""A TCP packet of a known session -> its row: handshake, timestamps, requests, answers; `segments` does the rest."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _CLIENT, _SERVER = 0, 1
 
 @loop
 def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
-    """A packet from endpoint `side` of the session in row `number`; needs room for six samples and a block."""
+    """Handle a packet from endpoint `side` of session `number`; needs room for six samples and a block."""
     row, here, there = tables.rows[number], tables.sides[number, side], tables.sides[number, 1 - side]
     by_client = side == row.client_side
     flags = np.int64(packet.tcp_flags)
@@ -92,7 +92,7 @@ def _handshake(
     elif flags & ACK and by_client and row.syn_ack_packet and not row.ack_packet:
         row.ack_packet = packet.number
         row.ack_ns = now
-        if row.syn_acks == 1 and now >= row.syn_ack_ns:  # of a repeated SYN-ACK nobody knows which is meant
+        if row.syn_acks == 1 and now >= row.syn_ack_ns:  # it may acknowledge either copy of a repeated SYN-ACK
             row.client_ns = now - row.syn_ack_ns
             sample(tables, row.session, now, _HANDSHAKE, _CLIENT, row.client_ns)
     if flags & FIN and not flags & RST and not here.fin_packet:
@@ -101,19 +101,22 @@ def _handshake(
 
 @loop
 def _server_part(tables: Tables, row: OpenSession, packet: PacketRow) -> None:
-    """SYN to SYN-ACK. Of several SYNs, the one whose TSval is echoed; ambiguous if that tells nothing."""
-    asked = row.syn_ns
+    """Add the sample from SYN to SYN-ACK.
+
+    Several SYNs give a sample only if the SYN-ACK echoes the TSval of the first or the last.
+    """
+    syn_ns = row.syn_ns
     if row.syns == 0:
         return
     if row.syns > 1:
         if not packet.kind & _TIMESTAMPS or row.syn_tsval == row.syn_first_tsval:
             return
         if packet.tsecr == row.syn_tsval:
-            asked = row.syn_last_ns
+            syn_ns = row.syn_last_ns
         elif packet.tsecr != row.syn_first_tsval:
             return
-    if packet.time_ns >= asked:
-        row.server_ns = packet.time_ns - asked
+    if packet.time_ns >= syn_ns:
+        row.server_ns = packet.time_ns - syn_ns
         sample(tables, row.session, packet.time_ns, _HANDSHAKE, _SERVER, row.server_ns)
 
 
@@ -127,7 +130,7 @@ def _timestamps(
     occupies: bool,
     by_client: bool,
 ) -> None:
-    """One TSval at a time is followed to its first echo; only those first seen on a packet that will be echoed."""
+    """Follow one TSval at a time to its first echo; only one first seen on a packet that the other side will echo."""
     if there.echo_wait_ns and packet.tcp_flags & ACK:
         ahead = distance(packet.tsecr, there.tsval_followed)
         if ahead == 0:
@@ -145,7 +148,7 @@ def _timestamps(
 
 @loop
 def _turn(tables: Tables, row: OpenSession, now: int, by_client: bool) -> None:
-    """New payload: a request goes on or begins, or its answer does."""
+    """Handle new payload, which begins or continues a request or its answer."""
     if by_client:
         if row.answer_ns:
             sample(tables, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)

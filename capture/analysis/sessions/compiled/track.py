@@ -1,7 +1,7 @@
-"""Decoded packets -> rows of open sessions: finds or begins each packet's session, counts it, and hands it on.
+"""Decoded packets -> rows of open sessions: finds or begins the session of each packet, and counts the packet in it.
 
-TCP goes on to `tcp`, DNS queries and echo requests to `questions`. An ICMP error counts in a session of its own,
-and is evidence in the one that it is about. Later fragments follow their first one.
+TCP is handled in `tcp`, DNS and ICMP echo in `questions`. An ICMP error counts in a session of its own, and is
+evidence in the session of the packet that it quotes. Later fragments belong to the session of their first one.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from capture.arrays.row_types import Rows
 from capture.wire.protocols import ACK, ICMP, ICMPV6, SYN, TCP, UDP
 
 SAMPLES_EACH = 8
-"""Samples that one packet can make, at most."""
+"""Samples that one packet adds at most."""
 
 _FIRST, _LATER, _CUT, _ERROR = (
     int(kind) for kind in (Kind.FIRST_FRAGMENT, Kind.LATER_FRAGMENT, Kind.CUT, Kind.ICMP_ERROR)
@@ -36,7 +36,7 @@ _DNS_PORT, _EPHEMERAL = 53, 32768
 def track(
     data: Bytes, packets: Rows[PacketRow], start: int, tables: Tables, idle: Longs, scratch: Rows[PacketRow]
 ) -> int:
-    """Take packets from `start` on; where to go on after room was made, or the number of packets."""
+    """Handle packets from `start` on. Return where to continue once room was made; len(packets) at the end."""
     state = tables.state[0]
     for i in range(start, len(packets)):
         if (
@@ -97,7 +97,7 @@ def _same_address(packet: PacketRow) -> bool:
 
 @loop
 def _fragment(tables: Tables, packet: PacketRow) -> None:
-    """Remember the ports of a first fragment; give them to those that follow it."""
+    """Keep the ports of a first fragment, or copy them into a later fragment of the same packet."""
     key = mix(mix(packet.source_high, packet.source_low), mix(packet.destination_high, packet.destination_low))
     key = mix(mix(key, np.int64(packet.identification)), np.int64(packet.protocol)) | 1
     row = tables.fragments[key & (len(tables.fragments) - 1)]
@@ -113,7 +113,7 @@ def _fragment(tables: Tables, packet: PacketRow) -> None:
 
 @loop
 def _is_over(tables: Tables, number: int, packet: PacketRow, idle: Longs) -> int:
-    """Why the packet begins a new session of the same tuple; OPEN if it does not."""
+    """Return why the packet begins a new session of the same tuple; OPEN if it does not."""
     row = tables.rows[number]
     if packet.protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN and not packet.kind & (_LATER | _CUT):
         side = 1 if swapped(packet) else 0
@@ -130,7 +130,7 @@ def _is_over(tables: Tables, number: int, packet: PacketRow, idle: Longs) -> int
 
 @loop
 def _begin(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> int:
-    """A row for the first packet of a session."""
+    """Fill a row for a session by its first packet. Return its number."""
     state = tables.state[0]
     state.free_rows -= 1
     number = tables.free_rows[state.free_rows]
@@ -163,7 +163,7 @@ def _begin(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> in
     row.block = -1
     row.server_ns = -1
     row.client_ns = -1
-    by_client, role = _asks(packet)
+    by_client, role = _role_of_sender(packet)
     row.role = role
     row.client_side = turned if by_client else not turned
     row.live = 1
@@ -172,8 +172,8 @@ def _begin(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> in
 
 
 @loop
-def _asks(packet: PacketRow) -> tuple[bool, int]:
-    """Whether the sender of a session's first packet is its client, and how that is known."""
+def _role_of_sender(packet: PacketRow) -> tuple[bool, int]:
+    """Return True if the sender of a session's first packet is its client, and the Role: how that is known."""
     if packet.protocol == TCP and packet.tcp_flags & SYN:
         return not packet.tcp_flags & ACK, _ASKED
     if packet.protocol == ICMP and (packet.icmp_type == 8 or packet.icmp_type == 0):

@@ -58,13 +58,13 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
     ),
     "unanswered": (
         [segment(0, "client", S), segment(1000, "client", S)],
-        [("failed-handshake", "1 of 1 connections to 10.0.0.2:80 were not answered", [(1, 1)])],
+        [("failed-handshake", "1 of 1 connection to 10.0.0.2:80 was not answered", [(1, 1)])],
     ),
     "two causes at one server are two findings": (
         [*refused(1001, 0), segment(10, "client", S, ports=(1002, 81)), segment(11, "client", S, ports=(1003, 81))],
         [
             ("failed-handshake", "2 of 3 connections to 10.0.0.2:81 were not answered", [(2, 3), (3, 4)]),
-            ("failed-handshake", "1 of 3 connections to 10.0.0.2:81 were refused by RST", [(1, 2)]),
+            ("failed-handshake", "1 of 3 connections to 10.0.0.2:81 was refused by RST", [(1, 2)]),
         ],
     ),
     "a black hole": (
@@ -77,7 +77,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [
             (
                 "mtu-black-hole",
-                "large segments from 10.0.0.1 to 10.0.0.2:80 do not arrive in 1 sessions: of some 1,448 bytes each, "
+                "large segments from 10.0.0.1 to 10.0.0.2:80 do not arrive in 1 session: about 1,448 bytes each, "
                 "sent again and never acknowledged, while small packets pass",
                 [(1, 7)],
             )
@@ -92,8 +92,8 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [
             (
                 "retransmissions",
-                "3 of 13 data packets (23.1%) from 10.0.0.1 to 10.0.0.2:80 were sent again; 3 were lost or came late "
-                "behind here",
+                "3 of 13 data packets (23.1%) from 10.0.0.1 to 10.0.0.2:80 were sent again; 3 were lost or late "
+                "after this point",
                 [(1, 14)],
             )
         ],
@@ -120,7 +120,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
             segment(20, "client", A, 1, 1, 100),
             *(segment(at, "server", A, 1, 101, window=0) for at in (21, 30)),
         ],
-        [("zero-window", "10.0.0.2:80 had no room for what 10.0.0.1 sent, 2 times in 1 sessions", [(1, 5)])],
+        [("zero-window", "10.0.0.2:80 had no room for data from 10.0.0.1, 2 times in 1 session", [(1, 5)])],
     ),
     "reset": (
         [
@@ -132,7 +132,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [
             (
                 "reset",
-                "1 of 1 sessions with 10.0.0.2:80 were ended by RST of the server, with 50 B on the way that were "
+                "1 of 1 session with 10.0.0.2:80 was ended by RST of the server, with 50 B sent and "
                 "never acknowledged",
                 [(1, 6)],
             )
@@ -148,8 +148,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [
             (
                 "slow",
-                "10.0.0.2:80 takes 400 ms on average to begin an answer (1 requests); the way there and back takes "
-                "10 ms",
+                "10.0.0.2:80 takes 400 ms on average to begin an answer (1 request); the round trip takes 10 ms",
                 [(1, 1)],
             )
         ],
@@ -164,8 +163,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [
             (
                 "slow",
-                "10.0.0.2:80 takes 400 ms on average to begin an answer (1 requests); the way there and back takes "
-                "300 ms",
+                "10.0.0.2:80 takes 400 ms on average to begin an answer (1 request); the round trip takes 300 ms",
                 [(1, 1)],
             )
         ],
@@ -179,7 +177,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [
             (
                 "unreachable",
-                "1 of 1 sessions with 10.0.0.2:80 got an ICMP error: what was sent did not arrive",
+                "1 of 1 session with 10.0.0.2:80 got an ICMP error: packets of the client did not arrive",
                 [(1, 2)],
             )
         ],
@@ -189,8 +187,8 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [
             (
                 "not-captured",
-                "1 of 1 sessions with 10.0.0.2:80 lack packets that must have been; 1000 B were acknowledged and are "
-                "not in the file",
+                "1 of 1 session with 10.0.0.2:80 lacks packets that must have been sent; 1000 B were "
+                "acknowledged and are not in the file",
                 [(1, 1)],
             )
         ],
@@ -213,9 +211,9 @@ def test_trouble_becomes_a_finding(case: str) -> None:
     [
         (
             Completeness(known=True, lost=7),
-            "this is the capture, not the network: in the capture 7 packets were lost",
+            "this is the capture, not the network: the capture lost 7 packets",
         ),
-        (LOSSLESS, "the capture lost nothing, so these packets take another way: .*"),
+        (LOSSLESS, "the capture lost nothing, so these packets take another path: .*"),
         (UNKNOWN, "the file does not say whether the capture lost packets: that is the likely cause; .*"),
     ],
 )
@@ -244,7 +242,7 @@ def test_evidence_is_the_worst_sessions_and_not_all_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "says"), [("slow", "the wait is in the server"), ("far away", "the wait is on the way")]
+    ("case", "says"), [("slow", "the wait is in the server"), ("far away", "the wait is in the network")]
 )
 def test_a_slow_answer_is_the_servers_or_the_ways(case: str, says: str) -> None:
     (finding,) = diagnose(CASES[case][0])
@@ -267,7 +265,7 @@ def test_names_are_used_and_places_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     for table in track([*refused(1001, 0), segment(10, "client", S, ports=(1002, 90))]).tables:
         diagnosis.add("file", table)
     (finding,) = diagnosis.findings(UNKNOWN, {IPv4Address(SERVER[0]): "shop/web-0"})
-    assert finding.what == "1 of 1 connections to shop/web-0:81 were refused by RST"
+    assert finding.what == "1 of 1 connection to shop/web-0:81 was refused by RST"
     assert diagnosis.elsewhere == 1
 
 
@@ -310,7 +308,7 @@ def test_what_only_the_other_point_shows_is_found_there() -> None:
             table["interface"] = number
             diagnosis.add("file", table, several=True)
     (finding,) = diagnosis.findings(UNKNOWN, {})
-    assert finding.what == "1 of 1 connections to 10.0.0.2:80 were not answered"
+    assert finding.what == "1 of 1 connection to 10.0.0.2:80 was not answered"
 
 
 def test_conversations_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

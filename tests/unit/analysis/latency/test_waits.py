@@ -63,7 +63,7 @@ WAITS = [
     ),
     (
         {"protocol": 17, "first_byte_sum_ns": MS},
-        "no handshake or request of a TCP session was seen: there is no wait to place",
+        "no handshake or request of a TCP session was seen, so no wait was measured",
     ),
 ]  # fmt: skip
 

@@ -315,5 +315,5 @@ def test_every_dropped_packet_is_lost_and_no_other_is(dropped: set[int]) -> None
 
 
 def test_more_points_than_can_be_compared_are_an_error() -> None:
-    with pytest.raises(SpecError, match="more interfaces with packets than can be compared: 8"):
+    with pytest.raises(SpecError, match="too many interfaces with packets: at most 8"):
         compare(*[EXCHANGE] * 9)

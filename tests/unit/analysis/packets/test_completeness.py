@@ -55,8 +55,8 @@ def test_the_summary_beside_the_file_says_more(tmp_path: Path) -> None:
     found = completeness(str(tmp_path / "f"))
     assert found == Completeness(True, 1, 2, 3, "forward")
     assert str(found) == (
-        "in the capture 1 packet was lost, 2 packets were sampled out, 3 packets were over the limit, "
-        "only the forward direction was captured"
+        "the capture lost 1 packet, sampled out 2 packets, left out over the limit 3 packets, "
+        "recorded only the forward direction"
     )
 
 

@@ -41,9 +41,9 @@ def test_a_filter_holds_or_not(text: str, yes: dict[str, int], no: dict[str, int
         ("pickets>1", "there is no column pickets"),
         ("bytes>many", "bytes 'many' is not understood"),
         ("duration>soon", "duration_ns 'soon' is not understood"),
-        ("close<fin", "close has words, which are compared by = or !="),
-        ("address=here", "'here' is no address or network"),
-        ("port>80", "port is of either side"),
+        ("close<fin", "close can only be compared by = or !="),
+        ("address=here", "'here' is not an address or network"),
+        ("port>80", "port can only be compared by"),
     ],
 )
 def test_a_wrong_filter_is_told(text: str, words: str) -> None:

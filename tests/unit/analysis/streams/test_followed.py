@@ -54,21 +54,24 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, Any]], list[str]]] = {
     "what an answer acknowledges is a gap before it": (
         [*GREETING, REST, ANSWER, *GOODBYE],
         [("c", 10), ("c", b" of thirty bytes ..."), ("s", b"words")],
-        ["10 bytes of the client are missing: not captured, for the other side acknowledged them"],
+        ["10 bytes of the client are missing: not captured (the other side acknowledged them)"],
     ),
     "one direction alone: the other is gaps of its size": (
         [frame for frame in WHOLE if frame[1][26:30] == packets.ip(CLIENT[0], SERVER[0], 6, b"")[26:30]],
         [("c", b"a question of thirty bytes ..."), ("s", 5), ("s", 1)],
         [
-            "the server's beginning is not in the file",
-            "6 bytes of the server are missing: not captured, for the other side acknowledged them",
-            "the server did not say that it was done (FIN)",
+            "the start of the server's stream (SYN) is not in the file",
+            "6 bytes of the server are missing: not captured (the other side acknowledged them)",
+            "the end of the server's stream (FIN) is not in the file",
         ],
     ),
     "begun before": (
         [ANSWER, *GOODBYE],
         [("s", b"words")],
-        ["the client's beginning is not in the file", "the server's beginning is not in the file"],
+        [
+            "the start of the client's stream (SYN) is not in the file",
+            "the start of the server's stream (SYN) is not in the file",
+        ],
     ),
     "payload in the SYN": (
         [say("client", S, 0, 0, b"early"), say("server", SA, 0, 6), say("client", F, 6, 1), say("server", F, 1, 7)],
@@ -78,7 +81,10 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, Any]], list[str]]] = {
     "a reset's payload is no part of the stream": (
         [*GREETING, say("server", R | A, 1, 1, b"closed")],
         [],
-        ["the client did not say that it was done (FIN)", "the server did not say that it was done (FIN)"],
+        [
+            "the end of the client's stream (FIN) is not in the file",
+            "the end of the server's stream (FIN) is not in the file",
+        ],
     ),
 }  # fmt: skip
 
@@ -122,7 +128,7 @@ def test_datagrams_are_parts_whatever_their_size() -> None:
     [
         ("0", "session: '0' is not: protocol source destination; write a number"),
         ("tcp 10.0.0.1 10.0.0.2", "'10.0.0.1' is not an exact address:port, as tcp needs; write a number"),
-        ("2", "there is no session 2; there are 1: see `bicap sessions`"),
+        ("2", "there is no session 2; the file has 1 session: see `bicap sessions`"),
         ("icmp 10.0.0.1 10.0.0.2", "there is no session icmp"),
     ],
 )
