@@ -148,7 +148,7 @@ class AntreaPacketCapture(_Object):
         sides = {"Source": spec.source, "Destination": spec.destination}
         pods = [point for point, side in sides.items() if side and side.pod]
         if not pods:
-            raise SpecError("neither spec.source nor spec.destination is a pod; one of them must be")
+            raise SpecError("spec.source and spec.destination: neither is a pod; one of them must be")
         point: PointWord = spec.capture_point or ("Source" if "Source" in pods else "Destination")
         if point not in pods:
             raise SpecError(f"spec.capturePoint {point}: spec.{point.lower()} is not a pod")
