@@ -41,7 +41,7 @@ def example(*words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_example_runs_and_tells_what_it_caught(link: VethPair, tmp_path: Path) -> None:
+def test_the_example_runs_and_prints_its_account(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     options = ["--netns", link.netns, "--server", "10.0.0.2:2000", "--seconds", "3"]
     with example("vb", str(file), *options) as process:

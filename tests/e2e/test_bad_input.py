@@ -216,7 +216,7 @@ def test_a_read_only_file_system(here: Path) -> None:
         run("umount", str(disk))
 
 
-def test_a_terminal_is_no_place_for_a_stream(here: Path) -> None:
+def test_a_stream_to_a_terminal_is_refused(here: Path) -> None:
     controller, terminal = os.openpty()
     try:
         done = subprocess.run(
@@ -233,7 +233,7 @@ def test_a_terminal_is_no_place_for_a_stream(here: Path) -> None:
     assert_refused(Finished(done.returncode, "", done.stderr), OUTPUT, "standard output is a terminal|tshark -i -")
 
 
-def test_standard_output_that_is_closed_is_no_place_for_a_stream() -> None:
+def test_a_stream_to_a_closed_standard_output_is_refused() -> None:
     closed = ["sh", "-c", 'exec "$@" >&-', "sh"]
     done = bicap("capture", "-i", "lo", "-w", "-", within=closed)
     assert_refused(done, OUTPUT, "standard output is closed")

@@ -24,7 +24,7 @@ def test_a_calibration_is_what_the_plan_uses(tmp_path: Path) -> None:
     assert f"costs     of {file}\n          {costs['source']}\n" in words
 
 
-def test_costs_that_are_none_are_one_line(tmp_path: Path) -> None:
+def test_invalid_costs_are_refused_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "costs.json"
     missing = bicap("plan", "-i", "lo", "--assume", "1kpps,500B", "--costs", str(file))
     assert (missing.code, missing.stderr) == (3, f"bicap: costs {file} cannot be read: No such file or directory\n")
@@ -34,7 +34,7 @@ def test_costs_that_are_none_are_one_line(tmp_path: Path) -> None:
     assert damaged.stderr == f"bicap: {file} is not a file of costs; `bicap bench --calibrate` writes it anew\n"
 
 
-def test_it_says_who_may_run_it(tmp_path: Path) -> None:
+def test_a_user_without_privileges_is_refused(tmp_path: Path) -> None:
     words = ["setpriv", "--reuid", "65534", "--clear-groups", BICAP, "bench"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 4
@@ -48,7 +48,7 @@ def test_one_cpu_is_too_few() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_where_costs_cannot_be_written_nothing_is_measured(tmp_path: Path) -> None:
+def test_nothing_is_measured_if_the_costs_cannot_be_written(tmp_path: Path) -> None:
     watch = Stopwatch()
     done = bicap("bench", "--calibrate", "--costs", f"{tmp_path}/no/such/costs.json")
     assert done.code == 6

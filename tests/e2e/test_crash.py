@@ -54,7 +54,7 @@ def kill_under_load(link: VethPair, file: Path, *options: str) -> set[tuple[str,
     return held
 
 
-def test_killed_on_tcx_nothing_is_left(link: VethPair, tmp_path: Path) -> None:
+def test_a_capture_killed_on_tcx_leaves_nothing(link: VethPair, tmp_path: Path) -> None:
     held = kill_under_load(link, tmp_path / "f.pcapng", "--hook", "tcx")
     assert len([kind for kind, _ in held if kind == "link_id"]) == 2
     assert left_of(held) == set()
@@ -64,7 +64,7 @@ def test_killed_on_tcx_nothing_is_left(link: VethPair, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("next_hook", ["clsact", "tcx"])
 @pytest.mark.parametrize("theirs", [False, True], ids=["qdisc of ours", "qdisc that was there"])
-def test_killed_on_clsact_the_next_start_clears_the_filters(
+def test_the_next_start_removes_the_filters_of_a_capture_killed_on_clsact(
     link: VethPair, tmp_path: Path, theirs: bool, next_hook: str
 ) -> None:
     if theirs:
@@ -80,7 +80,7 @@ def test_killed_on_clsact_the_next_start_clears_the_filters(
     assert left_of(held) == set()
 
 
-def test_a_running_capture_is_no_leftover(link: VethPair, tmp_path: Path) -> None:
+def test_the_filters_of_a_running_capture_are_not_removed(link: VethPair, tmp_path: Path) -> None:
     options = ["-i", "vb", "--netns", link.netns, "--hook", "clsact"]
     with CaptureProcess(tmp_path / "first.pcapng", *options) as first:
         mine = filters(link, f"/{first.process.pid}/")

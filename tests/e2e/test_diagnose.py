@@ -129,7 +129,7 @@ def test_the_evidence_of_loss_is_the_first_packet_that_tshark_calls_a_retransmis
     ]
 
 
-def test_files_are_taken_together_and_one_that_is_damaged_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_several_files_are_read_as_one_and_a_damaged_one_as_far_as_possible(tmp_path: Path) -> None:
     for name in ("one", "two"):
         with wire(tmp_path / name) as on:
             closed_port(on)

@@ -87,7 +87,7 @@ def test_the_right_bcc_is_named(tmp_path: Path, what: str, source: str, finding:
     assert found["rings"]["ok"] is True
 
 
-def test_nobody_is_told_what_is_missing() -> None:
+def test_the_user_nobody_is_told_what_is_missing() -> None:
     done = bicap("doctor", within=nobody())
     assert done.code == 1
     assert failed(done) == ["capabilities", "bpf", "rings"]
@@ -109,7 +109,9 @@ FEWER = [
 
 
 @pytest.mark.parametrize(("held", "missing", "words"), FEWER, ids=[" ".join(case[0]) for case in FEWER])
-def test_what_fewer_capabilities_cannot(held: tuple[str, ...], missing: list[str], words: str) -> None:
+def test_fewer_capabilities_fail_the_checks_that_need_them(
+    held: tuple[str, ...], missing: list[str], words: str
+) -> None:
     done = bicap("doctor", within=nobody(*held))
     assert done.code == 1
     assert failed(done) == missing
@@ -129,7 +131,7 @@ def capture(place: Path, capabilities: tuple[str, ...], *words: str) -> Finished
     return bicap("capture", "-i", "lo", *file, *words, within=nobody(*capabilities))
 
 
-def test_what_is_enough_for_the_doctor_is_enough(place: Path) -> None:
+def test_capabilities_that_pass_the_doctor_are_enough_to_capture(place: Path) -> None:
     assert bicap("doctor", within=nobody(*JUST_ENOUGH)).code == 0
     done = capture(place, JUST_ENOUGH)
     assert done.code == 0, done.stderr

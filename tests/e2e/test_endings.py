@@ -62,7 +62,7 @@ def test_one_interface_of_two_is_deleted_and_the_other_goes_on(link: VethPair, t
     assert [i["account"]["written"] for i in capture.summary["interfaces"]] == [2048, 0]
 
 
-def test_the_pod_is_deleted(node: PlainNode, tmp_path: Path) -> None:
+def test_a_deleted_pod_ends_the_capture(node: PlainNode, tmp_path: Path) -> None:
     with CaptureProcess(tmp_path / "f.pcapng", "-i", node.client.veth, "--netns", node.netns, stop=False) as capture:
         run(*node.client.exec("ping", "-c", "3", "-i", "0.05", "-q", node.server.ip4))
         run("ip", "netns", "del", node.client.netns)
@@ -130,7 +130,7 @@ def test_a_signal_under_load_loses_nothing_it_has_seen(link: VethPair, tmp_path:
     assert capture.summary["account"]["seen"] == capture.summary["account"]["written"] > CHUNK
 
 
-def test_impatient_signals_change_nothing(link: VethPair, tmp_path: Path) -> None:
+def test_repeated_signals_change_nothing(link: VethPair, tmp_path: Path) -> None:
     with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, stop=False) as capture:
         receive(link, 20_000)
         while capture.process.poll() is None and not Path(f"{capture.file}.json").exists():

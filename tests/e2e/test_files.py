@@ -138,7 +138,7 @@ def test_rings_too_small_lose_and_every_packet_is_accounted_for(link: VethPair, 
     assert str(account["seen"]) in statistics
 
 
-def test_the_file_says_what_it_is(link: VethPair, tmp_path: Path) -> None:
+def test_the_section_header_describes_the_file(link: VethPair, tmp_path: Path) -> None:
     rule = ["--source", "10.0.0.1", "--destination", ":2000", "--protocol", "udp"]
     with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "-i", "va", "--netns", link.netns, *rule) as capture:
         send_raw(link, FRAME)

@@ -116,7 +116,7 @@ def test_streams_are_what_the_applications_sent_and_tsharks(seed: int, tmp_path:
         assert counts["bytes"] == counts["acknowledged"] == len(said(turns, side))
 
 
-def test_what_the_capture_missed_is_a_gap_of_its_size_and_nothing_else_is(tmp_path: Path) -> None:
+def test_exactly_the_bytes_that_the_capture_missed_are_gaps(tmp_path: Path) -> None:
     """Frames that reached the other side and are not in the file: the acknowledgments give them away."""
     turns = conversation(7)
     unseen = {CLIENT: 0, SERVER: 0}
@@ -145,7 +145,7 @@ def test_what_the_capture_missed_is_a_gap_of_its_size_and_nothing_else_is(tmp_pa
     assert f"{unseen[SERVER]:,} bytes of the server are missing: not captured" in " ".join(session["why_incomplete"])
 
 
-def test_what_a_snap_length_cut_off_is_a_gap_of_its_size(tmp_path: Path) -> None:
+def test_bytes_cut_off_by_a_snap_length_are_a_gap_of_their_size(tmp_path: Path) -> None:
     turns = [(CLIENT, b"c" * 100), (SERVER, b"s" * 5000)]
     with wire(tmp_path / "file") as on:
         talk(on, turns)
@@ -157,7 +157,7 @@ def test_what_a_snap_length_cut_off_is_a_gap_of_its_size(tmp_path: Path) -> None
     assert all(part["size"] == 96 - headers for part in listed if part["type"] == "said")
 
 
-def test_text_shows_turns_and_gaps_and_is_harmless(tmp_path: Path) -> None:
+def test_text_shows_turns_and_gaps_and_no_control_characters(tmp_path: Path) -> None:
     turns = [(CLIENT, b"GET /\r\n\x1b[31m\xff\r\n"), (SERVER, "grüße\n".encode()), (CLIENT, b"no end of line")]
     with wire(tmp_path / "file") as on:
         talk(on, turns)
@@ -226,7 +226,7 @@ def test_a_wrong_request_is_one_line(words: list[str], code: int, says: str, tmp
     assert re.fullmatch(f"bicap: {says}\n", done.stderr), done.stderr
 
 
-def test_of_a_damaged_file_all_is_shown_that_could_be_read(tmp_path: Path) -> None:
+def test_a_damaged_file_is_shown_as_far_as_it_can_be_read(tmp_path: Path) -> None:
     with wire(tmp_path / "file") as on:
         talk(on, [(CLIENT, b"first"), (SERVER, b"second")])
     whole = (tmp_path / "file").read_bytes()

@@ -98,9 +98,7 @@ def point_of(file: Path, point: str, shifted_s: float = 0.0) -> Path:
 
 
 @pytest.mark.parametrize("ahead_s", [37.123456, -3600.0])
-def test_two_clocks_are_as_far_apart_as_they_are_and_delays_have_their_uncertainty(
-    ahead_s: float, tmp_path: Path
-) -> None:
+def test_the_offset_of_two_clocks_is_found_and_delays_have_its_uncertainty(ahead_s: float, tmp_path: Path) -> None:
     policy = Loser(0.02, SERVER, lost_before=True)
     with wire(tmp_path / "file", policy, DELAYS_S, ends=True) as on:
         policy.talk(on)
@@ -143,7 +141,7 @@ def test_both_ends_of_a_real_capture(node: PlainNode, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS[:1])
-def test_one_point_is_nothing_to_compare(point: str, tmp_path: Path) -> None:
+def test_one_point_alone_is_refused(point: str, tmp_path: Path) -> None:
     with wire(tmp_path / "file", ends=True) as on:
         talk(on, TURNS[-1:])
     done = bicap("legs", str(point_of(tmp_path / "file", point)))

@@ -94,7 +94,7 @@ udp.send(b"bye")  # what is lost before the other capture's last packet is known
 """
 
 
-def test_what_a_node_drops_behind_the_tunnel_is_lost_on_its_leg(nodes: Two, tmp_path: Path) -> None:
+def test_packets_that_a_node_drops_after_the_tunnel_are_lost_on_its_leg(nodes: Two, tmp_path: Path) -> None:
     nodes.drop(f"-d {nodes.server.ip4} -p udp --dport 53", every=3)
     with captured(nodes, tmp_path):
         subprocess.run(nodes.client.exec(sys.executable, "-c", ASK, SERVICE), check=True)

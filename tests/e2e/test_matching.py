@@ -193,7 +193,7 @@ spec:
 """
 
 
-def test_an_object_has_hook_namespace_and_conversations_and_the_line_goes_before_it(
+def test_an_object_has_hook_namespace_and_conversations_and_the_line_overrides_it(
     link: VethPair, tmp_path: Path
 ) -> None:
     (tmp_path / "pc.yaml").write_text(OBJECT.format(netns=link.netns))
@@ -211,7 +211,7 @@ def test_an_object_has_hook_namespace_and_conversations_and_the_line_goes_before
         assert capture.summary["spec"]["conversations"] == {"from": name, "conversations": 1}
 
 
-def test_a_list_comes_from_standard_input_and_is_held_whole(link: VethPair, tmp_path: Path) -> None:
+def test_a_list_is_read_whole_from_standard_input(link: VethPair, tmp_path: Path) -> None:
     lines = "".join(f"tcp 10.{n >> 16}.{n >> 8 & 255}.{n & 255}:5 10.0.0.9:80\n" for n in range(65_536))
     ready, file = tmp_path / "ready", tmp_path / "f"
     words = [BICAP, "capture", "-i", "vb", "--netns", link.netns, "--conversations", "-", "-w", str(file), "-c", "2"]
@@ -236,7 +236,7 @@ def test_frames_too_short_for_their_headers_are_unmatched(link: VethPair, tmp_pa
     assert capture.summary["account"]["unmatched"] == 5
 
 
-def test_the_plan_and_the_file_say_what_matches_each_way() -> None:
+def test_the_plan_and_the_file_have_the_filter_of_each_direction() -> None:
     words = [BICAP, "capture", "-i", "lo", "--dry-run", "--source", "10.0.0.1", "--protocol", "tcp"]
     shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     assert "filter    (tcp and src host 10.0.0.1) or (tcp and dst host 10.0.0.1)\n" in shown

@@ -96,7 +96,7 @@ def fill(disk: Path) -> None:
             other.write(bytes(4096))
 
 
-def test_somebody_else_fills_the_disk_and_there_is_room_for_the_end(link: VethPair, tmp_path: Path) -> None:
+def test_the_end_of_the_file_has_room_after_another_program_filled_the_disk(link: VethPair, tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", "1m") as disk:
         file = disk / "f.pcapng"
         with Recording(link, tmp_path, file) as recording:
@@ -133,7 +133,7 @@ def test_the_file_system_becomes_read_only(link: VethPair, tmp_path: Path) -> No
         check_with_readers(file, FIRST)
 
 
-def test_the_file_is_as_large_as_it_may_be(link: VethPair, tmp_path: Path) -> None:
+def test_a_file_at_its_size_limit_ends_the_capture(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "f.pcapng"
     with Recording(link, tmp_path, file) as recording:
 

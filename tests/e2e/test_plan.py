@@ -30,7 +30,7 @@ def planned(link: VethPair, *words: str) -> dict[str, object]:
     return estimate
 
 
-def test_a_look_at_the_counters_sees_both_directions(link: VethPair) -> None:
+def test_a_look_at_the_counters_finds_both_directions(link: VethPair) -> None:
     before = link.counters("vb")
     with BothWays(link):
         began = time.monotonic()
@@ -62,7 +62,7 @@ def test_bytes_in_the_file_are_as_planned(link: VethPair, tmp_path: Path, option
     assert 0 <= both["file_bytes_per_second"] / 1000 - blocks <= slack  # type: ignore[index]
 
 
-def test_a_dry_run_says_the_same_and_loads_nothing(link: VethPair, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_same_estimate_and_loads_nothing(link: VethPair, tmp_path: Path) -> None:
     words = ["-i", "vb", "--netns", link.netns, "--assume", "100kpps,800B", "-w", str(tmp_path / "f.pcapng")]
     plan, dry = bicap("plan", *words), bicap("capture", "--dry-run", *words)
     assert plan.code == dry.code == 0

@@ -51,7 +51,7 @@ def test_packets_are_numbered_and_counted_and_those_of_one_session_picked_out(fi
     assert [lines[packet["number"] - 1].split()[0] for packet in chosen] == [str(p["number"]) for p in chosen]
 
 
-def test_a_line_says_what_tcpdump_says(file: Path) -> None:
+def test_a_line_is_the_same_as_tcpdumps(file: Path) -> None:
     theirs = subprocess.run(["tcpdump", "-nn", "-r", str(file)], capture_output=True, text=True, check=True).stdout
     ours = bicap("read", str(file)).stdout
     pairs = zip(theirs.splitlines(), ours.splitlines(), strict=True)
@@ -97,12 +97,12 @@ def test_compressed_and_piped_files_are_read_like_plain_ones(file: Path, tmp_pat
     assert piped.stdout.decode() == plain
 
 
-def test_a_reader_that_has_enough_is_no_error(file: Path) -> None:
+def test_a_reader_that_closes_the_pipe_early_is_not_an_error(file: Path) -> None:
     done = subprocess.run(f"{BICAP} read {file} | head -n 1", shell=True, capture_output=True, text=True, check=True)
     assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
 
 
-def test_a_long_file_shows_on_a_terminal_how_far_reading_has_come(tmp_path: Path) -> None:
+def test_reading_a_long_file_shows_its_progress_on_a_terminal(tmp_path: Path) -> None:
     file = tmp_path / ("folder" * 12) / "long.pcapng"  # a path that is as wide as the terminal
     file.parent.mkdir()
     write(file, 900_000, first=1)  # sessions that stay open take long
@@ -123,7 +123,7 @@ def test_a_long_file_shows_on_a_terminal_how_far_reading_has_come(tmp_path: Path
 
 
 @pytest.mark.parametrize("command", ["read", "sessions", "latency"])
-def test_of_a_file_that_was_cut_off_all_is_shown_and_one_line_says_so(command: str, file: Path) -> None:
+def test_a_file_that_was_cut_off_is_shown_up_to_there_with_one_line_about_it(command: str, file: Path) -> None:
     whole = bicap(command, str(file)).stdout.splitlines()
     file.write_bytes(file.read_bytes()[:-10])
     done = bicap(command, str(file))
@@ -135,7 +135,7 @@ def test_of_a_file_that_was_cut_off_all_is_shown_and_one_line_says_so(command: s
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
-def test_a_compressed_file_that_was_cut_off_gives_what_is_there(compress: object, file: Path) -> None:
+def test_a_compressed_file_that_was_cut_off_is_read_up_to_there(compress: object, file: Path) -> None:
     assert callable(compress)
     content = compress(file.read_bytes())
     file.write_bytes(content[: len(content) * 2 // 3])
@@ -170,13 +170,13 @@ def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: in
     assert not done.stdout
 
 
-def test_a_link_type_that_is_not_understood_is_told(tmp_path: Path) -> None:
+def test_an_unknown_link_type_is_reported(tmp_path: Path) -> None:
     done = bicap("read", str(pcap_of(tmp_path / "file", [bytes(100)], link=127)))
     assert (done.code, done.stdout, done.stderr.count("\n")) == (5, "", 1)
     assert "has packets of link type 127, which is not supported; supported are Ethernet, " in done.stderr
 
 
-def test_a_parquet_file_that_cannot_be_written_is_told(file: Path) -> None:
+def test_a_parquet_file_that_cannot_be_written_is_reported(file: Path) -> None:
     done = bicap("sessions", "--parquet", "/proc/none/file", str(file))
     assert (done.code, done.stderr.count("\n")) == (6, 1)
 

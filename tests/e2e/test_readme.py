@@ -85,7 +85,7 @@ def keys(value: Any) -> set[str]:
     return set(value).union(*map(keys, value.values()))
 
 
-def test_the_lines_that_tell_whose_a_veth_is_tell_it(node: PlainNode) -> None:
+def test_the_shown_commands_find_the_veth_of_a_pod(node: PlainNode) -> None:
     readme = (ROOT / "README.md").read_text()
     (first, second) = re.findall(r"^(nsenter --net --target PID .*|ip .*NUMBER:.*)$", readme, re.MULTILINE)
     with subprocess.Popen(node.client.exec("sleep", "1000")) as process:

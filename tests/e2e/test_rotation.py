@@ -139,7 +139,7 @@ def check_times(read: Sequence[Read]) -> None:
 
 
 @pytest.mark.parametrize("compress", [[], ["--compress", "zstd"]], ids=["plain", "compressed"])
-def test_of_a_ring_the_last_files_are_left(link: VethPair, folder: Path, compress: list[str]) -> None:
+def test_a_ring_keeps_the_last_files(link: VethPair, folder: Path, compress: list[str]) -> None:
     recording, files, read = record(link, folder, RING, "-C", "1MB", "-W", "3", *compress)
     summary = recording.summary
     assert summary["account"]["written"] == link.counters("vb")[0]

@@ -169,7 +169,7 @@ def everything_in(capture: CaptureProcess, folder: Path) -> list[Packets]:
 
 @pytest.mark.random
 @pytest.mark.parametrize("turn", range(2))
-def test_accounts_add_up_whatever_is_asked(link: VethPair, tmp_path: Path, turn: int) -> None:
+def test_accounts_add_up_for_any_request(link: VethPair, tmp_path: Path, turn: int) -> None:
     """seen is what the interface counted; written is what is in the files; between them nothing is missing."""
     random = Random(f"{SEED} live {turn}")
     asked = [random_options(random) for _ in range(6)]
@@ -200,7 +200,7 @@ def test_accounts_add_up_whatever_is_asked(link: VethPair, tmp_path: Path, turn:
         assert_written(everything_in(capture, tmp_path), summary, said)
 
 
-def test_what_waits_for_room_in_a_full_ring_when_a_limit_is_reached_is_accounted_for(
+def test_packets_waiting_for_a_full_ring_when_a_limit_is_reached_are_accounted_for(
     link: VethPair, tmp_path: Path
 ) -> None:
     options = ["-c", "1000", "--buffer", "256KiB"]

@@ -219,7 +219,7 @@ def test_a_capture_that_was_stopped_before_it_began_ends_at_once_with_a_complete
     assert (capture.summary.end_reason, capture.summary.complete) == ("before it began", True)
 
 
-def test_an_error_of_who_is_told_that_programs_are_in_place_ends_the_start(link: VethPair, tmp_path: Path) -> None:
+def test_an_error_in_the_callback_for_attached_programs_ends_the_start(link: VethPair, tmp_path: Path) -> None:
     def refuses(capture: Capture) -> None:
         assert capture.accounts()[0].seen >= 0
         raise KernelError("privileges cannot be given up")

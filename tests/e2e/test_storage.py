@@ -82,7 +82,7 @@ def test_no_symbolic_link_is_followed(link: VethPair, tmp_path: Path, words: lis
     assert (tmp_path / "victim").read_text() == "somebody's"
 
 
-def test_nor_one_at_the_next_file_or_the_summary(link: VethPair, tmp_path: Path) -> None:
+def test_no_symbolic_link_at_the_next_file_or_the_summary_is_followed(link: VethPair, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
     links_to(tmp_path / "victim", folder, [*names_of("f.pcapng", 2, 60), "f.pcapng.json"])
@@ -122,7 +122,7 @@ def test_compressed_packets_are_the_same(link: VethPair, tmp_path: Path) -> None
     assert (packed / "f.pcapng").stat().st_size < second.size // 4
 
 
-def test_what_must_stay_free_stays_free(link: VethPair, tmp_path: Path) -> None:
+def test_the_space_of_min_free_stays_free(link: VethPair, tmp_path: Path) -> None:
     """Also when the rings hold more than there is room for."""
     least = MIB // 2
     with tmpfs(tmp_path / "disk", "1m") as disk:
@@ -185,7 +185,7 @@ def test_a_count_is_exact(link: VethPair, tmp_path: Path, words: list[str]) -> N
 
 
 @pytest.mark.parametrize("words", [[], ["-C", "123456", "--compress", "zstd"]], ids=["file", "compressed set"])
-def test_bytes_are_never_more_and_one_packet_more_would_not_fit(
+def test_bytes_stay_within_the_limit_and_one_more_packet_would_exceed_it(
     link: VethPair, tmp_path: Path, words: list[str]
 ) -> None:
     most, folder = 1_000_000, tmp_path / "made"

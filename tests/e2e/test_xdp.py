@@ -30,7 +30,7 @@ def test_a_driver_without_xdp_gets_it_on_skbs(node: PlainNode, tmp_path: Path) -
     assert read_pcapng(file).flags.count(1) == 7
 
 
-def test_an_interface_under_one_that_has_xdp_is_told(node: PlainNode, tmp_path: Path) -> None:
+def test_an_interface_under_one_that_has_xdp_is_refused_with_the_reason(node: PlainNode, tmp_path: Path) -> None:
     run("ip", "-n", node.client.netns, "link", "add", "link", "eth0", "name", "mv0", "type", "macvlan")
     words = ["--netns", node.client.netns, "--hook", "xdp"]
     with CaptureProcess(tmp_path / "one.pcapng", "-i", "mv0", *words):
@@ -39,13 +39,13 @@ def test_an_interface_under_one_that_has_xdp_is_told(node: PlainNode, tmp_path: 
     assert (done.code, done.stderr) == (4, says)
 
 
-def test_programs_are_gone_afterwards(node: PlainNode, tmp_path: Path) -> None:
+def test_no_program_is_left_after_the_capture(node: PlainNode, tmp_path: Path) -> None:
     with CaptureProcess(tmp_path / "f.pcapng", "-i", node.client.veth, "--netns", node.netns, "--hook", "xdp"):
         assert "xdp" in run("ip", "-n", node.netns, "link", "show", node.client.veth)
     assert "xdp" not in run("ip", "-n", node.netns, "link", "show", node.client.veth)
 
 
-def test_another_program_at_xdp_stays_and_is_told(node: PlainNode, tmp_path: Path) -> None:
+def test_another_program_at_xdp_stays_and_is_reported(node: PlainNode, tmp_path: Path) -> None:
     words = ["-i", node.client.veth, "--netns", node.netns, "--hook", "xdp"]
     with CaptureProcess(tmp_path / "one.pcapng", *words) as capture:
         done = bicap("capture", *words, "-w", str(tmp_path / "two.pcapng"))

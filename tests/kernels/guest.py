@@ -27,10 +27,10 @@ Compiled = dict[str, tuple[Variant, dict[bool, Frozen]]]
 
 LIVE = "tests/e2e/test_against_tcpdump.py::test_the_same_packets_as_tcpdump"
 CRASH = "tests/e2e/test_crash.py"
-CLSACT = (f"{LIVE}[clsact]", f"{CRASH}::test_killed_on_clsact_the_next_start_clears_the_filters")
+CLSACT = (f"{LIVE}[clsact]", f"{CRASH}::test_the_next_start_removes_the_filters_of_a_capture_killed_on_clsact")
 TCX = (
     f"{LIVE}[tcx]",
-    f"{CRASH}::test_killed_on_tcx_nothing_is_left",
+    f"{CRASH}::test_a_capture_killed_on_tcx_leaves_nothing",
     f"{CRASH}::test_anothers_tcx_link_is_untouched",
 )
 XDP = (f"{LIVE}[xdp]",)

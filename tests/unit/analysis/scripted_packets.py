@@ -1,4 +1,4 @@
-"""Packets of conversations, as tests write them -> sessions and samples, as a Tracker gives them."""
+"""Packets of conversations, as tests write them -> the sessions and samples that a Tracker returns."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ MS = 1_000_000
 S, SA, A, F, R = packets.SYN, packets.SYN | packets.ACK, packets.ACK, packets.FIN | packets.ACK, packets.RST
 
 Frame = tuple[float, bytes]
-"""When, in milliseconds, and what."""
+"""Time, ms, and the bytes of a frame."""
 
 
 def segment(
@@ -33,7 +33,7 @@ def segment(
     identification: int = 0,
     **more: Any,
 ) -> Frame:
-    """A TCP segment of "client" or "server"; its sequence numbers begin at 1000 and 5000."""
+    """Return a TCP segment of "client" or "server"; their sequence numbers begin at 1000 and 5000."""
     ends = ((CLIENT[0], ports[0]), (SERVER[0], ports[1]))
     source, destination = ends if sender == "client" else ends[::-1]
     own, other = (1000, 5000) if sender == "client" else (5000, 1000)
@@ -58,11 +58,11 @@ HANDSHAKE = [
 
 @dataclass
 class Tracked:
-    """What came out, in order of the sessions' first packets."""
+    """Output of a Tracker, in order of the sessions' first packets."""
 
     sessions: list[Any] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list, compare=False)
-    """The same, as they came."""
+    """The same in the order of the output."""
     samples: list[tuple[int, str, str, float]] = field(default_factory=list)
 
     @property
@@ -75,7 +75,7 @@ class Tracked:
 
 
 def decoded(frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence[int] = ()) -> tuple[Any, Any]:
-    """Bytes, and rows of PACKET; `interfaces` is of each frame, 0 for all without."""
+    """Return bytes and rows of PACKET. `interfaces`: the interface of each frame; default: 0."""
     rows = np.zeros(len(frames), PACKET)
     rows["time_ns"] = [round(1000 * MS + ms * MS) for ms, _ in frames]
     rows["captured"] = rows["original"] = [len(frame) for _, frame in frames]
@@ -87,7 +87,7 @@ def decoded(frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence
 
 
 def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] = (), **settings: Any) -> Tracked:
-    """Feed frames in batches of that size; `interfaces` is of each frame, 0 for all without."""
+    """Feed frames in batches of this size. `interfaces`: the interface of each frame; default: 0."""
     listed, found, tracker = list(frames), Tracked(), Tracker(**settings)
 
     def take(results: Iterable[tuple[Any, Any]]) -> None:

@@ -22,7 +22,7 @@ def test_no_name_is_hidden_by_a_module(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_examples_run_and_tell_what_is_in_the_files(
+def test_the_examples_run_and_print_the_content_of_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

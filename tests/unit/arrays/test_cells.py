@@ -1,4 +1,4 @@
-"""Columns of numbers and words -> the lines that formatting them one by one would make."""
+"""Columns of numbers and words -> the same lines as by formatting them one by one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +38,7 @@ FORMATS: list[tuple[Callable[[Any], Cells], Callable[[int], str]]] = [
 
 @pytest.mark.parametrize(("column", "one"), FORMATS)
 @given(st.lists(AMOUNTS, min_size=1, max_size=50))
-def test_amounts_are_written_as_each_of_them_would_be(
+def test_amounts_are_written_as_one_by_one(
     column: Callable[[Any], Cells], one: Callable[[int], str], amounts: list[int]
 ) -> None:
     assert lines(column(np.array(amounts, np.int64))) == [one(amount) for amount in amounts]
@@ -61,12 +61,12 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\n"), max_siz
 
 
 @given(st.lists(TEXTS, min_size=1), st.integers(-30, 30))
-def test_texts_are_filled_up_as_a_format_does(texts: list[str], width: int) -> None:
+def test_texts_are_padded_as_by_format(texts: list[str], width: int) -> None:
     assert lines(aligned(words(texts), width)) == [f"%{width}s" % text for text in texts]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), INT64), min_size=1))
-def test_a_text_for_several_values(rows: list[tuple[int, int, int]]) -> None:
+def test_a_text_is_made_once_for_equal_values(rows: list[tuple[int, int, int]]) -> None:
     def word(*values: int) -> str:
         return "-".join(str(value) for value in values)
 

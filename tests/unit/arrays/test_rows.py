@@ -1,4 +1,4 @@
-"""Rows of tables -> copies, runs of fields, equal ones: the same as by numpy's own means for records."""
+"""Rows of tables -> copies, runs of fields, distinct rows: the same as by numpy's functions for records."""
 
 import numpy as np
 import pytest

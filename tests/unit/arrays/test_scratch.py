@@ -13,7 +13,7 @@ from capture.errors import SinkError
 DTYPE = np.dtype([("a", "i8"), ("b", "u1")], align=True)
 
 
-def test_rows_come_back_in_order_as_often_as_asked() -> None:
+def test_rows_are_returned_in_order_any_number_of_times() -> None:
     scratch = Scratch(DTYPE)
     rows = np.zeros(10, DTYPE)
     rows["a"] = np.arange(10)
@@ -29,7 +29,7 @@ def test_rows_come_back_in_order_as_often_as_asked() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 100_000])
-def test_a_full_disk_is_told(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     full: Callable[[], Any] = lambda: open("/dev/full", "r+b", buffering=0)  # noqa: E731, SIM115
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     scratch = Scratch(DTYPE)

@@ -1,4 +1,4 @@
-"""A document -> what it asks for, field by field, as tests compare it."""
+"""A document -> the values of its spec, field by field, as tests compare them."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ class DocumentValues:
 
 
 def parse_document(path: str, found: Any) -> DocumentValues:
-    """What YAML made of a file."""
+    """Return the request of a file that YAML has parsed."""
     return DocumentValues(document_of(path, found))
 
 

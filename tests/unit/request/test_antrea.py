@@ -1,4 +1,4 @@
-"""Antrea's PacketCapture as it is -> a spec with Antrea's meaning; what cannot be honoured is refused by name."""
+"""Antrea's PacketCapture -> a spec with the same meaning; fields without a counterpart are refused by name."""
 
 import itertools
 from collections.abc import Iterator
@@ -308,7 +308,7 @@ def test_every_combination_converts_or_is_refused_with_a_reason() -> None:
     assert converted > 1000
 
 
-def test_a_matcher_that_is_given_twice_makes_one_rule() -> None:
+def test_a_matcher_given_twice_makes_one_rule() -> None:
     assert len(spec_of(**PODS, **FIRST, packet=tcp(flags=((2,), (2, 2), (4,)))).rules) == 2
 
 
@@ -317,7 +317,7 @@ def test_a_pod_without_namespace_is_of_the_default_one() -> None:
         assert (rule.source.pod, rule.destination.pod) == (PodName("default", "a"), PodName("shop", "b"))
 
 
-def test_an_object_as_kubectl_gets_it_is_taken() -> None:
+def test_the_output_of_kubectl_get_is_accepted() -> None:
     text = b"""
 apiVersion: crd.antrea.io/v1alpha1
 kind: PacketCapture
@@ -383,7 +383,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "said"), WRONG, ids=[case[1] for case in WRONG])
-def test_what_is_wrong_is_named_with_its_place(fields: dict[str, Any], said: str) -> None:
+def test_an_error_names_its_place(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError) as refused:
         spec_of(**{"source": POD} | FIRST | fields)
     assert str(refused.value).startswith("PacketCapture pc.yaml: ")

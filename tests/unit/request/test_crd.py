@@ -1,4 +1,4 @@
-"""The CRD and the page of fields are current, and the CRD is one that Kubernetes takes."""
+"""The CRD and the page of fields are current, and Kubernetes accepts the CRD."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -63,14 +63,14 @@ def test_the_schema_is_structural(path: str, node: dict[str, Any]) -> None:
         assert "enum" not in node or node["default"] in node["enum"]
 
 
-def test_every_field_says_what_it_means() -> None:
+def test_every_field_has_a_description() -> None:
     spec = schema()["properties"]["spec"]
     silent = [path for path, node in nodes(spec, "spec") if "description" not in node]
     assert [path for path in silent if not path.endswith((".items", ".additionalProperties"))] == []
 
 
 def fitting(node: dict[str, Any], value: Any) -> bool:
-    """Whether a value fits a structural schema, as far as types and the names of fields go."""
+    """Return True if a value fits a structural schema; only types and names of fields are compared."""
     match value:
         case dict() if "additionalProperties" in node:
             return all(fitting(node["additionalProperties"], inner) for inner in value.values())

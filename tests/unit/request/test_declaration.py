@@ -1,4 +1,4 @@
-"""A field is declared once: one more in the declaration is in every door, in the CRD, the pages and the JSON."""
+"""A field is declared once: a new one in the declaration is in every form, in the CRD, the pages and the JSON."""
 
 import json
 import os
@@ -111,33 +111,33 @@ def test_a_new_field_is_an_option_with_its_unit_and_help(found: dict[str, Any], 
     assert "--patience PACKETS Wait for so many packets before giving up. --buffer SIZE" in words
 
 
-def test_it_is_in_the_crd_with_its_range_and_default(found: dict[str, Any]) -> None:
+def test_the_new_field_is_in_the_crd_with_its_range_and_default(found: dict[str, Any]) -> None:
     assert found["crd"] == {
         "description": "Wait for so many packets before giving up.", "type": "integer", "minimum": 1, "default": 3,
     }  # fmt: skip
 
 
-def test_it_is_in_the_table_of_fields(found: dict[str, Any]) -> None:
+def test_the_new_field_is_in_the_table_of_fields(found: dict[str, Any]) -> None:
     row = "| `spec.limits.patience` | integer, from 1 | `3` | Wait for so many packets before giving up. |\n"
     assert row in found["docs/packetcapture.md"]
 
 
-def test_it_is_in_the_document(found: dict[str, Any]) -> None:
+def test_the_new_field_is_in_the_document(found: dict[str, Any]) -> None:
     assert found["document"] == {"target": {"interfaces": ["eth0"]}, "limits": {"patience": 7}}
 
 
-def test_the_spec_of_a_summary_has_what_line_rule_file_and_object_say(found: dict[str, Any]) -> None:
+def test_the_spec_of_a_summary_has_the_values_of_line_rule_file_and_object(found: dict[str, Any]) -> None:
     assert found["specs"] == [3, 7, 5, 6, 7]
 
 
-def test_each_door_refuses_what_is_out_of_range(found: dict[str, Any]) -> None:
+def test_each_form_refuses_a_value_out_of_range(found: dict[str, Any]) -> None:
     line, rule_file, our_object, _ = found["refused"]
     assert line == "--patience 0 is not at least 1"
     assert rule_file == "rule file zero.yaml: patience 0 is not at least 1"
     assert our_object == "PacketCapture pc-zero.yaml: Expected `int` >= 1 - at `$.spec.limits.patience`"
 
 
-def test_antreas_object_is_told_where_to_say_it(found: dict[str, Any]) -> None:
+def test_antreas_object_is_refused_with_the_option_that_has_the_field(found: dict[str, Any]) -> None:
     assert found["refused"][3] == (
         "PacketCapture antrea.yaml: Object contains unknown field `patience` - at `$.spec`; Antrea's PacketCapture "
         "does not have it, give --patience on the command line"

@@ -1,4 +1,4 @@
-"""Every field can be said in every door, or is refused there with its reason; what a file says can be taken back."""
+"""Every field can be given in every form, or is refused there with its reason; the line overrides a file."""
 
 import json
 import random
@@ -149,7 +149,7 @@ ANTREAS_OWN = {"direction"}
 
 
 @pytest.mark.parametrize("field", OPTIONS, ids=names(OPTIONS))
-def test_antreas_object_refuses_what_it_does_not_have_and_says_where_it_can_be_said(field: Field) -> None:
+def test_antreas_object_refuses_other_fields_and_names_the_option_that_has_them(field: Field) -> None:
     spec: dict[str, Any] = {"captureConfig": {"firstN": {"number": 5}}, "source": {"pod": {"name": "web-0"}}}
     if field.path[0] in ANTREAS_OWN:
         return
@@ -164,7 +164,7 @@ def test_antreas_object_refuses_what_it_does_not_have_and_says_where_it_can_be_s
 
 @pytest.mark.parametrize("form", ["rule file", "object"])
 @pytest.mark.parametrize("field", SWITCHES, ids=names(SWITCHES))
-def test_every_switch_can_be_taken_back_over_a_file(tmp_path: Path, field: Field, form: str) -> None:
+def test_every_switch_of_a_file_can_be_switched_off(tmp_path: Path, field: Field, form: str) -> None:
     if form == "object" and field.declared.refused:
         return
     name = option_of(field).names[0]
@@ -220,14 +220,14 @@ def test_the_defaults_of_the_crd_are_those_of_a_spec() -> None:
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_a_rule_survives_the_way_through_a_document(seed: int) -> None:
+def test_a_rule_is_the_same_after_a_document(seed: int) -> None:
     rule = generate.rule(random.Random(seed))
     plain = plain_rule(rule)
     assert read_rules([plain], FieldName("rules")) == (rule,)
     assert msgspec.convert(msgspec.to_builtins(plain), type(plain)) == plain
 
 
-def test_an_old_name_of_an_option_is_understood_and_not_shown(tmp_path: Path) -> None:
+def test_an_old_name_of_an_option_is_accepted_and_not_shown(tmp_path: Path) -> None:
     assert line("--sessions", "list.txt") == line("--conversations", "list.txt")
     with line_context("-i", "eth0") as context:
         assert "--conversations FILE" in context.get_help()
@@ -264,13 +264,13 @@ NOT_CONVERSATIONS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("words", "said"), NOT_CONVERSATIONS, ids=[case[1] for case in NOT_CONVERSATIONS])
-def test_conversations_that_are_wrong_are_named_with_their_place(words: dict[str, Any], said: str) -> None:
+def test_wrong_conversations_are_named_with_their_place(words: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse_document("f.yaml", OBJECT | {"spec": {"conversations": words}})
     assert str(refused.value).startswith(f"PacketCapture f.yaml: {said}")
 
 
-def test_a_document_that_came_as_json_may_say_bidirectional() -> None:
+def test_a_document_from_json_may_have_bidirectional() -> None:
     one = {"target": {"interfaces": ["eth0"]}, "bidirectional": False}
     assert spec_of(msgspec.convert(one, Document)).direction is Direction.FORWARD
     with pytest.raises(SpecError, match="contradict each other"):

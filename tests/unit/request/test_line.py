@@ -95,7 +95,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "rules.yaml"
 
 
-def test_a_file_alone_says_it_all(file: Path) -> None:
+def test_a_file_alone_is_enough(file: Path) -> None:
     spec = asked("", file)
     assert spec.direction is Direction.REVERSE
     assert [str(rule) for rule in spec.rules] == ["udp any > any"]
@@ -114,11 +114,11 @@ LINE_BEATS_FILE: list[tuple[str, str, object]] = [
 
 
 @pytest.mark.parametrize(("words", "field", "value"), LINE_BEATS_FILE)
-def test_the_command_line_goes_before_the_file(file: Path, words: str, field: str, value: object) -> None:
+def test_the_command_line_overrides_the_file(file: Path, words: str, field: str, value: object) -> None:
     assert getattr(asked(words, file).sampling, field) == value
 
 
-def test_the_direction_of_the_command_line_goes_before_the_files(file: Path) -> None:
+def test_the_direction_of_the_command_line_overrides_the_files(file: Path) -> None:
     assert asked("--direction both", file).direction is Direction.BOTH
     assert asked("--bidirectional", file).direction is Direction.BOTH
 
@@ -154,8 +154,8 @@ def test_a_time_of_day_to_stop_at_without_a_start_is_the_next_one() -> None:
                "--min-free", "--user", "--sample", "--on-pressure", "--pod", "--namespace", "--selector",
                "--container", "--cri-socket"]
 )  # fmt: skip
-def test_an_empty_word_is_not_the_same_as_none(option: str) -> None:
-    """As where a shell's variable is empty: a limit that was wanted must not be dropped without a word."""
+def test_an_empty_value_is_refused(option: str) -> None:
+    """An empty variable of a shell must not drop a limit silently."""
     with pytest.raises(SpecError):
         request(["-i", "eth0", option, ""]).spec()
 
@@ -229,7 +229,7 @@ NOWHERE: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("words", "said"), NOWHERE, ids=[case[0] for case in NOWHERE])
-def test_where_nothing_can_be_captured(words: str, said: str) -> None:
+def test_options_without_a_place_to_capture_are_refused(words: str, said: str) -> None:
     with pytest.raises(SpecError) as refused:
         request(words.split()).spec()
     assert str(refused.value).startswith(said)
@@ -305,8 +305,8 @@ def test_a_time_of_day_to_stop_at_is_the_next_one_after_a_manifests_start(tmp_pa
     assert request(words).spec().stop_at_ns == (start + timedelta(minutes=1)).timestamp() * S
 
 
-def test_everything_that_can_be_asked_for_reaches_the_spec() -> None:
-    """No field of CaptureSpec, Sampling or Storage is without its own in the declaration."""
+def test_every_field_of_a_spec_has_a_declaration() -> None:
+    """Every field of CaptureSpec, Sampling and Storage has a field of its own in the declaration."""
     of_spec = {one.name for one in dataclasses.fields(CaptureSpec)} - {"sampling", "storage"}
     of_storage = {one.name for one in dataclasses.fields(Storage)}
     assert of_spec | of_storage | {"samplers", "sample_seed", "keep_control", "headers_only", "output"} == ALL_NAMES

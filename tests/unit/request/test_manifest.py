@@ -1,4 +1,4 @@
-"""A file's apiVersion and kind say how it is read; whatever it is, it is one line that says what is wrong."""
+"""A file's apiVersion and kind choose its reader; any error is one line."""
 
 import contextlib
 import re
@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
             read_file(str(path))
 
 
-def test_null_is_not_said() -> None:
+def test_null_counts_as_not_given() -> None:
     text = NAMED + "spec:\n  target:\n  rules: [{source: , protocol: tcp}]\n  limits: {packets: }\nstatus: {a: [b]}\n"
     assert [str(rule) for rule in parse_file("f.yaml", text.encode()).rules] == ["tcp any > any"]
 
@@ -71,7 +71,7 @@ def test_a_name_that_looks_like_a_date_is_a_name() -> None:
 
 
 @given(st.text(st.sampled_from("apiVersion: -[]{}!&*|>'\"#%@?,\\n 0x1:2026-01-01T.~<\x00\x85\ud7ff"), max_size=40))
-def test_whatever_the_text_it_is_taken_or_refused_in_one_line(text: str) -> None:
+def test_any_text_is_accepted_or_refused_in_one_line(text: str) -> None:
     with contextlib.suppress(SpecError):
         assert isinstance(parse_file("f.yaml", text.encode()), DocumentValues)
 
@@ -86,7 +86,7 @@ TREES = st.recursive(
 
 
 @given(TREES, st.sampled_from(["bicap.io/v1alpha1", "crd.antrea.io/v1alpha1", ""]))
-def test_whatever_the_document_it_is_taken_or_refused_in_one_line(tree: object, version: str) -> None:
+def test_any_document_is_accepted_or_refused_in_one_line(tree: object, version: str) -> None:
     if version:
         tree = {"apiVersion": version, "kind": "PacketCapture", "metadata": {"name": "pc"}, "spec": tree}
     try:

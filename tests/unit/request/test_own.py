@@ -1,4 +1,4 @@
-"""Our PacketCapture: each field in, what it asks for out; what is wrong is named with its path."""
+"""Our PacketCapture: fields -> values of the spec; an error has the path of the field."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ def asked(**spec: Any) -> DocumentValues:
     return parse_document("pc.yaml", found | {"metadata": {"name": "pc", "namespace": "shop"}, "spec": spec})
 
 
-def test_an_empty_spec_asks_for_nothing_but_the_defaults() -> None:
+def test_an_empty_spec_has_the_defaults() -> None:
     spec = DocumentValues(Document(target=TargetPart(interfaces=["eth0"]))).over(asked()).spec()
     assert spec == CaptureSpec(interfaces=("eth0",))
 
@@ -81,7 +81,7 @@ FIELDS: list[tuple[dict[str, Any], str, Any]] = [
 
 
 @pytest.mark.parametrize(("spec", "field", "value"), FIELDS, ids=[str(case[0]) for case in FIELDS])
-def test_fields_become_what_they_ask_for(spec: dict[str, Any], field: str, value: Any) -> None:
+def test_fields_become_values_of_the_spec(spec: dict[str, Any], field: str, value: Any) -> None:
     assert getattr(asked(**spec), field) == value
 
 
@@ -196,7 +196,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("spec", "said"), WRONG, ids=[case[1] for case in WRONG])
-def test_what_is_wrong_is_named_with_its_place(spec: dict[str, Any], said: str) -> None:
+def test_an_error_names_its_place(spec: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError) as refused:
         asked(**spec)
     assert str(refused.value).startswith(f"PacketCapture pc.yaml: {said}")
@@ -221,7 +221,7 @@ def test_contradictions_are_those_of_the_command_line(fields: dict[str, Any], sa
     assert str(refused.value).startswith(said)
 
 
-def test_yamls_own_times_are_taken() -> None:
+def test_times_that_yaml_parses_are_accepted() -> None:
     text = b"""
 apiVersion: bicap.io/v1alpha1
 kind: PacketCapture
@@ -242,7 +242,7 @@ def test_the_example() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
-def test_every_example_is_taken(path: Path) -> None:
+def test_every_example_is_accepted(path: Path) -> None:
     spec = DocumentValues(Document(target=TargetPart(interfaces=["eth0"]))).over(read_file(str(path))).spec()
     assert spec.rules
     assert msgspec.json.encode(spec_as_json(spec))

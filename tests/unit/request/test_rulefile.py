@@ -31,7 +31,7 @@ rules:
     ]  # fmt: skip
 
 
-def test_a_file_says_what_is_sampled() -> None:
+def test_a_file_may_have_samplers() -> None:
     found = parse_file(
         "f.yaml",
         b"""
@@ -46,7 +46,7 @@ headersOnly: true
     assert (found.sample_seed, found.keep_control, found.headers_only) == (7, False, True)
 
 
-def test_a_file_that_says_nothing_of_sampling_leaves_it_to_the_command_line() -> None:
+def test_a_file_without_samplers_leaves_sampling_to_the_command_line() -> None:
     found = parse_file("f.yaml", b"rules: [{protocol: tcp}]")
     assert found.samplers == ()
     assert (found.direction, found.sample_seed, found.keep_control, found.headers_only) == (None, None, None, None)
@@ -71,7 +71,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "said"), REFUSED, ids=[case[1] for case in REFUSED])
-def test_what_is_wrong_is_named_with_its_place(text: bytes, said: str) -> None:
+def test_an_error_names_its_place(text: bytes, said: str) -> None:
     with pytest.raises(SpecError, match=re.escape(said)) as caught:
         parse_file("f.yaml", text)
     assert "\n" not in str(caught.value)

@@ -91,7 +91,7 @@ def test_a_verdict_is_a_sentence_with_its_evidence(fields: dict[str, int], words
     assert lines(handshake_sentences(session(**fields), LOST)) == [words]
 
 
-def test_a_complete_capture_leaves_no_doubt_about_an_unanswered_syn() -> None:
+def test_a_complete_capture_adds_no_doubt_to_an_unanswered_syn() -> None:
     found = session(handshake=Handshake.UNANSWERED, syns=1, syn_packet=4)
     assert lines(handshake_sentences(found, COMPLETE)) == ["SYN unanswered (from packet 4, not repeated)"]
 

@@ -1,4 +1,4 @@
-"""Files of strangers, damaged anywhere -> every command shows what can be read, and no other error."""
+"""Damaged files -> every view shows them as far as they can be read, without another error."""
 
 import random
 from pathlib import Path
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(
     st.integers(0, 1 << 32), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12), st.floats(0.3, 1)
 )
-def test_a_file_that_is_flipped_and_cut_anywhere_ends_in_order(
+def test_a_file_with_flipped_bits_and_cut_anywhere_is_read_or_refused(
     folder: Path, seed: int, flips: list[tuple[float, int]], kept: float
 ) -> None:
     chance = random.Random(seed)

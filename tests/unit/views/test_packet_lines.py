@@ -1,4 +1,4 @@
-"""Packets -> lines, whatever batches they come in, and columns for JSON."""
+"""Packets -> lines, the same for any batches, and columns for JSON."""
 
 import random
 from ipaddress import ip_address
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shown(path: Path, frames: list[bytes], by_name: bool = False, flags: int | None = None) -> list[str]:
-    """The lines of a file of these frames, a microsecond apart, without number and time."""
+    """Return the lines of a file of these frames, a microsecond apart, without number and time."""
     described = section("<") + interface("<", option("<", 2, b"eth0")) + names({ip_address(A): "default/web"})
     path.write_bytes(described + b"".join(enhanced("<", frame, at, flags=flags) for at, frame in enumerate(frames)))
     said, tracker = "", Tracker()
@@ -107,7 +107,7 @@ def test_a_line_has_names_and_directions(tmp_path: Path) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(1, 60))
-def test_lines_are_the_same_whatever_batches_packets_come_in(folder: Path, seed: int, batch: int) -> None:
+def test_lines_are_the_same_for_any_batches(folder: Path, seed: int, batch: int) -> None:
     chance = random.Random(seed)
     frames = [generate.packet(chance, number) for number in range(chance.randrange(1, 150))]
     whole = shown(folder / "file", frames)

@@ -1,4 +1,4 @@
-"""Queries over tables of sessions -> those that meet all conditions, in order, and no more than asked for."""
+"""Queries over tables of sessions -> sessions that meet all conditions, in order, at most the given number."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize(("conditions", "order", "count", "numbers"), QUERIES)
-def test_a_query_gives_what_it_asks_for(
+def test_a_query_returns_the_sessions_it_selects(
     conditions: tuple[str, ...], order: str, count: int, numbers: list[int]
 ) -> None:
     tables = SessionQuery.parse(conditions, order, count).of(ended())
@@ -44,7 +44,7 @@ def test_a_wrong_query_is_refused_before_anything_is_read(conditions: tuple[str,
         SessionQuery.parse(conditions, order, None)
 
 
-def test_nothing_is_read_behind_the_last_row() -> None:
+def test_no_table_after_the_last_row_is_read() -> None:
     source = ended()
     tables = first_rows((table for table, _ in source), 2)
     assert [len(table) for table in tables] == [1, 1]

@@ -1,4 +1,4 @@
-"""Packets of sessions in trouble -> findings: what is said, of how many, with which evidence, in which order."""
+"""Packets of sessions in trouble -> findings: their words, counts, evidence and order."""
 
 import re
 import struct
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         [*HANDSHAKE, *REPEATED, *(segment(300 + i, "client", A, 1 + 100 * i, 1, 100) for i in range(2))],
         [],
     ),
-    "three are a finding, and were lost behind here": (
+    "three are a finding, and were lost after the capture point": (
         [*HANDSHAKE, *REPEATED, *(segment(300 + i, "client", A, 1 + 100 * i, 1, 100) for i in range(3))],
         [
             (
@@ -106,7 +106,7 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         ],
         [],
     ),
-    "large segments that arrive in the end are no black hole": (
+    "large segments that arrive in the end are not a black hole": (
         [
             *HANDSHAKE,
             *(segment(at, "client", A, 1, 1, 1448) for at in (20, 250, 700)),
@@ -217,12 +217,14 @@ def test_trouble_becomes_a_finding(case: str) -> None:
         (UNKNOWN, "the file does not say whether the capture lost packets: that is the likely cause; .*"),
     ],
 )
-def test_what_is_missing_is_blamed_on_the_capture_where_its_account_says_so(truth: Completeness, says: str) -> None:
+def test_missing_packets_are_attributed_to_the_capture_if_its_account_shows_loss(
+    truth: Completeness, says: str
+) -> None:
     (finding,) = diagnose([*HANDSHAKE, segment(20, "server", A, 1, 1001)], truth)
     assert re.fullmatch(says, finding.next)
 
 
-def test_what_hits_more_sessions_comes_first_and_worse_kinds_before_others() -> None:
+def test_trouble_in_more_sessions_and_of_worse_kinds_ranks_first() -> None:
     frames = [*refused(1001, 10), *refused(1002, 10)]
     for ports in ((1, 80), (2, 80), (3, 80)):
         answer = segment(5, "server", A, 1, 1, 9, ports=ports)
@@ -244,17 +246,17 @@ def test_evidence_is_the_worst_sessions_and_not_all_of_them() -> None:
 @pytest.mark.parametrize(
     ("case", "says"), [("slow", "the wait is in the server"), ("far away", "the wait is in the network")]
 )
-def test_a_slow_answer_is_the_servers_or_the_ways(case: str, says: str) -> None:
+def test_a_slow_answer_is_attributed_to_the_server_or_the_network(case: str, says: str) -> None:
     (finding,) = diagnose(CASES[case][0])
     assert finding.next.startswith(says)
 
 
-def test_sessions_of_the_place_without_the_trouble_are_no_evidence() -> None:
+def test_sessions_without_the_trouble_are_not_evidence() -> None:
     clean = [
         *handshake((1001, 80)),
         *(segment(20 + i, "client", A, 1 + 100 * i, 1, 100, ports=(1001, 80)) for i in range(9)),
     ]
-    (finding,) = diagnose([*clean, *CASES["three are a finding, and were lost behind here"][0]])
+    (finding,) = diagnose([*clean, *CASES["three are a finding, and were lost after the capture point"][0]])
     assert finding.what.startswith("3 of 22 data packets (13.6%) from 10.0.0.1 to 10.0.0.2:80 were sent again")
     assert (finding.sessions, [one.session for one in finding.evidence]) == (1, [2])
 
@@ -270,7 +272,7 @@ def test_names_are_used_and_places_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 
 def several_points(frames: Iterable[Frame], later_ns: int, moved: str = "interface") -> Diagnosis:
-    """A file's sessions, and the same once more from another point, so much later."""
+    """Return the diagnosis of a file's sessions, added again as of another point, `later_ns` later."""
     diagnosis = Diagnosis(TROUBLES)
     tables = track(frames).tables
     for table in tables:
@@ -287,21 +289,21 @@ def several_points(frames: Iterable[Frame], later_ns: int, moved: str = "interfa
 
 @pytest.mark.parametrize("moved", ["interface", "file"])
 @pytest.mark.parametrize("case", CASES)
-def test_what_two_points_saw_of_a_conversation_counts_once(case: str, moved: str) -> None:
+def test_a_conversation_that_two_points_saw_counts_once(case: str, moved: str) -> None:
     frames = CASES[case][0]
     diagnosis = several_points(frames, 100, moved)
     assert diagnosis.findings(UNKNOWN, {}) == diagnose(frames)
 
 
 @pytest.mark.parametrize(("later_s", "moved"), [(3600, "interface"), (3600, "nothing")])
-def test_the_same_endpoints_at_another_time_are_another_conversation(later_s: int, moved: str) -> None:
+def test_the_same_endpoints_at_another_time_count_as_another_conversation(later_s: int, moved: str) -> None:
     diagnosis = several_points(CASES["refused"][0], later_s * 10**9, moved)
     (finding,) = diagnosis.findings(UNKNOWN, {})
     assert finding.what == "4 of 6 connections to 10.0.0.2:81 were refused by RST"
     assert diagnosis.sessions == 6
 
 
-def test_what_only_the_other_point_shows_is_found_there() -> None:
+def test_trouble_that_only_the_second_point_shows_is_found() -> None:
     diagnosis = Diagnosis(TROUBLES)
     for number, frames in enumerate(([*HANDSHAKE], [segment(0, "client", S), segment(1000, "client", S)])):
         for table in track(frames).tables:

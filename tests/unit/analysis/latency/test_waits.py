@@ -1,4 +1,4 @@
-"""Samples -> distributions, to 0.4 %; sessions -> what was left out, and the side of the wait."""
+"""Samples -> distributions, to 0.4 %; sessions -> samples left out, and the side of the wait."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_quantiles_are_those_of_the_sorted_samples(durations: list[int], share: 
 
 
 @given(st.lists(st.integers(0, 1 << 52), min_size=2, max_size=50))
-def test_steps_keep_the_order_and_hold_what_is_in_them(durations: list[int]) -> None:
+def test_buckets_keep_the_order_and_contain_their_durations(durations: list[int]) -> None:
     ordered = np.array(sorted(durations), np.int64)
     steps = bucket(ordered)
     assert (np.diff(steps) >= 0).all()
@@ -69,13 +69,13 @@ WAITS = [
 
 
 @pytest.mark.parametrize(("fields", "sentence"), WAITS)
-def test_the_wait_is_placed(fields: dict[str, int], sentence: str) -> None:
+def test_the_wait_is_attributed_to_a_side(fields: dict[str, int], sentence: str) -> None:
     found = Latency()
     found.add(session(**fields), samples())
     assert found.sentence == sentence
 
 
-def test_what_was_left_out_is_counted() -> None:
+def test_samples_that_are_left_out_are_counted() -> None:
     found = Latency()
     found.add(
         session(client_rtt_ambiguous=1, server_rtt_ambiguous=2, server_rtt_unsampled=3, unanswered=4, repeated=5),

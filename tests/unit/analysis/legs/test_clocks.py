@@ -1,4 +1,4 @@
-"""Two clocks, of which the truth is known, and packets between them -> what may be said, and that it is so."""
+"""Packets between two clocks with a known offset -> the estimated offset, and its uncertainty."""
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ def fitted(
     least_us=st.floats(0, 1000),
     jitter_us=st.floats(0, 10_000),
 )
-def test_the_truth_is_within_the_uncertainty_whatever_the_drift(
+def test_the_true_offset_is_within_the_uncertainty_for_any_drift(
     seed: int, seconds: float, ahead_ns: float, rate: float, least_us: float, jitter_us: float
 ) -> None:
     bounds, times, truth = fitted(seed, seconds, ahead_ns, rate, (least_us, least_us + jitter_us))
@@ -49,7 +49,7 @@ def test_the_truth_is_within_the_uncertainty_whatever_the_drift(
 
 @pytest.mark.parametrize("ppm", [-100, 0, 20, 300])
 def test_drift_within_a_window_costs_no_certainty(ppm: int) -> None:
-    """A clock that gains 3 ms in ten seconds is known as well as one that gains nothing."""
+    """A clock that gains 3 ms in ten seconds has the same uncertainty as one that gains nothing."""
     bounds, times, _ = fitted(1, 60, 5 * S, ppm / 1e6, (50, 150), packets=20_000)
     _, uncertain = bounds.of(times)
     assert 49 * US < np.median(uncertain) < 65 * US
@@ -69,7 +69,7 @@ def test_packets_far_apart_leave_room_for_drift() -> None:
     assert offsets.tolist() == pytest.approx([-1000 * US, 0, 1000 * US], abs=5)
 
 
-def test_beyond_what_is_known_the_nearest_is_all_there_is() -> None:
+def test_the_nearest_known_offset_is_used_where_none_is_known() -> None:
     bounds, _, _ = fitted(2, 10, 7 * MS, 0, (10, 20))
     offsets, uncertain = bounds.of(np.array([-3600 * S, 5 * S, 3600 * S]))
     assert uncertain[1] > 0
@@ -77,7 +77,7 @@ def test_beyond_what_is_known_the_nearest_is_all_there_is() -> None:
     assert offsets.tolist() == pytest.approx([7 * MS] * 3, abs=100 * US)
 
 
-def test_a_clock_that_was_set_contradicts_itself() -> None:
+def test_no_line_fits_a_window_in_which_a_clock_was_set() -> None:
     bounds = Bounds()
     bounds.add(np.array([1 * S, 2 * S]), np.array([10 * US, 500 * MS]), 1)
     bounds.add(np.array([1 * S, 2 * S]), np.array([10 * US, -480 * MS]), -1)
@@ -85,13 +85,13 @@ def test_a_clock_that_was_set_contradicts_itself() -> None:
     assert bounds.overall(1, 0) is None
 
 
-def test_nothing_is_known_of_one_direction() -> None:
+def test_one_direction_gives_no_offset() -> None:
     bounds = Bounds()
     bounds.add(np.arange(5) * S, np.full(5, US), 1)
     assert bounds.of(np.array([S]))[1].tolist() == [-1]
 
 
-def test_of_many_packets_few_are_kept() -> None:
+def test_few_bounds_are_kept_of_many_packets() -> None:
     """Half a million in ten seconds, in parts: not more than a hundred from each side."""
     bounds = Bounds()
     for part in range(5):

@@ -1,4 +1,4 @@
-"""The same packets at several points, changed on the way as networks do -> delays, losses, and what is not known."""
+"""The same packets at several points, changed on the way as by networks -> delays, losses, and undecided packets."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def by_client(frame: bytes) -> bool:
 
 
 def later(frames: Sequence[Frame], ms: float, but: Sequence[int] = ()) -> list[Frame]:
-    """What a point behind the server's side of the first sees, `ms` away; without the frames in `but`."""
+    """Return the frames at a second point on the server's side of the first, `ms` away; without those in `but`."""
     return [
         (at + ms if by_client(frame) else at - ms, frame)
         for number, (at, frame) in enumerate(frames)
@@ -45,7 +45,7 @@ def later(frames: Sequence[Frame], ms: float, but: Sequence[int] = ()) -> list[F
 
 
 def compare(*points: Sequence[Frame], files: bool = False, one_clock: bool = False) -> Comparison:
-    """The points are interfaces of one file, or files."""
+    """Compare points, which are interfaces of one file, or files."""
     with Observations() as observations:
         groups = [[point] for point in points] if files else [points]
         for number, group in enumerate(groups):
@@ -64,7 +64,7 @@ def shown(leg: Leg) -> tuple[str, int, float, list[int]]:
 
 
 def rewritten(frame: bytes, of: dict[tuple[str, int], tuple[str, int]]) -> bytes:
-    """With other addresses and ports, as a translator has it."""
+    """Return the frame with other addresses and ports, as a translator makes it."""
     ends = [
         (str(ip_address(frame[26 + 4 * i : 30 + 4 * i])), *struct.unpack_from("!H", frame, 34 + 2 * i))
         for i in (0, 1)
@@ -96,7 +96,7 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_packet_is_known_again_whatever_the_way_does_to_it(change: str) -> None:
+def test_a_packet_is_recognised_after_any_change_on_its_way(change: str) -> None:
     behind = [(ms, CHANGES[change](frame)) for ms, frame in later(EXCHANGE, 4)]
     found = compare(EXCHANGE, behind)
     assert [shown(leg) for leg in found.legs] == [
@@ -118,12 +118,12 @@ def test_a_lost_packet_is_lost_on_its_leg() -> None:
     ]
 
 
-def test_what_came_out_of_a_leg_and_did_not_go_in_was_not_captured() -> None:
+def test_a_packet_seen_only_at_the_end_of_a_leg_was_not_captured_at_its_beginning() -> None:
     found = compare([frame for at, frame in enumerate(EXCHANGE) if at != 3], later(EXCHANGE, 2))
     assert [(leg.lost, leg.not_captured) for leg in found.legs] == [([], 1), ([], 0)]
 
 
-def test_segments_that_were_cut_up_are_not_lost() -> None:
+def test_segments_that_were_split_are_not_lost() -> None:
     """One of 2,000 bytes at the first point is two at the second."""
     whole, half = (
         segment(20, "client", A, 1, 1, 2000, identification=1),
@@ -137,14 +137,14 @@ def test_segments_that_were_cut_up_are_not_lost() -> None:
     assert (leg.lost, leg.not_captured, leg.resegmented) == ([], 0, 3)
 
 
-def test_packets_beside_the_other_capture_are_not_judged() -> None:
+def test_packets_while_the_other_capture_was_not_running_are_not_judged() -> None:
     behind = later(EXCHANGE, 1)[:-2]
     leg, _ = compare(EXCHANGE, behind, files=True, one_clock=True).legs
     assert (leg.lost, leg.undecided) == ([], 1)
 
 
-def test_packets_that_cannot_be_told_apart_are_counted_and_not_measured() -> None:
-    """UDP, the same bytes three times, one of them lost: which, nobody knows; that one is, everybody."""
+def test_packets_that_look_the_same_are_counted_and_not_measured() -> None:
+    """UDP, the same bytes three times, one of them lost: it is known that one is lost, but not which."""
     ends = ((*CLIENT, *SERVER), (*SERVER, *CLIENT))
     words = [(float(ms), packets.udp(*ends[0], b"same")) for ms in (1, 2, 3)]
     answer = (10.0, packets.udp(*ends[1], b"answer"))
@@ -153,15 +153,15 @@ def test_packets_that_cannot_be_told_apart_are_counted_and_not_measured() -> Non
     assert shown(back)[1:] == (1, pytest.approx(0.5, rel=0.004), [])
 
 
-def test_identifications_tell_packets_with_the_same_bytes_apart() -> None:
+def test_identifications_separate_packets_with_the_same_bytes() -> None:
     same = packets.udp(*CLIENT, *SERVER, b"same")
     words = [(float(n), same[:18] + n.to_bytes(2, "big") + same[20:]) for n in (1, 2, 3)]
     (there,) = compare(words, later(words, 0.5, but=(1,)), files=True, one_clock=True).legs
     assert (there.paired, there.doubtful, there.lost) == (2, 0, [2])
 
 
-def test_a_point_that_sees_a_packet_before_and_behind_a_translator_sees_two() -> None:
-    """What left the translator is what arrives; what came to it is of a session that is nowhere else."""
+def test_a_packet_before_and_after_a_translator_at_one_point_counts_as_two() -> None:
+    """Packets behind the translator arrive; those before it belong to a session that no other point has."""
     translated = [(ms + 1 if by_client(frame) else ms - 1, rewritten(frame, SNAT)) for ms, frame in EXCHANGE]
     behind = [(ms + 3 if by_client(frame) else ms - 3, rewritten(frame, SNAT)) for ms, frame in EXCHANGE]
     found = compare([*EXCHANGE, *translated], behind)
@@ -181,8 +181,8 @@ def test_packets_to_a_group_are_left_out(source: str, group: str) -> None:
     assert ([leg.paired for leg in found.legs], found.left_out, found.alone) == ([6, 4], 2, [])
 
 
-def test_it_does_not_matter_who_seems_to_be_the_client_where_a_capture_began_later() -> None:
-    """Ports that tell nothing, and a second point that sees the answer first."""
+def test_sessions_are_joined_even_if_a_later_capture_takes_the_other_side_for_the_client() -> None:
+    """Ports that do not show the client, and a second point that sees the answer first."""
     ends = (("10.0.0.1", 50_001), ("10.0.0.2", 50_002))
     frames = [
         (
@@ -206,8 +206,8 @@ def test_a_clock_that_was_set_in_between_gives_no_delay() -> None:
         assert (leg.clock, leg.unplaced, leg.delays.counts.sum()) == (None, leg.paired, 0)
 
 
-def test_sessions_that_one_point_alone_saw_are_counted_and_not_judged() -> None:
-    """Of another service at the first point; of another client at the second, and of this one by another way."""
+def test_sessions_that_only_one_point_saw_are_counted_and_not_judged() -> None:
+    """Another service at the first point; another client at the second, and the same client by another route."""
     here = [segment(at, "client", packets.SYN, ports=(1, 2), identification=9) for at in (5, 6)]
     there = [(float(at), packets.tcp("10.0.0.9", 1, *SERVER, packets.SYN)) for at in (7, 8, 9)]
     there.append((20.0, packets.tcp(CLIENT[0], 1, *SERVER, packets.SYN)))
@@ -216,7 +216,7 @@ def test_sessions_that_one_point_alone_saw_are_counted_and_not_judged() -> None:
     assert [leg.lost for leg in found.legs] == [[], []]
 
 
-def test_a_session_of_which_nothing_arrived_goes_the_way_of_the_others_between_these_hosts() -> None:
+def test_a_session_seen_at_one_point_gets_the_route_of_other_sessions_between_its_hosts() -> None:
     """Questions from ports of their own, each a session; the second is lost, and the third's answer."""
     frames: list[Frame] = []
     for port in (1, 2, 3, 4):
@@ -235,7 +235,7 @@ def test_a_session_of_which_nothing_arrived_goes_the_way_of_the_others_between_t
     assert found.alone == []
 
 
-def test_a_way_back_on_which_nothing_arrives_is_found_where_others_show_that_the_point_sees_both_directions() -> None:
+def test_a_direction_seen_at_one_point_gets_the_reverse_route_if_all_its_points_see_that_direction() -> None:
     dead = [(at, frame) for at, frame in EXCHANGE if by_client(frame)]
     other = [(at + 0.5, rewritten(frame, {CLIENT: (CLIENT[0], 7)})) for at, frame in EXCHANGE]
     behind = later(EXCHANGE, 1)
@@ -253,7 +253,7 @@ def test_a_way_back_on_which_nothing_arrives_is_found_where_others_show_that_the
     st.lists(st.floats(0.001, 5), min_size=len(EXCHANGE), max_size=len(EXCHANGE)),
     st.floats(-1e5, 1e5),
 )
-def test_between_two_clocks_the_truth_is_within_the_uncertainty(delays: list[float], ahead: float) -> None:
+def test_the_true_delay_between_two_clocks_is_within_the_uncertainty(delays: list[float], ahead: float) -> None:
     """Whatever each packet's delay, and however far the second clock is ahead, in ms."""
     behind = [
         (ms + ahead + (delay if by_client(frame) else -delay), frame)
@@ -294,7 +294,7 @@ def test_a_clock_that_drifts_does_not_blur_the_delays() -> None:
     assert there.delays.most == pytest.approx(2 * MS, rel=0.05)
 
 
-def test_of_one_direction_between_two_clocks_there_is_no_delay() -> None:
+def test_one_direction_between_two_clocks_gives_no_delay() -> None:
     one_way = [frame for frame in EXCHANGE if by_client(frame[1])]
     (leg,) = compare(one_way, later(one_way, 4), files=True).legs
     assert (leg.paired, leg.unplaced, leg.clock, leg.delays.counts.sum()) == (6, 6, None, 0)
@@ -305,7 +305,7 @@ def test_of_one_direction_between_two_clocks_there_is_no_delay() -> None:
 @pytest.mark.slow
 @settings(deadline=None)
 @given(st.sets(st.integers(0, 39), max_size=30))
-def test_every_dropped_packet_is_lost_and_no_other_is(dropped: set[int]) -> None:
+def test_exactly_the_dropped_packets_are_lost(dropped: set[int]) -> None:
     frames = [segment(i, "client", A, 1 + 10 * i, 1, 10, identification=1 + i) for i in range(40)]
     numbered = [*HANDSHAKE, *((20 + ms, frame) for ms, frame in frames), segment(100, "server", A, 1, 500)]
     behind = later(numbered, 0.25, but=[3 + one for one in dropped])
@@ -314,6 +314,6 @@ def test_every_dropped_packet_is_lost_and_no_other_is(dropped: set[int]) -> None
     assert (back.lost, there.not_captured, back.not_captured) == ([], 0, 0)
 
 
-def test_more_points_than_can_be_compared_are_an_error() -> None:
+def test_too_many_points_are_an_error() -> None:
     with pytest.raises(SpecError, match="too many interfaces with packets: at most 8"):
         compare(*[EXCHANGE] * 9)

@@ -1,4 +1,4 @@
-"""What a file says of itself -> what a gap may mean."""
+"""A file's account of itself -> its completeness."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,13 @@ from capture.analysis.packets.completeness import Completeness, completeness
 from capture.pcapng.blocks import InterfaceStatistics, section_header
 
 
-def test_nothing_is_known_of_a_file_that_says_nothing(tmp_path: Path) -> None:
+def test_a_file_without_an_account_has_unknown_completeness(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(section_header(hardware="", os="", application="", comment=""))
     assert completeness(str(tmp_path / "f")) == Completeness()
     assert completeness("-") == Completeness()
 
 
-def test_statistics_at_the_end_say_what_was_lost(tmp_path: Path) -> None:
+def test_losses_are_read_from_the_statistics_at_the_end(tmp_path: Path) -> None:
     blocks = [InterfaceStatistics(i, 0, 0, 10, 10, dropped=2 + i, delivered=8).encode() for i in range(2)]
     start = section_header(hardware="", os="", application="", comment="")
     (tmp_path / "f").write_bytes(start + b"".join(blocks))
@@ -42,13 +42,13 @@ NO_SUMMARIES = [
 
 
 @pytest.mark.parametrize("content", NO_SUMMARIES, ids=range(len(NO_SUMMARIES)))
-def test_what_is_no_summary_of_ours_says_nothing(tmp_path: Path, content: str) -> None:
+def test_a_json_file_of_another_program_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / "f").write_bytes(b"")
     (tmp_path / "f.json").write_text(content)
     assert completeness(str(tmp_path / "f")) == Completeness()
 
 
-def test_the_summary_beside_the_file_says_more(tmp_path: Path) -> None:
+def test_the_summary_beside_the_file_is_preferred(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"")
     account = {"lost": 1, "sampled_out": 2, "over_limit": 3}
     (tmp_path / "f.json").write_text(json.dumps({"account": account, "spec": {"direction": "forward"}}))
@@ -61,7 +61,7 @@ def test_the_summary_beside_the_file_says_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"account": 1, "spec": {"direction": "both"}}', "\0"])
-def test_a_summary_that_is_none_says_nothing(tmp_path: Path, text: str) -> None:
+def test_an_invalid_summary_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "f").write_bytes(b"")
     (tmp_path / "f.json").write_text(text)
     assert completeness(str(tmp_path / "f")) == Completeness()

@@ -1,4 +1,4 @@
-"""Frames -> columns. What is behind the captured bytes never matters."""
+"""Frames -> columns. Bytes behind the captured ones do not matter."""
 
 import random
 from ipaddress import ip_address
@@ -70,7 +70,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize(("frame", "payload"), [case[1:] for case in LAYERS], ids=[case[0] for case in LAYERS])
-def test_layers_below_tcp_are_looked_through(frame: bytes, payload: int) -> None:
+def test_layers_below_tcp_are_skipped(frame: bytes, payload: int) -> None:
     row = decoded(frame)
     assert (*ends(row), int(row["protocol"]), int(row["payload"])) == (C, 1000, D, 80, 6, payload)
 
@@ -98,7 +98,7 @@ def test_raw_ipv6() -> None:
 
 
 @pytest.mark.parametrize("frame", [packets.arp(), b"", bytes(5), packets.ethernet(0x0800, b"\x60" + bytes(50))])
-def test_what_is_no_ip_has_no_family(frame: bytes) -> None:
+def test_a_frame_without_ip_has_no_family(frame: bytes) -> None:
     assert int(decoded(frame)["family"]) == 0
 
 
@@ -118,7 +118,7 @@ def test_a_packet_cut_by_the_snaplen_counts_in_full() -> None:
 
 
 @pytest.mark.parametrize("frame", [TCP, TCP6], ids=["IPv4", "IPv6"])
-def test_a_super_packet_without_an_ip_length_counts_what_the_frame_has(frame: bytes) -> None:
+def test_a_super_packet_without_an_ip_length_has_the_length_of_its_frame(frame: bytes) -> None:
     at = 16 if frame[12:14] == b"\x08\0" else 18
     row = decoded(frame[:at] + b"\0\0" + frame[at + 2 :] + bytes(70_000))
     assert int(row["payload"]) == 70_003
@@ -131,13 +131,13 @@ def test_an_icmp_error_and_an_echo() -> None:
 
 
 @given(st.integers(0, 1 << 32), st.integers(0, 200))
-def test_what_is_behind_the_captured_bytes_never_matters(seed: int, cut: int) -> None:
+def test_bytes_behind_the_captured_ones_do_not_matter(seed: int, cut: int) -> None:
     frame = generate.packet(random.Random(seed), 1)[:cut]
     assert decoded(frame, original=300) == decoded(frame, original=300, behind=b"\xff" * 300)
 
 
 @given(st.sampled_from([link for link, _ in LINKS]), st.binary(max_size=120))
-def test_noise_is_decoded_without_harm(link: int, noise: bytes) -> None:
+def test_random_bytes_are_decoded_without_an_error(link: int, noise: bytes) -> None:
     row = decoded(noise, link)
     assert int(row["payload_at"]) <= len(noise)
     assert ip_address(ends(row)[0] if row["family"] else A)

@@ -1,4 +1,4 @@
-"""A file -> batches, read ahead by a thread or not; what holds how long, and what ends it."""
+"""A file -> batches, read ahead by a thread or not; how long they are valid, and how reading ends."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from testbed.patience import PATIENCE
 
 
 @given(st.integers(0, 40), st.integers(1, 5), st.booleans())
-def test_what_is_made_ahead_is_the_same_and_so_is_its_end(count: int, most: int, fails: bool) -> None:
+def test_items_made_ahead_are_the_same_and_end_in_the_same_way(count: int, most: int, fails: bool) -> None:
     def items() -> Iterator[int]:
         yield from range(count)
         if fails:
@@ -36,7 +36,7 @@ def test_what_is_made_ahead_is_the_same_and_so_is_its_end(count: int, most: int,
 
 
 @given(st.integers(1, 5), st.integers(1, 20))
-def test_no_more_exist_at_a_time_than_were_allowed(most: int, wanted: int) -> None:
+def test_no_more_items_exist_at_a_time_than_allowed(most: int, wanted: int) -> None:
     made, allowed = 0, threading.Semaphore(0)
 
     def items() -> Iterator[int]:
@@ -59,7 +59,7 @@ def test_no_more_exist_at_a_time_than_were_allowed(most: int, wanted: int) -> No
 
 
 SIZES = [1, 3000, 3, 60_000, 9, 9, 9, 200, 30_000]
-"""Of payloads, over and over: packets that fill a piece, and pieces that are full of packets."""
+"""Payload sizes, in turn: packets that fill a piece, and pieces that are full of packets."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("piece", [1 << 12, 1 << 16, 1 << 20])
 @pytest.mark.parametrize("most", [1, 2, 4])
-def test_a_batch_holds_until_as_many_behind_it_are_asked_for(
+def test_a_batch_is_valid_until_the_promised_number_of_later_ones_is_requested(
     file: Path, most: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "_PIECE", piece)
@@ -117,7 +117,7 @@ def test_damage_comes_after_the_packets_before_it(file: Path, tmp_path: Path) ->
     assert sum(sizes) == len(SIZES) * 300 - 1
 
 
-def test_who_stops_reading_leaves_no_thread(file: Path) -> None:
+def test_stopping_early_leaves_no_thread(file: Path) -> None:
     with CaptureFile(str(file)) as capture:
         for _ in capture:
             break

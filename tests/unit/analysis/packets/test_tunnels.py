@@ -1,4 +1,4 @@
-"""A frame in a tunnel -> the columns that it would have without; what is none, or cannot be read, stays as it is."""
+"""A frame in a tunnel -> the columns of the frame without it; other frames and damaged tunnels stay unchanged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,7 +53,9 @@ def plain(frame: bytes) -> Any:
 @pytest.mark.parametrize("outer", [OUTER, OUTER6], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("inner", [TCP, TCP6], ids=["of IPv4", "of IPv6"])
 @pytest.mark.parametrize("tunnel", TUNNELS)
-def test_what_is_in_a_tunnel_is_read_as_without_it(tunnel: str, inner: bytes, outer: tuple[str, str]) -> None:
+def test_a_packet_in_a_tunnel_is_decoded_as_without_the_tunnel(
+    tunnel: str, inner: bytes, outer: tuple[str, str]
+) -> None:
     rows, expected = unwrapped(TUNNELS[tunnel](outer, inner)), plain(inner)
     columns = [name for name in rows.dtype.names or () if name not in OF_THE_FRAME]
     assert {name: rows[name].tolist() for name in columns} == {name: expected[name].tolist() for name in columns}
@@ -74,12 +76,12 @@ NO_TUNNELS = {
 
 
 @pytest.mark.parametrize("frame", NO_TUNNELS.values(), ids=NO_TUNNELS)
-def test_what_is_no_tunnel_stays_as_it_is(frame: bytes) -> None:
+def test_a_packet_that_is_not_a_tunnel_stays_unchanged(frame: bytes) -> None:
     assert unwrapped(frame).tolist() == plain(frame).tolist()
 
 
 @pytest.mark.parametrize("tunnel", TUNNELS)
-def test_a_packet_that_was_cut_inside_is_of_no_session_and_what_is_behind_it_is_not_read(tunnel: str) -> None:
+def test_a_packet_cut_inside_a_tunnel_is_in_no_session_and_no_byte_behind_it_is_read(tunnel: str) -> None:
     frame = TUNNELS[tunnel](OUTER, TCP)
     for length in range(len(frame) - len(TCP) + 14, len(frame) - 7 - 32):
         row = unwrapped(frame[:length], behind=frame[length:])[0]

@@ -1,4 +1,4 @@
-"""Conditions -> the sessions for which they hold."""
+"""Conditions -> the sessions for which they are true."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("text", "yes", "no"), FILTERS)
-def test_a_filter_holds_or_not(text: str, yes: dict[str, int], no: dict[str, int]) -> None:
+def test_a_filter_is_true_or_false_for_a_session(text: str, yes: dict[str, int], no: dict[str, int]) -> None:
     table = np.concatenate([session(**yes), session(**no)])
     assert Filter(text)(table).tolist() == [True, False]
 
@@ -46,6 +46,6 @@ def test_a_filter_holds_or_not(text: str, yes: dict[str, int], no: dict[str, int
         ("port>80", "port can only be compared by"),
     ],
 )
-def test_a_wrong_filter_is_told(text: str, words: str) -> None:
+def test_a_wrong_filter_is_reported(text: str, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         Filter(text)

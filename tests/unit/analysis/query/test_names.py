@@ -1,4 +1,4 @@
-"""Sessions -> words for who talks and for where they stand."""
+"""Sessions -> words for their endpoints and states."""
 
 from ipaddress import ip_address
 
@@ -49,5 +49,5 @@ STATES = [
 
 
 @pytest.mark.parametrize(("fields", "words"), STATES)
-def test_where_a_session_stands(fields: dict[str, int], words: str) -> None:
+def test_the_state_of_a_session_in_words(fields: dict[str, int], words: str) -> None:
     assert lines(states(session(**fields))) == [words]

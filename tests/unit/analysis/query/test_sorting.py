@@ -21,6 +21,6 @@ def test_sorting_is_by_the_column_then_by_first_packets(key: str, order: list[in
 
 
 @pytest.mark.parametrize("key", ["nothing", "client", "-handshake", ""])
-def test_a_wrong_sort_key_is_told(key: str) -> None:
+def test_a_wrong_sort_key_is_reported(key: str) -> None:
     with pytest.raises(SpecError, match="is not a column of numbers"):
         sort_key(key)

@@ -1,4 +1,4 @@
-"""Segments -> sessions: who is who, what was sent twice, lost or not captured, how long it took, how it ended."""
+"""Segments -> sessions: client and server, retransmissions, losses, latencies, and how a session ended."""
 
 import random
 import struct
@@ -59,7 +59,7 @@ def test_who_is_the_client(frame: tuple[float, bytes], sender_is_client: bool, r
 
 
 def data(ms: float, start: int, length: int = 100, **more: Any) -> tuple[float, bytes]:
-    """Payload of the server."""
+    """Return payload of the server."""
     return segment(ms, "server", A, 1 + start, 1, length, **more)
 
 
@@ -108,14 +108,14 @@ COUNTED += ("zero_windows", "not_captured")
 
 
 @pytest.mark.parametrize(("frames", "expected"), [case[1:] for case in SENT], ids=[case[0] for case in SENT])
-def test_what_was_sent_twice_lost_overtaken_or_not_captured(
+def test_segments_sent_twice_lost_overtaken_or_not_captured_are_counted(
     frames: list[tuple[float, bytes]], expected: dict[str, int]
 ) -> None:
     found = track(frames).only
     assert {name: getattr(found.server, name) for name in COUNTED if getattr(found.server, name)} == expected
 
 
-def test_a_tsval_tells_what_was_overtaken_from_what_was_sent_again() -> None:
+def test_a_tsval_separates_overtaken_segments_from_retransmitted_ones() -> None:
     def stamped(ms: float, start: int, tick: int) -> tuple[float, bytes]:
         return data(ms, start, timestamps=(tick, 1))
 
@@ -156,7 +156,7 @@ def test_round_trips_by_acknowledgment(
     assert (side.rtt_count, side.rtt_sum_ns, side.rtt_ambiguous) == (len(full), sum(full) * MS, ambiguous)
 
 
-def test_too_many_segments_on_their_way_are_counted_not_guessed() -> None:
+def test_too_many_segments_in_flight_are_counted_and_give_no_sample() -> None:
     many = [data(20 + i / 100, 100 * i) for i in range(20)]
     found = track([*HANDSHAKE, *many, ack(25, 2000)]).only
     assert (found.client.rtt_count, found.client.rtt_unsampled) == (0, 4)
@@ -187,7 +187,7 @@ def handshake(*frames: tuple[float, bytes]) -> tuple[list[float], list[float]]:
     return found.durations_ms(Measure.HANDSHAKE, "server"), found.durations_ms(Measure.HANDSHAKE, "client")
 
 
-def test_the_handshake_is_split_where_it_was_seen_and_what_is_ambiguous_is_left_out() -> None:
+def test_the_handshake_is_split_at_the_capture_point_and_ambiguous_halves_are_left_out() -> None:
     again = segment(1000, "client", S)
     granted, done = segment(1010, "server", SA, 0, 1), segment(1013, "client", A, 1, 1)
     assert handshake(*HANDSHAKE) == ([10.0], [3.0])
@@ -196,7 +196,7 @@ def test_the_handshake_is_split_where_it_was_seen_and_what_is_ambiguous_is_left_
 
 
 @pytest.mark.parametrize(("echo", "ms"), [(1, [1010.0]), (900, [10.0]), (500, [])])
-def test_of_repeated_syns_the_echoed_tsval_tells_which_was_answered(echo: int, ms: list[float]) -> None:
+def test_the_echoed_tsval_shows_which_of_repeated_syns_was_answered(echo: int, ms: list[float]) -> None:
     first, again = segment(0, "client", S, timestamps=(1, 0)), segment(1000, "client", S, timestamps=(900, 0))
     assert handshake(first, again, segment(1010, "server", SA, 0, 1, timestamps=(5, echo)))[0] == ms
 
@@ -294,7 +294,7 @@ def test_later_fragments_belong_to_the_session_of_their_first() -> None:
     assert (found.only.client.packets, found.only.client_port) == (2, 1000)
 
 
-def test_interfaces_are_points_of_their_own_unless_asked_for_together() -> None:
+def test_each_interface_has_sessions_of_its_own_unless_all_are_read_together() -> None:
     there_and_back = [HANDSHAKE[0], HANDSHAKE[1]]
     assert [one.interface for one in track(there_and_back, interfaces=[0, 1]).sessions] == [0, 1]
     assert track(there_and_back, interfaces=[0, 1], by_interface=False).only.server.packets == 1
@@ -304,11 +304,11 @@ def many(count: int) -> list[tuple[float, bytes]]:
     return [segment(i / 10, "client", S, ports=(1 + i % 60_000, 80 + i // 60_000)) for i in range(count)]
 
 
-def test_more_sessions_than_rows_at_first_are_all_there() -> None:
+def test_more_sessions_than_rows_at_first_are_all_returned() -> None:
     assert [one.first_packet for one in track(many(10_000)).sessions] == list(range(1, 10_001))
 
 
-def test_where_sessions_crowd_those_silent_longest_make_way_and_say_so() -> None:
+def test_sessions_silent_longest_are_ended_as_crowded_out_where_too_many_are_open() -> None:
     found = track(many(5000), open_max=1000).sessions
     assert [one.first_packet for one in found] == list(range(1, 5001))
     crowded = [one.close == Close.CROWDED_OUT for one in found]
@@ -318,7 +318,7 @@ def test_where_sessions_crowd_those_silent_longest_make_way_and_say_so() -> None
 
 @settings(max_examples=30)
 @given(st.integers(0, 1 << 32), st.integers(1, 200))
-def test_every_ip_packet_is_of_one_session_whatever_the_batches(seed: int, batch: int) -> None:
+def test_every_ip_packet_is_in_one_session_for_any_batches(seed: int, batch: int) -> None:
     chance = random.Random(seed)
     frames = [(i * chance.random(), generate.packet(chance, i)) for i in range(200)]
     whole, parts = track(frames), track(frames, batch)
@@ -332,7 +332,7 @@ def counted(found: Tracked) -> int:
 
 @settings(max_examples=30)
 @given(st.integers(0, 1 << 32))
-def test_hostile_segments_of_one_conversation_are_counted_without_harm(seed: int) -> None:
+def test_hostile_segments_of_one_conversation_are_counted_without_an_error(seed: int) -> None:
     chance = random.Random(seed)
     frames = [
         segment(

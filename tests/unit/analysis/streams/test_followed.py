@@ -1,4 +1,4 @@
-"""Packets of a session -> what both sides said, in the order in which it could be heard, and why that is not all."""
+"""Packets of a session -> the data of both sides, in the order in which it could be read, and what is missing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ FIRST = 0xFFFFFFF0
 def say(
     sender: str, flags: int, at: int, heard: int, words: bytes = b"", ports: Any = (CLIENT[1], SERVER[1])
 ) -> Frame:
-    """A segment; `at` and `heard` are from the beginning of each stream, SYN included."""
+    """Return a segment; `at` and `heard` count from the beginning of each stream, SYN included."""
     ends = ((CLIENT[0], ports[0]), (SERVER[0], ports[1]))
     own, other = (FIRST, 5000) if sender == "client" else (5000, FIRST)
     source, destination = ends if sender == "client" else ends[::-1]
@@ -28,7 +28,7 @@ def say(
 
 
 def follow(frames: Sequence[Frame], which: str = "1", batch: int = 1000) -> tuple[list[tuple[str, Any]], Followed]:
-    """(who, bytes or the size of a gap) of each part."""
+    """Return (side, bytes or the size of a gap) of each part."""
     followed = Followed(Which.parse(which))
     timed = [(float(number), frame) for number, (_, frame) in enumerate(frames)]
     batches = [Batch(*decoded(timed[start : start + batch], start + 1)) for start in range(0, len(timed), batch)]
@@ -132,7 +132,7 @@ def test_datagrams_are_parts_whatever_their_size() -> None:
         ("icmp 10.0.0.1 10.0.0.2", "there is no session icmp"),
     ],
 )
-def test_what_cannot_be_followed_is_told(which: str, says: str) -> None:
+def test_a_session_that_cannot_be_followed_is_reported(which: str, says: str) -> None:
     with pytest.raises(SpecError, match=says):
         follow(HANDSHAKE, which)
 

@@ -1,4 +1,4 @@
-"""Segments and acknowledgments, in any order -> the stream that was sent, with gaps that are exactly the rest."""
+"""Segments and acknowledgments, in any order -> the stream that was sent, with gaps for exactly the rest."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Ack:
 
 
 def feed(stream: Stream, events: Iterable[StreamPiece | Ack], begin: int = 1000) -> list[Part]:
-    """The parts that come out; positions of the events are relative to `begin`."""
+    """Return the parts of a stream; positions of the events are relative to `begin`."""
     stream.begin(begin, True)
     parts: list[Part] = []
     for number, event in enumerate(events, start=1):
@@ -59,16 +59,16 @@ CASES = {
         [StreamPiece(2, b"cd"), StreamPiece(0, b"wxyz!")],
         [(0, b"wx"), (2, b"cd"), (4, b"!")],
     ),
-    "a keep-alive probe of one byte says nothing": (
+    "a keep-alive probe of one byte adds nothing": (
         [StreamPiece(0, b"ab"), StreamPiece(1, b"\0"), StreamPiece(2, b"c")],
         [(0, b"ab"), (2, b"c")],
     ),
-    "what is acknowledged, and not there, was not captured": (
+    "bytes that are acknowledged and not in the file were not captured": (
         [StreamPiece(0, b"ab"), StreamPiece(5, b"fg"), Ack(7), StreamPiece(7, b"h")],
         [(0, b"ab"), (2, (3, Missing.NOT_CAPTURED)), (5, b"fg"), (7, b"h")],
     ),
-    "an acknowledgment of what is there changes nothing": ([StreamPiece(0, b"ab"), Ack(2)], [(0, b"ab")]),
-    "what is neither acknowledged nor sent again was lost": (
+    "an acknowledgment of known bytes changes nothing": ([StreamPiece(0, b"ab"), Ack(2)], [(0, b"ab")]),
+    "bytes neither acknowledged nor sent again were lost": (
         [StreamPiece(0, b"ab"), StreamPiece(5, b"fg")],
         [(0, b"ab"), (2, (3, Missing.LOST)), (5, b"fg")],
     ),
@@ -92,7 +92,7 @@ def test_segments_become_parts(case: str, begin: int) -> None:
     assert shown(feed(Stream(0), events, begin)) == expected
 
 
-def test_counts_say_what_happened_to_each_byte() -> None:
+def test_counts_have_the_fate_of_each_byte() -> None:
     stream = Stream(1)
     feed(
         stream,
@@ -112,7 +112,7 @@ def test_counts_say_what_happened_to_each_byte() -> None:
 
 @st.composite
 def segments(draw: st.DrawFn) -> tuple[bytes, list[StreamPiece]]:
-    """A stream, and segments that cover it, overlap, repeat, in any order."""
+    """Return a stream, and segments that cover it, overlap and repeat, in any order."""
     sent = draw(st.binary(min_size=1, max_size=60))
     cuts = sorted({0, len(sent), *draw(st.lists(st.integers(0, len(sent)), max_size=8))})
     spans = list(pairwise(cuts))
@@ -133,7 +133,7 @@ def test_any_order_overlap_and_repetition_gives_the_stream(made: tuple[bytes, li
 
 
 @given(segments(), st.data())
-def test_what_is_said_is_what_was_sent_and_the_gaps_are_the_rest(
+def test_returned_bytes_are_those_sent_and_gaps_are_the_rest(
     made: tuple[bytes, list[StreamPiece]], data: st.DataObject
 ) -> None:
     """Whatever is left out, cut, or acknowledged at any time: parts are adjacent, and bytes are at their places."""
@@ -155,7 +155,7 @@ def test_what_is_said_is_what_was_sent_and_the_gaps_are_the_rest(
     assert upto == len(sent) == stream.said + sum(stream.missing.values())
 
 
-def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD_BYTES_MAX", 4)
     parts = feed(Stream(0), [StreamPiece(3, b"def"), StreamPiece(8, b"ij"), StreamPiece(0, b"abc")])
     assert shown(parts) == [
@@ -166,7 +166,7 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_many_single_bytes_with_holes_between_them_are_all_said() -> None:
+def test_many_single_bytes_with_holes_between_them_are_all_returned() -> None:
     stream = Stream(0)
     parts = feed(stream, [StreamPiece(at, b"x") for at in range(1, 131_072, 2)])
     assert (stream.said, sum(stream.missing.values())) == (65_536, 65_536)
