@@ -1,4 +1,4 @@
-"""What the PacketCapture objects have in common: metadata, references to pods, and words in Kubernetes' style."""
+"""Parts that all PacketCapture objects share: metadata, references to pods, and words in Kubernetes' style."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What end-to-end tests stand on: two "pods" on a node of their own."""
+"""Fixture of end-to-end tests: two "pods" on a node of their own."""
 
 from collections.abc import Iterator
 

@@ -144,12 +144,12 @@ class Recording:
 
     @property
     def log(self) -> str:
-        """What it said on stderr."""
+        """Text on stderr."""
         return self._log.read_text()
 
     @property
     def summary(self) -> Any:
-        """What --json said."""
+        """Values of --json."""
         return json.loads(self._said.read_text())
 
 

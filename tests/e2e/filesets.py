@@ -12,7 +12,7 @@ import numpy as np
 import zstandard
 
 NAME = re.compile(r".*_(\d{5})_(20\d{12})\.(pcapng|pcapng\.zst)")
-"""What Wireshark takes for a file of a set (fileset.c): prefix, number, date and time, suffix."""
+"""Name by which Wireshark recognises a file of a set (fileset.c): prefix, number, date and time, suffix."""
 _PACKET, _STATISTICS = 6, 5
 _COUNTS = {4: "received", 5: "dropped", 6: "accepted", 8: "delivered"}
 """isb_ifrecv, isb_ifdrop, isb_filteraccept, isb_usrdeliv."""

@@ -1,4 +1,4 @@
-"""What a process holds in the kernel and what is left of it: bpf(2) by id, so that no tool has to be installed.
+"""A process -> its BPF objects in the kernel, by bpf(2) and ids, so that no tool has to be installed.
 
 Ids are of the whole machine and come again only after all others, so they tell whether an object is still there.
 """

@@ -103,7 +103,7 @@ def tcptrace(file: Path) -> dict[str, tuple[int, int]]:
 
 
 def lossy(seed: int, share: float = 0.06) -> Policy:
-    """Of the server's data, that share meets a fate, each of them as often; the seed decides which."""
+    """A policy that gives a share of the server's data a fate, each fate equally often; the seed decides which."""
     chance = random.Random(seed)
     kinds = [
         Fate(lost_before=True),
@@ -304,7 +304,7 @@ def test_packets_and_bytes_each_way_are_tsharks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_losses_are_placed_and_retransmissions_are_tcptraces(seed: int, tmp_path: Path) -> None:
-    """What the wire did to the server's data is what is found, but for losses of the same bytes twice in a row."""
+    """All faults of the wire in the server's data are found, except two losses of the same bytes in a row."""
     with wire(tmp_path / "file", lossy(seed), DELAYS_S) as on:
         converse(on, 3, 200_000)
     found, theirs, did = the_session(tmp_path / "file"), tcptrace(tmp_path / "file"), on.counts

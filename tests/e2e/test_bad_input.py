@@ -1,4 +1,4 @@
-"""What is wrong is said in one line with the right exit code, and a capture that cannot start changes no file."""
+"""An error is one line with the right exit code, and a capture that cannot start changes no file."""
 
 import os
 import shlex

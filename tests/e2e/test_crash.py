@@ -33,7 +33,7 @@ def link() -> Iterator[VethPair]:
 
 
 def filters(link: VethPair, name: str = "") -> list[str]:
-    """What tc says of the bpf filters of vb, both sides, with the name given."""
+    """Return tc's lines on the bpf filters of vb with this name, both sides."""
     shown = [run("tc", "-n", link.netns, "filter", "show", "dev", "vb", side) for side in SIDES]
     return [line for text in shown for line in text.splitlines() if "handle" in line and name in line]
 
@@ -43,7 +43,7 @@ def has_clsact(link: VethPair) -> bool:
 
 
 def kill_under_load(link: VethPair, file: Path, *options: str) -> set[tuple[str, int]]:
-    """What the kernel held for a capture that was killed while packets came from all sides."""
+    """Return the kernel objects of a capture that was killed while packets came from all sides."""
     with CaptureProcess(file, "-i", "vb", "--netns", link.netns, *options, stop=False) as capture, BothWays(link):
         held = held_by(capture.process.pid)
         assert left_of(held, seconds=0) == held

@@ -30,7 +30,7 @@ def passes(*_: object) -> Fate:
 
 
 def upload(on: Wire) -> None:
-    """A small request, then a large one, of which nothing arrives."""
+    """Send a small request, then a large one that does not arrive."""
     with listen(on) as listener, connect(on) as connection:
         accepted, _ = listener.accept()
         with accepted:

@@ -1,4 +1,4 @@
-"""Real connections over a wire with known faults -> `bicap follow` shows what was said, as tshark does."""
+"""Real connections over a wire with known faults -> `bicap follow` shows the data of both sides, the same as tshark."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ def raw(file: Path, side: int, session: str = "1") -> bytes:
 
 
 def parts(file: Path, *words: str) -> tuple[list[Any], Any]:
-    """What --json prints: the parts, and the session at the end."""
+    """Return the objects of --json: the parts, and the session at the end."""
     done = bicap("follow", "--json", str(file), *words)
     assert (done.code, done.stderr) == (0, "")
     *listed, session = map(json.loads, done.stdout.splitlines())

@@ -22,7 +22,7 @@ TURNS = [(CLIENT, bytes(300_000)), (SERVER, bytes(600_000)), (CLIENT, b"bye")]
 
 
 def compared(*words: str | Path) -> Any:
-    """What --json says."""
+    """Return the values of --json."""
     done = bicap("legs", "--json", *map(str, words))
     assert (done.code, done.stderr) == (0, "")
     return json.loads(done.stdout)

@@ -67,11 +67,11 @@ def test_every_packet_is_followed_through_translation_and_tunnel(nodes: Two, tmp
 
 
 SAID = ["protocol", "client", "client_port", "server", "server_port", "handshake", "client_payload", "server_payload"]
-"""What is the same before and behind a tunnel, whatever is cut up and put together on the way."""
+"""Columns that are the same before and after a tunnel, even if segments are split or merged on the way."""
 
 
 def test_sessions_inside_the_tunnel_are_those_behind_it(nodes: Two, tmp_path: Path) -> None:
-    """What node-b's wire carries for the pods is what its pod's interface sees."""
+    """The sessions inside the tunnel on node-b's wire are those on its pod's interface."""
     with captured(nodes, tmp_path):
         subprocess.run(talk(nodes.client, SERVICE), check=True)
     by_interface: dict[str, list[list[Any]]] = {"wire": [], "pod-b": []}

@@ -81,7 +81,7 @@ def inside_of(pod: PlainPod) -> Iterator[Namespace]:
 
 
 def belonging(node: PlainNode) -> list[bytes]:
-    """What a strict five-tuple misses of the chosen conversation, and beside each the like of another's."""
+    """Return packets of the chosen conversation that a strict five-tuple misses, each beside one of another."""
     ends = (node.server.ip4, PORT, node.client.ip4)
 
     def of(port: int, identification: int) -> list[bytes]:

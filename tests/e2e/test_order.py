@@ -27,7 +27,7 @@ CONNECTIONS = 300
 
 
 def out_of_order(file: Path) -> int:
-    """What reordercap finds."""
+    """Return the number of packets that reordercap finds out of order."""
     told = re.search(r"(\d+) out of order", run("reordercap", "-n", str(file), str(file.with_suffix(".reordered"))))
     assert told is not None
     return int(told[1])

@@ -271,7 +271,7 @@ def stalled(name: str, recording: Recording, stream: bytes, folder: Path) -> Non
 
 
 def everything_in(reader: int) -> bytes:
-    """What a reader who comes back finds."""
+    """Return the bytes that a reader finds when it reads again."""
     return b"".join(iter(lambda: os.read(reader, PIPE), b""))
 
 

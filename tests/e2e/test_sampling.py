@@ -31,7 +31,7 @@ from tests.e2e.veth_load import transmit
 from tests.kernel.sampler_runs import Conversations, TupleEnds
 
 HEADERS = 42
-"""Of a UDP packet over IPv4."""
+"""Bytes of headers of a UDP packet over IPv4."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def flood(link: VethPair, frame: bytes, cpus: Sequence[int], seconds: float, at_
 
 
 BURST_NS = 50_000_000
-"""What an idle bucket saves up."""
+"""Time that an idle bucket saves up."""
 
 
 def seconds_with_traffic(file: Path) -> float:

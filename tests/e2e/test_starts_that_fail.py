@@ -103,7 +103,7 @@ def link() -> Iterator[VethPair]:
 
 @dataclass
 class Held:
-    """What this process has, and what is on the link."""
+    """Resources of this process, and programs on the link."""
 
     descriptors: list[str]
     threads: list[str]

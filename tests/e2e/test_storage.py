@@ -26,7 +26,7 @@ BLOCK = 28 + len(TO_VB) + 16
 MIB = 1 << 20
 UNMASKED = ["sh", "-c", 'umask 0; exec "$@"', "sh"]
 FORWARD = ["--source", "10.0.0.1"]
-"""What vb receives is forward then, and what it sends reverse."""
+"""Options by which packets that vb receives are forward, and those that it sends reverse."""
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_files_are_for_their_owner_only(link: VethPair, tmp_path: Path, words: l
 
 
 def names_of(name: str, number: int, seconds: int) -> list[str]:
-    """What a file of that number is called if it begins in the next seconds."""
+    """Return the possible names of a file with this number that begins in the next seconds."""
     stem, now = name.removesuffix(".pcapng"), time.time()
     begins = [time.strftime("%Y%m%d%H%M%S", time.localtime(now + ahead)) for ahead in range(seconds)]
     return [f"{stem}_{number:05d}_{at}.pcapng" for at in begins]

@@ -10,7 +10,7 @@ from capture.arrays.row_types import I64, U8, U16, U32, Record, dtype_of
 
 
 class Kind(IntFlag):
-    """What decoding found in a packet."""
+    """Properties that decoding found in a packet."""
 
     TIMESTAMPS = 1
     "a TCP timestamps option: tsval and tsecr are valid"

@@ -69,7 +69,7 @@ class Role(IntEnum):
 
 
 class Measure(IntEnum):
-    """What a sample measures: round trips are from the capture point to the sample's side and back."""
+    """Kind of a measured duration. Round trips are from the capture point to the sample's side and back."""
 
     HANDSHAKE = 0
     "server: SYN to SYN-ACK; client: SYN-ACK to ACK"

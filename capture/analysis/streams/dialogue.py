@@ -76,7 +76,7 @@ class Dialogue:
 
     @property
     def why_incomplete(self) -> list[str]:
-        """What is missing of the dialogue, in words; empty if it is complete."""
+        """Missing parts of the dialogue, in words; empty if it is complete."""
         reasons = []
         for name, stream in zip(SIDES, self.streams, strict=True):
             if self.protocol == TCP and not stream.from_start:

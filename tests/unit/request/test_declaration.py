@@ -75,7 +75,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a copy of bicap with one more field says."""
+    """Return the output of a copy of bicap with one more field."""
     copy = tmp_path_factory.mktemp("copy")
     for folder in ("capture", "scripts"):
         shutil.copytree(ROOT / folder, copy / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
