@@ -1,4 +1,4 @@
-"""Real connections over a wire with known faults -> `bicap follow` shows the data of both sides, the same as tshark."""
+"""Real connections over a wire with known faults -> `bicap follow` shows the data of both sides, as tshark does."""
 
 import base64
 import json
@@ -213,9 +213,9 @@ def test_every_datagram_is_a_part(tmp_path: Path) -> None:
     ("words", "code", "says"),
     [
         (["2"], 2, r"there is no session 2; the file has 1 session: see `bicap sessions`"),
-        (["tcp 10.0.0.1:1 10.0.0.2:2"], 2, r"there is no session tcp 10\.0\.0\.1:1 10\.0\.0\.2:2; there are 1: .*"),
+        (["tcp 10.0.0.1:1 10.0.0.2:2"], 2, r"there is no session tcp 10\.0\.0\.1:1 10\.0\.0\.2:2; the file has 1 session: .*"),
         (["first"], 2, r"session: 'first' is not: protocol source destination; write a number .*"),
-        (["1", "--as", "raw"], 2, r"--as raw is the bytes of one side; give --side client or --side server"),
+        (["1", "--as", "raw"], 2, r"--as raw writes the bytes of one side; give --side client or --side server"),
     ],
 )
 def test_a_wrong_request_is_one_line(words: list[str], code: int, says: str, tmp_path: Path) -> None:
