@@ -53,7 +53,7 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 def section_header(*, hardware: str, os: str, application: str, comment: str) -> bytes:
-    """The block a file begins with; the section's length is left open (-1)."""
+    """Return the first block of a file; the length of the section is left open (-1)."""
     fixed = struct.pack(_BYTE_ORDER + "IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
     options = (_option(1, comment), _option(2, hardware), _option(3, os), _option(4, application))
     return _block(SECTION_HEADER, fixed + _options(*options))
