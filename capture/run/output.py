@@ -43,7 +43,7 @@ class Output:
         self._before: deque[tuple[int, Tallies]] = deque()
         """(number of a write that may not have arrived, tallies before it), in order."""
         self._introduced: deque[tuple[int, int]] = deque()
-        """(number of a write, interfaces that readers know after it), in order; of those that arrived, only the last."""
+        """(number of a write, interfaces that readers know after it), in order; only the last that has arrived."""
         self._begun: deque[tuple[int, list[Account], int, int]] = deque()
         """Files that may be incomplete: (number, accounts before it, its beginning on CLOCK_MONOTONIC in ns, and the
         wall clock's offset then)."""

@@ -129,12 +129,12 @@ REFUSALS = [
 @pytest.mark.parametrize("method", ["ListPodSandbox", "ListContainers"])
 @pytest.mark.parametrize(("does", "error", "message"), REFUSALS, ids=[case[2] for case in REFUSALS])
 def test_a_refusal_of_the_runtime_is_one_clear_line(
-    fake: FakeRuntime, runtime: Runtime, method: str, does: object, error: type[BicapError], says: str
+    fake: FakeRuntime, runtime: Runtime, method: str, does: object, error: type[BicapError], message: str
 ) -> None:
     fake.instead[method] = does  # type: ignore[assignment]
     with pytest.raises(error) as raised:
         runtime.look()
-    assert says in str(raised.value)
+    assert message in str(raised.value)
     assert str(fake.socket) in str(raised.value)
     assert "\n" not in str(raised.value)
 
