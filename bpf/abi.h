@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What crosses the border between kernel and user space: captured packets, counters, conversations asked for.
- * The one source of these layouts: capture/abi.py reads this file, so keep it to plain structs of
- * u8..u64 and enums. All values are in the machine's byte order unless a comment says otherwise.
+ * Data that kernel and user space share: captured packets, counters, conversations to match.
+ *
+ * This is the only description of these layouts: capture/abi.py reads this file, so it may have only plain
+ * structs of u8..u64 and enums. All values are in the machine's byte order unless a comment says otherwise.
  */
 
-/* Which way a packet went, seen from the pod. The values are those of epb_flags, bits 0-1 (pcapng 4.3.1). */
+/* The direction of a packet as the pod sees it, with the values of epb_flags, bits 0-1 (pcapng 4.3.1). */
 enum record_flag {
     RECORD_INBOUND = 1,
     RECORD_OUTBOUND = 2,
-    RECORD_REVERSE = 4, /* the answering side of the conversation that was asked for */
-    RECORD_VLAN = 8,    /* the tag was beside the packet: vlan_tci and vlan_protocol hold it */
+    RECORD_REVERSE = 4, /* the packet goes to the rule's source */
+    RECORD_VLAN = 8,    /* the tag was not in the packet's bytes: vlan_tci and vlan_protocol hold it */
 };
 
 /*
@@ -28,13 +29,13 @@ struct packet_record {
 };
 
 /*
- * The packets of one conversation direction that matched. Those that no sampler left out and that are not
- * lost are in a ring, or on their way to it.
+ * The matched packets of one conversation direction. Those that no sampler left out and that are not lost
+ * are in a ring, or in a batch that will be.
  */
 struct direction_counters {
     u64 matched;
     u64 matched_bytes;
-    u64 sampled_by_flow; /* left out, by the sampler that refused first */
+    u64 sampled_by_flow; /* left out, by the first sampler that refused */
     u64 sampled_by_packet;
     u64 sampled_by_first;
     u64 sampled_by_rate;
@@ -42,7 +43,7 @@ struct direction_counters {
     u64 lost_ring_full; /* user space did not read fast enough */
     u64 lost_other;     /* the packet could not be read, or there is no ring on its CPU */
     u64 cut;            /* kept without payload, because rings filled */
-    u64 cut_bytes;      /* what they lost by it */
+    u64 cut_bytes;      /* bytes of that payload */
 };
 
 /* One row per interface, hook and CPU: seen = unmatched + forward.matched + reverse.matched. */
@@ -55,38 +56,38 @@ struct interface_counters {
 };
 
 /*
- * Records that wait on a CPU to be submitted together; one cache line per CPU, mapped by user space. `used`
- * is written after `oldest_ns`, so that a reader who finds it above zero also finds the time of a record that
- * waited, or an earlier one where the processor reorders (capture/stream/merge.py).
+ * The batch of a CPU: records that wait to be submitted together. One cache line per CPU, mapped by user
+ * space. `used` is written after `oldest_ns`, so a reader that sees `used` above zero also sees the time of a
+ * record that waits, or an earlier time if the processor reorders (capture/stream/compiled/merge.py).
  */
 struct batch_state {
     u64 used; /* bytes */
     u64 oldest_ns;
-    u64 submitted;  /* bytes that went into the ring since the start, with their perf headers */
-    u64 refused_ns; /* when the ring had no room for the batch, which has waited since; 0 if it has */
+    u64 submitted;  /* bytes put into the ring since the start, with their perf headers */
+    u64 refused_ns; /* time at which the ring last had no room for the batch that still waits; else 0 */
     u64 has_ring;   /* set by user space */
     u64 padding[3];
 };
 
 /*
- * How hard rings are pressed, for all CPUs alike: which measures a level stands for is the plan's. Programs
- * raise it, user space lowers it.
+ * The pressure on the rings, one level for all CPUs; the plan defines the measures of each level. Programs
+ * raise the level, user space lowers it.
  */
 struct pressure {
     u64 level;
     u64 changed_ns; /* CLOCK_MONOTONIC */
 };
 
-/* Which endpoint of a canonical tuple is the source that was asked for; a set. */
+/* The endpoints of a canonical tuple that can be the source of a rule or conversation; a set. */
 enum source_side {
     LOW_IS_SOURCE = 1,
     HIGH_IS_SOURCE = 2,
 };
 
 /*
- * The canonical tuple of an exact conversation: the key of the conversations map, whose value is enum
+ * The canonical tuple of an exact conversation: the key of the conversations map; the value is enum
  * source_side. Addresses are two words, the more significant first; an IPv4 address is {0, address}. Ports
- * are 0 where the protocol has none.
+ * are 0 if the protocol has none.
  */
 struct conversation_key {
     u64 low_address[2];
@@ -98,7 +99,7 @@ struct conversation_key {
     u16 zero;
 };
 
-/* Bits of an address's groups: the node itself, then each pod that a rule names. */
+/* Bits of the groups of an address: the node, then each pod that a rule names. */
 enum group {
     GROUP_NODE = 0,
     GROUP_PODS = 1,
@@ -110,7 +111,7 @@ struct group_key {
     u64 low;
 };
 
-/* Programs on one interface; a counters row is slot * HOOKS + hook. */
+/* The programs on one interface; the row of their counters is slot * HOOKS + hook. */
 enum hook {
     HOOK_FROM_POD = 0,
     HOOK_TO_POD = 1,

@@ -1,11 +1,11 @@
 """bicap: both directions of chosen conversations on Kubernetes pod interfaces, into pcapng.
 
-The packets' way, and the folder for each step:
+The path of a packet, with the folder of each step:
 
     spec -> plan -> run: kernel (bpf/) -> stream -> pcapng -> sink -> analysis
 
-The names below are the Python API; examples/capture_api.py uses it from end to end. Each is imported when it is
-first asked for, because a capture brings numba, bcc and pyroute2 with it.
+The names below are the Python API; examples/capture_api.py uses it from end to end. A name is imported at its first
+use, because a capture needs numba, bcc and pyroute2, which load slowly.
 """
 
 import importlib

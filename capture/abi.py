@@ -1,7 +1,7 @@
-"""bpf/abi.h -> numpy dtypes and enums: the one source of what kernel and user space share.
+"""bpf/abi.h -> numpy dtypes and enums: the only description of the data that kernel and user space share.
 
-The header is kept to plain structs of u8..u64, structs of those, and enums with explicit values, so a page of
-parsing reads it. The C compiler's layout of such structs is numpy's `align=True`.
+The header has only plain structs of u8..u64, structs of those, and enums with explicit values, so a page of code can
+parse it. The C compiler lays such structs out as numpy does with `align=True`.
 """
 
 import re
@@ -20,7 +20,7 @@ _SCALARS = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "u64": np.uint64
 
 
 def parse_structs(header: str) -> dict[str, np.dtype[Any]]:
-    """Struct name -> dtype, in the order of the header; a struct may hold earlier ones."""
+    """Return the dtype of each struct by name, in the order of the header; a struct may hold earlier ones."""
     known: dict[str, Any] = dict(_SCALARS)
     for name, body in _STRUCT.findall(_COMMENT.sub("", header)):
         fields = [(field, (known[kind], int(n)) if n else known[kind]) for kind, field, n in _FIELD.findall(body)]
@@ -29,7 +29,7 @@ def parse_structs(header: str) -> dict[str, np.dtype[Any]]:
 
 
 def parse_enums(header: str) -> dict[str, dict[str, int]]:
-    """Enum name -> its constants."""
+    """Return the constants of each enum, by the enum's name."""
     text = _COMMENT.sub("", header)
     return {name: {k: int(v) for k, v in re.findall(r"(\w+) = (\d+)", body)} for name, body in _ENUM.findall(text)}
 
@@ -39,18 +39,18 @@ _structs = parse_structs(_header)
 _enums = parse_enums(_header)
 
 PACKET_RECORD = _structs["packet_record"]
-"""One record's header: timestamp_ns (CLOCK_MONOTONIC), captured and original (bytes), interface, flags, VLAN."""
+"""Header of one record: timestamp_ns (CLOCK_MONOTONIC), captured and original (bytes), interface, flags, VLAN."""
 INTERFACE_COUNTERS = _structs["interface_counters"]
-"""One row of exact accounts: packets, and bytes where the name says so."""
+"""One row of exact counters: packets, and bytes where the name ends in _bytes."""
 BATCH_STATE = _structs["batch_state"]
-"""Records that wait on a CPU: used (bytes), oldest_ns; bytes submitted so far; whether the CPU has a ring."""
+"""The batch of a CPU: used (bytes), oldest_ns, submitted (bytes so far), and a flag that the CPU has a ring."""
 PRESSURE = _structs["pressure"]
-"""How hard rings are pressed: level, and since when (CLOCK_MONOTONIC)."""
+"""Pressure on the rings: level, and the time of its last change (ns, CLOCK_MONOTONIC)."""
 CONVERSATION_KEY = _structs["conversation_key"]
 """The canonical tuple of an exact conversation."""
 
 GROUP_KEY = _structs["group_key"]
-"""An address, as the groups map has it."""
+"""An address, as a key of the groups map."""
 
 INBOUND = _enums["record_flag"]["RECORD_INBOUND"]
 OUTBOUND = _enums["record_flag"]["RECORD_OUTBOUND"]
@@ -65,4 +65,4 @@ HOOK_FROM_POD = _enums["hook"]["HOOK_FROM_POD"]
 HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]
 
 PERF_HEADERS = 12
-"""struct perf_event_header (8 bytes) and the raw size (4) before each record in a ring."""
+"""Bytes before each sample in a ring: struct perf_event_header (8) and the raw size (4)."""

@@ -3,17 +3,17 @@
     BicapError                  1
     |-- SpecError               2   the request is wrong (names the option or field)
     |   `-- FilterError             a filter text is wrong (text and position)
-    |-- TargetError             3   no such interface, namespace or pod; or it went away
+    |-- TargetError             3   an interface, namespace or pod does not exist, or was deleted
     |-- KernelError             4   the kernel or its tools refuse
     |   |-- PrivilegeError         a privilege is missing
-    |   |-- MissingBccError         bcc is not installed, or another package of that name is
+    |   |-- MissingBccError         bcc is not installed, or an unrelated package has its name
     |   |-- CompileError            clang rejects the program
-    |   |-- VerifierError           the verifier rejects the program (.log has all of it)
+    |   |-- VerifierError           the verifier rejects the program (.log has its whole output)
     |   `-- AttachError             an interface refuses the program
     |-- FormatError             5   a capture file is damaged (file, byte offset, block)
     `-- SinkError               6   the output cannot be written (disk full, no permission, pipe closed)
 
-Anything else that escapes is a bug. `cli.main` alone turns these into a line and an exit code.
+Any other exception that escapes is a bug. Only `cli.main` turns these errors into a line and an exit code.
 """
 
 
@@ -24,7 +24,7 @@ class BicapError(Exception):
 
 
 class SpecError(BicapError):
-    """The request itself is wrong; nothing was touched."""
+    """The request itself is wrong; nothing on the machine was changed."""
 
     exit_code = 2
 
@@ -34,7 +34,7 @@ class FilterError(SpecError):
 
 
 class TargetError(BicapError):
-    """What should be captured does not exist, or went away before the capture began."""
+    """The target of a capture does not exist, or was deleted before the capture began."""
 
     exit_code = 3
 
@@ -50,11 +50,11 @@ class PrivilegeError(KernelError):
 
 
 class MissingBccError(KernelError):
-    """bcc cannot be imported, or what is called bcc is another project."""
+    """bcc cannot be imported, or the installed package of that name is another project."""
 
 
 class CompileError(KernelError):
-    """clang rejects the generated program; `log` has everything it said."""
+    """clang rejects the generated program; `log` is its whole output."""
 
     def __init__(self, message: str, log: str = "") -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ class CompileError(KernelError):
 
 
 class VerifierError(CompileError):
-    """The kernel's verifier rejects the program; `log` has everything it said."""
+    """The kernel's verifier rejects the program; `log` is its whole output."""
 
 
 class AttachError(KernelError):
@@ -70,7 +70,7 @@ class AttachError(KernelError):
 
 
 class FormatError(BicapError):
-    """A capture file is damaged; the message says which file, at which byte, in which block."""
+    """A capture file is damaged; the message names the file, the byte and the block."""
 
     exit_code = 5
 

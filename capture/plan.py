@@ -1,6 +1,6 @@
-"""A spec, the interfaces it names and what the kernel can do -> exactly what will be loaded where.
+"""A spec, the interfaces it names and the features of the kernel -> which programs will be loaded where.
 
-Deterministic: the machine enters only as arguments. `describe` is what --dry-run prints.
+The result depends only on the arguments: the machine is not read here. --dry-run prints `describe`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,20 +21,21 @@ from capture.units import format_size
 from capture.wire.direction import Direction
 
 RING_MIN = 128 << 10
-"""A ring must hold the largest record (65,528 bytes) while the one before it is being read; pages of 64 KiB fit."""
+"""Smallest ring, bytes: it must hold the largest record (65,528 bytes) while the record before it is being read, and
+be a multiple of a page, which has up to 64 KiB."""
 RING_MAX = 1 << 30
 WATERMARK_MAX = 1 << 20
 NOTHING = "less 0"
-"""The tcpdump expression of rules whose pods are not there yet."""
+"""A tcpdump expression that matches no packet, for rules whose pods do not exist yet."""
 SLOTS_FOLLOWED = 1024
-"""Interfaces that a capture of pods can have in its life; each costs 0.4 KiB of counters per CPU."""
+"""Most interfaces that a capture of pods can have from start to end; each costs 0.4 KiB of counters per CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface as found. An ifindex is unique only within its namespace: `netns` is the namespace's inode.
+    """An existing interface. An ifindex is unique only within its namespace: `netns` is the namespace's inode.
 
-    `netns_path` is where to open the namespace, None if it is the one of the spec.
+    `netns_path` is the path of the namespace, None if it is the one of the spec.
     """
 
     name: str
@@ -43,9 +44,10 @@ class Interface:
     mac: bytes = b""
     mtu: int = 0
     pod_side: bool = False
-    """The host's side of a pod's veth: its peer is in another namespace, so ingress is what leaves the pod."""
+    """True for the host's side of a pod's veth: its peer is in another namespace, so ingress is what leaves the
+    pod."""
     inside: bool = False
-    """The pod's own end."""
+    """True for the pod's own end."""
     netns_path: str | None = None
 
     @property
@@ -55,9 +57,9 @@ class Interface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """An interface to capture on, and what the file says of it.
+    """An interface to capture on, with its name and description in the file.
 
-    `shared`: the pods there share it with their node, and only packets from or to the node's addresses are theirs.
+    `shared`: pods share the interface with their node; only packets from or to the node's addresses are captured.
     """
 
     interface: Interface
@@ -65,12 +67,12 @@ class Place:
     description: str
     pod: Pod | None = None
     addresses: tuple[Address, ...] = ()
-    """Of the pod's interface, beside those that the runtime tells."""
+    """Addresses of the pod's interface; the runtime may report others."""
     shared: bool = False
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """Whose interface this is: a pod that is made again may get the number of an earlier one."""
+        """Identity of the interface: a pod that is made anew may get the ifindex of an earlier pod's interface."""
         return self.pod.sandbox if self.pod and not self.shared else "", *self.interface.key
 
 
@@ -99,7 +101,7 @@ class PlannedInterface:
         return "pod" if self.interface.pod_side or self.interface.inside else "interface"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values: where the programs sit, and whose interface it is."""
+        """Return plain values: where the programs are attached, and the pod that the interface belongs to."""
         ingress, egress = ("from_pod", "to_pod") if self.from_pod_is_ingress else ("to_pod", "from_pod")
         return {
             "id": self.slot,
@@ -118,27 +120,27 @@ class PlannedInterface:
 
 @dataclass(frozen=True, slots=True)
 class CapturePlan:
-    """What will run: programs with `filter`, on `interfaces`, into one ring of `ring_bytes` per CPU."""
+    """A capture as it will run: programs with `filter`, on `interfaces`, into one ring of `ring_bytes` per CPU."""
 
     spec: CaptureSpec
     interfaces: tuple[PlannedInterface, ...]
     hook: Hook
     filter: FilterProgram
     rules: tuple[Rule, ...]
-    """The rules, with the addresses that pods had when it was planned."""
+    """The rules, with the addresses that pods had when the capture was planned."""
     sampling: SamplingProgram
     filter_text: str
-    """What is matched, as a tcpdump expression; "" where every packet is."""
+    """A tcpdump expression for the packets that match; "" if every packet does."""
     cpus: tuple[int, ...]
     ring_bytes: int
     batching: bool
-    """Whether small records wait on their CPU to be submitted together."""
+    """True if small records wait on their CPU to be submitted together."""
     slots: int
-    """How many interfaces the capture can have, those included that come while it runs."""
+    """Most interfaces that the capture can have, including those added while it runs."""
 
     @property
     def watermark(self) -> int:
-        """Bytes in a ring that wake the reader."""
+        """Bytes in a ring at which the reader is woken."""
         return min(WATERMARK_MAX, self.ring_bytes // 4)
 
     @property
@@ -147,24 +149,24 @@ class CapturePlan:
         return self.slots * HOOKS
 
     def text_of(self, direction: Direction) -> str:
-        """What one direction matches, as a tcpdump expression."""
+        """Return a tcpdump expression for the packets of one direction that match."""
         return _filter_text(self.spec, self.rules, direction)
 
 
 def make_plan(
     spec: CaptureSpec,
-    found: Sequence[Place],
+    places: Sequence[Place],
     hook: Hook,
     cpus: Sequence[int],
     batching: bool,
     addresses: Mapping[PodName, Sequence[Address]] | None = None,
 ) -> CapturePlan:
-    """Plan a capture in places that were looked up, with a hook the kernel has, on the online CPUs.
+    """Return the plan of a capture in existing places, with a hook that the kernel has, on the online CPUs.
 
-    `batching` needs a reader that may visit every CPU; `addresses` are those that pods named in rules have now.
+    `batching` needs a reader that may run on every CPU; `addresses` are the present ones of pods named in rules.
     """
     planned: list[PlannedInterface] = []
-    for place in found:
+    for place in places:
         planned.append(next_interface(planned, place))
     rules = spelled_out(spec.rules, addresses or {})
     sampling = sampling_program(spec.sampling, spec.on_pressure)
@@ -201,13 +203,13 @@ def _filter_text(spec: CaptureSpec, rules: Sequence[Rule], direction: Direction)
 
 
 def next_interface(before: Sequence[PlannedInterface], place: Place) -> PlannedInterface:
-    """A place after those that the capture has: the names in a file are unique, and its ids are never used again."""
+    """Return a place as the interface after `before`. Names are unique in a file, and its ids are never reused."""
     same = sum(planned.place.name == place.name for planned in before)
     return PlannedInterface(len(before), f"{place.name}#{same + 1}" if same else place.name, place)
 
 
 def place_of(interface: Interface) -> Place:
-    """An interface that was asked for by its name."""
+    """Return the place of an interface that the spec names."""
     what = f"ifindex {interface.index}; inbound is to this machine"
     if interface.pod_side:
         what = f"host side of a pod's veth, ifindex {interface.index}; inbound is to the pod"
@@ -215,7 +217,8 @@ def place_of(interface: Interface) -> Place:
 
 
 def ring_bytes(buffer_bytes: int, cpus: int) -> int:
-    """The largest power of two that fits `cpus` times into the buffer. Raises SpecError if too small for that."""
+    """Return the bytes of one ring: the largest power of two of which `cpus` fit into the buffer. Raises
+    SpecError."""
     if buffer_bytes < RING_MIN * cpus:
         least = format_size(RING_MIN * cpus)
         raise SpecError(f"buffer {format_size(buffer_bytes)} is too small for {cpus} CPUs; give at least {least}")
@@ -223,22 +226,22 @@ def ring_bytes(buffer_bytes: int, cpus: int) -> int:
 
 
 def _beyond_text(plan: CapturePlan) -> list[str]:
-    """What rules find and no tcpdump expression says."""
+    """Return the packets that rules match and that no tcpdump expression can describe."""
     switches = dict(plan.filter.switches)
     if switches["MATCH_EVERYTHING"] or switches["EXPRESSION"]:
         return []
-    found = ["packets in VLAN tags", "packets behind IPv6 extension headers"]
+    beyond = ["packets in VLAN tags", "packets behind IPv6 extension headers"]
     if switches["FRAGMENTS_ASKED"]:
-        found.append("later fragments of a datagram whose first one matched")
+        beyond.append("later fragments of a datagram whose first one matched")
     if switches["ERRORS_ASKED"]:
-        found.append("ICMP errors about a packet that matches")
+        beyond.append("ICMP errors about a packet that matches")
     if switches["INNER_ASKED"]:
-        found.append("packets inside VXLAN, Geneve, GRE and IP in IP")
-    return found
+        beyond.append("packets inside VXLAN, Geneve, GRE and IP in IP")
+    return beyond
 
 
 def describe(plan: CapturePlan) -> dict[str, Any]:
-    """The plan as plain values, in the order a reader wants them."""
+    """Return the plan as plain values, the most important first."""
     everything = "every packet"
     directions = {
         direction.value: plan.text_of(direction) or everything

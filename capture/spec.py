@@ -1,6 +1,6 @@
-"""What the user asked for, as frozen values: no kernel words, no look at the machine.
+"""The user's request as frozen values, without kernel terms; the machine is not read.
 
-Equality means the same request. Construction validates; everything wrong is a SpecError naming the field.
+Equal specs are the same request. The constructor checks all fields and raises a SpecError that names the wrong one.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from capture.storage import Storage
 from capture.wire.direction import Direction
 
 SNAPLEN_MAX = 262_144
-"""What every reader of pcapng accepts for one packet; also the default."""
+"""Bytes of one packet that every reader of pcapng accepts; also the default."""
 SNAPLEN_MIN = 18
-"""An Ethernet header with its VLAN tag."""
+"""Bytes of an Ethernet header with its VLAN tag."""
 MAX_BYTES_MIN = 4096
 BUFFER_DEFAULT = 64 << 20
 
 
 class Hook(Enum):
-    """Where the programs sit: tcx links (Linux 6.6), filters of a clsact qdisc, or XDP for what comes in."""
+    """Attachment points of programs: tcx links (Linux 6.6), filters of a clsact qdisc, XDP for received packets."""
 
     AUTO = "auto"
     TCX = "tcx"
@@ -35,13 +35,14 @@ class Hook(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureSpec:
-    """A capture as asked for. Sizes are bytes, times nanoseconds (since 1970 for `_at`); None is no limit.
+    """A requested capture. Sizes are bytes, times nanoseconds (since 1970 for `_at`); None is no limit.
 
-    Where: on `interfaces` of `netns`, and on those of `pods`, whose node has its interfaces there. What is kept:
-    packets that fit any of `rules` or `conversations`, or those that fit `expression`; with none of the three, every
-    packet. `inner` also matches what tunnels carry, `icmp_errors` also errors about a conversation. Of these,
-    `sampling` keeps some; the limit that is reached first ends the capture. `max_bytes` is of all files, before
-    compression. `on_pressure` is done while rings fill, in its order.
+    Where: on `interfaces` of `netns`, and on the interfaces of `pods`; `netns` is also the namespace of their node.
+    Which packets match: those that fit any of `rules` or `conversations`, or those that fit `expression`; with none
+    of the three, every packet. `inner` also matches the content of tunnels, `icmp_errors` also errors about a
+    conversation. `sampling` chooses which matching packets are kept. The limit that is reached first ends the
+    capture; `max_bytes` counts all files, before compression. `on_pressure` lists the measures taken while rings
+    fill, in order.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -73,9 +74,9 @@ class CaptureSpec:
                 "no interface given; name one with -i (`ip -br link` lists them), or pods with --pod, --selector, "
                 "--all-pods (`bicap pods` lists them)"
             )
-        twice = {name for name in self.interfaces if self.interfaces.count(name) > 1}
-        if twice:
-            raise SpecError(f"interface {twice.pop()} is given twice")
+        repeated = {name for name in self.interfaces if self.interfaces.count(name) > 1}
+        if repeated:
+            raise SpecError(f"interface {repeated.pop()} is given twice")
         if not SNAPLEN_MIN <= self.snaplen <= SNAPLEN_MAX:
             raise SpecError(f"snaplen {self.snaplen} is not from {SNAPLEN_MIN} to {SNAPLEN_MAX}")
         self._check_limits()
@@ -120,7 +121,7 @@ class CaptureSpec:
 
     @property
     def follows(self) -> bool:
-        """Whether interfaces may come and go while the capture runs, and the addresses of pods change."""
+        """True if interfaces may be added and deleted, and addresses of pods may change, while the capture runs."""
         return bool((self.pods and self.pods.asks_runtime) or any(rule.names_pods for rule in self.rules))
 
     def _check_pods(self) -> None:

@@ -1,4 +1,4 @@
-"""Words about the output (-C 100, -G 1h, --min-free 5%) -> frozen, valid values; no look at the machine."""
+"""Option texts about the output (-C 100, -G 1h, --min-free 5%) -> frozen, valid values; the machine is not read."""
 
 import re
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from capture.errors import SpecError
 from capture.units import format_size, parse_duration, parse_size
 
 MEGABYTE = 1_000_000
-"""What a bare number of -C counts in, as for tcpdump."""
+"""Bytes that the number 1 after -C means, as for tcpdump."""
 COMPRESSIONS = ("zstd",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinFree:
-    """How much of a file system must stay free: a share of it, or bytes; exactly one of them."""
+    """The part of a file system that must stay free: a percentage or bytes, exactly one of the two."""
 
     percent: float | None = None
     bytes: int | None = None
@@ -27,7 +27,7 @@ class MinFree:
             raise SpecError("min-free is not at least one byte")
 
     def of(self, total: int) -> int:
-        """Bytes that must stay free on a file system of so many."""
+        """Return the bytes that must stay free on a file system of `total` bytes."""
         return self.bytes if self.bytes is not None else round(total * (self.percent or 0) / 100)
 
     def __str__(self) -> str:
@@ -36,10 +36,10 @@ class MinFree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """How the output is kept. Sizes are bytes of pcapng before compression, times nanoseconds; None is no limit.
+    """How the output is stored. Sizes are bytes of pcapng before compression, times nanoseconds; None is no limit.
 
-    A file is followed by another when it has `file_bytes` or is `file_ns` old, whichever comes first; of these
-    `files_kept` are left. Files and directories made belong to `user`.
+    A new file begins when the current one has `file_bytes` or is `file_ns` old, whichever comes first; only the last
+    `files_kept` files are kept. Files and directories that the capture makes belong to `user`.
     """
 
     file_bytes: int | None = None
@@ -65,7 +65,7 @@ class Storage:
 
     @property
     def rotates(self) -> bool:
-        """Whether one file follows another."""
+        """True if the output is a series of files."""
         return self.file_bytes is not None or self.file_ns is not None
 
 
@@ -83,9 +83,9 @@ def parse_file_time(text: str, field: str = "-G") -> int:
 
 def parse_min_free(text: str, field: str = "--min-free") -> MinFree:
     """Turn "5%" or "2GiB" into a MinFree. Raises SpecError."""
-    share = re.fullmatch(r"\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*", text)
-    if share:
-        return MinFree(percent=float(share[1]))
+    percent = re.fullmatch(r"\s*([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%\s*", text)
+    if percent:
+        return MinFree(percent=float(percent[1]))
     if "%" in text:
         raise SpecError(f"{field} {text!r} is not understood; write it like 5% or 2GiB")
     return MinFree(bytes=parse_size(text, field))

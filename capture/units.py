@@ -1,4 +1,4 @@
-"""Words for amounts -> numbers (30s -> nanoseconds, 64MiB -> bytes), and numbers -> words."""
+"""Text for amounts -> numbers (30s -> nanoseconds, 64MiB -> bytes), and numbers -> text."""
 
 import math
 import re
@@ -18,14 +18,14 @@ _DURATIONS = {
     "d": 86400 * 10**9,
 }
 DECIMAL_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-"""Of rates, in lower case."""
+"""Prefixes of rates, in lower case, and their factors."""
 _SIZES: dict[str, int] = {"": 1, "b": 1} | {
     prefix + suffix: base**power
     for power, prefix in enumerate("kmgt", start=1)
     for suffix, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))
 }
 _CLOCK = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
-# So many digits that nobody needs more, and few enough that no amount overflows.
+# The limit of 15 digits is more than anybody needs, and keeps every amount from overflowing.
 _AMOUNT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([a-zA-Zµ]*)\s*")
 
 
@@ -59,21 +59,21 @@ def wall_time(text: str, after: datetime, field: str = "time") -> datetime:
     """
     try:
         if _CLOCK.fullmatch(text.strip()):
-            found = datetime.combine(after.date(), time.fromisoformat(text.strip()), after.tzinfo)
-            found += timedelta(days=found <= after)
+            moment = datetime.combine(after.date(), time.fromisoformat(text.strip()), after.tzinfo)
+            moment += timedelta(days=moment <= after)
         else:
-            found = datetime.fromisoformat(text.strip())
-            found = found if found.tzinfo else found.replace(tzinfo=after.tzinfo)
-        if not 1970 < found.year < 9999:  # what every zone can tell
+            moment = datetime.fromisoformat(text.strip())
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=after.tzinfo)
+        if not 1970 < moment.year < 9999:  # every zone can express these years
             raise ValueError
     except ValueError:
         raise SpecError(f"{field} {text!r} is not understood; write it like 18:30 or 2026-11-24T18:30:00") from None
-    return found
+    return moment
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How amounts below `below` are written: so many of `size`, with such digits."""
+    """Unit for amounts less than `below`: `word` stands behind amount / `size`, formatted with `digits`."""
 
     word: str
     size: int
@@ -82,30 +82,30 @@ class Unit:
 
 
 SIZE_UNITS = (
-    Unit("B", 1, 1023.5, ".0f"),  # from here on 1024 would be written
+    Unit("B", 1, 1023.5, ".0f"),  # 1023.5 and more would be written as 1024
     Unit("KiB", 1 << 10, 1023.95 * (1 << 10), ".1f"),
     Unit("MiB", 1 << 20, 1023.95 * (1 << 20), ".1f"),
     Unit("GiB", 1 << 30, 1023.95 * (1 << 30), ".1f"),
     Unit("TiB", 1 << 40, math.inf, ".1f"),
 )
 DURATION_UNITS = (
-    Unit("ns", 1, 999.5, ".3g"),  # what %.3g still writes without an exponent
+    Unit("ns", 1, 999.5, ".3g"),  # .3g writes 999.5 and more with an exponent
     Unit("µs", 10**3, 999.5e3, ".3g"),
     Unit("ms", 10**6, 999.5e6, ".3g"),
     Unit("s", 10**9, 59.95e9, ".1f"),
 )
-"""From a minute on it is 1m30s."""
+"""Units of durations below a minute; longer ones are written as 1m30s."""
 
 
 def format_size(count: float) -> str:
-    """Bytes -> words like 1.4 MiB."""
+    """Return a number of bytes as text like 1.4 MiB."""
     size = abs(count)
     unit = next((unit for unit in SIZE_UNITS if size < unit.below), SIZE_UNITS[-1])
     return f"{count / unit.size:{unit.digits}} {unit.word}"
 
 
 def format_duration(nanoseconds: float) -> str:
-    """Nanoseconds -> words like 1.2 ms, 3.4 s or 5m10s."""
+    """Return nanoseconds as text like 1.2 ms, 3.4 s or 5m10s."""
     if nanoseconds < 0:
         return f"-{format_duration(-nanoseconds)}"
     for unit in DURATION_UNITS:

@@ -1,4 +1,4 @@
-"""A CRI runtime that answers as a test wants -> a real socket with a real gRPC server behind it."""
+"""The answers that a test chooses -> a CRI runtime: a real socket with a real gRPC server behind it."""
 
 import json
 import threading
@@ -23,18 +23,18 @@ EVENTS: dict[str, Any] = {
         containerd.Envelope,
     ),
 }
-"""Where a runtime may have its events: service, method, request and answer."""
+"""The services in which a runtime may have its events: service, method, request and answer."""
 
 
-def told(pid: int = 42, netns: str | None = "/run/netns/cni-1") -> dict[str, str]:
-    """What containerd and CRI-O tell of a sandbox when asked for more."""
+def verbose_status(pid: int = 42, netns: str | None = "/run/netns/cni-1") -> dict[str, str]:
+    """Return the verbose status of a sandbox, as containerd and CRI-O report it."""
     namespaces = [{"type": "pid"}, {"type": "network", **({"path": netns} if netns else {})}]
     return {"info": json.dumps({"pid": pid, "runtimeSpec": {"linux": {"namespaces": namespaces}}})}
 
 
 @dataclass
 class FakeRuntime:
-    """Sandboxes and containers, and for each method what it does instead of answering."""
+    """Sandboxes and containers, and for some methods a function to call instead of answering."""
 
     socket: Path
     sandboxes: dict[str, cri.PodSandbox] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class FakeRuntime:
     containers: list[cri.Container] = field(default_factory=list)
     instead: dict[str, Callable[[grpc.ServicerContext], None]] = field(default_factory=dict)
     event_services: tuple[str, ...] = ("cri",)
-    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def __enter__(self) -> "FakeRuntime":
         self.changed = threading.Semaphore(0)
@@ -76,7 +76,7 @@ class FakeRuntime:
     def add(
         self, namespace: str, name: str, sandbox: str, ips: tuple[str, ...] = ("10.0.0.1",), **status: Any
     ) -> None:
-        """A pod that is ready, with one container."""
+        """Add a ready pod with one container."""
         self.sandboxes[sandbox] = cri.PodSandbox(
             id=sandbox,
             metadata=cri.PodSandboxMetadata(name=name, namespace=namespace, uid=f"uid-{sandbox}"),
@@ -89,7 +89,7 @@ class FakeRuntime:
         mode = status.pop("mode", cri.POD)
         linux = cri.LinuxPodSandboxStatus(namespaces=cri.Namespace(options=cri.NamespaceOption(network=mode)))
         self.statuses[sandbox] = cri.PodSandboxStatusResponse(
-            status=cri.PodSandboxStatus(network=network, linux=linux), info=status.pop("info", told())
+            status=cri.PodSandboxStatus(network=network, linux=linux), info=status.pop("info", verbose_status())
         )
         self.containers.append(
             cri.Container(
@@ -102,7 +102,7 @@ class FakeRuntime:
 
     def _wrapped(self, method: str, answer: Callable[[Any], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
         def handle(request: Any, context: grpc.ServicerContext) -> Any:
-            self.asked.append(method)
+            self.calls.append(method)
             if method in self.instead:
                 self.instead[method](context)
             return answer(request) or context.abort(grpc.StatusCode.NOT_FOUND, "no such sandbox")
@@ -111,7 +111,7 @@ class FakeRuntime:
 
     def _events(self, method: str, answer: Any) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
         def handle(_: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            self.asked.append(method)
+            self.calls.append(method)
             while context.is_active():
                 if self.changed.acquire(timeout=0.05):
                     yield answer()
@@ -129,11 +129,11 @@ class FakeRuntime:
 
 
 def hangs(context: grpc.ServicerContext) -> None:
-    """Answers nothing until the caller has given up."""
+    """Give no answer until the caller has given up."""
     while context.is_active():
         time.sleep(0.01)
 
 
 def fails(code: grpc.StatusCode, text: str) -> Callable[[grpc.ServicerContext], None]:
-    """Answers with an error."""
+    """Return a function that answers with an error."""
     return lambda context: context.abort(code, text)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What a program is called with -> a packet's length, bytes and tag, the same for tc and for XDP.
+ * The argument of a program -> a packet's length, bytes and tag, alike for tc and XDP.
  *
- * At tc a packet has an skb, with the tag beside it where a NIC or the kernel took it out. At XDP it has none
- * yet: there is the frame as the driver has it.
+ * At tc a packet has an skb, which holds the tag if a NIC or the kernel took it out of the bytes. At XDP
+ * there is no skb yet, only the frame as the driver has it.
  */
 #if XDP
 
@@ -40,7 +40,7 @@ static __always_inline u16 tag_control(CONTEXT *ctx) {
 #define CONTEXT struct __sk_buff
 
 enum {
-    NEXT = -1, /* TCX_NEXT and TC_ACT_UNSPEC: the packet goes on to whoever is next */
+    NEXT = -1, /* TCX_NEXT and TC_ACT_UNSPEC: the packet goes on to the next program */
 };
 
 static __always_inline u32 length_of(CONTEXT *ctx) {
@@ -52,8 +52,8 @@ static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 s
 }
 
 /*
- * Whether a tag is beside the packet. Read by hand: where clang shares the address of a field between two
- * places that read it, the verifier takes it for a context that was changed.
+ * True if the skb holds a tag. Read by assembly: if clang computes the address of the field once for two
+ * reads, the verifier rejects the program, because it takes the pointer for a modified context.
  */
 static __always_inline u32 has_tag(CONTEXT *ctx) {
     u64 present;
@@ -76,7 +76,8 @@ static __always_inline u16 tag_control(CONTEXT *ctx) {
 
 #endif
 
-/* A zero the verifier does not know: paths that would differ only in constants then count as one. */
+/* Return a zero that the verifier does not know. Paths that differ only in constants then look alike to it.
+ */
 static __always_inline u32 unknown_zero(CONTEXT *ctx) {
     u32 value = ctx->ANY_FIELD;
     opaque(value);

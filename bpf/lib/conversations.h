@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* A canonical tuple -> which side of it is the source of an exact conversation asked for: one look-up. */
+/* A canonical tuple -> the side of it that is the source of an exact conversation to match: one look-up. */
 #if CONVERSATIONS
 
 BPF_HASH(conversations, struct conversation_key, u32, CONVERSATIONS);
@@ -14,7 +14,7 @@ static __always_inline u32 match_conversations(const struct tuple *tuple) {
         .protocol = tuple->protocol,
     };
     if (has_ports(tuple->protocol) && tuple->low.port == NO_PORT)
-        return 0; /* a later fragment belongs to what its first fragment belongs to */
+        return 0; /* a later fragment has the conversation of its first fragment (fragments.h) */
     u32 *source = conversations.lookup(&key);
     return source ? *source : 0;
 }

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A matched packet -> a record on its way into this CPU's ring; what the ring refuses is counted by reason.
+ * A matched packet -> a record in this CPU's batch or ring; packets that the ring refuses are counted by
+ * reason.
  *
- * Submitting costs several times more than copying a small packet, so records wait in a batch of this CPU and
- * go into the ring together: when the batch is full, when its oldest record is BATCH_AGE_NS old at the next
- * packet, or when user space runs flush_batch() on this CPU because no packet comes. Large packets go alone.
- * A batch that finds no room waits for it, and new packets are lost meanwhile.
+ * Submitting costs several times more than copying a small packet. So records wait in a batch of this CPU and
+ * are put into the ring together: when the batch is full, when its oldest record is BATCH_AGE_NS old at the
+ * next packet, or when user space runs flush_batch() on this CPU because no packet comes. Large packets are
+ * submitted alone, after the batch. A batch for which the ring has no room waits, and new packets are lost
+ * meanwhile.
  *
- * Programs run with softirqs off, so nothing else touches the batch meanwhile.
+ * Programs run with softirqs off, so nothing else uses the batch meanwhile.
  */
 
 enum {
     EFAULT = 14,
     ENOSPC = 28,
     BATCH_BYTES = 16 << 10,
-    LARGEST_BATCHED = 2040, /* above, the second copy costs more than the call it saves */
+    LARGEST_BATCHED = 2040, /* for larger packets the second copy costs more than the call that it saves */
     BATCH_AGE_NS = 5000000,
-    RETRY_NS = 50000, /* a full ring is not asked for every packet */
+    RETRY_NS = 50000, /* time between attempts to submit to a full ring */
     /* perf_event_header.size is 16 bits. A record above this vanishes while the helper returns 0. */
     LARGEST_SAMPLE = 65528,
     PERF_HEADERS = 12, /* struct perf_event_header, then the size of the raw data */
@@ -25,7 +27,7 @@ enum {
 
 struct batch {
     u8 bytes[BATCH_BYTES +
-             LARGEST_BATCHED]; /* the excess only lets the verifier see that nothing overflows */
+             LARGEST_BATCHED]; /* the excess only proves to the verifier that nothing overflows */
 };
 
 BPF_PERCPU_ARRAY(batches, struct batch, 1);
@@ -35,7 +37,8 @@ static __always_inline u64 padded(u64 bytes) {
     return (bytes + 7) & ~7ULL;
 }
 
-/* Whether nothing waits any more. Where the ring has no room the batch stays, and is tried again. */
+/* Submit the batch; true if it is empty afterwards. If the ring has no room, the batch stays for a later
+ * attempt. */
 static __always_inline bool flush(CONTEXT *ctx, u32 cpu, struct batch_state *state, struct batch *batch) {
     u64 used = state->used;
     if (used == 0)
@@ -52,7 +55,7 @@ static __always_inline bool flush(CONTEXT *ctx, u32 cpu, struct batch_state *sta
     return true;
 }
 
-/* Whether the packet could be read. */
+/* Add a record and its packet to the batch; false if the packet cannot be read. */
 static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, struct batch *batch,
                                    const struct packet_record *record) {
     u64 used = state->used, captured = record->captured;
@@ -68,15 +71,15 @@ static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, stru
     return true;
 }
 
-/* 0, or the error of the ring. A packet that goes alone must not overtake those that wait. */
+/* Return 0, or the error of the ring. A packet that is submitted alone must not overtake the batch. */
 static __always_inline int submit(CONTEXT *ctx, u32 cpu, struct batch_state *state, struct batch *batch,
                                   const struct packet_record *record) {
     bool alone = !BATCHING || record->captured > LARGEST_BATCHED;
     u32 size = sizeof(*record) + padded(record->captured);
     bool full = alone || state->used + size > BATCH_BYTES;
     if (full || record->timestamp_ns - state->oldest_ns > BATCH_AGE_NS) {
-        bool again = record->timestamp_ns - state->refused_ns > RETRY_NS;
-        if (!(again && flush(ctx, cpu, state, batch)) && full)
+        bool may_try = record->timestamp_ns - state->refused_ns > RETRY_NS;
+        if (!(may_try && flush(ctx, cpu, state, batch)) && full)
             return -ENOSPC;
     }
     if (!alone)
@@ -88,7 +91,7 @@ static __always_inline int submit(CONTEXT *ctx, u32 cpu, struct batch_state *sta
     return refused;
 }
 
-/* How much of a packet a record takes, whole as far as the snaplen goes. */
+/* Return the number of bytes of a packet that a record takes: all, up to the snaplen. */
 static __always_inline u32 bytes_of(CONTEXT *ctx) {
     u32 length = length_of(ctx), limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
     if (has_tag(ctx))
@@ -102,7 +105,7 @@ static __always_inline void emit(CONTEXT *ctx, enum hook hook, enum direction di
         (hook == HOOK_FROM_POD ? RECORD_OUTBOUND : RECORD_INBOUND) | (direction == REVERSE) * RECORD_REVERSE;
     u32 tagged = has_tag(ctx);
     struct packet_record record = {
-        .timestamp_ns = bpf_ktime_get_ns(), /* read last: what was not kept did not pay for it */
+        .timestamp_ns = bpf_ktime_get_ns(), /* read last, so that packets that are not kept cost no reading */
         .captured = bytes,
         .original = length_of(ctx) + tagged * VLAN_TAG,
         .interface = program_row() / HOOKS,
@@ -124,7 +127,7 @@ static __always_inline void emit(CONTEXT *ctx, enum hook hook, enum direction di
         account->lost_other++;
 }
 
-/* Submit what waits on the CPU it runs on. */
+/* Submit the batch of the CPU on which this runs. */
 static __always_inline void flush_batch(CONTEXT *ctx) {
     u32 zero = 0, cpu = bpf_get_smp_processor_id();
     struct batch_state *state = batch_states.lookup(&cpu);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The start of a packet as a capture will show it -> the words that a translated tcpdump expression reads.
+ * The start of a packet, as it will be in the file -> the words that a translated tcpdump expression reads.
  *
- * A tag that the NIC or the kernel moved aside is put back first, as tcpdump does, so that offsets are those
- * of libpcap. Offsets count from the Ethernet header; `length` is what the packet has with its tag.
+ * A tag that the NIC or the kernel took out is put back first, as tcpdump does, so that offsets are those of
+ * libpcap. Offsets count from the Ethernet header; `length` includes the tag.
  */
 #if EXPRESSION
 
 enum {
     HEAD = 128,
-    HEAD_END = HEAD - 4, /* a word that begins before here is in the head as a whole */
+    HEAD_END = HEAD - 4, /* a word that begins here or before is whole in the head */
     MACS = 12,
     EXTENSIONS_MIRRORED = 4,
 };
@@ -20,12 +20,15 @@ struct head {
 
 BPF_PERCPU_ARRAY(heads, struct head, 1);
 
-/* Copy `size` bytes; `most` is a constant that tells the verifier how many they can be. */
+/* Copy `size` bytes, at most `most`, a constant from which the verifier knows the limit. True if it works. */
 static __always_inline bool copy(CONTEXT *ctx, u32 offset, u8 *to, u64 size, u64 most) {
     return !load_bytes(ctx, offset, to, within(size, most));
 }
 
-/* Copy the head; NULL if that fails. Programs run with softirqs off: nothing else uses it meanwhile. */
+/*
+ * Copy the head and return it; NULL if that fails. Programs run with softirqs off, so nothing else uses this
+ * CPU's head meanwhile.
+ */
 static __always_inline u8 *load_head(CONTEXT *ctx, u32 *length) {
     u32 zero = 0, size = length_of(ctx);
     struct head *head = heads.lookup(&zero);
@@ -48,14 +51,14 @@ static __always_inline u8 *load_head(CONTEXT *ctx, u32 *length) {
     return copy(ctx, MACS, head->bytes + MACS + VLAN_TAG, (u64)size - MACS, rest) ? head->bytes : NULL;
 }
 
-/* Read 1, 2 or 4 bytes (a constant) as a number; false beyond the packet. */
+/* Read 1, 2 or 4 bytes (a constant) as a number; false if they are beyond the packet. */
 static __always_inline bool read(CONTEXT *ctx, const u8 *head, u32 length, u64 offset, u32 size, u32 *value) {
     u8 buffer[8] __attribute__((aligned(8)));
     const u8 *p = buffer;
     if (offset + size > length)
         return false;
     if (!__builtin_constant_p(offset))
-        opaque(offset); /* so that what is checked is what is used */
+        opaque(offset); /* so that the checked register is the one that is used */
     if (offset <= HEAD_END)
         p = head + offset;
     else if (load_bytes(ctx, offset - (has_tag(ctx) ? VLAN_TAG : 0), buffer, size))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A conversation and a direction -> whether this is one of its first packets.
+ * A conversation and a direction -> true if this is one of its first packets.
  *
- * A table of buckets, each a cache line with the counts of eight conversations: however many conversations
- * there are, a packet touches one line, and those that are through only read it. Where more than eight meet
- * in a bucket one of them gives way and is counted anew: it never loses packets by it, it keeps more of them.
+ * The table has buckets, each a cache line with the counts of eight conversations. However many conversations
+ * there are, a packet touches one line, and a conversation that has had its packets only reads it. If more
+ * than eight conversations meet in a bucket, one is replaced and later counted anew; so more of its packets
+ * are kept, never fewer.
  */
 #if FIRST_ASKED
 
@@ -13,7 +14,8 @@ enum {
     FIRST_WAYS = 8,
 };
 
-/* Half a conversation's hash says who it is; the other half in which bucket it is. 0 is a free place. */
+/* One half of a conversation's hash identifies it, the other chooses its bucket. `who` is 0 in a free place.
+ */
 struct first_count {
     u32 who;
     u16 kept[2]; /* forward, reverse */
@@ -23,11 +25,12 @@ struct first_bucket {
     struct first_count counts[FIRST_WAYS];
 };
 
-/* Mapped by nobody: only so do values begin at a page, and a bucket is one cache line and not two halves. */
+/* Mappable, though nothing maps it, because its values then begin at a page, and a bucket is one cache line.
+ */
 BPF_F_TABLE("array", u32, struct first_bucket, first_buckets, FIRST_BUCKETS, BPF_F_MMAPABLE);
 
 static __always_inline struct first_count *first_place(struct first_bucket *bucket, u32 who) {
-    struct first_count *place = &bucket->counts[who % FIRST_WAYS]; /* whose turn it is if all are taken */
+    struct first_count *place = &bucket->counts[who % FIRST_WAYS]; /* replaced if no place is free */
 #pragma unroll
     for (int i = FIRST_WAYS - 1; i >= 0; i--) {
         if (bucket->counts[i].who == 0)
@@ -43,7 +46,7 @@ static __always_inline struct first_count *first_place(struct first_bucket *buck
     return place;
 }
 
-/* Each interface counts for itself: `slot` is its. */
+/* Counts are per interface, which is the one of `slot`. */
 static __always_inline bool is_first(const struct packet *packet, u32 slot, enum direction direction) {
     u32 most = FIRST(direction);
     if (most == 0)

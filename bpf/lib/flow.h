@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A canonical tuple -> a number that is the same for both directions of a conversation, on every interface
- * and every node that was given the same seed.
+ * A canonical tuple -> a hash that is the same for both directions of a conversation, on every interface and
+ * on every node with the same seed.
  *
- * Multiplying spreads a word into the high bits, the shift brings those back into the low ones. Samplers look
- * at the high half.
+ * The multiplication spreads a word into the high bits, the shift brings those back into the low ones.
+ * Samplers use the high half.
  */
 
 static __always_inline u64 mix(u64 hash, u64 word) {

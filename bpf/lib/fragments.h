@@ -2,18 +2,18 @@
 /*
  * Later fragments of a datagram -> the directions in which its first fragment matched, and its conversation.
  *
- * Only a first fragment has ports. What it matched is remembered under the datagram's identification, so
- * later fragments that pass after it are found; those that overtook it are not, because nothing yet tells
- * whose they are. A rule without ports, flags or ICMP types needs none of this: every fragment says enough
- * itself.
+ * Only a first fragment has ports. Its match is stored under the datagram's identification, so later
+ * fragments that pass after it match, too. Fragments that overtake it do not match, because their
+ * conversation is not known yet. A rule without ports, flags or ICMP types needs none of this: every fragment
+ * has enough to match it.
  */
 #if FRAGMENTS_ASKED
 
 enum {
-    FRAGMENTED_DATAGRAMS = 4096, /* remembered at a time, the least recently used is forgotten */
+    FRAGMENTED_DATAGRAMS = 4096, /* stored at a time; the least recently used is replaced */
 };
 
-/* Linux gives up reassembly after 30 s (IPv4) and 60 s (IPv6); identifications come again later. */
+/* Linux gives up reassembly after 30 s (IPv4) and 60 s (IPv6); identifications are reused later. */
 #define FRAGMENT_LIFETIME_NS 30000000000ULL
 
 struct datagram {
@@ -41,7 +41,7 @@ static __always_inline u32 match_fragment(struct packet *packet, u8 family, u32 
         packet->destination.low,
         packet->fragment,
         family,
-        /* IPv6's later fragments say which header follows, be it an extension header (RFC 8200, 4.5). */
+        /* In later fragments of IPv6 this may be the number of an extension header (RFC 8200, 4.5). */
         family == 4 ? packet->protocol : 0,
         0,
     };

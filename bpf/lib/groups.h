@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * An address -> the groups it belongs to: the pods that rules name, and the node. User space keeps the map
- * equal to the addresses that they have, while programs run.
+ * An address -> the groups it belongs to: the pods that rules name, and the node. User space updates the map
+ * while programs run.
  */
 #if GROUPS
 
 BPF_HASH(groups, struct group_key, u64, GROUPS);
 
-/* A set of bits; GROUP_NODE, and one for each pod. */
+/* Return the groups of an address, a set of bits: GROUP_NODE, and one for each pod. */
 static __always_inline u64 groups_of(u8 family, const struct endpoint *endpoint) {
     struct group_key key = {endpoint->high, endpoint->low | (family == 4 ? 0xffff00000000ULL : 0)};
     u64 *found = groups.lookup(&key);
@@ -24,8 +24,9 @@ static __always_inline u64 groups_of(u8 family, const struct endpoint *endpoint)
 #endif
 
 /*
- * Whether this is an interface that pods share with their node: then only packets from or to an address of
- * the node are theirs. A constant, as the row is, so that programs of other interfaces hold nothing of this.
+ * True if pods share this interface with their node; then only packets from or to an address of the node are
+ * captured. The loader replaces the constant, so that the verifier removes this from programs of other
+ * interfaces.
  */
 static __always_inline bool is_shared(void) {
 #if SHARED

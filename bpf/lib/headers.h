@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A parsed packet -> how many of its bytes are headers, up to the transport layer: what may be kept without
- * payload.
+ * A parsed packet -> the number of bytes of its headers, up to the transport layer: the part that is kept
+ * without payload.
  *
- * The layer that matched is the last one kept: an ICMP error keeps the headers of the packet it is about as
- * far as that has ports. Of what is not IP, only ARP has more than an Ethernet header.
+ * The layer that matched is the last one that is kept; an ICMP error also keeps the headers of the packet it
+ * is about, up to its ports. A packet that is not IP keeps its Ethernet header, an ARP packet also its
+ * message.
  */
 #if HEADERS_ASKED
 
 enum {
     TCP_HEADER = 20,
     SCTP_HEADER = 12,   /* the common header (RFC 9260, section 3) */
-    PORTS_AND_MORE = 8, /* of the transport layer, that an ICMP error has at least (RFC 792) */
+    PORTS_AND_MORE = 8, /* bytes of the transport layer that every ICMP error has (RFC 792) */
 };
 
 static __always_inline u32 transport_bytes(CONTEXT *ctx, const struct packet *packet) {
@@ -37,12 +38,12 @@ static __always_inline u32 transport_bytes(CONTEXT *ctx, const struct packet *pa
     }
 }
 
-/* The part of `whole` bytes that is kept at a level of pressure. */
+/* Return the number of bytes, of `whole`, that are kept at a level of pressure. */
 static __always_inline u32 without_payload(CONTEXT *ctx, const struct packet *packet, u32 level, u32 whole) {
     if (!HEADERS_ONLY && (level ^ unknown_zero(ctx)) < PRESSURE_CUTS_FROM)
         return whole;
     u32 headers = packet->transport + (packet->has_flow ? transport_bytes(ctx, packet) : 0);
-    return headers && headers < whole ? headers : whole; /* 0: it ends within its tags */
+    return headers && headers < whole ? headers : whole; /* 0: the packet ends within its tags */
 }
 
 #else

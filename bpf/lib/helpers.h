@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Helpers of the kernel that an old bcc (0.18) does not know, by their numbers in include/uapi/linux/bpf.h. A
- * new one declares them itself, so the names are our own.
+ * Helpers of the kernel that an old bcc (0.18) does not declare, by their numbers in
+ * include/uapi/linux/bpf.h. A newer bcc declares them, so the names here are different.
  */
 
 /* Since Linux 5.11. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A packet that carries another -> the layer where the other begins: the packet that an ICMP error is about,
- * or with --inner the content of a tunnel.
+ * A packet that contains another -> the layer at which the other begins: the packet that an ICMP error is
+ * about, or with --inner the content of a tunnel.
  */
 
 enum {
@@ -20,10 +20,10 @@ enum {
     ICMP_HEADER = 8,
 };
 
-/* How a packet continues below. */
+/* The kind of the packet that another contains. */
 enum below {
     NOTHING_BELOW,
-    ERROR_BELOW, /* the packet below went the other way */
+    ERROR_BELOW, /* the contained packet went in the other direction */
     TUNNEL_BELOW,
 };
 

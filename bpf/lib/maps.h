@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The maps that every capture has, and which interface a loaded program belongs to. */
+/* The maps of every capture, and the row of a loaded program in them. */
 
 /* One perf ring per CPU; user space reads them. */
 BPF_PERF_OUTPUT(rings);
 
-/* ROWS = interfaces * HOOKS rows of exact accounts, one copy per CPU. */
+/*
+ * Counters: ROWS = interfaces * HOOKS rows, one copy per CPU.
+ *
+ * A program runs with softirqs off and adds only to its CPU's copy, so that no addition is lost without
+ * atomic operations. User space adds the copies up, and compares them with its own counts at the end
+ * (capture/run/ledger.py).
+ */
 BPF_PERCPU_ARRAY(accounts, struct interface_counters, ROWS);
 
-/* What waits on each CPU to be submitted. */
+/* The state of each CPU's batch. */
 BPF_F_TABLE("array", u32, struct batch_state, batch_states, CPUS, BPF_F_MMAPABLE);
 
 /*
- * Which row of the accounts a loaded program counts in: its interface's slot * HOOKS + its hook. One compiled
- * text serves all interfaces and both hooks: the loader puts the row in place of this constant, so that a
- * packet pays no look-up to learn where it is.
+ * The row of `accounts` that a loaded program uses: its interface's slot * HOOKS + its hook. One compiled
+ * text serves all interfaces and both hooks: the loader replaces this constant by the row, so that a packet
+ * costs no look-up of its interface.
  */
 static __always_inline u64 program_row(void) {
     u64 row;

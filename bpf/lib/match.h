@@ -1,27 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A packet -> the direction in which it belongs to a conversation that was asked for, or NEITHER; and which
- * conversation that is, where samplers want to know.
+ * A packet -> its direction in a conversation that matches, or NEITHER; and the hash of the conversation, if
+ * samplers need it.
  *
- * filter.h says what is asked: MATCH_EVERYTHING, or an EXPRESSION (expression.h), or rules. match_rules()
- * says of a canonical tuple whether its low endpoint, its high one, or either can be the source that a rule
- * means. PARSED says that the layers of a packet are looked at, SHARED that they are where pods share an
- * interface with their node.
+ * The problem
+ *     A packet is a stack of layers: Ethernet, IP, and in an ICMP error or a tunnel another packet. A
+ *     rule has a source and a destination, and must find both directions. Programs must be small enough
+ *     for the verifier, which follows every path.
+ *
+ * The invariant
+ *     Each layer is matched by its canonical tuple, which is the same for a packet and its answer.
+ *     match_rules() returns for a tuple if its low endpoint, its high one, or either can be the source of
+ *     a rule; with the order in which the packet has them this gives the direction. Layers are tried from
+ *     the outside, and the first that matches decides. The direction of a layer below an ICMP error is
+ *     exchanged, because the error answers that packet.
+ *
+ * Why the verifier accepts it
+ *     Before each further layer, and at the end, values that depend on the path are mixed with a zero
+ *     that the verifier does not know. So paths look alike to it, and it follows what comes next only
+ *     once.
+ *
+ * filter.h defines what matches: MATCH_EVERYTHING, or an EXPRESSION (expression.h), or rules. PARSED means
+ * that the layers of each matched packet are parsed, SHARED that they are parsed on interfaces that pods
+ * share with their node.
  */
 
 #define RULES (!MATCH_EVERYTHING && !EXPRESSION)
 #define LAYERS (PARSED || SHARED)
 
-/* An ICMP error that a rule finds by itself is sampled with the conversation it is about all the same. */
+/* An ICMP error that matches a rule by itself is nevertheless sampled with the conversation it is about. */
 #define ERROR_FLOWS (RULES && SAMPLED && !KEEP_CONTROL && ERRORS_ASKED)
 
 enum {
-    LAYERS_BELOW = ERRORS_ASKED + INNER_ASKED, /* of a tunnel's content, the packet an error in it is about */
+    LAYERS_BELOW = ERRORS_ASKED + INNER_ASKED, /* for both: a tunnel, and an error in it */
 };
 
 static __always_inline enum direction only_wanted(u32 directions, enum hook hook) {
     directions &= WANTED;
-    /* Where the rule fits both ways round, what leaves the pod is the forward direction. */
+    /* If the rule fits in both directions, packets that leave the pod are forward. */
     if (directions == (FORWARD | REVERSE))
         return hook == HOOK_FROM_POD ? FORWARD : REVERSE;
     return directions;
@@ -42,14 +58,14 @@ static __always_inline bool is_control(u8 family, const struct packet *packet) {
     return is_icmp_error(family, packet);
 }
 
-/* The enum source_side of a layer that was asked for, or 0. */
+/* Return the enum source_side of a layer that matches, else 0. */
 static __always_inline u32 match_tuple(CONTEXT *ctx, const struct packet *packet, const struct tuple *tuple) {
     if (!is_ours(tuple))
         return 0;
 #if RULES
     return match_rules(ctx, tuple, packet->detail) | match_conversations(tuple);
 #else
-    /* Any conversation will do, but an error belongs to the one it is about. */
+    /* Every conversation matches, but an error belongs to the one it is about. */
     return is_icmp_error(tuple->family, packet) ? 0 : LOW_IS_SOURCE;
 #endif
 }
@@ -72,11 +88,13 @@ static __always_inline u32 match_parsed(CONTEXT *ctx, struct packet *packet, u8 
     return directions;
 }
 
-/* Parse and match one layer; the directions. Once per family, so that IPv4 pays nothing for long addresses.
+/*
+ * Parse and match one layer. Returns the directions. There is a copy of the code for each family, so that
+ * IPv4 pays nothing for long addresses.
  */
 static __always_inline u32 match_layer(CONTEXT *ctx, bool in_place, struct layer *layer,
                                        struct packet *packet) {
-    packet->later = true; /* nothing is below what is not IP */
+    packet->later = true; /* a packet that is not IP contains no other */
     if (layer->ethertype == 0 && !parse_ethernet(ctx, in_place, layer))
         return 0;
     packet->transport = layer->offset + (layer->ethertype == ETHERTYPE_ARP ? ARP_MESSAGE : 0);
@@ -87,8 +105,8 @@ static __always_inline u32 match_layer(CONTEXT *ctx, bool in_place, struct layer
     return 0;
 }
 
-/* For the verifier packets differ in nothing from here on, and what comes is followed once. */
-static __always_inline u32 forget_the_way(CONTEXT *ctx, struct packet *packet, u32 directions) {
+/* Make all packets look alike to the verifier, so that it follows the rest of the program once. */
+static __always_inline u32 join_paths(CONTEXT *ctx, struct packet *packet, u32 directions) {
 #if SAMPLED || HEADERS_ASKED
     u32 zero = unknown_zero(ctx);
     packet->transport = (packet->transport ^ zero) & OFFSET_MASK;
@@ -113,12 +131,12 @@ static __always_inline u32 match_layers(CONTEXT *ctx, struct packet *packet) {
             break;
         other_way ^= below == ERROR_BELOW;
         packet->quoted |= below == ERROR_BELOW;
-        /* The verifier need not know which layers came before. */
+        /* Hide from the verifier which layers came before. */
         layer.offset = (layer.offset ^ unknown_zero(ctx)) & OFFSET_MASK;
         directions = match_layer(ctx, false, &layer, packet);
     }
     directions = other_way ? turned(directions) : directions;
-    return forget_the_way(ctx, packet, packet->outer ? packet->outer : directions);
+    return join_paths(ctx, packet, packet->outer ? packet->outer : directions);
 }
 
 #endif
@@ -133,7 +151,7 @@ static __always_inline u32 match_expression(CONTEXT *ctx) {
 
 #endif
 
-/* What the packet is goes into `packet`, as far as it was looked at. */
+/* Return the direction of a packet; `packet` gets its properties, as far as they were parsed. */
 static __always_inline enum direction match(CONTEXT *ctx, enum hook hook, struct packet *packet) {
 #if MATCH_EVERYTHING
     u32 directions = hook == HOOK_FROM_POD ? FORWARD : REVERSE;
@@ -145,8 +163,8 @@ static __always_inline enum direction match(CONTEXT *ctx, enum hook hook, struct
     enum direction direction = only_wanted(directions, hook);
 #if LAYERS && !RULES
     if (direction != NEITHER && (PARSED || is_shared())) {
-        u32 found = match_layers(ctx, packet);
-        if (is_shared() && !found)
+        u32 ours = match_layers(ctx, packet);
+        if (is_shared() && !ours)
             return NEITHER;
     }
 #endif

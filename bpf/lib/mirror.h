@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The head of a packet -> the head of its mirror, in place: MAC and IP addresses and ports exchanged, an ICMP
- * type turned into the one that answers it. Used only where no tcpdump expression says the same.
+ * The head of a packet -> the head of its mirror, in place: MAC and IP addresses and ports are exchanged, and
+ * an ICMP type becomes the type that answers it. Used only if no tcpdump expression tests the mirror.
  *
- * A packet has no mirror where what would be exchanged, or a header on the way there, is cut short, overlaps,
- * or lies beyond the head. Where a last header's length leads is no concern if nothing there changes places.
+ * A packet has no mirror if a field to exchange, or a header before it, is cut short, overlaps, or lies
+ * beyond the head. The end of the last header does not matter if nothing behind it is exchanged.
  */
 #if EXPRESSION
 
-/* filter.h has these: the type that answers another. */
+/* Defined in filter.h: the type that answers another. */
 static __always_inline u8 icmp_answer(u8 type);
 static __always_inline u8 icmpv6_answer(u8 type);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Bytes of a frame -> addresses, upper-layer protocol, ports and what rules ask of the transport header.
+ * Bytes of a frame -> addresses, upper-layer protocol, ports, and the fields of the transport header that
+ * rules test.
  *
- * Every parser checks that the bytes are there before it reads them. What a rule can ask for and the packet
- * does not say (a later fragment has no ports) gets a value that equals nothing.
+ * Every parser checks that bytes exist before it reads them. A field that rules can test and the packet does
+ * not have (a later fragment has no ports) gets a value that equals no valid one.
  */
 
 enum {
@@ -20,7 +21,7 @@ enum {
     ARP_MESSAGE = 28, /* for IPv4 over Ethernet (RFC 826) */
     IPV4_HEADER = 20,
     IPV6_HEADER = 40,
-    IPV6_EXTENSIONS = 8, /* as many are walked */
+    IPV6_EXTENSIONS = 8, /* most extension headers that are skipped */
     /* https://www.iana.org/assignments/protocol-numbers */
     PROTOCOL_ICMP = 1,
     PROTOCOL_IPIP = 4,
@@ -48,37 +49,37 @@ enum {
 /* Host byte order throughout, so that generated code can compare with plain constants. */
 struct endpoint {
     u64 high, low; /* the address: IPv4 is `low`, with `high` 0 */
-    u32 port;      /* NO_PORT where the packet has none */
+    u32 port;      /* NO_PORT if the packet has none */
 };
 
 struct packet {
     struct endpoint source, destination;
-    u32 transport; /* offset of the transport header; the end of the headers of what is not IP */
-    u32 detail;    /* TCP: the flags; ICMP: type << 8 | code; NO_DETAIL where they are not there */
-    u32 fragment;  /* identification, where `first` or `later` */
-    u8 protocol;   /* upper-layer: behind IPv6 extension headers */
+    u32 transport; /* offset of the transport header; the end of the headers if the packet is not IP */
+    u32 detail;    /* TCP: the flags; ICMP: type << 8 | code; NO_DETAIL if the packet has neither */
+    u32 fragment;  /* identification, if `first` or `later` */
+    u8 protocol;   /* upper-layer protocol, behind IPv6 extension headers */
     bool first;    /* the first of several fragments */
     bool later;    /* a fragment without the transport header */
     bool quoted;   /* in an ICMP error */
     bool has_flow; /* it is IP */
-    bool control;  /* opens or ends a conversation, or tells an error about it */
+    bool control;  /* opens or ends a conversation, or reports an error about it */
     u32 outer;     /* directions in which an ICMP error matched by itself (match.h) */
-    u64 flow;      /* of the conversation: the same for both directions (flow.h) */
+    u64 flow;      /* hash of the conversation, the same for both directions (flow.h) */
 };
 
-/* Where a layer's header begins; ethertype 0 says that it is an Ethernet header. */
+/* The beginning of a layer's header; ethertype 0 means that it is an Ethernet header. */
 struct layer {
     u32 offset;
     u16 ethertype;
 };
 
 /*
- * Point `header` to `size` (a constant) bytes at `offset`: in place where they are linear, else copied to
- * `buffer`; false where the packet ends before. Like the kernel's skb_header_pointer(), but never NULL:
- * before Linux 6.2 the verifier does not see that a NULL made from a helper's answer goes with that answer.
+ * Point `header` to `size` (a constant) bytes at `offset`: in place if they are linear, else copied to
+ * `buffer`; false if the packet ends before. Like the kernel's skb_header_pointer(), but without NULL:
+ * before Linux 6.2 the verifier does not connect a NULL with the result of the helper that it is made from.
  *
- * In place costs a tenth of the copy, but doubles the verifier's paths: what is rare or read in a loop is
- * copied always (`in_place` is a constant).
+ * Reading in place costs a tenth of the copy, but doubles the verifier's paths. So headers that are rare or
+ * read in a loop are always copied (`in_place` is a constant).
  */
 static __always_inline bool find_header(CONTEXT *ctx, bool in_place, u32 offset, u8 *buffer, u32 size,
                                         const u8 **header) {
@@ -93,7 +94,7 @@ static __always_inline bool find_header(CONTEXT *ctx, bool in_place, u32 offset,
     return !load_bytes(ctx, offset, buffer, size);
 }
 
-/* Fields are read whole: the verifier lets packets be read unaligned where the machine can. */
+/* Fields are read whole: the verifier allows unaligned reads of packets if the machine can do them. */
 static __always_inline u16 be16(const u8 *p) {
     return bpf_ntohs(*(const u16 *)p);
 }
@@ -110,7 +111,8 @@ static __always_inline bool is_vlan(u16 ethertype) {
     return ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ || ethertype == ETHERTYPE_QINQ_OLD;
 }
 
-/* An Ethernet layer -> the network layer in it, behind VLAN tags. */
+/* Move from an Ethernet layer to the network layer in it, behind VLAN tags; false if the packet ends before.
+ */
 static __always_inline bool parse_ethernet(CONTEXT *ctx, bool in_place, struct layer *layer) {
     u8 buffer[2] __attribute__((aligned(8)));
     u32 at = layer->offset + ETHERNET_HEADER - 2;
@@ -183,18 +185,19 @@ static __always_inline bool is_extension(u8 next) {
                      : next == EXTENSION_MOBILITY || next == EXTENSION_HIP || next == EXTENSION_SHIM6;
 }
 
-/* Walk to the upper layer (RFC 8200, section 4); false where the packet ends in between. */
+/* Skip extension headers up to the upper layer (RFC 8200, section 4); false if the packet ends before. */
 static __always_inline bool skip_extensions(CONTEXT *ctx, struct packet *packet) {
     u8 buffer[8] __attribute__((aligned(8)));
     u32 zero = unknown_zero(ctx), at = packet->transport, fragment = zero, identification = zero;
     u8 next = packet->protocol;
     if (!is_extension(next))
         return true;
-    packet->protocol ^= zero; /* what they are does not matter where the walk fails */
+    packet->protocol ^= zero; /* the verifier need not know these values where skipping fails */
     packet->transport = (packet->transport ^ zero) & OFFSET_MASK;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < IPV6_EXTENSIONS && is_extension(next) && !(fragment & 0xfff8); i++) {
-        /* Every round looks like the first one to the verifier: what was read does not multiply its paths. */
+        /* Every round looks like the first to the verifier, so values that were read do not multiply its
+         * paths. */
         at = (at ^ zero) & OFFSET_MASK;
         fragment ^= zero;
         next ^= zero;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * How full rings are -> how much is left out until they are not: a level for all CPUs, because a conversation
- * has its directions on several.
+ * The fill level of the rings -> the level of pressure, by which programs keep less. There is one level for
+ * all CPUs, because the two directions of a conversation may be on different CPUs.
  *
- * User space tells how far it has read each ring, and the programs compare that with what they submitted:
- * they react also while the reader stands still, as on a slow disk. Half full is level 1, full the last
- * level. Only user space lowers it.
+ * User space writes how far it has read each ring, and the programs compare that with the bytes that they
+ * submitted; so they also react while the reader stands still, as on a slow disk. A ring that is half full is
+ * level 1, a full one the last level. Only user space lowers the level.
  */
 #if PRESSURE_LEVELS
 
@@ -18,7 +18,7 @@ static __always_inline u32 pressure_level(void) {
     return now ? now->level : 0;
 }
 
-/* After `state` submitted something to the ring of this CPU, or found it full. */
+/* Raise the level if needed, after a batch was submitted to the ring of this CPU, or found it full. */
 static __always_inline void feel_pressure(const struct batch_state *state, u32 cpu, bool full) {
     u32 zero = 0;
     struct pressure *now = pressure.lookup(&zero);
@@ -37,7 +37,7 @@ static __always_inline void feel_pressure(const struct batch_state *state, u32 c
     }
 }
 
-/* By how many halves the share of flows that are kept goes down at a level. */
+/* Return the number of times that the share of kept flows is halved at a level. */
 static __always_inline u32 pressure_shift(u32 level) {
     u32 shift =
         PRESSURE_SAMPLES_FROM && level >= PRESSURE_SAMPLES_FROM ? level - PRESSURE_SAMPLES_FROM + 1 : 0;

@@ -1,21 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Packets or bytes per second -> whether there is room for one more: token buckets, in units of time.
+ * A rate of packets or bytes per second -> true if one more packet fits it: token buckets, in units of time.
  *
- * A bucket is the time until which its rate is given away (the virtual scheduling algorithm of ITU-T I.371,
- * Annex A). All CPUs take shares of a millisecond from it, and spend them without looking at each other; so
- * the shares add up to the rate, whichever CPUs have traffic. A fixed share per CPU would give one busy CPU
- * half of it.
+ * The problem
+ *     A rate holds for all CPUs together, whichever of them have traffic, and a packet can afford neither
+ *     a lock nor an access to a shared cache line. A fixed part per CPU would give one busy CPU of two
+ *     only half of the rate.
  *
- * A share is taken by one atomic addition, which all kernels and compilers have (compare-and-exchange came
- * with Linux 5.12 and LLVM 12). CPUs that look at the same moment may all take one where there was room for
- * one: the bucket is then ahead by all of them, and nobody gets anything until it has made up for it. An idle
- * bucket is brought up by a plain store; two CPUs that do it at once give one share too many, once.
+ * The invariant
+ *     A bucket is the time until which its rate is given away (the virtual scheduling algorithm of ITU-T
+ *     I.371, Annex A). CPUs take shares of a millisecond of time from it, and pay for their packets from
+ *     the share without further coordination. A share is given only if this time is not in the future, so
+ *     all shares together keep to the rate, whichever CPUs take them.
+ *
+ * Why it is right
+ *     A share is taken by one atomic addition, which all kernels and compilers have (compare-and-exchange
+ *     came with Linux 5.12 and LLVM 12). CPUs that check the bucket at the same moment may each take a
+ *     share when there was room for one: the bucket is then ahead by all of them, and no CPU gets a share
+ *     until time has caught up. A plain store brings an idle bucket up to date; two CPUs that do so at
+ *     once give away one share too many, once.
+ *
+ * What it costs
+ *     Per packet a subtraction in a per-CPU map; per share a reading of the clock and one shared cache
+ *     line.
  */
 #if RATES
 
 #define SHARE_NS 1000000ULL
-#define BURST_NS 50000000ULL /* what an idle bucket saves up; more than a tick of the coarse clock */
+#define BURST_NS 50000000ULL /* most time that an idle bucket saves; more than a tick of the coarse clock */
 
 struct bucket {
     u64 given_until_ns;
@@ -29,7 +41,8 @@ struct shares {
 BPF_TABLE("array", u32, struct bucket, buckets, RATES);
 BPF_PERCPU_ARRAY(shares, struct shares, 1);
 
-/* Take what a packet costs from this CPU's share of a bucket (a constant); false if there is none. */
+/* Take the cost of a packet from this CPU's share of bucket `number` (a constant); false if the rate is used
+ * up. */
 static __always_inline bool take(u32 number, u64 cost_ns) {
     u32 zero = 0, key = number; /* `number` has no address, so that it stays a constant */
     struct shares *share = shares.lookup(&zero);

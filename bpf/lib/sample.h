@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A matched packet -> whether it is kept; what is not is counted under the sampler that refused it first.
+ * A matched packet -> true if it is kept; a packet that is not is counted under the first sampler that
+ * refused it.
  *
- * All samplers must agree. sampling.h is written by capture/sampling for each capture: shares of 2^32,
- * counts, rates, each for a direction. What needs no state is asked first. What opens or ends a conversation,
- * or tells an error about it, is kept without asking (KEEP_CONTROL), and takes nothing from counts and rates.
+ * The rule
+ *     A packet is kept if all samplers keep it. sampling.h, written by capture/sampling for each capture,
+ *     has their shares of 2^32, counts and rates, each for a direction.
+ *
+ * The invariant
+ *     Each packet that is left out is counted once, so matched = kept + the sum of all sampled_by
+ *     counters. Both directions of a conversation have the same flow, so a share of conversations keeps
+ *     both or neither, on every interface and node with the same seed. A smaller share is contained in a
+ *     larger one, so pressure only removes conversations, and the same ones everywhere.
+ *
+ * The order
+ *     Samplers without state come first: they cost least, and a packet that they refuse takes nothing
+ *     from the counts and rates behind them. Rates come last, because they need the number of bytes that
+ *     are kept. A packet that opens or ends a conversation, or reports an error about one, is kept
+ *     regardless (KEEP_CONTROL), and takes nothing from counts and rates.
  */
 
 static __always_inline bool always_kept(const struct packet *packet) {
     return KEEP_CONTROL && packet->control;
 }
 
-/* A packet that belongs to no conversation, because it is not IP, is kept by what samples conversations. */
+/* A packet that is not IP belongs to no conversation, and is kept by samplers of conversations. */
 static __always_inline bool in_share(const struct packet *packet, u64 share) {
     return !packet->has_flow || packet->flow >> 32 < share;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* A parsed packet -> its canonical tuple, which is the same for a packet and for the answer to it. */
+/* A parsed packet -> its canonical tuple, which is the same for a packet and for its answer. */
 
 struct tuple {
     struct endpoint low, high; /* in the order of (address, port) */
@@ -8,7 +8,9 @@ struct tuple {
     u8 protocol;
 };
 
-/* A set of these: a packet may fit a rule both ways round. Of an unswapped packet they are enum source_side.
+/*
+ * Directions of a packet, as a set: a packet may fit a rule in both. For a packet that is not swapped the
+ * values equal those of enum source_side.
  */
 enum direction {
     NEITHER = 0,
@@ -32,14 +34,15 @@ static __always_inline struct tuple canonicalise(const struct packet *packet, u8
     return tuple;
 }
 
-/* The same set, seen from the other end. */
+/* Return a set of directions with FORWARD and REVERSE exchanged. */
 static __always_inline u32 turned(u32 directions) {
     return (directions & FORWARD ? REVERSE : 0) | (directions & REVERSE ? FORWARD : 0);
 }
 
 /*
- * What generated rules are made of. A comparison that clang and the verifier see through would be hoisted
- * until the stack is full, and followed along every combination of known ports: these leave a plain branch.
+ * The parts of generated rules. Each is a plain branch to clang and to the verifier. Ordinary comparisons
+ * would be hoisted by clang until the stack is full, and the verifier would follow every combination of known
+ * ports.
  */
 #define SAME(value, constant)                                                                                \
     ({                                                                                                       \

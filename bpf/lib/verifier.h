@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What a program knows of a value -> what the kernel's verifier knows of it.
+ * Facts that a program knows about a value -> facts that the kernel's verifier knows, too.
  *
- * The verifier follows registers, and clang is free to check one and use another, to fold two checks into
- * one, or to leave out what it can prove: then the program is right and is refused. What is here says a thing
- * in the form that the verifiers of all kernels from 5.10 on follow.
+ * The verifier follows registers. Clang may check one register and use another, merge two checks, or leave
+ * out a check that it can prove; then the program is right, and the verifier rejects it all the same. The
+ * forms here are those that the verifiers of all kernels from 5.10 on follow.
  */
 
-/* Nothing that was read from memory before is known after. */
+/* Clang must not reuse values read from memory before this point. */
 #define barrier() asm volatile("" ::: "memory")
 
-/* Clang knows nothing about the variable from here on: its checks stay as written, and on the same register.
+/*
+ * From here on clang knows nothing about the variable, so checks stay as written, and on the same register.
  */
 #define opaque(variable) asm volatile("" : "+r"(variable))
 
 /*
- * A size from 1 to `most` (a constant) for a helper: the value itself where it is one, else `most`.
+ * Return a size for a helper: `value` if it is from 1 to `most` (a constant), else `most`.
  *
- * The comparison is in the same piece of assembly as the register that it is about, because clang may keep a
- * value on the stack, compare a copy of it, and read it from the stack again. The value is compared less one,
- * because the verifiers before Linux 6.2 learn nothing of a register from its being unequal to 0.
+ * The comparison and its register are in one piece of assembly, because clang may keep a value on the stack,
+ * compare a copy of it, and read the stack again. The value minus one is compared, because verifiers before
+ * Linux 6.2 learn nothing about a register from a comparison with 0.
  */
 static __always_inline u64 within(u64 value, u64 most) {
     u64 less = value - 1;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A packet at one side of an interface -> a record in this CPU's ring, or a count that says why not.
+ * A packet at one side of an interface -> a record in this CPU's ring, or a count by the reason why not.
  *
  * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
- * the main file. filter.h and sampling.h are written by capture/filters and capture/sampling for each
- * capture; SNAPLEN, ROWS, CPUS, BATCHING, RING_BYTES and the switches come from the plan. The programs never
- * change a packet.
+ * the main file. capture/filters and capture/sampling write filter.h and sampling.h for each capture;
+ * SNAPLEN, ROWS, CPUS, BATCHING, RING_BYTES and the switches come from the plan. The programs never change a
+ * packet.
  */
 #include <linux/types.h>
 #include "lib/verifier.h"
@@ -33,8 +33,8 @@
 #include "lib/emit.h"
 
 /*
- * Loaded twice for an interface, as from_pod and to_pod, which are sides of it; the row says which. Forward
- * is whoever the rule calls the source.
+ * Loaded twice for an interface: as from_pod and as to_pod, which are its two sides; the row tells which. A
+ * packet from the rule's source is forward.
  */
 int packet_passes(CONTEXT *ctx) {
     u32 row = program_row();
@@ -69,7 +69,7 @@ int packet_passes(CONTEXT *ctx) {
     return NEXT;
 }
 
-/* Not attached: user space runs it on a CPU whose batch waits too long. */
+/* Not attached: user space runs it on a CPU whose batch has waited too long. */
 int flush_waiting(CONTEXT *ctx) {
     flush_batch(ctx);
     return 0;

@@ -1,1 +1,1 @@
-"""What passes the interfaces, and what is asked -> what a capture would write and cost, and if the disk holds it."""
+"""The load of interfaces and a request -> the size and cost of a capture, and warnings if the disk is too small."""

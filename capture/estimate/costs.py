@@ -1,4 +1,4 @@
-"""A file of costs <-> what a packet costs on a machine: the shipped ones, or those measured on this node.
+"""A file of costs <-> the costs of a packet on a machine: the shipped ones, or those measured on this node.
 
 Fitted by `bicap bench --calibrate` and `python -m bench.model`; each coefficient has its standard error.
 """
@@ -13,12 +13,12 @@ from typing import Any
 from capture.errors import BicapError, FormatError, TargetError
 
 NODE_FILE = "/var/lib/bicap/costs.json"
-"""Where a calibration of this node is kept."""
+"""Path of the calibration of this node."""
 VERSION = 2
 
 
 def _short(value: float, digits: int) -> str:
-    """12.3, 9,240,000: so many digits that mean something, and no exponent."""
+    """Return a number with `digits` significant digits and no exponent, like 12.3 or 9,240,000."""
     return f"{float(f'{value:.{digits}g}'):,.10g}"
 
 
@@ -35,11 +35,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """In the kernel: a packet that is seen; more for one that samplers leave out, or that is captured, and its bytes.
+    """Costs in the kernel: of a packet seen; added costs of one that samplers leave out, of one captured, of a byte.
 
-    In the process: a packet captured, and its bytes. In both a second in which packets are captured, however few.
-    `kernel_off` and `process_off` are how far single workloads are from what is fitted to all: standard deviations
-    of their relative residuals.
+    Costs in the process: of a packet captured, of a byte. Costs in both: of a second in which any packet is captured.
+    `kernel_off` and `process_off` are the distance of single workloads from the fit: standard deviations of their
+    relative residuals.
     """
 
     kernel_second: Cost
@@ -53,10 +53,10 @@ class Costs:
     kernel_off: float
     process_off: float
     source: str
-    """Where, with what and when they were measured: one line for a person."""
+    """Place, tool and time of the measurement: one line for a person."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values: nanoseconds and their errors, and the residuals."""
+        """Return plain values: nanoseconds and their errors, and the residuals."""
         values = {name: getattr(self, name) for name in COEFFICIENTS}
         coefficients = {name: {"ns": cost.ns, "error": cost.error} for name, cost in values.items()}
         off = {"kernel": self.kernel_off, "process": self.process_off}
@@ -67,13 +67,13 @@ COEFFICIENTS = tuple(field.name for field in fields(Costs) if field.type is Cost
 
 
 def shipped() -> Costs:
-    """Those of the benchmark's machine."""
+    """Return the costs on the benchmark's machine."""
     return _parsed(files("capture.estimate").joinpath("costs.json").read_bytes(), "the shipped costs")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Costs to estimate with: whose they are, and what is wrong with those of this node, if anything is."""
+    """Costs to estimate with, their origin, and the problem with this node's costs, if there is one."""
 
     costs: Costs
     origin: str
@@ -81,9 +81,9 @@ class Known:
 
 
 def known_costs(path: str | None) -> Known:
-    """Those of a file, else this node's, else the shipped ones.
+    """Return the costs in the file `path`; if it is None, this node's, else the shipped ones.
 
-    Raises FormatError, TargetError for a file that was asked for.
+    Raises FormatError, TargetError for the file `path`.
     """
     if path is not None:
         try:
@@ -112,21 +112,22 @@ def _read(path: str) -> Costs:
 
 def _parsed(text: bytes, name: str) -> Costs:
     try:
-        found = json.loads(text)
-        if found["version"] != VERSION:
-            raise FormatError(f"{name} has version {found['version']}, not {VERSION}; {_AGAIN}")
-        costs = {key: Cost(_amount(one["ns"]), _amount(one["error"])) for key, one in found["coefficients"].items()}
-        kernel_off, process_off = (_amount(found["off"][where]) for where in ("kernel", "process"))
-        return Costs(**costs, kernel_off=kernel_off, process_off=process_off, source=str(found["source"]))
+        document = json.loads(text)
+        if document["version"] != VERSION:
+            raise FormatError(f"{name} has version {document['version']}, not {VERSION}; {_REMEDY}")
+        coefficients = document["coefficients"].items()
+        costs = {key: Cost(_amount(cost["ns"]), _amount(cost["error"])) for key, cost in coefficients}
+        kernel_off, process_off = (_amount(document["off"][where]) for where in ("kernel", "process"))
+        return Costs(**costs, kernel_off=kernel_off, process_off=process_off, source=str(document["source"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise FormatError(f"{name} is not a file of costs; {_AGAIN}") from None
+        raise FormatError(f"{name} is not a file of costs; {_REMEDY}") from None
 
 
 def _amount(value: object) -> float:
-    """A number that costs can have. Raises ValueError, TypeError."""
+    """Return a number that can be a cost. Raises ValueError, TypeError."""
     if not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError
     return float(value)
 
 
-_AGAIN = "`bicap bench --calibrate` writes it anew"
+_REMEDY = "`bicap bench --calibrate` writes it anew"

@@ -1,4 +1,4 @@
-"""A spec -> what an estimate must know of it: what of the packets is kept, and what limits the capture."""
+"""A spec -> the inputs of an estimate: what is kept of the packets, and the limits of the capture."""
 
 from capture.estimate.price import Cap, PriceFactors
 from capture.estimate.room import Disk, DiskLimits
@@ -8,7 +8,7 @@ from capture.wire.direction import Direction
 
 
 def price_factors(spec: CaptureSpec) -> PriceFactors:
-    """What decides the price."""
+    """Return the properties of a capture that decide its price."""
     sampling, ways = spec.sampling, (Direction.FORWARD, Direction.REVERSE)
     caps = {SamplerKind.PACKET_RATE: "packets", SamplerKind.BIT_RATE: "bits"}
     return PriceFactors(
@@ -26,7 +26,8 @@ def price_factors(spec: CaptureSpec) -> PriceFactors:
 
 
 def disk_limits(spec: CaptureSpec, disk: Disk | None, now_ns: int) -> DiskLimits:
-    """What ends it, if it begins at that wall-clock time or when it is asked to."""
+    """Return the limits of a capture that begins at wall-clock `now_ns`, or at the spec's start time if that is
+    later."""
     counts = {
         Direction.BOTH: spec.count,
         Direction.FORWARD: spec.count_forward,

@@ -1,4 +1,4 @@
-"""What passes an interface per second, and words for it: 100kpps,800B -> packets and bytes."""
+"""The load of an interface per second, and its text form: 100kpps,800B -> packets and bytes."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from capture.errors import SpecError
 from capture.units import DECIMAL_PREFIXES
 
 PACKET_LEAST, PACKET_MOST = 14, 65_535
-"""An Ethernet header; what the kernel mostly passes on as one packet."""
+"""Bytes of the smallest packet, an Ethernet header, and of the largest that the kernel passes on in most cases."""
 _AMOUNT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmg]?)(pps|bit|b)\s*", re.IGNORECASE)
 
 
@@ -21,7 +21,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceLoad:
-    """What passes an interface, by the program that would see it."""
+    """The load of an interface, by the program that would see it."""
 
     name: str
     from_pod: Load
@@ -29,7 +29,11 @@ class InterfaceLoad:
 
 
 def parse_assumed(text: str, option: str = "--assume") -> InterfaceLoad:
-    """Turn "100kpps,800B", "10mbit,800B" or "100kpps,10mbit", a total, into half of it each way. Raises SpecError."""
+    """Turn a total like "100kpps,800B", "10mbit,800B" or "100kpps,10mbit" into a load with half of it in each
+    direction.
+
+    Raises SpecError.
+    """
     given: dict[str, float] = {}
     for word in text.split(","):
         match = _AMOUNT.fullmatch(word)

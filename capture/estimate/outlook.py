@@ -1,4 +1,4 @@
-"""What is known before a capture -> its estimates, as JSON and as the lines a person reads."""
+"""The load, the request and the disk before a capture -> its estimates, as JSON and as lines for a person."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COLUMNS = ("packets/s", "file/s", "file/h", "process CPU", "kernel CPU")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What passes (`source` says how that is known), what is asked, and where it goes; without a disk, to no file."""
+    """Loads (`source` says how they are known), the request, and the disk of the output; None if it is not a file."""
 
     loads: Sequence[InterfaceLoad]
     source: str
@@ -29,7 +29,7 @@ class Outlook:
     known: Known
 
     def of(self, direction: Direction) -> Estimate:
-        """The estimate for a capture of this direction instead."""
+        """Return the estimate for a capture of this direction."""
         return estimate(self.loads, self.asked, direction, self.known.costs)
 
     @property
@@ -41,7 +41,7 @@ class Outlook:
         return warnings(self.expected, self.limits, self.disk)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; CPU is a share of one CPU, and null is without end."""
+        """Return plain values; CPU is a share of one CPU, null means infinite."""
         return {
             "source": self.source,
             "loads": [
@@ -67,7 +67,7 @@ class Outlook:
         }
 
     def lines(self) -> list[str]:
-        """What passes, what a capture would write and cost, what is assumed, what to fear."""
+        """Return lines about the load, the size and cost of a capture, the assumptions, and warnings."""
         loads = [f"{load.name}: from_pod {_rate(load.from_pod)}; to_pod {_rate(load.to_pod)}" for load in self.loads]
         lines = [*_labelled("load", loads), f"source    {self.source}", *self._table()]
         if self.disk is not None:
@@ -79,13 +79,13 @@ class Outlook:
     def _table(self) -> list[str]:
         lines = ["estimate  " + " " * 7 + "".join(f"{column:>14}" for column in _COLUMNS)]
         for way in _WAYS:
-            one = self.of(way)
+            expected = self.of(way)
             cells = (
-                f"{one.packets:,.0f}",
-                format_size(one.file_bytes),
-                format_size(one.file_bytes_per_hour),
-                _share(one.price.process),
-                _share(one.price.kernel),
+                f"{expected.packets:,.0f}",
+                format_size(expected.file_bytes),
+                format_size(expected.file_bytes_per_hour),
+                _share(expected.price.process),
+                _share(expected.price.kernel),
             )
             mark = "  <- asked for" if way is self.direction else ""
             lines.append(f"          {way.value:<7}" + "".join(f"{cell:>14}" for cell in cells) + mark)
@@ -95,8 +95,9 @@ class Outlook:
         need = bytes_needed(self.expected, self.limits)
         lasts = seconds_until_full(self.expected, self.limits, disk)
         room = f"{disk.folder} has {format_size(disk.free)} free"
-        taken = f"the capture takes {'no end of it' if need == math.inf else f'at most {format_size(need)}'}"
-        return f"{room}; {taken}" + (f"; room for {format_duration(lasts * 1e9)}" if lasts < math.inf else "")
+        needed = "has no limit of size" if need == math.inf else f"takes at most {format_size(need)}"
+        duration = f"; room for {format_duration(lasts * 1e9)}" if lasts < math.inf else ""
+        return f"{room}; the capture {needed}{duration}"
 
 
 def _labelled(label: str, texts: Sequence[str]) -> list[str]:
@@ -115,15 +116,15 @@ def _share(share: Share) -> str:
     return f"{share.of_cpu:.1%} ±{100 * share.error:.1g}"
 
 
-def _plain(one: Estimate) -> dict[str, float]:
+def _plain(expected: Estimate) -> dict[str, float]:
     return {
-        "packets_per_second": one.packets,
-        "file_bytes_per_second": one.file_bytes,
-        "file_bytes_per_hour": one.file_bytes_per_hour,
-        "process_cpu": one.price.process.of_cpu,
-        "process_cpu_error": one.price.process.error,
-        "kernel_cpu": one.price.kernel.of_cpu,
-        "kernel_cpu_error": one.price.kernel.error,
+        "packets_per_second": expected.packets,
+        "file_bytes_per_second": expected.file_bytes,
+        "file_bytes_per_hour": expected.file_bytes_per_hour,
+        "process_cpu": expected.price.process.of_cpu,
+        "process_cpu_error": expected.price.process.error,
+        "kernel_cpu": expected.price.kernel.of_cpu,
+        "kernel_cpu_error": expected.price.kernel.error,
     }
 
 

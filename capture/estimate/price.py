@@ -1,7 +1,8 @@
-"""What passes the interfaces, and what is asked of it -> what a capture would write and cost, before it runs.
+"""The load of interfaces and a request -> the size and cost of a capture, before it runs.
 
-Everything is a mean per second. What is not known is taken as its upper bound: a filter matches every packet, and
-the mean of what is kept of each is `min(mean length, snaplen)`, which it never exceeds. `assumptions` says the rest.
+All numbers are means per second. An unknown number is replaced by its upper bound: a filter is taken to match every
+packet, and the mean of the bytes kept of a packet is at most `min(mean length, snaplen)`. `assumptions` lists the
+rest.
 """
 
 import math
@@ -14,14 +15,14 @@ from capture.pcapng.blocks import packet_block_bytes
 from capture.wire.direction import Direction
 
 HEADERS_LEAST, HEADERS_MOST = 54, 66
-"""Ethernet, IPv4 and TCP, without options and with time stamps: what headers-only mostly keeps."""
+"""Bytes that headers-only keeps of most packets: Ethernet, IPv4 and TCP, without options, and with time stamps."""
 CAPTURED_MOST = 65_492
-"""As much of one packet as a perf record holds."""
+"""Most bytes of one packet that fit a perf record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
-    """At most so many packets, and bits of what is kept of them, per second; of `direction`, or of both together."""
+    """The most packets, and bits kept of them, per second: of `direction`, or of both directions together."""
 
     direction: Direction = Direction.BOTH
     packets: float = math.inf
@@ -30,10 +31,11 @@ class Cap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceFactors:
-    """What of a capture decides its price. `shares` is the part that sampling keeps of a direction, 1 if not named.
+    """Properties of a capture that decide its price. `shares` is the part of a direction that sampling keeps, 1 if
+    absent.
 
-    The switches stand for what no mean can tell: a filter, the first packets of each flow, control packets that are
-    kept besides, compression.
+    The flags stand for properties that have no mean: a filter, only the first packets of each flow, control packets
+    that are always kept, compression.
     """
 
     snaplen: int
@@ -48,7 +50,8 @@ class PriceFactors:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of one CPU, and its standard error: that of the coefficients, and how far single workloads are from them."""
+    """A share of one CPU, and its standard error, which combines that of the coefficients and that of single
+    workloads."""
 
     of_cpu: float
     error: float
@@ -56,14 +59,14 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What is paid where: in the kernel by who sends and receives, and by the process that writes."""
+    """The CPU time in the kernel, paid by senders and receivers, and in the process that writes."""
 
     kernel: Share
     process: Share
 
 
 def price(costs: Costs, *, seen: float, left_out: float, captured: float, captured_bytes: float) -> Price:
-    """The price of so many packets per second: seen at the interface; of these left out by samplers; captured."""
+    """Return the price of packets per second: seen at the interface, left out by samplers, captured."""
 
     def share(off: float, *parts: tuple[Cost, float]) -> Share:
         paid = sum(cost.ns * count for cost, count in parts)
@@ -90,7 +93,7 @@ def price(costs: Costs, *, seen: float, left_out: float, captured: float, captur
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a capture of `direction` writes per second, and its price."""
+    """Packets and bytes that a capture of `direction` writes per second, and its price."""
 
     direction: Direction
     forward_packets: float
@@ -122,7 +125,7 @@ class _Kept:
         return _Kept(self.packets * share, self.captured * share, self.blocks * share)
 
     def within(self, caps: Sequence[Cap]) -> float:
-        """The share of this that all caps let through."""
+        """Return the share that all caps allow."""
         shares = [1.0]
         if self.packets:
             shares += [cap.packets / self.packets for cap in caps]
@@ -132,18 +135,18 @@ class _Kept:
 
 
 def estimate(loads: Sequence[InterfaceLoad], asked: PriceFactors, direction: Direction, costs: Costs) -> Estimate:
-    """What a capture of one direction, or of both, would write and cost."""
+    """Return the size and price of a capture of one direction, or of both."""
     kept, matched = {}, 0.0
-    for one, sides in (
+    for way, sides in (
         (Direction.FORWARD, [load.from_pod for load in loads]),
         (Direction.REVERSE, [load.to_pod for load in loads]),
     ):
-        all_of_it = _Kept()
-        for side in sides if direction in (Direction.BOTH, one) else ():
-            all_of_it = all_of_it.plus(_whole(side, asked))
-        matched += all_of_it.packets
-        sampled = all_of_it.times(asked.shares.get(one, 1.0))
-        kept[one] = sampled.times(sampled.within([cap for cap in asked.caps if cap.direction is one]))
+        whole = _Kept()
+        for side in sides if direction in (Direction.BOTH, way) else ():
+            whole = whole.plus(_whole(side, asked))
+        matched += whole.packets
+        sampled = whole.times(asked.shares.get(way, 1.0))
+        kept[way] = sampled.times(sampled.within([cap for cap in asked.caps if cap.direction is way]))
     forward, reverse = kept[Direction.FORWARD], kept[Direction.REVERSE]
     share = forward.plus(reverse).within([cap for cap in asked.caps if cap.direction is Direction.BOTH])
     total = forward.plus(reverse).times(share)
@@ -164,7 +167,7 @@ def estimate(loads: Sequence[InterfaceLoad], asked: PriceFactors, direction: Dir
 
 
 def _whole(load: Load, asked: PriceFactors) -> _Kept:
-    """A load of which no packet is left out."""
+    """Return a load of which no packet is left out."""
     if not load.packets:
         return _Kept()
     mean = load.bytes / load.packets
@@ -174,18 +177,18 @@ def _whole(load: Load, asked: PriceFactors) -> _Kept:
 
 
 def assumptions(asked: PriceFactors) -> list[str]:
-    """What an estimate takes for granted, a line each."""
+    """Return the assumptions of an estimate, one line each."""
     notes = ["forward is what leaves the pod (without a pod's veth: this machine)"]
     if asked.filtered:
         notes.append("every packet matches the filter: an upper bound")
     if asked.headers_only:
         notes.append(f"headers are {HEADERS_MOST} bytes of a packet (from {HEADERS_LEAST}, without TCP options)")
     if any(share < 1 for share in asked.shares.values()):
-        notes.append("sampling keeps its share of the packets; a few large flows make that more or less")
+        notes.append("sampling keeps its share of the packets; a few large flows can change that")
     if asked.first:
         notes.append("no flow is longer than its first packets that are kept: an upper bound")
     if asked.keeps_control:
         notes.append("control packets (SYN, FIN, RST, ICMP errors), which sampling always keeps, are few")
     if asked.compressed:
-        notes.append("nothing is gained by compression, nor does it cost CPU")
+        notes.append("compression saves no space and costs no CPU")
     return notes

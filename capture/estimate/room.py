@@ -1,4 +1,5 @@
-"""An estimate, the limits of a capture and the free bytes of a disk -> when the disk is full, and what to warn of."""
+"""An estimate, the limits of a capture and the free bytes of a disk -> the time until the disk is full, and
+warnings."""
 
 import math
 from collections.abc import Mapping
@@ -9,12 +10,12 @@ from capture.units import format_duration, format_size
 from capture.wire.direction import Direction
 
 ATTENDED_SECONDS = 24 * 3600
-"""Who sets no limit is expected to end the capture by hand, within a day."""
+"""Longest time for which a capture without limits is expected to run before somebody ends it by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The file system of a folder: its size, and what of it may be written, in bytes."""
+    """The file system of a folder: its size, and the bytes that may still be written."""
 
     folder: str
     size: int
@@ -23,7 +24,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskLimits:
-    """What ends a capture, what its ring of files holds, and what it leaves free; None is no limit."""
+    """The limits of a capture, the size of its ring of files, and the bytes that must stay free; None is no limit."""
 
     counts: Mapping[Direction, int] = field(default_factory=dict)
     max_bytes: int | None = None
@@ -35,7 +36,7 @@ class DiskLimits:
 
 
 def bytes_needed(expected: Estimate, limits: DiskLimits) -> float:
-    """The most that lies on the disk at one time; infinite where nothing limits it."""
+    """Return the most bytes that are on the disk at one time; infinite if nothing limits them."""
     rate = expected.file_bytes
     if not rate:
         return 0.0
@@ -59,19 +60,20 @@ def bytes_needed(expected: Estimate, limits: DiskLimits) -> float:
 
 
 def seconds_until_full(expected: Estimate, limits: DiskLimits, disk: Disk) -> float:
-    """How long the room lasts where no ring of files and no limit ends it; infinite if nothing is written."""
+    """Return the seconds until the disk is full without a ring of files or a limit; infinite if nothing is
+    written."""
     return max(disk.free - limits.min_free, 0) / expected.file_bytes if expected.file_bytes else math.inf
 
 
 def warnings(expected: Estimate, limits: DiskLimits, disk: Disk | None) -> list[str]:
-    """What will go wrong, a line each; without a disk the output is no file."""
+    """Return warnings, one line each; `disk` is None if the output is not a file."""
     lines = []
     if not expected.packets:
-        lines.append("no packet came by that would be kept; look longer with --look, or say what to --assume")
+        lines.append("no packet passed that would be kept; measure longer with --look, or give a load with --assume")
     needed = expected.price.process.of_cpu
     if needed > 1:
         lines.append(
-            f"writing needs {needed:.0%} of a CPU and has one: packets will be lost; "
+            f"writing needs {needed:.0%} of a CPU, but uses only one: packets will be lost; "
             "capture less with -s, --sample or a filter"
         )
     if disk is not None and (line := _disk_warning(expected, limits, disk)):
@@ -82,7 +84,7 @@ def warnings(expected: Estimate, limits: DiskLimits, disk: Disk | None) -> list[
 def _disk_warning(expected: Estimate, limits: DiskLimits, disk: Disk) -> str | None:
     free = f"{disk.folder} has {format_size(disk.free)} free"
     if limits.min_free:
-        free += f", and {format_size(limits.min_free)} are to stay free"
+        free += f", and {format_size(limits.min_free)} must stay free"
     if disk.free <= limits.min_free:
         return f"{free}: no room for a capture; write elsewhere with -w"
     need, lasts = bytes_needed(expected, limits), seconds_until_full(expected, limits, disk)

@@ -1,1 +1,2 @@
-"""Five-tuple rules, lists of conversations, tcpdump expressions -> C, map entries, and the text of what matches."""
+"""Five-tuple rules, lists of conversations, tcpdump expressions -> C, map entries, and text that describes the
+match."""

@@ -1,8 +1,8 @@
 """Rules -> C over the canonical tuple: the function match_rules() of filter.h.
 
-A rule between two exact endpoints is put in canonical order here, so that the program compares once and has both
-directions; wildcards are tried both ways round. `tuple->family` is a constant where the function is inlined, so
-that a packet pays only for the rules of its family.
+A rule between two exact endpoints is put in canonical order here, so that one comparison in the program covers both
+directions; a rule with wildcards is tried in both orders. `tuple->family` is a constant where the function is
+inlined, so a packet pays only for the rules of its family.
 """
 
 from collections import defaultdict
@@ -12,11 +12,11 @@ from capture.filters.podname import PodName
 from capture.filters.rule import Endpoint, Network, Rule
 
 MANY = 4
-"""So many rules with the same kind of key are compared one by one; more of them are found by a search."""
+"""Most rules with the same kind of key that are compared one by one; more of them are found by a search."""
 KEYS_MAX = 8
-"""A rule with more ports than these has no key."""
+"""Most ports of a rule that has a key."""
 
-# Which end of the tuple a side of a rule is, by which end is the rule's source.
+# The end of the tuple for each side of a rule, by the end that is the rule's source.
 _ENDS = {
     "LOW_IS_SOURCE": {"source": "low", "destination": "high"},
     "HIGH_IS_SOURCE": {"source": "high", "destination": "low"},
@@ -24,13 +24,13 @@ _ENDS = {
 
 
 def match_rules(rules: Sequence[Rule], pods: Sequence[PodName] = ()) -> str:
-    """The function's text; `pods` are those that rules name, in the order of their groups."""
+    """Return the text of the function; `pods` are those that rules name, in the order of their groups."""
     keyed: dict[tuple[str, str], list[Rule]] = defaultdict(list)
     for rule in rules:
         keyed[_key(rule)].append(rule)
-    searched = {key: some for key, some in keyed.items() if key != _NO_KEY and len(some) > MANY}
+    searched = {key: sharing for key, sharing in keyed.items() if key != _NO_KEY and len(sharing) > MANY}
     tests = "".join(_test(rule, side, pods) for rule in rules if _key(rule) not in searched for side in _ENDS)
-    tests += "".join(_search(key, some, side, pods) for key, some in searched.items() for side in _ENDS)
+    tests += "".join(_search(key, sharing, side, pods) for key, sharing in searched.items() for side in _ENDS)
     groups = "".join(f"    u64 {end}_groups = groups_of(tuple->family, &tuple->{end});\n" for end in ("low", "high"))
     return (
         "static __always_inline u32 match_rules(CONTEXT *ctx, const struct tuple *tuple, u32 detail) {\n"
@@ -42,7 +42,7 @@ _NO_KEY = ("", "")
 
 
 def _key(rule: Rule) -> tuple[str, str]:
-    """The field by which a rule is found among many: (side, "port" or "low", the low word of an address)."""
+    """Return the key to find a rule by among many: (side, "port" or "low"); low is the low word of an address."""
     for side in ("destination", "source"):
         ports = getattr(rule, side).ports
         if 0 < len(ports) <= KEYS_MAX and all(span.first == span.last for span in ports):
@@ -54,20 +54,20 @@ def _key(rule: Rule) -> tuple[str, str]:
 
 
 def _search(key: tuple[str, str], rules: Sequence[Rule], side: str, pods: Sequence[PodName]) -> str:
-    """A switch, which clang makes a search tree of; in the case that is left, the whole rule is compared.
+    """Return a switch over the key, which clang compiles to a search tree; each case compares the whole rules.
 
-    The verifier must not know the key to be the tuple's own field, or it would follow each value to the end.
+    The verifier must not recognise the key as a field of the tuple, or it would follow each value to the end.
     """
     end, field = key
     cases: dict[int, list[Rule]] = defaultdict(list)
     for rule in rules:
-        asked: Endpoint = getattr(rule, end)
-        values = [span.first for span in asked.ports] if field == "port" else [_low_word(asked)]
+        endpoint: Endpoint = getattr(rule, end)
+        values = [span.first for span in endpoint.ports] if field == "port" else [_low_word(endpoint)]
         for value in values:
             cases[value].append(rule)
     body = "".join(
-        f"    case {value:#x}ULL:\n{''.join(_test(rule, side, pods) for rule in some)}        break;\n"
-        for value, some in sorted(cases.items())
+        f"    case {value:#x}ULL:\n{''.join(_test(rule, side, pods) for rule in sharing)}        break;\n"
+        for value, sharing in sorted(cases.items())
     )
     return f"    switch (tuple->{_ENDS[side][end]}.{field} ^ unknown_zero(ctx)) {{\n{body}    }}\n"
 
@@ -78,7 +78,7 @@ def _low_word(side: Endpoint) -> int:
 
 
 def _test(rule: Rule, side: str, pods: Sequence[PodName]) -> str:
-    """One rule, with one end of the tuple as its source."""
+    """Return the test of one rule, with one end of the tuple as its source; "" if the order excludes it."""
     if rule.exact and rule.source != rule.destination:
         in_order = _order(rule.source) < _order(rule.destination)
         if in_order != (side == "LOW_IS_SOURCE"):
@@ -98,7 +98,7 @@ def _order(side: Endpoint) -> tuple[int, int]:
 
 
 def _details(rule: Rule, low_is_source: bool) -> list[str]:
-    """What is asked of TCP flags or ICMP types, which differs with the packet's way."""
+    """Return the test of TCP flags or ICMP types, which depends on the direction of the packet."""
     forward, reverse = _detail(rule), _detail(rule.mirror)
     if forward == reverse:
         return [forward] if forward else []

@@ -4,7 +4,7 @@
     udp [fd00::1]:5353 > [fd00::2]:53
     icmp 10.0.0.1 10.0.0.2
 
-Lists are long, so that a line costs one object and no more; each can be asked for from either end, not from both.
+Lists can be long, so each line costs one object. A conversation may be given from either end, not from both.
 """
 
 import sys
@@ -18,11 +18,12 @@ from capture.filters.rulewords import parse_endpoint, parse_protocol
 from capture.wire.protocols import WITH_PORTS, protocol_name
 
 CONVERSATIONS_MAX = 65_536
+"""Most conversations in a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """An exact five-tuple; a side is (address as a number, port), with port 0 where the protocol has none."""
+    """An exact five-tuple; a side is (address as a number, port), with port 0 if the protocol has no ports."""
 
     family: int
     protocol: int
@@ -31,7 +32,7 @@ class Conversation:
 
     @property
     def canonical(self) -> "Conversation":
-        """The same for the conversation and for the one asked for from its other end."""
+        """The conversation with its sides in order: the same, whichever end it was given from."""
         if self.source <= self.destination:
             return self
         return Conversation(self.family, self.protocol, self.destination, self.source)
@@ -52,14 +53,15 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class ConversationList:
-    """Conversations, each once, and where they were read from: "-" is standard input, None the request itself."""
+    """Conversations without repetition, and the file they come from: "-" is standard input, None the request
+    itself."""
 
     name: str | None
     conversations: tuple[Conversation, ...] = field(repr=False)
 
 
 def conversation_of(rule: Rule) -> Conversation:
-    """An exact rule as a conversation."""
+    """Return an exact rule as a conversation."""
     sides = []
     for side in (rule.source, rule.destination):
         assert side.network is not None
@@ -81,7 +83,7 @@ def read_conversations(name: str) -> ConversationList:
 
 
 def parse_conversations(name: str, lines: Iterable[str]) -> ConversationList:
-    """The lines of a list. Raises SpecError with file and line."""
+    """Return the list in these lines. Raises SpecError with file and line."""
     file = f"conversations file {name}"
     texts = ((number, line.partition("#")[0]) for number, line in enumerate(lines, start=1))
     numbered = ((f"{file} line {number}", f"line {number}", text) for number, text in texts if text.strip())
@@ -89,25 +91,26 @@ def parse_conversations(name: str, lines: Iterable[str]) -> ConversationList:
 
 
 def parse_tuples(tuples: Iterable[tuple[str, str]], where: str) -> ConversationList:
-    """A list inside a request; each text comes with its place. Raises SpecError that begins with it or `where`."""
+    """Return a list inside a request, from pairs of place and text. Raises SpecError that begins with place or
+    `where`."""
     return ConversationList(None, _each_once(((place, place, text) for place, text in tuples), where))
 
 
 def _each_once(texts: Iterable[tuple[str, str, str]], where: str) -> tuple[Conversation, ...]:
-    """Conversations of texts, each with its place in full and in short."""
-    found: dict[Conversation, tuple[Conversation, str]] = {}
+    """Return the conversations of (place in full, place in short, text), without repetitions."""
+    unique: dict[Conversation, tuple[Conversation, str]] = {}
     for place, short, text in texts:
         conversation = parse_conversation(text, place)
-        before, first = found.setdefault(conversation.canonical, (conversation, short))
+        before, first = unique.setdefault(conversation.canonical, (conversation, short))
         if before != conversation:
             raise SpecError(f"{place}: {conversation} is the reverse of {first}; one of them finds both directions")
-    if len(found) > CONVERSATIONS_MAX:
-        raise SpecError(f"{where} has {len(found):,} conversations; at most {CONVERSATIONS_MAX:,} are possible")
-    return tuple(conversation for conversation, _ in found.values())
+    if len(unique) > CONVERSATIONS_MAX:
+        raise SpecError(f"{where} has {len(unique):,} conversations; at most {CONVERSATIONS_MAX:,} are possible")
+    return tuple(conversation for conversation, _ in unique.values())
 
 
 def parse_conversation(text: str, where: str) -> Conversation:
-    """One conversation, as a line of a list has it. Raises SpecError that begins with `where`."""
+    """Return the conversation in one line of a list. Raises SpecError that begins with `where`."""
     words = text.replace(">", " ").split()
     if len(words) != 3:
         raise SpecError(f"{where}: {' '.join(words)!r} is not: protocol source destination")

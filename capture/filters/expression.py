@@ -1,8 +1,8 @@
-"""A tcpdump expression -> what the kernel program runs on a packet and on its mirror, and the text of both.
+"""A tcpdump expression -> C that tests a packet and its mirror, and the text of both tests.
 
-The mirror of a packet is the packet with its two ends exchanged: an answer matches an expression if its mirror does.
-Mostly another expression says the same (filters.mirror) and is compiled beside the first; where none does, the
-program exchanges the bytes themselves.
+The mirror of a packet is the packet with its two ends exchanged; an answer matches an expression if its mirror does.
+In most cases another expression tests the mirror (filters.mirror), and is compiled beside the first. If there is
+none, the program exchanges the bytes of the packet.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from capture.wire.protocols import ICMP, ICMP_ANSWERS, ICMPV6
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression that libpcap compiled; `mirrored` is None where the mirror has no text."""
+    """An expression that libpcap compiled; `mirrored` is None if no expression tests the mirror."""
 
     source: str
     program: tuple[libpcap.Instruction, ...] = field(repr=False)
@@ -24,18 +24,18 @@ class Expression:
 
     @property
     def symmetric(self) -> bool:
-        """Whether the answers match the expression itself, so that it says nothing of direction."""
+        """True if answers match the expression, too, so that it does not determine a direction."""
         return self.program == self.mirror_program
 
     def text(self, direction: Direction) -> str:
-        """The tcpdump expression for the directions; a remark in its place where the mirror has none."""
+        """Return the tcpdump expression for the directions, or a remark if there is none for the mirror."""
         reverse = self.mirrored or f"[no expression says it: the packet's mirror matches {self.source!r}]"
         if self.symmetric or direction is Direction.FORWARD:
             return self.source
         return reverse if direction is Direction.REVERSE else f"({self.source}) or ({reverse})"
 
     def code(self, direction: Direction) -> str:
-        """C: the function expression_directions(), and those it calls."""
+        """Return C: the function expression_directions(), and the functions that it calls."""
         forward = cbpf.c_function("expression_forward", self.program, self.source)
         call = "expression_{}(ctx, head, length) ? {} : 0"
         ways = []
@@ -72,7 +72,7 @@ def parse_expression(text: str) -> Expression:
 
 
 def _icmp_answers() -> str:
-    """C: the ICMP types that answer each other, for bpf/lib/mirror.h."""
+    """Return C: the functions for ICMP types that answer each other, for bpf/lib/mirror.h."""
 
     def cases(protocol: int) -> str:
         return "".join(f"    case {kind}: return {answer};\n" for kind, answer in ICMP_ANSWERS[protocol].items())

@@ -1,6 +1,6 @@
-"""What a spec asks for -> the filter of the kernel program: C text, switches, and entries of the conversations map.
+"""The rules of a spec -> the filter of the kernel program: C text, switches, and entries of the conversations map.
 
-Every switch of bpf/ that concerns matching is set here, so that an unused ability costs no instruction.
+Every switch of bpf/ that concerns matching is set here, so a feature that is not used costs no instruction.
 """
 
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ from capture.filters.rule import Rule
 from capture.wire.direction import Direction
 
 EXACT_AS_CODE = 4
-"""So many exact rules are compared one by one; more of them are found by one look-up instead."""
+"""Most exact rules that are compared one by one; more of them are found by one look-up instead."""
 TEXT_MAX = 64
-"""So many conversations are spelled out in a tcpdump expression."""
+"""Most conversations that are written out in a tcpdump expression."""
 PODS_MAX = 63
-"""So many pods can be endpoints of rules: the bits of a group, less the node's (enum group in bpf/abi.h)."""
+"""Most pods that rules can name: the bits of a group, less the node's (enum group in bpf/abi.h)."""
 ADDRESSES_MAX = 4096
-"""Addresses that pods named in rules, and the node, can have together."""
+"""Most addresses that pods named in rules, and the node, can have together."""
 
 _WANTED = {Direction.BOTH: "FORWARD | REVERSE", Direction.FORWARD: "FORWARD", Direction.REVERSE: "REVERSE"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterProgram:
-    """What the loader needs: filter.h, -D switches, and what goes into the conversations and the groups map.
+    """The input of the loader: filter.h, -D switches, and the content of the conversations and the groups map.
 
-    `listed` conversations are those of a list, which may change while the capture runs; `exact` come from rules.
-    `pods` are those that rules name, in the order of their bits.
+    `listed` conversations are those of a list, which may change while the capture runs; `exact` ones come from rules.
+    `pods` are the pods that rules name, in the order of their bits.
     """
 
     header: str
@@ -54,10 +54,11 @@ def filter_program(
     asks_headers: bool = False,
     shared: bool = False,
 ) -> FilterProgram:
-    """The program for rules and conversations, or for an expression; for neither it matches every packet.
+    """Return the program for rules and conversations, or for an expression; without any, it matches every packet.
 
-    `asks_flow`, `asks_control` and `asks_headers`: what else must be found out about a packet that matches.
-    `shared`: it must also do for interfaces that pods share with their node. Raises SpecError.
+    `asks_flow`, `asks_control` and `asks_headers` say what the program must find out about a packet that matches: its
+    conversation, if it is a control packet, the end of its headers. `shared`: the program must also work on
+    interfaces that pods share with their node. Raises SpecError.
     """
     pods = pods_of(rules)
     if len(pods) > PODS_MAX:
@@ -96,7 +97,7 @@ def filter_program(
 
 
 def pods_of(rules: Sequence[Rule]) -> tuple[PodName, ...]:
-    """The pods that rules name, each once."""
+    """Return the pods that rules name, without repetitions."""
     named = [side.pod for rule in rules for side in (rule.source, rule.destination) if side.pod is not None]
     return tuple(dict.fromkeys(named))
 
@@ -107,7 +108,7 @@ def filter_text(
     conversations: ConversationList | None = None,
     expression: Expression | None = None,
 ) -> str:
-    """The tcpdump expression for what is matched in the directions asked for; "" where everything is."""
+    """Return a tcpdump expression for the packets that match in these directions; "" if every packet does."""
     if expression:
         return expression.text(direction)
     listed = list(conversations.conversations) if conversations else []

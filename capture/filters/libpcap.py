@@ -38,7 +38,7 @@ class BpfProgram(ctypes.Structure):
 
 @functools.cache
 def library() -> Any:
-    """The shared library, its functions typed. Raises FilterError where it is missing."""
+    """Return the shared library with typed functions. Raises FilterError if it is missing."""
     name = ctypes.util.find_library("pcap") or "libpcap.so.0.8"
     try:
         pcap = ctypes.CDLL(name)
@@ -63,16 +63,16 @@ def library() -> Any:
 
 
 def compile_expression(text: str) -> tuple[Instruction, ...]:
-    """Compile for Ethernet, optimised. Raises FilterError with libpcap's message and the position."""
-    found, said = _compile(text)
-    if found is None:
-        place = "" if said.endswith(_WHOLE) else ", at position {} ({})".format(*_where(text))
-        raise FilterError(f"expression {text!r}: {said}{place}")
-    return found
+    """Return the optimised program for Ethernet. Raises FilterError with libpcap's message and the position."""
+    program, message = _compile(text)
+    if program is None:
+        place = "" if message.endswith(_WHOLE) else ", at position {} ({})".format(*_position(text))
+        raise FilterError(f"expression {text!r}: {message}{place}")
+    return program
 
 
 def _compile(text: str) -> tuple[tuple[Instruction, ...] | None, str]:
-    """The instructions, or None and libpcap's message."""
+    """Return the instructions and "", or None and libpcap's message."""
     program, pcap = BpfProgram(), library()
     with _lock:
         handle = pcap.pcap_open_dead(DLT_EN10MB, SNAPLEN)
@@ -88,7 +88,7 @@ def _compile(text: str) -> tuple[tuple[Instruction, ...] | None, str]:
 
 
 _WHOLE = "rejects all packets"
-"""A message that is about no place in particular."""
+"""End of a message that is about the whole expression."""
 _WORD = re.compile(r"[()\[\]]|&&|\|\||[!<>=]=?|[^\s()\[\]!<>=&|]+|\S")
 _ENDINGS = (
     "",
@@ -105,10 +105,10 @@ _ENDINGS = (
 _ENDINGS_OF_TERMS = ("] = 0", " = 0", " 0 = 0", " 0] = 0", ":1] = 0")
 
 
-def _where(text: str) -> tuple[int, str]:
-    """Where an expression goes wrong, which libpcap does not say: at the first word that nothing can follow well.
+def _position(text: str) -> tuple[int, str]:
+    """Return the position of the error, counted from 1, and the word there; libpcap does not report them.
 
-    Counted from 1, with the word there.
+    The error is at the first word after which no ending makes a valid expression.
     """
     for word in _WORD.finditer(text):
         start = text[: word.end()]

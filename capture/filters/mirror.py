@@ -1,9 +1,9 @@
-"""A tcpdump expression -> the tcpdump expression of the answers: of packets with the two ends exchanged.
+"""A tcpdump expression -> the tcpdump expression for answers: packets with the two ends exchanged.
 
-`src` and `dst` change places, and so do the accessors of what lies at the two ends: ip[12:4] and ip[16:4],
-tcp[0:2] and tcp[2:2]. ICMP types become those that answer them. A computed index is taken to lie behind the ports,
-as in every well-formed packet. Where no expression says the same, the answer is None; the kernel program then
-exchanges the packet's own bytes instead (bpf/lib/expression.h).
+`src` and `dst` are exchanged, and so are the accessors of addresses and ports: ip[12:4] and ip[16:4], tcp[0:2] and
+tcp[2:2]. An ICMP type becomes the type that answers it. A computed index is assumed to be behind the ports, as in
+every well-formed packet. The result is None if there is no such expression; the kernel program then exchanges the
+bytes of the packet (bpf/lib/mirror.h).
 """
 
 import re
@@ -12,7 +12,7 @@ from capture.wire.protocols import ICMP, ICMP_ANSWERS, ICMPV6
 
 _TOKEN = re.compile(r"\\?[A-Za-z0-9_.:/-]+|\s+|[!<>=]=|&&|\|\||<<|>>|.", re.DOTALL)
 
-# Accessor -> pairs of (offset, offset, length) that change places.
+# Accessor -> (offset, offset, length) of the fields that are exchanged.
 _ENDS: dict[str, list[tuple[int, int, int]]] = {
     "ether": [(0, 6, 6)],
     "link": [(0, 6, 6)],
@@ -26,9 +26,9 @@ _ENDS: dict[str, list[tuple[int, int, int]]] = {
     "icmp": [],
     "icmp6": [],
 }
-# Behind these, an accessor of a lower layer would reach into what changes places in a higher one.
+# From these offsets on, an accessor of a lower layer could read fields of a higher layer that are exchanged.
 _OPAQUE_FROM = {"ether": 14, "link": 14, "ip": 20, "ip6": 40}
-# `broadcast` and `multicast` speak of the destination; these, of the source.
+# `broadcast` and `multicast` test the destination; these expressions test the source.
 _GROUP_SOURCES = {
     "ether": {"broadcast": "ether src ff:ff:ff:ff:ff:ff", "multicast": "ether[6] & 1 != 0"},
     "link": {"broadcast": "ether src ff:ff:ff:ff:ff:ff", "multicast": "ether[6] & 1 != 0"},
@@ -45,7 +45,7 @@ _TYPE_FIELDS = {
 
 
 def mirror_text(text: str) -> str | None:
-    """The expression of the answers, None where tcpdump has no words for them."""
+    """Return the expression for the answers, None if there is none."""
     tokens = _TOKEN.findall(text)
     out: list[str] = []
     at = 0
@@ -63,10 +63,10 @@ def mirror_text(text: str) -> str | None:
             at += 1
         elif token in _ENDS and _opens(tokens, at):
             end = _closing(tokens, at)
-            taken = None if end is None else _accessor(tokens, at, end)
-            if taken is None:
+            mirrored = None if end is None else _accessor(tokens, at, end)
+            if mirrored is None:
                 return None
-            words, at = taken
+            words, at = mirrored
             out.append(words)
         else:
             out.append(token)
@@ -89,7 +89,8 @@ def _closing(tokens: list[str], at: int) -> int | None:
 
 
 def _accessor(tokens: list[str], at: int, end: int) -> tuple[str, int] | None:
-    """proto[index:size] at `at` to `end`, mirrored, and where to go on."""
+    """Return the accessor proto[index:size] in tokens `at` to `end`, mirrored, and the next token; None if there is
+    none."""
     proto = tokens[at]
     inside = "".join(tokens[at + 1 : end]).strip().removeprefix("[").strip()
     if proto in _TYPE_FIELDS and (field := inside.partition(":"))[0].strip() in _TYPE_FIELDS[proto][1]:
@@ -99,7 +100,7 @@ def _accessor(tokens: list[str], at: int, end: int) -> tuple[str, int] | None:
         nested = mirror_text(inside)
         return None if nested is None else (f"{proto}[{nested}]", end + 1)
     index, size = _number(match[1]), _number(match[2] or "1")
-    if index is None or size is None:  # a named offset, like tcpflags: none of them changes places
+    if index is None or size is None:  # a named offset, like tcpflags: none of those fields is exchanged
         return f"{proto}[{inside}]", end + 1
     if index + size > _OPAQUE_FROM.get(proto, 1 << 32):
         return None
@@ -108,12 +109,12 @@ def _accessor(tokens: list[str], at: int, end: int) -> tuple[str, int] | None:
             if here <= index and index + size <= here + length:
                 return f"{proto}[{index - here + there}{f':{size}' if match[2] else ''}]", end + 1
     if any(index < here + length and here < index + size for *ends, length in _ENDS[proto] for here in ends):
-        return None  # it straddles the edge of what changes places
+        return None  # it covers only a part of a field that is exchanged
     return f"{proto}[{inside}]", end + 1
 
 
 def _type_relation(tokens: list[str], end: int, proto: str) -> tuple[str, int] | None:
-    """icmp[icmptype] compared with a constant: the constant becomes the type of the answer."""
+    """Return icmp[icmptype] compared with a constant, mirrored: with the type that answers; None if there is none."""
     protocol, _, names = _TYPE_FIELDS[proto]
     rest = [(at, tokens[at]) for at in range(end + 1, len(tokens)) if not tokens[at].isspace()][:3]
     if len(rest) < 2 or rest[0][1] not in ("=", "==", "!="):

@@ -1,4 +1,4 @@
-"""`namespace/name` -> a pod's name, as Kubernetes allows it."""
+"""`namespace/name` -> the name of a pod, checked by Kubernetes' rules."""
 
 import re
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from capture.errors import SpecError
 
 DEFAULT_NAMESPACE = "default"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""RFC 1123: what a namespace is, and each part of a pod's name."""
+"""A label of RFC 1123: the name of a namespace, and each part of a pod's name."""
 _NAME_MAX = 253
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class PodName:
-    """A pod by its name; one that is deleted and made again has the same."""
+    """The name of a pod; a pod that is deleted and made anew has the same."""
 
     namespace: str
     name: str
@@ -27,12 +27,12 @@ def parse_pod_name(text: str, field: str, namespace: str = DEFAULT_NAMESPACE) ->
     before, slash, name = text.rpartition("/")
     namespace = check_namespace(before if slash else namespace, f"{field} {text!r}:")
     if len(name) > _NAME_MAX or not all(_LABEL.fullmatch(part) for part in name.split(".")):
-        raise SpecError(f"{field} {text!r}: {name!r} is no name of a pod; write NAMESPACE/NAME, like shop/web-0")
+        raise SpecError(f"{field} {text!r}: {name!r} is not a pod name; write NAMESPACE/NAME, like shop/web-0")
     return PodName(namespace, name)
 
 
 def check_namespace(text: str, field: str) -> str:
-    """The name of a Kubernetes namespace. Raises SpecError."""
+    """Return the name of a Kubernetes namespace unchanged. Raises SpecError if it is not valid."""
     if not _LABEL.fullmatch(text):
-        raise SpecError(f"{field} {text!r} is no name of a namespace: lower-case letters, digits and '-'")
+        raise SpecError(f"{field} {text!r} is not a namespace name: lower-case letters, digits and '-'")
     return text

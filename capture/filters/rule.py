@@ -1,6 +1,6 @@
-"""What a rule is: frozen, validated values; a rule's mirror matches the answers to what the rule matches.
+"""Rules as frozen, validated values. The mirror of a rule matches the answers to the packets that the rule matches.
 
-Equality means the same request. Everything wrong is a SpecError naming the field.
+Equal rules are the same request. Every wrong value is a SpecError that names the field.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ PORT_MAX = 65535
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ports:
-    """A range of ports, both ends included."""
+    """A range of ports that includes both ends."""
 
     first: int
     last: int
@@ -45,12 +45,12 @@ class Endpoint:
 
     @property
     def host(self) -> bool:
-        """Whether the network is one address."""
+        """True if the network is one address."""
         return self.network is not None and self.network.prefixlen == self.network.max_prefixlen
 
     @property
     def exact(self) -> bool:
-        """Whether this is one address, and no or one port."""
+        """True if this is one address, with one port or none."""
         return self.host and (not self.ports or (len(self.ports) == 1 and self.ports[0].first == self.ports[0].last))
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class TcpFlags:
             )
 
     def answer(self) -> "TcpFlags":
-        """What answers: SYN-ACK to a SYN and the other way round, else the same flags."""
+        """Return the flags of the answer: SYN-ACK for SYN, SYN for SYN-ACK, else the same flags."""
         syn, ack = TCP_FLAGS["syn"], TCP_FLAGS["ack"]
         if self.value & syn and self.mask & ack:
             return TcpFlags(self.value ^ ack, self.mask)
@@ -98,7 +98,7 @@ class IcmpType:
     code: int | None = None
 
     def answer(self, protocol: int) -> "IcmpType":
-        """The type that answers this one; itself where nothing does."""
+        """Return the type that answers this one; the same type if none does."""
         return replace(self, type=ICMP_ANSWERS[protocol].get(self.type, self.type))
 
     def __str__(self) -> str:
@@ -107,10 +107,10 @@ class IcmpType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A five-tuple with wildcards, and what else a packet must be.
+    """A five-tuple with wildcards, and further conditions on a packet.
 
-    `protocol` is an IP protocol number, `family` 4 or 6; None is any. `answer_flags` and `answer_icmp` say what is
-    asked of the reverse direction; None lets SYN be answered by SYN-ACK and an echo request by an echo reply.
+    `protocol` is an IP protocol number, `family` 4 or 6; None is any. `answer_flags` and `answer_icmp` are the
+    conditions on the reverse direction; by default (None) SYN-ACK answers SYN, and an echo reply an echo request.
     """
 
     source: Endpoint = Endpoint()
@@ -127,57 +127,57 @@ class Rule:
         named = protocol_name(self.protocol)
         ports = self.source.ports + self.destination.ports
         if ports and self.protocol is not None and self.protocol not in WITH_PORTS:
-            raise SpecError(f"protocol {named} has no ports, but port {ports[0]} is asked for")
+            raise SpecError(f"protocol {named} has no ports, but port {ports[0]} is given")
         if self.protocol in EXTENSION_HEADERS and self.family != 4:
             raise SpecError(
                 f"protocol {named} is an IPv6 extension header, and rules match what follows those; "
                 f"give family 4, or the tcpdump expression 'ip6 proto {named}'"
             )
-        for asked, answer, what in (
+        for forward, answer, what in (
             (self.tcp_flags, self.answer_flags, "TCP flags"),
             (self.icmp, self.answer_icmp, "ICMP types"),
         ):
-            if answer and not asked:
-                raise SpecError(f"{what} are asked of the answer but not of the packet it answers; give both")
+            if answer and not forward:
+                raise SpecError(f"{what} are given for the answer but not for the packet it answers; give both")
         if (self.tcp_flags or self.answer_flags) and self.protocol != TCP:
-            raise SpecError(f"TCP flags are asked for, but protocol is {named}; give protocol tcp")
+            raise SpecError(f"TCP flags are given, but protocol is {named}; give protocol tcp")
         if (self.icmp or self.answer_icmp) and self.protocol not in ICMP_ANSWERS:
-            raise SpecError(f"ICMP types are asked for, but protocol is {named}; give protocol icmp or icmpv6")
+            raise SpecError(f"ICMP types are given, but protocol is {named}; give protocol icmp or icmpv6")
 
     def _check_family(self) -> None:
-        asked = {
+        candidates = {
             f"source {self.source}": self.source.network.version if self.source.network else None,
             f"destination {self.destination}": self.destination.network.version if self.destination.network else None,
             f"protocol {protocol_name(self.protocol)}": {ICMP: 4, ICMPV6: 6}.get(self.protocol or -1),
             "family": self.family,
         }
-        found = {what: family for what, family in asked.items() if family is not None}
-        if len(set(found.values())) > 1:
-            words = ", ".join(f"{what} is IPv{family}" for what, family in found.items())
+        families = {what: family for what, family in candidates.items() if family is not None}
+        if len(set(families.values())) > 1:
+            words = ", ".join(f"{what} is IPv{family}" for what, family in families.items())
             raise SpecError(f"a rule mixes IP families: {words}")
-        if found:
-            object.__setattr__(self, "family", next(iter(found.values())))
+        if families:
+            object.__setattr__(self, "family", next(iter(families.values())))
 
     @property
     def exact(self) -> bool:
-        """Whether this is one conversation and nothing else is asked of its packets."""
+        """True if this is one conversation without further conditions on its packets."""
         bare = not (self.tcp_flags or self.answer_flags or self.icmp or self.answer_icmp)
         named = bool(self.source.ports) and bool(self.destination.ports) if self.protocol in WITH_PORTS else True
         return bare and named and self.protocol is not None and self.source.exact and self.destination.exact
 
     @property
     def names_pods(self) -> bool:
-        """Whether its addresses are those of a pod."""
+        """True if an endpoint is a pod."""
         return self.source.pod is not None or self.destination.pod is not None
 
     @property
     def asks_transport(self) -> bool:
-        """Whether only packets with a transport header can match."""
+        """True if only packets with a transport header can match."""
         return bool(self.source.ports or self.destination.ports or self.tcp_flags or self.icmp)
 
     @property
     def mirror(self) -> "Rule":
-        """The rule of the answers."""
+        """The rule that matches the answers."""
         flags, icmp = self.tcp_flags, self.icmp
         answer_flags = self.answer_flags or (flags.answer() if flags else None)
         answer_icmp = self.answer_icmp

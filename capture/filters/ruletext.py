@@ -1,4 +1,4 @@
-"""One rule in the user's words, from the command line or a file -> a Rule."""
+"""The texts of one rule, from the command line or a file -> a Rule."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from capture.filters.rulewords import parse_endpoint, parse_family, parse_icmp_t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleText:
-    """The words, by the names of the options; None is not given. An endpoint may have been understood already."""
+    """The texts of a rule by the names of their options; None is not given. An endpoint may be parsed already."""
 
     source: str | Endpoint | None = None
     destination: str | Endpoint | None = None
@@ -21,7 +21,7 @@ class RuleText:
     answer_icmp_type: str | None = None
 
     def rule(self, where: str = "") -> Rule:
-        """The rule. Raises SpecError that begins with `where`."""
+        """Return the rule. Raises SpecError that begins with `where`."""
         try:
             return self._rule()
         except SpecError as error:

@@ -1,6 +1,6 @@
-"""The user's words -> rule values: "10.0.0.0/8:80,8000-8100", "tcp", "syn,!ack", "echo-request".
+"""Texts of options -> values of rules: "10.0.0.0/8:80,8000-8100", "tcp", "syn,!ack", "echo-request".
 
-Raises SpecError that names the field, the text and what is understood.
+All functions raise a SpecError that names the field, the text and the valid forms.
 """
 
 from ipaddress import ip_address, ip_network
@@ -15,7 +15,7 @@ from capture.wire.protocols import ICMP_CODES, ICMP_TYPES, PROTOCOLS, TCP_FLAGS,
 def parse_endpoint(text: str, field: str) -> Endpoint:
     """Turn `IP`, `IP/len`, `NAMESPACE/POD`, each with `:ports`, `[IPv6]:ports` or `:ports` into an Endpoint.
 
-    "any" is any.
+    "any" matches every address.
     """
     if text.strip().lower() in ("any", "*"):
         return Endpoint()
@@ -31,10 +31,10 @@ def parse_endpoint(text: str, field: str) -> Endpoint:
         raise SpecError(f"{field} {text!r}: the port is missing after ':'")
     if not host and not ports:
         raise SpecError(f"{field} is empty; give an address, a network, or :port")
-    found = parse_ports(ports, f"{field} {text!r}")
+    ranges = parse_ports(ports, f"{field} {text!r}")
     if "/" in host and not _is_address(host.partition("/")[0]):
-        return Endpoint(ports=found, pod=parse_pod_name(host, field))
-    return Endpoint(_network(host, text, field) if host else None, found)
+        return Endpoint(ports=ranges, pod=parse_pod_name(host, field))
+    return Endpoint(_network(host, text, field) if host else None, ranges)
 
 
 def _is_address(text: str) -> bool:
@@ -50,17 +50,20 @@ def _network(host: str, text: str, field: str) -> Network:
         return ip_network(host, strict=False)
     except ValueError:
         raise SpecError(
-            f"{field} {text!r}: {host!r} is no IP address or network; write 10.0.0.1, 10.0.0.0/8, 10.0.0.1:80, "
+            f"{field} {text!r}: {host!r} is not an IP address or network; write 10.0.0.1, 10.0.0.0/8, 10.0.0.1:80, "
             "[2001:db8::1]:443, :80, or a pod as shop/web-0:80"
         ) from None
 
 
-def agreed_direction(direction: Direction | None, bidirectional: bool | None, said: str) -> Direction | None:
-    """What both say, None where neither is given. Raises SpecError that begins with `said` if they contradict."""
+def agreed_direction(direction: Direction | None, bidirectional: bool | None, fields: str) -> Direction | None:
+    """Return the direction that both fields mean, None if neither is given.
+
+    Raises SpecError that begins with `fields` if they contradict each other.
+    """
     if direction is None:
         return None if bidirectional is None else Direction.BOTH if bidirectional else Direction.FORWARD
     if bidirectional is not None and bidirectional != (direction is Direction.BOTH):
-        raise SpecError(f"{said} contradict each other; give one of them")
+        raise SpecError(f"{fields} contradict each other; give one of them")
     return direction
 
 
@@ -114,7 +117,7 @@ def parse_tcp_flags(text: str, field: str = "tcp-flags") -> TcpFlags:
         bit = TCP_FLAGS.get(name.removeprefix("!"))
         if bit is None:
             raise SpecError(
-                f"{field} {text!r}: {word.strip()!r} is no TCP flag; there are {', '.join(TCP_FLAGS)}, "
+                f"{field} {text!r}: {word.strip()!r} is not a TCP flag; there are {', '.join(TCP_FLAGS)}, "
                 "with ! for unset, or value/mask"
             )
         wanted[not name.startswith("!")] |= bit

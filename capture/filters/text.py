@@ -1,7 +1,7 @@
 """Rules -> the tcpdump expression (pcap-filter(7)) that matches the same packets.
 
-Beyond what these expressions say, rules see through VLAN tags and IPv6 extension headers, and bring later
-fragments and ICMP errors: libpcap has no words for that.
+Rules match more than these expressions can describe: packets in VLAN tags and behind IPv6 extension headers, later
+fragments, and ICMP errors.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _TCP_FLAGS_IN_IPV6 = 40 + 13
 
 
 def rules_text(rules: Sequence[Rule], direction: Direction) -> str:
-    """All rules in the directions asked for; "" where everything matches."""
+    """Return the expression for all rules in these directions; "" if every packet matches."""
     ways: list[Sequence[Rule]] = []
     if direction is not Direction.REVERSE:
         ways.append(rules)
@@ -32,8 +32,8 @@ def rules_text(rules: Sequence[Rule], direction: Direction) -> str:
 
 
 def spelled_out(rules: Sequence[Rule], addresses: Mapping[PodName, Sequence[Address]]) -> tuple[Rule, ...]:
-    """Rules with the addresses of pods in place of their names; a rule about a pod without any matches nothing."""
-    return tuple(found for rule in rules for found in _spelled_out(rule, addresses))
+    """Return the rules with addresses in place of pod names; a rule about a pod without addresses is left out."""
+    return tuple(copy for rule in rules for copy in _spelled_out(rule, addresses))
 
 
 def _spelled_out(rule: Rule, addresses: Mapping[PodName, Sequence[Address]]) -> Iterator[Rule]:
@@ -49,13 +49,13 @@ def _spelled_out(rule: Rule, addresses: Mapping[PodName, Sequence[Address]]) -> 
 
 
 def any_of(parts: Sequence[str]) -> str:
-    """Alternatives as one expression, each once."""
+    """Return alternatives as one expression, without repetitions."""
     once = list(dict.fromkeys(parts))
     return " or ".join(f"({part})" for part in once) if len(once) > 1 else "".join(once)
 
 
 def rule_text(rule: Rule) -> str:
-    """One rule, one direction."""
+    """Return the expression for one rule in its own direction."""
     parts = _kind(rule)
     if rule.tcp_flags:
         parts.append(_flags(rule))

@@ -1,8 +1,9 @@
-"""A loaded program -> a packet's way: a tcx link (Linux 6.6), a filter in a clsact qdisc, or XDP for what comes in.
+"""A loaded program -> attached: as a tcx link (Linux 6.6), a filter in a clsact qdisc, or XDP for received packets.
 
-A link dies with its descriptor, so that even SIGKILL leaves nothing behind. A filter stays: its name tells
-whose it is, and the next start takes away those of captures that are no more. Another's filter is never touched;
-ours goes before it, because a filter that decides a packet's fate hides it from those behind.
+The kernel removes a link when its descriptor is closed, so even SIGKILL leaves nothing behind. A filter stays: its
+name identifies the process that made it, and the next start removes the filters of processes that have ended. Filters
+of other programs are never changed; ours is placed before them, because a filter that decides the fate of a packet
+hides it from the filters behind.
 """
 
 import contextlib
@@ -29,16 +30,16 @@ _CLSACT = 0xFFFF0000
 _PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}  # TC_H_MIN_INGRESS, TC_H_MIN_EGRESS
 _ETH_P_ALL = 3
 _SHARED = 1 << 16 | socket.htons(_ETH_P_ALL)
-"""Priority 1 and all protocols, as a filter tells them."""
+"""`info` of a filter with priority 1 and all protocols."""
 _HANDLES = 0x40000000
-"""Handles of our filters are from here on, so that nobody takes one of them for his own and replaces it."""
+"""Lowest handle of our filters; other programs use low handles, and would replace a filter that has one of theirs."""
 _NOT_IN_DRIVER = (errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE, errno.EMSGSIZE)
-"""How drivers say that they have no XDP, or none for this MTU."""
+"""Errors of drivers that have no XDP, or none for this MTU."""
 _OWNED = re.compile(r"bicap/(\d+)/(\d+)/(\d+)/(qdisc)?")
 
 
 class Attachment(Protocol):
-    """A program in its place, until closed; `hook` says which place that is."""
+    """A program that is attached until `close`; `hook` says where: tcx, clsact, xdp native or xdp generic."""
 
     hook: str
 
@@ -46,7 +47,7 @@ class Attachment(Protocol):
 
 
 class TcxLink:
-    """A program as the first of an interface's tcx chain."""
+    """A program at the head of an interface's tcx chain."""
 
     hook = "tcx"
 
@@ -61,7 +62,7 @@ class TcxLink:
 
 
 class XdpLink:
-    """A program that sees what an interface receives before the kernel makes an skb of it, where the driver can."""
+    """A program that sees received packets, before the kernel makes an skb of them where the driver supports that."""
 
     def __init__(self, program: int, interface: Interface, namespace: Namespace) -> None:
         def link() -> int:
@@ -84,7 +85,7 @@ class XdpLink:
 
 
 class ClsactFilter:
-    """A program as a filter of our own, in a clsact qdisc that we make if there is none."""
+    """A program as a filter in a clsact qdisc, which is made if there is none."""
 
     hook = "clsact"
 
@@ -98,8 +99,8 @@ class ClsactFilter:
     def _attach(self, program: int) -> None:
         with IPRoute() as netlink:
             index = self._interface.index
-            made = _make_qdisc(netlink, index)
-            self._name = _owner() + ("qdisc" if made else "")
+            ours = _make_qdisc(netlink, index)
+            self._name = _owner() + ("qdisc" if ours else "")
             try:
                 netlink.tc(
                     "add-filter",
@@ -126,7 +127,7 @@ class ClsactFilter:
 
 
 def attach(hook: Hook, program: int, interface: Interface, side: str, namespace: Namespace) -> Attachment:
-    """Put a program on one side of an interface. Raises AttachError, TargetError, PrivilegeError."""
+    """Attach a program to one side of an interface. Raises AttachError, TargetError, PrivilegeError."""
     namespace.run(lambda: _remove_leftovers(interface.index))
     if hook is Hook.XDP and side == INGRESS:
         return XdpLink(program, interface, namespace)
@@ -139,9 +140,9 @@ def _refused(error: OSError, interface: Interface, side: str) -> Exception:
     if error.errno == errno.EPERM:
         return PrivilegeError(f"attaching to {interface.name} needs root, or CAP_NET_ADMIN")
     if error.errno == errno.ENODEV:
-        return TargetError(f"interface {interface.name} went away before the capture began")
+        return TargetError(f"interface {interface.name} was deleted before the capture began")
     if error.errno == errno.EBUSY:
-        return AttachError(f"{interface.name} has an XDP program of somebody else; use --hook tcx")
+        return AttachError(f"{interface.name} already has an XDP program; use --hook tcx")
     if error.errno == errno.EEXIST and side == _XDP:
         return AttachError(f"an interface on top of {interface.name} has an XDP program; use --hook tcx")
     if error.errno == errno.EEXIST:
@@ -150,7 +151,7 @@ def _refused(error: OSError, interface: Interface, side: str) -> Exception:
 
 
 def _owner() -> str:
-    """This process, for a filter's name: namespace of pids, pid, and when it started (pids come again)."""
+    """Return a name for filters of this process: pid namespace, pid, and start time, because pids are reused."""
     pid = os.getpid()
     return f"bicap/{os.stat('/proc/self/ns/pid').st_ino}/{pid}/{_started(pid)}/"
 
@@ -171,7 +172,10 @@ def _is_leftover(name: str) -> bool:
 
 
 def _make_qdisc(netlink: IPRoute, index: int) -> bool:
-    """Whether the clsact qdisc is ours: made now, or before by one of our captures; the last of them removes it."""
+    """Make a clsact qdisc if there is none. Returns True if it is ours: made now, or earlier by another capture.
+
+    The last capture removes such a qdisc.
+    """
     if any(q.get_attr("TCA_KIND") == "clsact" for q in netlink.get_qdiscs(index)):
         names = [name for side in _PARENTS for name, _, _ in _filters(netlink, index, side)]
         return any(_OWNED.fullmatch(name) and name.endswith("qdisc") for name in names)
@@ -180,9 +184,9 @@ def _make_qdisc(netlink: IPRoute, index: int) -> bool:
 
 
 def _first_priority(netlink: IPRoute, index: int, side: str) -> int:
-    """A priority before all filters of a side, or 0, which lets the kernel choose, if there is none.
+    """Return a priority before all filters of a side; 0, which lets the kernel choose, if there are no filters.
 
-    Nothing comes before 1; but among the bpf filters of a priority the kernel asks the youngest first.
+    No priority is before 1, but the kernel runs the youngest of several bpf filters of one priority first.
     """
     before = min((int(m["info"]) >> 16 for m in netlink.get_filters(index, parent=_PARENTS[side])), default=1) - 1
     shared = any(info == _SHARED for _, info, _ in _filters(netlink, index, side))
@@ -190,31 +194,31 @@ def _first_priority(netlink: IPRoute, index: int, side: str) -> int:
 
 
 def _filters(netlink: IPRoute, index: int, side: str) -> list[tuple[str, int, int]]:
-    """(name, priority and protocol, handle) of the bpf filters on one side."""
-    found = []
+    """Return (name, priority and protocol, handle) of each bpf filter on one side."""
+    filters = []
     for message in netlink.get_filters(index, parent=_PARENTS[side]):
         options = message.get_attr("TCA_OPTIONS")
         name = options.get_attr("TCA_BPF_NAME") if message.get_attr("TCA_KIND") == "bpf" and options else None
         if name:
-            found.append((str(name), int(message["info"]), int(message["handle"])))
-    return found
+            filters.append((str(name), int(message["info"]), int(message["handle"])))
+    return filters
 
 
 def _remove(netlink: IPRoute, index: int, side: str, name: str) -> None:
-    """Take a filter of ours away, and the qdisc if we made it and nobody uses it."""
+    """Remove a filter of ours, and the qdisc if we made it and it has no other filter."""
     try:
-        for found, info, handle in _filters(netlink, index, side):
-            if found == name:
+        for filter_name, info, handle in _filters(netlink, index, side):
+            if filter_name == name:
                 netlink.tc("del-filter", "bpf", index, handle=handle, info=info, parent=_PARENTS[side])
         if name.endswith("qdisc") and not any(netlink.get_filters(index, parent=p) for p in _PARENTS.values()):
             netlink.tc("del", "clsact", index)
     except NetlinkError as error:
-        if error.code not in (errno.ENODEV, errno.ENOENT, errno.EINVAL):  # the interface went, and all with it
+        if error.code not in (errno.ENODEV, errno.ENOENT, errno.EINVAL):  # deleted together with its interface
             raise
 
 
 def _remove_leftovers(index: int) -> None:
-    """Take away what captures left that were killed; what cannot be read here shows when we attach."""
+    """Remove the filters of captures that were killed. An error is ignored: attaching reports the same one."""
     with contextlib.suppress(NetlinkError), IPRoute() as netlink:
         for side in _PARENTS:
             for name, _, _ in _filters(netlink, index, side):

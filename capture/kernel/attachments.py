@@ -1,4 +1,4 @@
-"""Planned interfaces -> programs in place on both their sides; and word of interfaces that went."""
+"""Planned interfaces -> programs attached on both sides of them, and the slots of interfaces that were deleted."""
 
 import contextlib
 import os
@@ -15,20 +15,20 @@ from capture.spec import Hook
 
 
 def sides(planned: PlannedInterface) -> dict[str, str]:
-    """On which side of the interface each program sits."""
-    way = (INGRESS, EGRESS) if planned.from_pod_is_ingress else (EGRESS, INGRESS)
-    return dict(zip(("from_pod", "to_pod"), way, strict=True))
+    """Return the side of the interface, by program."""
+    pair = (INGRESS, EGRESS) if planned.from_pod_is_ingress else (EGRESS, INGRESS)
+    return dict(zip(("from_pod", "to_pod"), pair, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The programs of an interface, in the kernel and not yet attached: loading takes long, attaching does not."""
+    """The programs of an interface, loaded and not yet attached: loading takes long, attaching does not."""
 
     planned: PlannedInterface
     programs: tuple[int, ...]
 
     def close(self) -> None:
-        """Give them back; what is attached runs on."""
+        """Close their descriptors; attached programs go on running."""
         for program in self.programs:
             os.close(program)
 
@@ -47,14 +47,14 @@ def load(module: Module, planned: PlannedInterface, hook: Hook) -> Loaded:
 
 
 class _Watched:
-    """A namespace in which programs are attached: its watch for interfaces that go, and who is there by ifindex."""
+    """A namespace in which programs are attached: its watch for deleted interfaces, and slots by ifindex."""
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace, self.links = namespace, LinkWatch(namespace)
         self.slots: dict[int, int] = {}
 
     def deleted(self) -> set[int]:
-        """The slots of interfaces that were deleted since the last call."""
+        """Return the slots of interfaces that were deleted since the last call."""
         return {self.slots[index] for index in self.links.deleted(self.slots) if index in self.slots}
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class _Watched:
 
 
 class Attachments:
-    """All that is attached, by slot. `watch` is given descriptors that become readable when interfaces go."""
+    """All attached programs, by slot. `watch` is called with descriptors that are readable after a deletion."""
 
     def __init__(self, hook: Hook, netns: str | None, watch: Callable[[int], None]) -> None:
         self._hook, self._netns, self._watch = hook, netns, watch
@@ -72,21 +72,21 @@ class Attachments:
         self._gone: set[int] = set()
 
     def add(self, loaded: Loaded) -> dict[str, str]:
-        """Put the programs of an interface in place: both or none; at which hook each is. Raises BicapError."""
+        """Attach both programs of an interface, or neither. Returns the hook by program. Raises BicapError."""
         interface, slot = loaded.planned.interface, loaded.planned.slot
         watched = self._watched(interface)
-        self._gone |= watched.deleted()  # word of an earlier interface of this number must not be taken for its
+        self._gone |= watched.deleted()  # an earlier interface may have had the same ifindex
         try:
             with contextlib.ExitStack() as stack:
                 hooks = {}
                 for program, (entry, side) in zip(loaded.programs, sides(loaded.planned).items(), strict=True):
-                    place = attach(self._hook, program, interface, side, watched.namespace)
-                    stack.callback(place.close)
-                    hooks[entry] = place.hook
+                    attachment = attach(self._hook, program, interface, side, watched.namespace)
+                    stack.callback(attachment.close)
+                    hooks[entry] = attachment.hook
                 self._places[slot] = stack.pop_all(), interface
             watched.slots[interface.index] = slot
         finally:
-            self._let_go(interface.netns)
+            self._close_if_unused(interface.netns)
         return hooks
 
     def _watched(self, interface: Interface) -> _Watched:
@@ -94,7 +94,7 @@ class Attachments:
             namespace = Namespace(interface.netns_path or self._netns)
             if namespace.inode != interface.netns:
                 namespace.close()
-                raise TargetError(f"the network namespace of {interface.name} went away")
+                raise TargetError(f"the network namespace of {interface.name} was deleted")
             try:
                 watched = _Watched(namespace)
             except BaseException:
@@ -104,28 +104,29 @@ class Attachments:
             self._watch(watched.links.fileno())
         return self._namespaces[interface.netns]
 
-    def _let_go(self, netns: int) -> None:
-        """Of a namespace with nothing of ours in it: it would live on with us."""
+    def _close_if_unused(self, netns: int) -> None:
+        """Close a namespace in which nothing is attached: an open descriptor would keep it alive."""
         if not self._namespaces[netns].slots:
             self._namespaces.pop(netns).close()
 
     def remove(self, slot: int) -> None:
-        """Take the programs of an interface away, if they are there; one that went took them with it."""
+        """Detach the programs of an interface; a deleted interface has lost them already."""
         if slot not in self._places:
             return
         stack, interface = self._places.pop(slot)
         watched = self._namespaces[interface.netns]
-        with contextlib.suppress(BicapError):  # its namespace may be gone
+        with contextlib.suppress(BicapError):  # its namespace may have been deleted
             stack.close()
         if watched.slots.get(interface.index) == slot:
             del watched.slots[interface.index]
-        self._let_go(interface.netns)
+        self._close_if_unused(interface.netns)
 
     def gone(self, ready: Collection[int] | None = None) -> set[int]:
-        """The slots of interfaces that were deleted, or that were in a pod whose namespace was; does not wait.
+        """Return the slots of interfaces that were deleted, or whose pod's namespace was deleted; does not wait.
 
-        Only where the watched descriptor is `ready`; None asks everywhere, and after namespaces, too: one that was
-        deleted lives on while we hold it, and sends no message. That of a node is known by a process, which may end.
+        Only namespaces whose watched descriptor is `ready` are checked. None checks all, and also looks for deleted
+        namespaces: such a namespace lives on while we hold it, and sends no message. Only namespaces of pods count:
+        the path of a node's namespace belongs to a process, which may end before the namespace does.
         """
         gone, self._gone = self._gone, set()
         for watched in self._namespaces.values():
@@ -138,7 +139,7 @@ class Attachments:
         return gone
 
     def close(self) -> None:
-        """Take everything away."""
+        """Detach everything, and close the namespaces."""
         for slot in list(self._places):
             self.remove(slot)
         for watched in self._namespaces.values():

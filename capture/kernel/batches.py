@@ -1,7 +1,7 @@
-"""Records that wait on their CPUs to be submitted together -> into the rings, when no packet pushes them.
+"""Batches of records that wait on their CPUs -> flushed into the rings, when no packet comes that would do it.
 
-A batch may only be touched on its own CPU, where softirqs are off while a program runs: to flush one, this
-thread goes to that CPU and runs the program there. What waits where is read from the map's own memory.
+Only its own CPU may change a batch, because softirqs are off there while a program runs. To flush a batch, this
+thread moves to that CPU and runs the program there. The state of each batch is read from the map's memory.
 """
 
 import mmap
@@ -18,7 +18,7 @@ _DUMMY_FRAME = bytes(14)
 
 
 def can_visit(cpus: Iterable[int]) -> bool:
-    """Whether this thread may run on each of the CPUs: a cpuset can forbid it."""
+    """True if this thread may run on each of the CPUs: a cpuset can forbid it."""
     home = os.sched_getaffinity(0)
     try:
         for cpu in cpus:
@@ -31,7 +31,8 @@ def can_visit(cpus: Iterable[int]) -> bool:
 
 
 class Batches:
-    """The batches of all possible CPUs, of which `cpus` have a ring; `flush_program` is flush_waiting."""
+    """The batches of all possible CPUs; `cpus` have a ring, and `flush_program` is the descriptor of
+    flush_waiting."""
 
     def __init__(self, states_fd: int, flush_program: int, possible: int, cpus: Sequence[int]) -> None:
         self._program = flush_program
@@ -40,15 +41,18 @@ class Batches:
         self._longs = np.frombuffer(self._memory, np.int64).reshape(possible, -1)
         self.states["has_ring"][list(cpus)] = 1
 
-    def settle(self, before_ns: int) -> int:
-        """Flush batches with records older than `before_ns`; the time of the oldest that still waits, or NEVER."""
+    def flush(self, before_ns: int) -> int:
+        """Flush the batches that have records older than `before_ns` (CLOCK_MONOTONIC).
+
+        Returns the time of the oldest record that still waits in a batch, or NEVER.
+        """
         oldest: int = oldest_waiting(self._longs)
         if oldest >= before_ns:
             return oldest
-        self._flush(np.flatnonzero((self.states["used"] > 0) & (self.states["oldest_ns"] < before_ns)).tolist())
+        self._flush_on(np.flatnonzero((self.states["used"] > 0) & (self.states["oldest_ns"] < before_ns)).tolist())
         return int(oldest_waiting(self._longs))
 
-    def _flush(self, cpus: list[int]) -> None:
+    def _flush_on(self, cpus: list[int]) -> None:
         home = os.sched_getaffinity(0)
         try:
             for cpu in cpus:
@@ -58,6 +62,6 @@ class Batches:
             os.sched_setaffinity(0, home)
 
     def close(self) -> None:
-        """Unmap."""
+        """Unmap the states."""
         del self.states, self._longs
         self._memory.close()

@@ -1,7 +1,7 @@
-"""Questions about this node -> answers: yes, no, or None for could not tell.
+"""Checks of this node -> results: yes, no, or None for unknown.
 
-A check never hides another: what goes wrong in one is its answer, and what builds on a failed one says so
-instead of failing as well. The questions themselves are in probes.py.
+All checks are made: an error in a check is its answer, and a check that needs a failed one says so instead of failing
+as well. The checks themselves are in probes.py.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ from capture.errors import BicapError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a probe found out: yes, no, or None for could not tell; and what to do about a no."""
+    """The answer of a probe: yes, no, or None for unknown; its reason, and a remedy for a no."""
 
     ok: bool | None
     text: str
@@ -21,7 +21,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that a capture needs, or profits from; `unless` names a check whose yes makes it dispensable."""
+    """A property of the node that a capture needs or profits from.
+
+    `required` is ignored if the check named by `unless` says yes.
+    """
 
     name: str
     probe: Callable[[], Answer]
@@ -32,7 +35,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A check's answer."""
+    """The answer to a check."""
 
     check: str
     ok: bool | None
@@ -45,14 +48,14 @@ def run_checks(checks: Iterable[Check]) -> list[Result]:
     """Make the checks, in their order."""
     results: dict[str, Result] = {}
     for check in checks:
-        found = _probed(check, [name for name in check.needs if results[name].ok is False])
+        answer = _probed(check, [name for name in check.needs if results[name].ok is False])
         required = check.required and not (check.unless and results[check.unless].ok)
-        results[check.name] = Result(check.name, found.ok, required, found.text, "" if found.ok else found.remedy)
+        results[check.name] = Result(check.name, answer.ok, required, answer.text, "" if answer.ok else answer.remedy)
     return list(results.values())
 
 
 def can_capture(results: Sequence[Result]) -> bool:
-    """Whether nothing that is required was found missing."""
+    """True if no required check says no."""
     return not any(result.required and result.ok is False for result in results)
 
 

@@ -19,23 +19,23 @@ from capture.kernel.instructions import with_maps
 from capture.sampling.sampling_h import SamplingProgram
 
 PASSES, FLUSH = "packet_passes", "flush_waiting"
-"""The functions of bpf/programs/capture.c."""
+"""Names of the functions in bpf/programs/capture.c."""
 TOO_LARGE = "the filter is too large; ask for less, or give exact conversations with --conversations"
 BCC_REMEDY = "install the distribution's python3-bpfcc (Fedora: python3-bcc) and make it visible to this Python"
 NEWER_BCC = "use bcc 0.18 (Debian 11) or newer"
 _NEEDED = ("bpf_num_tables", "bpf_table_name", "bpf_function_start", "bpf_function_size")
-"""Functions of libbcc.so that are called here."""
+"""Functions of libbcc.so that this file calls."""
 _INCLUDE = re.compile(r'^#include "(.+)"$')
 _CLANG_ERROR = re.compile(r".+:\d+:\d+: (fatal )?error: |error: ")
 _LARGE = 64 << 10
-"""Bytes of generated C from which a compiler's failure must be reckoned with."""
+"""Bytes of generated C from which LLVM may end the process that it runs in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Instructions for tc of both functions, for XDP of PASSES if asked for, and the maps that they refer to.
+    """Instructions of both functions for tc, of PASSES also for XDP if requested, and the maps that they refer to.
 
-    `code` and `maps` hold descriptors of this process, which `close` gives back.
+    `code` and `maps` hold descriptors of this process, which `close` closes.
     """
 
     code: Mapping[str, bytes]
@@ -45,13 +45,13 @@ class Compiled:
 
 
 def import_bcc() -> Any:
-    """The bcc module of iovisor, which uses our headers. Raises MissingBccError, also for PyPI's of that name."""
+    """Return iovisor's bcc module, told to use our headers. Raises MissingBccError, also for PyPI's bcc."""
     try:
         import bcc
     except Exception as error:  # also OSError where libbcc.so is missing
         raise MissingBccError(f"bcc cannot be imported ({error}); {BCC_REMEDY}") from None
     if not hasattr(bcc, "BPF"):
-        raise MissingBccError(f"the package bcc in {_place(bcc)} is PyPI's, an unrelated project; {BCC_REMEDY}")
+        raise MissingBccError(f"the package bcc in {_location(bcc)} is PyPI's, an unrelated project; {BCC_REMEDY}")
     lacking = [name for name in _NEEDED if not hasattr(bcc.libbcc.lib, name)]
     if lacking:
         raise MissingBccError(f"this bcc is too old: its library has no {', '.join(lacking)}; {NEWER_BCC}")
@@ -59,7 +59,7 @@ def import_bcc() -> Any:
     return bcc
 
 
-def _place(module: Any) -> str:
+def _location(module: Any) -> str:
     return module.__file__ or next(iter(module.__path__), "?")  # a folder without __init__.py has no file
 
 
@@ -77,7 +77,7 @@ def compile_programs(
         code = {function: _code(bcc, tc, function) for function in (PASSES, FLUSH)}
         received = None
         if xdp:
-            # The same text once more, with maps of its own: its code is made to use those that are there.
+            # Compiling for XDP makes a second set of maps: its code is changed to use the first.
             other = _compile(bcc, text, switches | {"XDP": 1}, large)
             try:
                 fds = {fd: maps[name] for name, fd in _maps(bcc, other).items()}
@@ -96,7 +96,7 @@ def source(
 
 
 def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOLDER) -> str:
-    """A C file and its quoted includes as one text, with #line so that errors name the right file."""
+    """Return a C file and its quoted includes as one text, with #line so that errors name the right file."""
     lines = [f'#line 1 "bpf/{name}"']
     for number, line in enumerate((folder / name).read_text().splitlines(), start=2):
         include = _INCLUDE.match(line)
@@ -110,7 +110,7 @@ def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOL
 
 
 def _compile(bcc: Any, text: str, switches: Mapping[str, int], large: bool) -> Any:
-    """The text as a bcc.BPF. Raises CompileError, PrivilegeError."""
+    """Return the text compiled as a bcc.BPF. Raises CompileError, PrivilegeError."""
     flags = [*(f"-D{name}={value}" for name, value in switches.items()), "-Wno-macro-redefined"]
     with _compiler_output() as log:
         if large and not _compiles(bcc, text, flags):
@@ -124,19 +124,19 @@ def _compile(bcc: Any, text: str, switches: Mapping[str, int], large: bool) -> A
 
 
 def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
-    """Whether the compiler survives: on a program that BPF cannot hold, LLVM ends the process it runs in."""
+    """True if the compiler survives: LLVM ends its process on a program that is too large for BPF."""
     child = os.fork()
     if child == 0:
         try:
             bcc.BPF(text=text.encode(), cflags=flags)
-        finally:  # what bcc merely raises, it raises again in the parent
+        finally:  # an exception of bcc will be raised in the parent, too
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @contextlib.contextmanager
 def _compiler_output() -> Iterator[Any]:
-    """What clang prints on descriptor 2, into a file instead."""
+    """Redirect what clang prints on descriptor 2 to a temporary file, and yield that."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile("w+", errors="replace") as log:
@@ -149,7 +149,7 @@ def _compiler_output() -> Iterator[Any]:
 
 
 def _maps(bcc: Any, bpf: Any) -> dict[str, int]:
-    """The descriptors of all maps by name: bcc's Python has no list of them, its library does."""
+    """Return the descriptors of all maps by name. The list is in bcc's library, not in its Python."""
     library = bcc.libbcc.lib
     name = library.bpf_table_name
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_size_t]
@@ -159,7 +159,7 @@ def _maps(bcc: Any, bpf: Any) -> dict[str, int]:
 
 
 def _code(bcc: Any, bpf: Any, function: str) -> bytes:
-    """A function as compiled, with the maps' descriptors in it."""
+    """Return the instructions of a function, with the maps' descriptors in them."""
     library = bcc.libbcc.lib
     start = library.bpf_function_start(bpf.module, function.encode())
     return ctypes.string_at(start, library.bpf_function_size(bpf.module, function.encode()))
@@ -173,5 +173,5 @@ def _compile_error(error: Exception, log: str) -> KernelError:
         return not_permitted("making maps")
     if old := lacking():
         return KernelError(old)
-    said = " ".join([str(error), *log.splitlines()]).strip() or type(error).__name__
-    return CompileError(f"bcc cannot make the program: {said}", log)
+    reason = " ".join([str(error), *log.splitlines()]).strip() or type(error).__name__
+    return CompileError(f"bcc cannot make the program: {reason}", log)

@@ -1,4 +1,4 @@
-"""Exact conversations -> the entries of the conversations map, kept equal to a list while the capture runs."""
+"""Exact conversations -> entries of the conversations map, which can be replaced while the capture runs."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from capture.kernel.entries import Entries
 
 
 def entries(conversations: Sequence[Conversation]) -> dict[bytes, bytes]:
-    """Key -> value of the map, for each conversation (struct conversation_key, enum source_side)."""
+    """Return the map's entries for conversations: key (struct conversation_key) -> value (enum source_side)."""
     keys = np.zeros(len(conversations), CONVERSATION_KEY)
     columns = [
         (c.family, c.protocol, *_words(c.canonical.source), *_words(c.canonical.destination)) for c in conversations
@@ -23,12 +23,12 @@ def entries(conversations: Sequence[Conversation]) -> dict[bytes, bytes]:
         for at, name in enumerate(("low", "high")):
             keys[f"{name}_address"] = table[:, 2 + 3 * at : 4 + 3 * at]
             keys[f"{name}_port"] = table[:, 4 + 3 * at]
-    found: dict[bytes, int] = {}
+    source_sides: dict[bytes, int] = {}
     for key, conversation in zip(keys, conversations, strict=True):
         side = LOW_IS_SOURCE if conversation.canonical is conversation else HIGH_IS_SOURCE
         raw = key.tobytes()
-        found[raw] = found.get(raw, 0) | side
-    return {raw: np.uint32(sides).tobytes() for raw, sides in found.items()}
+        source_sides[raw] = source_sides.get(raw, 0) | side
+    return {raw: np.uint32(sides).tobytes() for raw, sides in source_sides.items()}
 
 
 def _words(side: tuple[int, int]) -> tuple[int, int, int]:
@@ -37,14 +37,17 @@ def _words(side: tuple[int, int]) -> tuple[int, int, int]:
 
 
 class ConversationsMap:
-    """The map of a running capture; packets are matched against it all the while. `always` stay in it."""
+    """The conversations map of a running capture; packets are matched meanwhile. It always holds `always`."""
 
     def __init__(self, map_fd: int, room: int, always: Sequence[Conversation] = ()) -> None:
         self._entries, self._room, self._always = Entries(map_fd), room, always
 
     def replace(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
-        """Make the map hold just these; how many were added and taken away. Any thread may call it."""
+        """Make the map hold `always` and these; any thread may call it. Raises SpecError if they are too many.
+
+        Returns the numbers of conversations added and removed.
+        """
         wanted = entries([*self._always, *conversations])
         if len(wanted) > self._room:
-            raise SpecError(f"{len(wanted):,} conversations are asked for; at most {self._room:,} are possible")
+            raise SpecError(f"{len(wanted):,} conversations are too many; at most {self._room:,} are possible")
         return self._entries.replace(wanted)

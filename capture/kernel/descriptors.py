@@ -1,16 +1,16 @@
-"""The interfaces that a capture can have -> as many open files as that takes, where the limit allows it."""
+"""The most interfaces that a capture can have -> a limit of open files that is high enough, where that is allowed."""
 
 import contextlib
 import resource
 
 DESCRIPTORS = 4
-"""Of an interface: two programs, two links. A pod that went has given its own back."""
+"""Descriptors of one interface: two programs, two links. Those of a deleted pod are closed."""
 _OTHERS = 256
-"""Rings, sockets, threads' pipes, files; of namespaces, two for each that is captured inside."""
+"""Descriptors for the rest: rings, sockets, pipes of threads, files; two for each namespace captured from inside."""
 
 
 def allow_descriptors(count: int) -> None:
-    """Raise the soft limit, which is often 1,024, so that the capture may hold so many more than it does without."""
+    """Raise the soft limit, often 1,024, so that the capture may hold `count` descriptors besides those it needs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + _OTHERS if hard == resource.RLIM_INFINITY else min(count + _OTHERS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

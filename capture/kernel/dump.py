@@ -1,7 +1,7 @@
 """A request to rtnetlink -> all messages of its answer; also about a network namespace that we do not enter.
 
-pyroute2 reads the messages, and has no words for asking about another namespace: with IFLA_TARGET_NETNSID (Linux
-5.0) that takes CAP_NET_ADMIN, while entering one takes CAP_SYS_ADMIN.
+pyroute2 decodes the messages, but cannot send requests about another namespace. With IFLA_TARGET_NETNSID (Linux 5.0)
+such a request needs CAP_NET_ADMIN, while entering the namespace needs CAP_SYS_ADMIN.
 """
 
 import os
@@ -23,32 +23,32 @@ _RECEIVE = 1 << 16
 
 
 def dump_links(nsid: int | None = None) -> list[Any]:
-    """The links of our namespace, or of the one that ours calls `nsid`. Raises OSError."""
+    """Return the links of our namespace, or of the namespace that has the number `nsid` in ours. Raises OSError."""
     return [_decoded(ifinfmsg, m) for m in _dump(_RTM_GETLINK, bytes(16), _IFLA_TARGET_NETNSID, nsid)]
 
 
 def dump_addresses(nsid: int | None = None) -> list[Any]:
-    """The addresses there. Raises OSError."""
+    """Return the addresses of that namespace. Raises OSError."""
     return [_decoded(ifaddrmsg, m) for m in _dump(_RTM_GETADDR, bytes(8), _IFA_TARGET_NETNSID, nsid)]
 
 
 def _decoded(kind: Any, message: bytes) -> Any:
-    found = kind(message)
-    found.decode()
-    return found
+    decoded = kind(message)
+    decoded.decode()
+    return decoded
 
 
 def _dump(request: int, header: bytes, target: int, nsid: int | None) -> Iterator[bytes]:
     attribute = b"" if nsid is None else struct.pack("=HHi", 8, target, nsid)
     length = 16 + len(header) + len(attribute)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asked:
-        asked.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)  # else addresses are those of our namespace
-        asked.send(struct.pack("=IHHII", length, request, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + header + attribute)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
+        netlink.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)  # else addresses are those of our namespace
+        netlink.send(struct.pack("=IHHII", length, request, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + header + attribute)
         while True:
-            data = asked.recv(_RECEIVE)
+            data = netlink.recv(_RECEIVE)
             while len(data) >= 16:
                 length, kind = struct.unpack_from("=IH", data)
-                if kind in (_NLMSG_DONE, _NLMSG_ERROR):  # also the end of an answer says whether it is one
+                if kind in (_NLMSG_DONE, _NLMSG_ERROR):  # NLMSG_DONE can carry an error, too
                     (error,) = struct.unpack_from("=i", data, 16)
                     if error:
                         raise OSError(-error, os.strerror(-error))

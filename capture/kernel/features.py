@@ -1,4 +1,7 @@
-"""What this kernel can do, by looking for the thing itself and never at the version; and what we may do."""
+"""Probes of this kernel and process -> the kernel's features, and our capabilities.
+
+A probe looks for the feature itself, never at the kernel's version.
+"""
 
 import errno
 import functools
@@ -28,14 +31,14 @@ CAPABILITIES = {
     "CAP_PERFMON": 38,
     "CAP_BPF": 39,
 }
-"""Those that a capture can have a use for."""
+"""Numbers of the capabilities that a capture may use."""
 NEEDED = ("CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON")
-"""To load a tc program that computes with pointers, to attach it, and to open perf events."""
+"""Capabilities needed to load a tc program that computes with pointers, to attach it, and to open perf events."""
 
 
 @functools.cache
 def has_tcx() -> bool | None:
-    """Whether programs can be linked to tcx; None where the kernel does not tell (no BTF)."""
+    """True if programs can be linked to tcx; None if that is unknown, because the kernel has no BTF."""
     try:
         with open(BTF, "rb") as btf:
             return b"\0tcx_link_attach\0" in btf.read()
@@ -50,7 +53,7 @@ def _instruction(code: int, register: int = 0, immediate: int = 0, offset: int =
 _MOVE, _ADD, _JUMP_IF_LESS, _CALL, _EXIT = 0xB7, 0x07, 0xA5, 0x85, 0x95
 _KTIME_GET_COARSE_NS = 160
 NOTHING = _instruction(_MOVE) + _instruction(_EXIT)
-"""A program that answers 0."""
+"""A program that returns 0."""
 
 
 def _answers(attempt: Callable[[], int]) -> bool | None:
@@ -90,7 +93,7 @@ def has_mapped_arrays() -> bool | None:
 
 
 def lacking() -> str:
-    """What every capture needs and this kernel lacks, for an error; "" where it has it all."""
+    """Return an error text about features that every capture needs and this kernel lacks; "" if it has all."""
     missing = [text for has, text in (
         (has_loops, "loops in programs, which came with Linux 5.3"),
         (has_mapped_arrays, "arrays that a process can map, which came with Linux 5.5"),
@@ -99,7 +102,7 @@ def lacking() -> str:
 
 
 def choose_hook(asked: Hook) -> Hook:
-    """The hook to use: tcx where the kernel has it, unless one is asked for. Raises AttachError."""
+    """Return the hook to use: the requested one, or for AUTO tcx where the kernel has it. Raises AttachError."""
     if asked is Hook.AUTO:
         return Hook.TCX if has_tcx() else Hook.CLSACT
     if asked is Hook.TCX and has_tcx() is False:
@@ -113,25 +116,25 @@ def choose_hook(asked: Hook) -> Hook:
 
 
 def capabilities_in(status: str) -> frozenset[str]:
-    """Of CAPABILITIES, those that a /proc/PID/status shows as effective."""
+    """Return the capabilities of CAPABILITIES that a /proc/PID/status lists as effective."""
     line = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     mask = int(line[1], 16) if line else 0
     return frozenset(name for name, bit in CAPABILITIES.items() if mask >> bit & 1)
 
 
 def held_capabilities() -> frozenset[str]:
-    """Those that this thread has."""
+    """Return the effective capabilities of this thread."""
     with open(_STATUS) as status:
         return capabilities_in(status.read())
 
 
 def effective_capabilities(held: frozenset[str]) -> frozenset[str]:
-    """With those that they include: CAP_BPF and CAP_PERFMON were split from CAP_SYS_ADMIN (Linux 5.8)."""
+    """Return `held` and the capabilities it includes: CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON (Linux 5.8)."""
     return held | {"CAP_BPF", "CAP_PERFMON"} if "CAP_SYS_ADMIN" in held else held
 
 
 def missing_capabilities(needed: tuple[str, ...] = NEEDED) -> list[str]:
-    """Those of the needed capabilities that we lack, by the names this kernel has for them."""
+    """Return the needed capabilities that we lack, by the names that this kernel has for them."""
     held = effective_capabilities(held_capabilities())
     with open(_LAST_CAPABILITY) as last:
         known = int(last.read())
@@ -140,7 +143,7 @@ def missing_capabilities(needed: tuple[str, ...] = NEEDED) -> list[str]:
 
 
 def not_permitted(what: str) -> PrivilegeError:
-    """Why the kernel answers EPERM to bpf(2)."""
+    """Return an error with the likely reason for which bpf(2) returned EPERM."""
     missing = missing_capabilities()
     if missing:
         return PrivilegeError(f"{what} needs {' and '.join(missing)}; run as root")

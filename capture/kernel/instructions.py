@@ -1,7 +1,8 @@
 """Compiled instructions -> the same with other constants and maps in their 64-bit loads (BPF_LD_IMM64).
 
-struct bpf_insn (include/uapi/linux/bpf.h): code u8, registers u8, offset s16, immediate s32. A load of 64 bits takes
-two, with the halves in their immediates; its source register says whether the value is a map's descriptor.
+struct bpf_insn (include/uapi/linux/bpf.h): code u8, registers u8, offset s16, immediate s32. A load of 64 bits is two
+of these, with the halves of the value in their immediates. Its source register says if the value is a map's
+descriptor.
 """
 
 import sys
@@ -14,19 +15,22 @@ _SIZE = 8
 
 
 def with_constant(instructions: bytes, placeholder: int, value: int, needed: bool) -> bytes:
-    """Put a 32-bit value in place of a placeholder, in every 64-bit load of it."""
+    """Return the instructions with a 32-bit value in place of a placeholder, in every 64-bit load of it.
+
+    Raises CompileError if there is no such load and it is `needed`.
+    """
     code, halves = bytearray(instructions), (placeholder & 0xFFFFFFFF, placeholder >> 32)
-    found = [at for at in _loads(code) if (_immediate(code, at), _immediate(code, at + _SIZE)) == halves]
-    if needed and not found:
+    loads = [at for at in _loads(code) if (_immediate(code, at), _immediate(code, at + _SIZE)) == halves]
+    if needed and not loads:
         raise CompileError(f"bug: the compiled program does not load {placeholder:#x}")
-    for at in found:
+    for at in loads:
         _set_immediate(code, at, value)
         _set_immediate(code, at + _SIZE, 0)
     return bytes(code)
 
 
 def with_maps(instructions: bytes, fds: Mapping[int, int]) -> bytes:
-    """Put other maps in place of those that the code uses, by their descriptors."""
+    """Return the instructions with other maps: `fds` has the new descriptor of each old one."""
     code = bytearray(instructions)
     for at in _loads(code):
         if code[at + 1] >> 4 == _PSEUDO_MAP_FD:

@@ -1,4 +1,4 @@
-"""Interface names, and network namespaces -> what the kernel knows of the interfaces in them; a watch for changes."""
+"""Interface names and network namespaces -> the interfaces in them, as the kernel describes them; deletions."""
 
 import re
 import socket
@@ -20,19 +20,19 @@ from capture.plan import Interface
 ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
 _IFF_UP = 1
 _SHOWN = 20
-"""So many interfaces are named where one was not found; a node may have hundreds."""
+"""Most interfaces that an error lists; a node may have hundreds."""
 _POD_END = re.compile(r"(eth|net)\d+")
-"""How CNI calls the interface inside a pod; its host's side has another name (veth..., cali..., lxc...)."""
+"""Names that CNI gives an interface inside a pod; its host's side has other names (veth..., cali..., lxc...)."""
 _RTMGRP_LINK, _RTM_NEWLINK, _RTM_DELLINK = 1, 16, 17
 _NO_NSID = 1 << 31
 """NETNSA_NSID_NOT_ASSIGNED is -1, and pyroute2 reads it unsigned."""
 _LINK_ITSELF = 0
-"""The family of messages about an interface; AF_BRIDGE tells that it left its bridge, with the same type."""
+"""Family of messages about an interface. A message of this type with AF_BRIDGE means that it left its bridge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface and what it hangs on: `peer` is an ifindex in the namespace `peer_nsid` (None is its own)."""
+    """An interface and its peer: `peer` is an ifindex in the namespace `peer_nsid` (None is the same namespace)."""
 
     interface: Interface
     kind: str | None
@@ -44,27 +44,30 @@ class Link:
 
     @property
     def routable(self) -> tuple[Address, ...]:
-        """Its addresses that mean something beyond the link."""
+        """Its addresses without the link-local ones."""
         return tuple(address for address in self.addresses if not address.is_link_local)
 
 
 def find_interfaces(names: tuple[str, ...], namespace: Namespace) -> list[Interface]:
-    """Look the interfaces up. Raises TargetError for one that does not exist, SpecError if it is not Ethernet."""
+    """Return the interfaces of these names. Raises TargetError if one does not exist, SpecError if not Ethernet."""
 
-    def look() -> list[Interface]:
+    def find() -> list[Interface]:
         with IPRoute() as netlink:
             return [_find(netlink, name, namespace) for name in names]
 
-    return namespace.run(look)
+    return namespace.run(find)
 
 
 def links_in(namespace: Namespace) -> list[Link]:
-    """All interfaces of a namespace, with their addresses. Raises TargetError, PrivilegeError."""
+    """Return all interfaces of a namespace, with their addresses. Raises TargetError, PrivilegeError."""
     return namespace.run(lambda: _links(namespace, None))
 
 
 def links_seen_from(namespace: Namespace, other: Namespace, nsid: int | None) -> list[Link]:
-    """Those of another namespace, which is only entered if ours has no number for it. Raises as `links_in` does."""
+    """Return the interfaces of `other`, which is entered only if it has no number (`nsid`) in `namespace`.
+
+    Raises what `links_in` does.
+    """
     if nsid is None:
         return links_in(other)
     return namespace.run(lambda: _links(other, nsid))
@@ -79,20 +82,21 @@ def _links(namespace: Namespace, nsid: int | None) -> list[Link]:
                 addresses.setdefault(message["index"], []).append(ip_address(text))
         return [_link(message, namespace, addresses) for message in dump_links(nsid)]
     except PermissionError:
-        raise PrivilegeError("looking into network namespaces needs CAP_NET_ADMIN; run as root") from None
+        raise PrivilegeError("reading network namespaces needs CAP_NET_ADMIN; run as root") from None
     except OSError as error:
-        raise TargetError(f"network namespace {namespace.name} cannot be looked into: {error.strerror}") from None
+        raise TargetError(f"network namespace {namespace.name} cannot be read: {error.strerror}") from None
 
 
 def nsid_of(other: Namespace, namespace: Namespace) -> int | None:
-    """By which number interfaces of `namespace` call another, where they have their peers; None if by none."""
+    """Return the number that `other` has in `namespace`, by which links name the namespace of a peer; None if
+    none."""
 
-    def look() -> int | None:
+    def read() -> int | None:
         with IPRoute() as netlink:
-            found: Mapping[str, int] | None = netlink.get_netnsid(fd=other.descriptor)
-        return found["nsid"] if found and found["nsid"] < _NO_NSID else None
+            answer: Mapping[str, int] | None = netlink.get_netnsid(fd=other.descriptor)
+        return answer["nsid"] if answer and answer["nsid"] < _NO_NSID else None
 
-    return namespace.run(look)
+    return namespace.run(read)
 
 
 def _link(message: Any, namespace: Namespace, addresses: Mapping[int, list[Address]]) -> Link:
@@ -139,7 +143,7 @@ def _indexes() -> set[int]:
 
 
 class LinkWatch:
-    """Says which interfaces of a namespace were deleted, from RTM_DELLINK."""
+    """Reports the interfaces of a namespace that were deleted, from RTM_DELLINK."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
@@ -155,14 +159,14 @@ class LinkWatch:
         return self._socket.fileno()
 
     def deleted(self, known: Collection[int]) -> set[int]:
-        """The indexes of interfaces that went since the last call, at least all that are `known`; does not wait."""
+        """Return the indexes of interfaces deleted since the last call, at least of all `known`; does not wait."""
         gone: set[int] = set()
         while True:
             try:
                 data = self._socket.recv(1 << 16)
             except BlockingIOError:
                 return gone
-            except OSError:  # ENOBUFS: messages were dropped, so look what is still there
+            except OSError:  # ENOBUFS: messages were dropped, so compare with the interfaces that exist
                 gone |= set(known) - self._namespace.run(_indexes)
                 continue
             while len(data) >= 24:

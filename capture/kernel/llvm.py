@@ -1,4 +1,4 @@
-"""The libraries of this process -> which LLVM bcc brought with it."""
+"""The libraries of this process -> the version of the LLVM that bcc uses."""
 
 import re
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ _LIBRARY = re.compile(r"/libLLVM(?:-(\d+)[^/]*|\.so\.(\d+)[^/]*)$")
 
 
 def loaded_llvm(maps: Iterable[str]) -> str:
-    """Its major version by the lines of /proc/self/maps once bcc is imported; "" if it is inside libbcc itself.
+    """Return the major version from the lines of /proc/self/maps, after bcc's import; "" if LLVM is inside libbcc.
 
-    Distributions call it libLLVM-14.so.1, libLLVM-15.so or libLLVM.so.19.1. numba's is in a library of another name.
+    Distributions name the library libLLVM-14.so.1, libLLVM-15.so or libLLVM.so.19.1. numba's LLVM has another name.
     """
     for line in maps:
-        found = _LIBRARY.search(line.rstrip())
-        if found:
-            return found[1] or found[2]
+        match = _LIBRARY.search(line.rstrip())
+        if match:
+            return match[1] or match[2]
     return ""

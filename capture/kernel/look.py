@@ -1,7 +1,7 @@
-"""The counters of interfaces, read twice -> what passes them; a path to write to -> the room on its disk.
+"""The counters of interfaces, read twice -> their load; the path of an output -> the size and free bytes of its disk.
 
-The counters are the interface's own, of all packets: a network card counts what is on the wire, while programs at tc
-see several TCP segments as one packet. So there they count rather too many.
+The counters are the interface's own and count all packets. A network card counts packets on the wire, while programs
+at tc see several TCP segments as one packet; so on a card these counters are an upper bound.
 """
 
 import os
@@ -21,7 +21,8 @@ from capture.plan import PlannedInterface
 
 
 def counted(interfaces: Sequence[PlannedInterface], netns: str | None, seconds: float) -> list[InterfaceLoad]:
-    """Watch the counters of interfaces for so long. Raises TargetError if an interface goes meanwhile."""
+    """Return the load of interfaces, measured for `seconds`. Raises TargetError if an interface is deleted
+    meanwhile."""
     started, before = time.monotonic(), _counters(interfaces, netns)
     time.sleep(seconds)
     ended, after = time.monotonic(), _counters(interfaces, netns)
@@ -63,7 +64,7 @@ def _counters_here(interfaces: Sequence[PlannedInterface]) -> dict[int, dict[str
 
 
 def disk_of(output: str) -> Disk | None:
-    """The disk that a file would lie on, whether or not its folder exists yet; None for a pipe or a device."""
+    """Return the disk that a file would be on, even if its folder does not exist yet; None for a pipe or a device."""
     if output == "-":
         return None
     try:
@@ -74,5 +75,5 @@ def disk_of(output: str) -> Disk | None:
             folder = os.path.dirname(folder)
         room = os.statvfs(folder)
     except OSError as error:
-        raise SinkError(f"the room for {output} cannot be read: {error.strerror}") from None
+        raise SinkError(f"cannot read the free space for {output}: {error.strerror}") from None
     return Disk(folder, size=room.f_blocks * room.f_frsize, free=room.f_bavail * room.f_frsize)

@@ -1,6 +1,6 @@
 """A network namespace's name or path -> code that runs inside it.
 
-A thread of its own enters the namespace and ends: the caller's threads never move.
+A new thread enters the namespace, runs the code and ends, so the caller's thread stays where it is.
 """
 
 import errno
@@ -19,7 +19,7 @@ _NS_GET_NSTYPE, _CLONE_NEWNET = 0xB703, 0x40000000  # include/uapi/linux/nsfs.h,
 
 
 class Namespace:
-    """An open network namespace; None is the one we are in."""
+    """An open network namespace; None is our own."""
 
     def __init__(self, name_or_path: str | None = None) -> None:
         self.name = name_or_path
@@ -47,7 +47,7 @@ class Namespace:
 
     @property
     def gone(self) -> bool:
-        """Whether its name leads nowhere or elsewhere: it was deleted, and lives on only because we hold it."""
+        """True if its path no longer leads to it: it was deleted, and exists only because we hold it open."""
         try:
             return os.stat(self._path).st_ino != self.inode
         except OSError:
@@ -55,7 +55,7 @@ class Namespace:
 
     @classmethod
     def fresh(cls) -> "Namespace":
-        """A new namespace with nothing but a loopback in it, gone when it is closed. Raises OSError."""
+        """Return a new namespace that has only a loopback, and that ends with `close`. Raises OSError."""
 
         def make() -> "Namespace":
             syscall.unshare_network()
@@ -64,7 +64,7 @@ class Namespace:
         return _in_thread(make, "netns")
 
     def run(self, function: Callable[[], Result]) -> Result:
-        """Call a function inside the namespace; sockets it makes stay there."""
+        """Call a function inside the namespace and return its result; sockets that it makes stay in the namespace."""
         if self.name is None:
             return function()
 
@@ -89,7 +89,7 @@ class Namespace:
 
 
 def _in_thread(function: Callable[[], Result], name: str) -> Result:
-    """Call a function in a thread of its own, which ends with it."""
+    """Call a function in a new thread, wait for it, and return its result or raise its exception."""
     outcome: list[Result] = []
     failure: list[BaseException] = []
 

@@ -1,7 +1,7 @@
-"""How far the reader got -> the programs, which leave out more while rings fill; and what they did, to be told.
+"""The reader's position in the rings -> the programs, which keep less while rings fill; and the changes of the level.
 
-Programs raise the level at once, also while this process waits for a disk. It is lowered here, step by step,
-when rings have been nearly empty for a while.
+Programs raise the level of pressure at once, also while this process waits for a disk. The level is lowered here, by
+one at a time, when rings have been nearly empty for a while.
 """
 
 import mmap
@@ -16,12 +16,13 @@ from capture.kernel.program import Module
 from capture.sampling.levels import LevelChange
 
 CALM_NS = 1_000_000_000
-"""How long rings must be less than an eighth full before the level goes down by one."""
+"""Time for which all rings must be less than an eighth full before the level is lowered by one, ns."""
 CHANGES_KEPT = 1000
+"""Most changes of the level that are recorded."""
 
 
 class PressureGauge:
-    """The maps that reader and programs share, and the changes of the level that were seen."""
+    """The maps that reader and programs share; `changes` are those of the level, as far as they were noticed."""
 
     def __init__(self, module: Module, batches: Batches, cpus: Sequence[int], possible: int, ring_bytes: int) -> None:
         self._batches, self._cpus, self._calm_bytes = batches, np.array(cpus), ring_bytes // 8
@@ -33,8 +34,11 @@ class PressureGauge:
         self._pressed_ns = 0
         self.changes: list[LevelChange] = []
 
-    def tell(self, waiting: npt.NDArray[np.int64], now_ns: int) -> None:
-        """Tell the programs how many bytes wait in each ring, and see what they did."""
+    def report(self, waiting: npt.NDArray[np.int64], now_ns: int) -> None:
+        """Report to the programs the bytes that wait in each ring, and record changes of the level.
+
+        `waiting` is [rings], int64, bytes; `now_ns` is CLOCK_MONOTONIC.
+        """
         self._read_until[self._cpus] = self._batches.states["submitted"][self._cpus] - waiting.astype(np.uint64)
         level = int(self._state["level"][0])
         self._note(int(self._state["changed_ns"][0]), level)
@@ -51,7 +55,7 @@ class PressureGauge:
             self.changes.append(LevelChange(at_ns, level))
 
     def close(self) -> None:
-        """Unmap."""
+        """Unmap the maps."""
         del self._state, self._read_until
         for memory in self._maps:
             memory.close()

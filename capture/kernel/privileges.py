@@ -1,6 +1,6 @@
-"""What a running capture still has to do -> the capabilities it keeps; all others are given up for good.
+"""A plan -> the capabilities that a running capture still needs; all others are dropped for good.
 
-A thread that is started later has what its starter had, so this must come before there are others.
+A new thread inherits the capabilities of the thread that starts it, so they must be dropped before others start.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from capture.plan import CapturePlan
 from capture.spec import Hook
 
 FILE_CAPABILITIES = frozenset({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"})
-"""To write into a directory that is not ours, or a file that is to be another's."""
+"""Capabilities to write into a directory of another user, or to give a file to one."""
 _READ_CODE = frozenset({"CAP_DAC_READ_SEARCH"})
-"""What lets a user other than root run a Python that lies in somebody's home; modules are imported until the end."""
+"""Capability to run a Python that is in another user's home; modules are imported until the end."""
 
 
 def needed_later(plan: CapturePlan) -> frozenset[str]:
-    """What is needed after the programs are attached: nothing, unless pods come, or something is to be detached."""
+    """Return the capabilities needed after the start: none, unless pods are followed or detaching needs some."""
     needed: set[str] = set()
     if plan.spec.follows:
         needed |= {"CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}
@@ -31,9 +31,10 @@ def needed_later(plan: CapturePlan) -> frozenset[str]:
 
 
 def drop(keep: frozenset[str], works: Callable[[], object] = lambda: None) -> frozenset[str]:
-    """Give up all capabilities of this thread but these; what is left.
+    """Drop all capabilities of this thread except `keep`. Returns those it has left.
 
-    `works` does what is done later, and raises OSError if that takes CAP_BPF, as it did before Linux 5.19.
+    `works` tries an operation that is needed later. If it raises PermissionError, CAP_BPF is kept: reading maps
+    needed that before Linux 5.19.
     """
     held = held_capabilities()
     left = held & (keep if os.geteuid() == 0 else keep | _READ_CODE)

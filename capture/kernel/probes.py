@@ -1,6 +1,6 @@
-"""What a capture needs -> probes that find it out by doing it, in a place where nobody sees it, and leave nothing.
+"""The needs of a capture -> probes that try each of them where it disturbs nobody, and leave nothing behind.
 
-CHECKS is the list, in an order that a reader can follow from cause to consequence.
+CHECKS lists them, causes before consequences.
 """
 
 import errno
@@ -54,7 +54,7 @@ def _bpf() -> Answer:
 
 
 def _refusal(error: KernelError) -> Answer:
-    """An error of ours as an answer: what it says behind the semicolon is the remedy."""
+    """Return an error of ours as an answer: the text behind its semicolon is the remedy."""
     text, _, remedy = str(error).partition("; ")
     return Answer(False, text, remedy)
 
@@ -66,7 +66,7 @@ def _load_nothing() -> int:
 def _btf() -> Answer:
     if os.access(BTF, os.R_OK):
         return Answer(True, f"{BTF} is there")
-    return Answer(False, f"no {BTF}: whether there is tcx cannot be seen, so clsact is used", "give --hook tcx")
+    return Answer(False, f"no {BTF}: unknown if the kernel has tcx, so clsact is used", "give --hook tcx")
 
 
 def _bcc() -> Answer:
@@ -113,7 +113,7 @@ def _verify(module: Module, entry: str) -> str:
 
 
 def _hook(hook: Hook) -> None:
-    """Attach to both sides of a loopback that nobody else has. Raises OSError, KernelError."""
+    """Attach a program to both sides of the loopback of a new namespace. Raises OSError, KernelError."""
     namespace = Namespace.fresh()
     try:
         program = _load_nothing()
@@ -131,10 +131,14 @@ def _tcx() -> Answer:
     try:
         _hook(Hook.TCX)
     except PermissionError:
-        text = "not tried (a namespace to try in needs CAP_SYS_ADMIN); "
+        text = "not tried (making a namespace for that needs CAP_SYS_ADMIN); "
         known = has_tcx()
-        says = {True: "the kernel says it has it", False: "the kernel has none", None: "the kernel does not say"}
-        return Answer(known, text + says[known], remedy)
+        states = {
+            True: "the kernel has it",
+            False: "the kernel does not have it",
+            None: "unknown if the kernel has it",
+        }
+        return Answer(known, text + states[known], remedy)
     except KernelError as error:
         return Answer(False, str(error), remedy)
     return Answer(True, "a program was attached, both ways")
@@ -144,7 +148,7 @@ def _clsact() -> Answer:
     try:
         _hook(Hook.CLSACT)
     except PermissionError:
-        return Answer(None, "not tried: a namespace to try in needs CAP_SYS_ADMIN")
+        return Answer(None, "not tried: making a namespace for that needs CAP_SYS_ADMIN")
     except KernelError as error:
         return Answer(False, str(error), "use a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF")
     return Answer(True, "a filter was attached, both ways")
@@ -156,10 +160,10 @@ def _rings() -> Answer:
     failure = _map_rings(cpus, size)
     if failure is None:
         return Answer(True, f"{len(cpus)} of {format_size(size)} were mapped, the default --buffer")
-    found = _refusal(refused(failure, size, cpus[0]))
+    answer = _refusal(refused(failure, size, cpus[0]))
     if failure.errno != errno.EPERM:
-        return found
-    return Answer(False, f"{found.text} ({_memory_limits()})", f"{found.remedy}; {_largest_buffer(cpus, size)}")
+        return answer
+    return Answer(False, f"{answer.text} ({_memory_limits()})", f"{answer.remedy}; {_largest_buffer(cpus, size)}")
 
 
 def _memory_limits() -> str:
@@ -178,7 +182,7 @@ def _largest_buffer(cpus: Sequence[int], size: int) -> str:
 
 
 def _map_rings(cpus: Sequence[int], size: int) -> OSError | None:
-    """Open and map a ring for each CPU, as a capture does, and give them back; the refusal if there was one."""
+    """Open and map a ring for each CPU, as a capture does, and unmap them. Returns the error if there was one."""
     length = os.sysconf("SC_PAGESIZE") + size
     events, mapped = [], []
     try:
@@ -227,7 +231,7 @@ def _cache() -> Answer:
     folder = merge.merge.stats.cache_path
     if folder and os.access(folder, os.W_OK):
         return Answer(True, f"kept in {folder}")
-    text = "compiled loops cannot be kept: each start takes seconds longer"
+    text = "compiled loops cannot be cached: each start takes seconds longer"
     return Answer(False, text, "set NUMBA_CACHE_DIR to a folder you may write to")
 
 
@@ -237,7 +241,7 @@ def _cpus() -> Answer:
     cpus = online_cpus()
     if can_visit(cpus):
         return Answer(True, f"each of the {len(cpus)} may be visited")
-    text = f"a cpuset keeps us from some of the {len(cpus)}: small packets go one by one, which costs more"
+    text = f"a cpuset forbids some of the {len(cpus)}: small packets are submitted one by one, which costs more"
     return Answer(False, text, "allow all CPUs")
 
 

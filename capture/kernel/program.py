@@ -1,7 +1,7 @@
 """Compiled instructions -> programs in the kernel, one per interface and side.
 
-bcc compiles the text and makes the maps (compiler.py). The instructions are loaded here, so that the verifier's log
-is ours and each program gets its row of accounts put into the code.
+bcc compiles the text and makes the maps (compiler.py). The instructions are loaded here, so that we have the
+verifier's log, and can put the row of each program's counters into its code.
 """
 
 import ctypes
@@ -20,14 +20,14 @@ from capture.plan import CapturePlan
 from capture.spec import Hook
 
 ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
-"""The constants in bpf/lib/maps.h and bpf/lib/groups.h that the loader replaces."""
+"""Constants in bpf/lib/maps.h and bpf/lib/groups.h that the loader replaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A program by its function in bpf/programs; the hook whose accounts it counts in, None for none.
+    """A program: its function in bpf/programs, and the hook whose counters it uses (None: no counters).
 
-    One with a hook is attached to tc, or to XDP where it sees what an interface receives; maps are declared in C.
+    A program with a hook is attached to tc, or to XDP if it sees received packets. Maps are declared in C.
     """
 
     function: str
@@ -39,7 +39,7 @@ PROGRAMS = {
     "to_pod": Declaration(PASSES, HOOK_TO_POD),
     "flush_waiting": Declaration(FLUSH, None),
 }
-"""All programs, by the names under which the kernel lists them."""
+"""All programs, by their names in the kernel."""
 _NO_VERDICT = re.compile(r"processed |verification time|stack depth|(old|cur) state:")
 _LOG_SIZE = 16 << 20
 _SIZE = re.compile("too large|too complex|out of range from insn")
@@ -52,22 +52,22 @@ class Module:
         self._compiled = compiled
 
     def map_fd(self, name: str) -> int:
-        """The descriptor of a map."""
+        """Return the descriptor of a map."""
         return self._compiled.maps[name]
 
     def load(self, entry: str, slot: int = 0, *, shared: bool = False, xdp: bool = False) -> int:
-        """Load from_pod or to_pod for the interface of a slot, or flush_waiting; the descriptor.
+        """Load from_pod or to_pod for the interface of a slot, or flush_waiting. Returns the descriptor.
 
-        `shared`: pods share the interface with their node; `xdp`: for XDP, if the module was made for that, too.
-        Raises VerifierError, KernelError, PrivilegeError.
+        `shared`: pods share the interface with their node. `xdp`: load the program for XDP; the module must have been
+        compiled for that. Raises VerifierError, KernelError, PrivilegeError.
         """
         code, kind = self.program(entry, slot, shared=shared, xdp=xdp)
         try:
             return syscall.prog_load(code, entry, kind)
-        except OSError as error:  # EACCES is the verifier's
+        except OSError as error:  # the verifier's error is EACCES
             if error.errno == errno.EPERM:
                 raise not_permitted("loading a program") from None
-        # Again, for the log: asking for it always would slow every start.
+        # Load a second time for the log, which would slow every start if it were always requested.
         buffer = ctypes.create_string_buffer(_LOG_SIZE)
         try:
             return syscall.prog_load(code, entry, kind, log=buffer)
@@ -84,7 +84,7 @@ class Module:
     def program(
         self, entry: str, slot: int = 0, *, shared: bool = False, xdp: bool = False
     ) -> tuple[bytes, syscall.ProgramType]:
-        """The instructions that `load` loads, and what they are loaded as."""
+        """Return the instructions that `load` loads, and their program type."""
         declared = PROGRAMS[entry]
         code = self._compiled.xdp if xdp else self._compiled.code[declared.function]
         assert code is not None, "the module was made without programs for XDP"
@@ -95,12 +95,12 @@ class Module:
         return code, syscall.XDP_IN_PAGES if xdp else syscall.SCHED_CLS
 
     def close(self) -> None:
-        """Give the maps back; loaded programs keep those they use."""
+        """Close the maps; loaded programs keep those that they use."""
         self._compiled.close()
 
 
 def module_of(plan: CapturePlan) -> Module:
-    """The programs of a plan, compiled. Raises CompileError, MissingBccError, PrivilegeError."""
+    """Return the compiled programs of a plan. Raises CompileError, MissingBccError, PrivilegeError."""
     defines = {
         "SNAPLEN": plan.spec.snaplen,
         "ROWS": plan.rows,
@@ -113,5 +113,5 @@ def module_of(plan: CapturePlan) -> Module:
 
 
 def _verdict(log: str) -> str:
-    """The line that says why: the last one that tells neither a state nor statistics."""
+    """Return the reason from a verifier's log: its last line that is neither a state nor statistics."""
     return next((line for line in reversed(log.splitlines()) if line and not _NO_VERDICT.match(line)), "")

@@ -1,7 +1,7 @@
 """The programs and the rings of a plan -> the source of records for the loop over packets (stream.source).
 
-It owns the rings, the view of the batches with the program that flushes them, and the gauge of how hard rings are
-pressed, if the plan has measures for that.
+The source owns the rings, the states of the batches with the program that flushes them, and the gauge of the pressure
+on the rings, if the plan has measures for that.
 """
 
 import contextlib
@@ -19,7 +19,10 @@ from capture.sampling.levels import LevelChange
 
 
 class Records:
-    """Complete when it is made, or an error and nothing is left. Raises KernelError, PrivilegeError, OSError."""
+    """The records of a running capture. A constructor that fails leaves nothing open.
+
+    Raises KernelError, PrivilegeError, OSError.
+    """
 
     def __init__(self, plan: CapturePlan, module: Module) -> None:
         with contextlib.ExitStack() as stack:
@@ -35,15 +38,15 @@ class Records:
                 self._gauge = PressureGauge(module, self._batches, plan.cpus, possible, plan.ring_bytes)
                 stack.callback(self._gauge.close)
             self.memory = self._rings.memory
-            self.watch, self.wait, self.flush = self._rings.watch, self._rings.wait, self._batches.settle
+            self.watch, self.wait, self.flush = self._rings.watch, self._rings.wait, self._batches.flush
             self.close = stack.pop_all().close
 
     def report(self, heads: Longs, read: Longs, now_ns: int) -> None:
-        """Tell the programs how many bytes wait in each ring, and see what they did."""
+        """Report to the programs the bytes that wait in each ring; see RecordSource.report."""
         if self._gauge is not None:
-            self._gauge.tell(heads - read, now_ns)
+            self._gauge.report(heads - read, now_ns)
 
     @property
     def level_changes(self) -> Sequence[LevelChange]:
-        """When programs began to leave out more, or less, because of full rings."""
+        """The changes of the level of pressure so far, at which programs began to keep less or more."""
         return self._gauge.changes if self._gauge is not None else ()

@@ -1,7 +1,7 @@
-"""Perf events -> one range of memory with every CPU's ring in it, which arrays can view and loops can read.
+"""Perf events -> one range of memory that contains the ring of every CPU, for arrays and compiled loops.
 
-Each ring is a control page and a power of two of data; the data is read-only to us. The reader is woken by
-bytes, not by events: one wake-up per packet costs the sender microseconds.
+Each ring is a control page and its data, a power of two of bytes; the data is read-only to us. A number of bytes
+wakes the reader, not each event: a wake-up per packet costs the sender microseconds.
 """
 
 import ctypes
@@ -65,11 +65,14 @@ class Rings:
         self._poll.register(event, select.EPOLLIN)
 
     def watch(self, descriptor: int) -> None:
-        """Let `wait` return also when this descriptor can be read."""
+        """Make `wait` return also when this descriptor is readable."""
         self._poll.register(descriptor, select.EPOLLIN)
 
     def wait(self, seconds: float) -> list[int]:
-        """Sleep until a ring passed its watermark, a watched descriptor is ready, or time is over."""
+        """Sleep until a ring passes its watermark, a descriptor is readable, or the time is over.
+
+        Returns the descriptors that are ready.
+        """
         return [descriptor for descriptor, _ in self._poll.poll(max(seconds, 0))]
 
     def close(self) -> None:
@@ -84,7 +87,10 @@ class Rings:
 
 
 def refused(error: OSError, ring_bytes: int, cpu: int) -> KernelError:
-    """Why there is no ring: perf_event_open(2) answers EACCES, and mmap(2) EPERM where locked memory is limited."""
+    """Return an error for a ring that cannot be made.
+
+    perf_event_open(2) fails with EACCES, and mmap(2) with EPERM where locked memory is limited.
+    """
     what = f"no ring of {format_size(ring_bytes)} for CPU {cpu}"
     if error.errno == errno.EACCES:
         return PrivilegeError(f"{what}: opening perf events needs CAP_PERFMON; run as root")

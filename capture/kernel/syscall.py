@@ -1,8 +1,8 @@
-"""The system calls Python has no door for: bpf(2), perf_event_open(2), membarrier(2), setns(2), unshare(2),
-mmap(2), capset(2), prctl(2).
+"""System calls that Python does not offer: bpf(2), perf_event_open(2), membarrier(2), setns(2), unshare(2), mmap(2),
+capset(2), prctl(2).
 
-Each function takes plain values and raises OSError with the kernel's errno. Numbers: the kernel's
-include/uapi/linux/bpf.h and perf_event.h, in their order and by their names.
+Each function takes plain values and raises OSError with the kernel's errno. Constants have the names, values and
+order of the kernel's include/uapi/linux/bpf.h and perf_event.h.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ BPF_LOG_LEVEL1, BPF_LOG_STATS = 1, 4  # include/linux/bpf_verifier.h
 
 
 class ProgramType(NamedTuple):
-    """What a program is loaded as: BPF_PROG_TYPE_*, what it will be attached to (0: not said), BPF_F_*."""
+    """The type of a program: BPF_PROG_TYPE_*, the type of its later attachment (0: not given), BPF_F_*."""
 
     number: int
     attach_type: int = 0
@@ -48,7 +48,7 @@ class ProgramType(NamedTuple):
 SCHED_CLS = ProgramType(3)
 XDP = ProgramType(6, BPF_XDP)
 XDP_IN_PAGES = ProgramType(6, BPF_XDP, BPF_F_XDP_HAS_FRAGS)
-"""Frames may lie in several pages, as with a large MTU (Linux 5.18)."""
+"""XDP for frames that may lie in several pages, as with a large MTU (Linux 5.18)."""
 
 
 def _checked(result: int) -> int:
@@ -76,7 +76,7 @@ def prog_load(
     log: ctypes.Array[ctypes.c_char] | None = None,
     log_level: int = BPF_LOG_LEVEL1,
 ) -> int:
-    """Load a program; its descriptor. The verifier writes into `log`, also when it refuses the program."""
+    """Load a program and return its descriptor. The verifier writes into `log`, also if it rejects the program."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
     attributes = struct.pack(
@@ -98,46 +98,49 @@ def prog_load(
 
 
 def tcx_attach(program: int, ifindex: int, attach_type: int) -> int:
-    """Link a program as the first of an interface's tcx chain; the link's descriptor holds it there."""
+    """Link a program at the head of an interface's tcx chain. Returns the link's descriptor, which keeps it there."""
     return _bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, ifindex, attach_type, BPF_F_BEFORE))
 
 
 def xdp_attach(program: int, ifindex: int, mode: int) -> int:
-    """Link a program to what an interface receives, in the driver or for skbs (XDP_FLAGS_*_MODE); the descriptor."""
+    """Link a program to the packets that an interface receives, in the driver or for skbs (XDP_FLAGS_*_MODE).
+
+    Returns the link's descriptor.
+    """
     return _bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, ifindex, BPF_XDP, mode))
 
 
 def map_create(kind: int, key_bytes: int, value_bytes: int, entries: int, flags: int = 0) -> int:
-    """Make a map; its descriptor."""
+    """Make a map and return its descriptor."""
     return _bpf(BPF_MAP_CREATE, struct.pack("=IIIII", kind, key_bytes, value_bytes, entries, flags))
 
 
 def map_lookup(map_fd: int, key: int, value: ctypes.Array[ctypes.c_char]) -> None:
-    """Copy the value under a 32-bit key into `value` (of a per-CPU map: one copy per possible CPU)."""
+    """Copy the value of a 32-bit key into `value`; a per-CPU map has one value per possible CPU."""
     key_buffer = ctypes.create_string_buffer(struct.pack("=I", key), 4)
     _bpf(BPF_MAP_LOOKUP_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), _address(value), 0))
 
 
 def map_update(map_fd: int, key: bytes, value: bytes) -> None:
-    """Set the value under a key."""
+    """Set the value of a key."""
     key_buffer = ctypes.create_string_buffer(key, len(key))
     buffer = ctypes.create_string_buffer(value, len(value))
     _bpf(BPF_MAP_UPDATE_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), _address(buffer), 0))
 
 
 def map_delete(map_fd: int, key: bytes) -> None:
-    """Take the value under a key away."""
+    """Delete a key and its value."""
     key_buffer = ctypes.create_string_buffer(key, len(key))
     _bpf(BPF_MAP_DELETE_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), 0, 0))
 
 
 def enable_run_time_stats() -> int:
-    """Let the kernel time all programs while the returned descriptor is open (since 5.8)."""
+    """Make the kernel time all programs while the returned descriptor is open (since Linux 5.8)."""
     return _bpf(BPF_ENABLE_STATS, struct.pack("=I", BPF_STATS_RUN_TIME))
 
 
 class ProgramStats(NamedTuple):
-    """What the kernel counted while run-time statistics were on."""
+    """Time and runs that the kernel counted while run-time statistics were on, and verified instructions."""
 
     run_time_ns: int
     runs: int
@@ -145,7 +148,7 @@ class ProgramStats(NamedTuple):
 
 
 def prog_stats(program: int) -> ProgramStats:
-    """Run-time statistics of a loaded program (struct bpf_prog_info)."""
+    """Return the statistics of a loaded program (struct bpf_prog_info)."""
     info = ctypes.create_string_buffer(256)
     _bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, len(info), _address(info)))
     run_time, runs = struct.unpack_from("=QQ", info, 192)
@@ -154,14 +157,14 @@ def prog_stats(program: int) -> ProgramStats:
 
 
 class TestRun(NamedTuple):
-    """The answer of BPF_PROG_TEST_RUN."""
+    """The result of BPF_PROG_TEST_RUN."""
 
     verdict: int
     duration_ns: int
 
 
 def prog_test_run(program: int, packet: bytes, repeat: int = 1) -> TestRun:
-    """Run a tc program on one packet (at least 14 bytes); the verdict and the mean time of a run."""
+    """Run a tc program on one packet (at least 14 bytes). Returns the verdict and the mean time of a run."""
     data = ctypes.create_string_buffer(packet, len(packet))
     attributes = bytearray(struct.pack("=IIIIQQII", program, 0, len(packet), 0, _address(data), 0, repeat, 0))
     buffer = ctypes.create_string_buffer(bytes(attributes), 144)
@@ -171,7 +174,7 @@ def prog_test_run(program: int, packet: bytes, repeat: int = 1) -> TestRun:
 
 
 def open_output_event(cpu: int, watermark: int) -> int:
-    """A perf event that collects one CPU's bpf_perf_event_output, waking its reader every `watermark` bytes."""
+    """Open a perf event that collects bpf_perf_event_output of one CPU, and wakes its reader at `watermark` bytes."""
     kind_software, config_bpf_output, sample_raw = 1, 10, 1 << 10
     flag_watermark = 1 << 14
     attributes = struct.pack(
@@ -183,7 +186,7 @@ def open_output_event(cpu: int, watermark: int) -> int:
 
 
 def wait_for_programs() -> None:
-    """Return when every program that was running has ended: MEMBARRIER_CMD_GLOBAL is synchronize_rcu()."""
+    """Return when every running program has ended: MEMBARRIER_CMD_GLOBAL is synchronize_rcu()."""
     membarrier_cmd_global = 1
     _checked(_libc.syscall(_NR_MEMBARRIER, membarrier_cmd_global, 0, 0))
 
@@ -206,7 +209,7 @@ MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 0x01, 0x02, 0
 
 
 def mmap(address: int, length: int, protection: int, flags: int, descriptor: int) -> int:
-    """Map memory where MAP_FIXED says; the address. Python's mmap module cannot choose it."""
+    """Map memory at `address` if MAP_FIXED is set, and return its address. Python's mmap module cannot choose one."""
     result = _libc.mmap(address, length, protection, flags, descriptor, 0)
     if result is None or result == ctypes.c_void_p(-1).value:
         _checked(-1)
@@ -214,7 +217,7 @@ def mmap(address: int, length: int, protection: int, flags: int, descriptor: int
 
 
 def munmap(address: int, length: int) -> None:
-    """Give the mapping back."""
+    """Unmap a mapping."""
     _checked(_libc.munmap(address, length))
 
 
@@ -223,7 +226,7 @@ _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 
 def set_capabilities(effective: int, permitted: int) -> None:
-    """Set the calling thread's capabilities, as masks; none are inheritable any more."""
+    """Set the calling thread's effective and permitted capabilities, as masks; the inheritable ones become empty."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     words = [(mask & 0xFFFFFFFF, mask >> 32) for mask in (effective, permitted, 0)]
     data = b"".join(struct.pack("=III", *(word[half] for word in words)) for half in (0, 1))
@@ -231,5 +234,5 @@ def set_capabilities(effective: int, permitted: int) -> None:
 
 
 def clear_ambient_capabilities() -> None:
-    """What a program that we start would have without asking."""
+    """Clear the capabilities that programs started by this thread would inherit by default."""
     _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))

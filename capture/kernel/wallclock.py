@@ -1,4 +1,4 @@
-"""The machine's clocks -> readings for stream.clock, and how well the wall clock is kept."""
+"""The machine's clocks -> readings for stream.clock, and the state of the wall clock's synchronisation."""
 
 import ctypes
 import time
@@ -7,7 +7,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def offset_samples(count: int = 8) -> list[tuple[int, int, int]]:
-    """Readings (monotonic, wall, monotonic) in nanoseconds."""
+    """Return `count` readings (monotonic, wall, monotonic), ns."""
     return [(time.monotonic_ns(), time.time_ns(), time.monotonic_ns()) for _ in range(count)]
 
 
@@ -26,7 +26,7 @@ class _Timex(ctypes.Structure):
 
 
 def clock_state() -> str:
-    """One phrase: whether something keeps the wall clock, and the error the kernel assumes."""
+    """Return one phrase that says if the wall clock is synchronised, and the error that the kernel assumes."""
     sta_unsync = 0x0040
     timex = _Timex()
     if _libc.adjtimex(ctypes.byref(timex)) < 0:

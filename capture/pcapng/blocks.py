@@ -1,7 +1,7 @@
 """Section, interface, name and statistics blocks -> bytes (draft-ietf-opsawg-pcapng, section 4).
 
-Enhanced Packet Blocks are written by stream.compiled. Options always end with opt_endofopt, padding is zero, and
-every interface of a file has one link type and one snaplen, because libpcap stops reading otherwise.
+stream.compiled writes Enhanced Packet Blocks. Options always end with opt_endofopt, padding is zero, and all
+interfaces of a file have the same link type and snaplen, because libpcap stops reading otherwise.
 """
 
 import struct
@@ -14,14 +14,14 @@ SECTION_HEADER, INTERFACE_DESCRIPTION, NAME_RESOLUTION, INTERFACE_STATISTICS = 0
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 LINKTYPE_ETHERNET = 1
 SNAPLEN = 262_144
-"""What every interface block says, whatever was cut: the largest that readers accept."""
+"""Snaplen in every interface block, regardless of the capture's own: the largest that readers accept."""
 NANOSECONDS = 9
 
 _BYTE_ORDER = "<" if sys.byteorder == "little" else ">"
 OPTION_LIMIT = 65_535
-"""Bytes that an option can hold; longer text is cut."""
+"""Most bytes of an option; longer text is cut."""
 PACKET_HEADER, PACKET_TRAILER = 28, 16
-"""Bytes of an Enhanced Packet Block before the packet and its padding, and behind: epb_flags, end, length."""
+"""Bytes of an Enhanced Packet Block before the packet, and behind its padding: epb_flags, end of options, length."""
 
 
 def _padded(data: bytes) -> bytes:
@@ -29,7 +29,7 @@ def _padded(data: bytes) -> bytes:
 
 
 def packet_block_bytes(captured: int) -> int:
-    """The length of the Enhanced Packet Block that holds so many bytes of a packet."""
+    """Return the length of an Enhanced Packet Block with `captured` bytes of a packet."""
     return PACKET_HEADER + captured + -captured % 4 + PACKET_TRAILER
 
 
@@ -53,7 +53,7 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 def section_header(*, hardware: str, os: str, application: str, comment: str) -> bytes:
-    """The block a file begins with; the section's length is left open (-1)."""
+    """Return the first block of a file; the length of the section is left open (-1)."""
     fixed = struct.pack(_BYTE_ORDER + "IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
     options = (_option(1, comment), _option(2, hardware), _option(3, os), _option(4, application))
     return _block(SECTION_HEADER, fixed + _options(*options))
@@ -61,7 +61,7 @@ def section_header(*, hardware: str, os: str, application: str, comment: str) ->
 
 @dataclass(frozen=True, slots=True)
 class InterfaceBlock:
-    """What an interface block says; `name` is unique in the file, `filter` a tcpdump expression."""
+    """The content of an interface block; `name` is unique in the file, `filter` a tcpdump expression."""
 
     name: str
     description: str = ""
@@ -70,7 +70,7 @@ class InterfaceBlock:
     mac: bytes = b""
 
     def encode(self) -> bytes:
-        """The Interface Description Block."""
+        """Return the Interface Description Block."""
         fixed = struct.pack(_BYTE_ORDER + "HHI", LINKTYPE_ETHERNET, 0, SNAPLEN)
         return _block(
             INTERFACE_DESCRIPTION,
@@ -87,12 +87,12 @@ class InterfaceBlock:
 
 
 def interfaces(blocks: Sequence[InterfaceBlock]) -> bytes:
-    """Interface blocks in the order of their ids."""
+    """Return interface blocks in the order of their ids."""
     return b"".join(block.encode() for block in blocks)
 
 
 def names(addresses: Mapping[IPv4Address | IPv6Address, str]) -> bytes:
-    """A Name Resolution Block, one name per address; nothing where there are no names."""
+    """Return a Name Resolution Block with one name per address; no bytes if there are no names."""
     if not addresses:
         return b""
     records = []
@@ -104,7 +104,7 @@ def names(addresses: Mapping[IPv4Address | IPv6Address, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceStatistics:
-    """One interface's account: wall-clock nanoseconds, and packets."""
+    """The account of one interface: times in wall-clock nanoseconds, and numbers of packets."""
 
     interface: int
     start_ns: int
@@ -116,7 +116,7 @@ class InterfaceStatistics:
     comment: str = ""
 
     def encode(self) -> bytes:
-        """The Interface Statistics Block; Wireshark shows drops only from isb_ifdrop."""
+        """Return the Interface Statistics Block; Wireshark shows drops only from isb_ifdrop."""
 
         def count(code: int, value: int) -> bytes:
             return _option(code, struct.pack(_BYTE_ORDER + "Q", value))
@@ -138,5 +138,5 @@ class InterfaceStatistics:
 
 
 def _time(nanoseconds: int) -> bytes:
-    """Two words, the high one first, whatever the byte order."""
+    """Return a time as two words, the high one first in either byte order."""
     return struct.pack(_BYTE_ORDER + "II", nanoseconds >> 32, nanoseconds & 0xFFFFFFFF)

@@ -1,7 +1,7 @@
 """Blocks that describe packets -> values: interfaces, names, statistics (draft-ietf-opsawg-pcapng, section 4).
 
-The bytes are a stranger's: a length that does not fit ends the list that it is in, and text is decoded with
-replacements. A name stands in lines on terminals: it is short, and nothing in it is a control character.
+The bytes are not trusted: a length that does not fit ends the list that it is in, and text is decoded with
+replacements. Names are printed on terminals, so they are cut to NAME_MAX and have no control characters.
 """
 
 import struct
@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 DEFAULT_RESOLUTION = 6
 NAME_MAX = 512
-"""Characters: a name of the DNS has at most 253, and a pod's comes behind its namespace's."""
+"""Most characters of a name: a DNS name has at most 253, and a pod's name is written behind its namespace's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class InterfaceDescription:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the capturing program says of an interface; a count is None where it does not say."""
+    """The counts of the capturing program for an interface; a count is None if the file does not have it."""
 
     interface: int
     received: int | None = None
@@ -39,7 +39,7 @@ class Statistics:
 
 
 def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """The options of a block, without opt_endofopt. `order` is "<" or ">"."""
+    """Yield the options of a block as (code, value), without opt_endofopt. `order` is "<" or ">"."""
     at = 0
     while at + 4 <= len(body):
         code, length = struct.unpack_from(order + "HH", body, at)
@@ -50,35 +50,35 @@ def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def interface(body: bytes, order: str) -> InterfaceDescription:
-    """The body of an Interface Description Block, at least 8 bytes."""
+    """Return the interface that the body of an Interface Description Block describes; it has at least 8 bytes."""
     link, _, snaplen = struct.unpack_from(order + "HHI", body)
-    found: dict[int, bytes] = {}
+    first: dict[int, bytes] = {}
     for code, value in options(body[8:], order):
-        found.setdefault(code, value)
-    resolution, offset = found.get(9, b""), found.get(14, b"")
+        first.setdefault(code, value)
+    resolution, offset = first.get(9, b""), first.get(14, b"")
     return InterfaceDescription(
         link=link,
         snaplen=snaplen,
-        name=_name(found.get(2, b"")),
+        name=_name(first.get(2, b"")),
         resolution=resolution[0] if len(resolution) == 1 else DEFAULT_RESOLUTION,
         offset_s=struct.unpack(order + "q", offset)[0] if len(offset) == 8 else 0,
     )
 
 
 def statistics(body: bytes, order: str) -> Statistics:
-    """The body of an Interface Statistics Block, at least 12 bytes."""
-    found = dict(options(body[12:], order))
+    """Return the counts in the body of an Interface Statistics Block, which has at least 12 bytes."""
+    values = dict(options(body[12:], order))
     counts = {
-        name: struct.unpack(order + "Q", found[code])[0]
+        name: struct.unpack(order + "Q", values[code])[0]
         for code, name in ((4, "received"), (5, "dropped"), (6, "accepted"), (7, "dropped_by_os"), (8, "delivered"))
-        if len(found.get(code, b"")) == 8
+        if len(values.get(code, b"")) == 8
     }
     (number,) = struct.unpack_from(order + "I", body)
-    return Statistics(number, **counts, comment=_text(found.get(1, b"")))
+    return Statistics(number, **counts, comment=_text(values.get(1, b"")))
 
 
 def names(body: bytes, order: str) -> Iterator[tuple[IPv4Address | IPv6Address, str]]:
-    """Address and first name of each record of a Name Resolution Block."""
+    """Yield the address and the first name of each record in a Name Resolution Block."""
     sizes = {1: 4, 2: 16}
     for kind, value in options(body, order):
         size = sizes.get(kind, 0)
@@ -92,4 +92,4 @@ def _text(value: bytes) -> str:
 
 def _name(value: bytes) -> str:
     text = _text(value)[:NAME_MAX]
-    return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)

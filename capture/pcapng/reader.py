@@ -1,7 +1,8 @@
-"""Bytes of a pcap or pcapng file, piece by piece -> where packets are, and everything that describes them.
+"""Bytes of a pcap or pcapng file, piece by piece -> the positions of packets, and the interfaces and names.
 
-Any section byte order, several sections, time units and offsets per interface. No I/O: `take` is given bytes and says
-how many it has used. Numbers of interfaces are of the whole file: each section's begin after those of the one before.
+Either byte order, several sections, time units and offsets per interface. No I/O: `take` gets bytes and returns how
+many it has used. Interfaces are numbered through the whole file: those of a section follow those of the section
+before.
 """
 
 import struct
@@ -17,13 +18,14 @@ from capture.pcapng import describe
 from capture.pcapng.blocks import BYTE_ORDER_MAGIC, INTERFACE_DESCRIPTION, NAME_RESOLUTION, SECTION_HEADER
 from capture.pcapng.compiled import scan
 from capture.pcapng.describe import InterfaceDescription
+from capture.units import format_count
 
 INTERFACES_MAX = 1 << 18
-"""More are taken for damage. A day of files of a minute each, put together, has 1,440 for each interface."""
+"""Most interfaces of a file; more count as damage. A day of files of a minute each, merged, has 1,440 for each."""
 NAMES_MAX = 1 << 16
-"""Addresses that have names; what comes beyond has none."""
+"""Most addresses whose names are kept; later ones have no name."""
 
-# The first four bytes, as they are in the file -> byte order, nanoseconds of a fraction's unit.
+# The first four bytes of a file -> byte order, nanoseconds in a unit of a time's fraction.
 _PCAP_MAGICS = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
@@ -34,7 +36,7 @@ _PCAP_HEADER = 24
 _SMALLEST = {SECTION_HEADER: 28, INTERFACE_DESCRIPTION: 20, NAME_RESOLUTION: 12}
 _DAMAGE = {
     scan.TOO_LONG: f"a block of more than {scan.BLOCK_LIMIT >> 20} MiB",
-    scan.BAD_LENGTH: "a block whose length cannot be",
+    scan.BAD_LENGTH: "a block with an impossible length",
     scan.BAD_TRAILER: "a block that does not end with its length",
     scan.BAD_INTERFACE: "a packet of an interface that is not described",
     scan.BAD_CAPTURED: "a packet that is longer than what holds it",
@@ -44,7 +46,7 @@ _DAMAGE = {
 class Reader:
     """The state of reading one file; `name` is for messages.
 
-    `interfaces` and `names` are what has been read of them so far: of a stranger's file not without end.
+    `interfaces` and `names` are those read so far; their number is limited, because the file is not trusted.
     """
 
     def __init__(self, name: str) -> None:
@@ -61,18 +63,18 @@ class Reader:
         self._table = np.zeros(8, scan.INTERFACE_TICKS)
 
     def take(self, data: Bytes, at: int, end: int, packets: Any) -> tuple[int, int, bool]:
-        """Rows of `packets` from data[at:end]: (next position, rows, whether more bytes are needed to go on).
+        """Fill rows of `packets` from data[at:end]. Returns (next position, rows, True if more bytes are needed).
 
-        Raises FormatError where the file is damaged, after the packets before that have been returned.
+        Raises FormatError at damage, in the call after the one that returned the packets before it.
         """
         start, count = at, 0
         self._base = self._position - start
         while True:
             if not self._order:
-                begun = self._begin(data, at, end)
-                if begun == 0:
+                header = self._begin(data, at, end)
+                if header == 0:
                     return self._used(start, at, count), count, True
-                at += begun
+                at += header
             before = count
             big = self._order == ">"
             if self._tick_ns:
@@ -97,15 +99,15 @@ class Reader:
                 if used == 0:
                     return self._used(start, at, count), count, True
                 at += used
-            elif count:  # damage: what was read comes first
+            elif count:  # damage: return the packets before it first
                 return self._used(start, at, count), count, False
             else:
                 raise self._damage(_DAMAGE[why], at)
 
     def end(self, left: int) -> None:
-        """The file ends here, with so many bytes that were not used. Raises FormatError if there are any."""
+        """End the file; `left` bytes were not used. Raises FormatError if there are any, or if there was no file."""
         if not self._order:
-            raise FormatError(f"{self._name} is no pcap or pcapng file; give one, or what gzip or zstd made of one")
+            raise self._not_a_capture()
         if left:
             self._base = self._position
             raise self._damage(f"it is cut off, {left:,} bytes after the last whole block", 0)
@@ -115,14 +117,19 @@ class Reader:
         self._packets += count
         return at
 
+    def _not_a_capture(self) -> FormatError:
+        return FormatError(
+            f"not a pcap or pcapng file: {self._name}; give one, or one that is compressed with gzip or zstd"
+        )
+
     def _damage(self, what: str, at: int) -> FormatError:
         return FormatError(
             f"{self._name} is damaged at byte {self._base + at:,}: {what}; "
-            f"the {self._packets:,} packets before it were read"
+            f"the {format_count(self._packets, 'packet')} before it {'was' if self._packets == 1 else 'were'} read"
         )
 
     def _begin(self, data: Bytes, at: int, end: int) -> int:
-        """Look at the first bytes of a file; bytes used, 0 if there are too few."""
+        """Read the header of a file. Returns the bytes used, 0 if more are needed."""
         if end - at < 12:
             return 0
         first = bytes(data[at : at + 4])
@@ -131,15 +138,15 @@ class Reader:
                 return 0
             self._order, self._tick_ns = _PCAP_MAGICS[first]
             _, _, _, _, _, snaplen, link = struct.unpack(self._order + "IHHiIII", bytes(data[at : at + _PCAP_HEADER]))
-            # The upper bits say whether frames end with a checksum (draft-ietf-opsawg-pcap, section 4).
+            # The upper bits say if frames end with a checksum (draft-ietf-opsawg-pcap, section 4).
             self.interfaces.append(InterfaceDescription(link & 0xFFFF, snaplen))
             return _PCAP_HEADER
         if first != struct.pack("<I", SECTION_HEADER):
-            raise FormatError(f"{self._name} is no pcap or pcapng file; give one, or what gzip or zstd made of one")
+            raise self._not_a_capture()
         return self._describe(data, at, end)
 
     def _describe(self, data: Bytes, at: int, end: int) -> int:
-        """Take a block that is no packet; bytes used, 0 if it is not complete."""
+        """Read a block that is not a packet. Returns the bytes used, 0 if the block is incomplete."""
         order = self._order
         if bytes(data[at : at + 4]) == struct.pack("<I", SECTION_HEADER):
             magic = bytes(data[at + 8 : at + 12])
@@ -170,7 +177,7 @@ class Reader:
         exponent = interface.resolution & 0x7F
         row = self._table[number]
         row["snaplen"] = interface.snaplen
-        row["multiply"], row["divide"], row["shift"] = 1, 1, 0  # a section before may have had its interface here
+        row["multiply"], row["divide"], row["shift"] = 1, 1, 0  # an earlier section may have used this row
         if not interface.resolution & 0x80:
             row["multiply"] = 10 ** max(9 - exponent, 0)
             row["divide"] = 10 ** min(max(exponent - 9, 0), 18)
@@ -178,6 +185,6 @@ class Reader:
             row["shift"] = min(exponent, 62)
         else:
             row["multiply"] = 10**9
-        # A time of this offset would not fit: it is a damaged file's.
+        # An offset of this size does not fit, and is taken as damage.
         row["offset_ns"] = interface.offset_s * 10**9 if abs(interface.offset_s) < 1 << 33 else 0
         self.interfaces.append(interface)

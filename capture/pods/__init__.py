@@ -1,6 +1,6 @@
-"""The container runtime's socket -> the pods of this node, and word of every change."""
+"""The container runtime's socket -> the pods of this node, and an event for every change."""
 
 import os
 
-# gRPC's own log goes to standard error, among our lines; what matters comes as an error.
+# gRPC's log would appear among our lines on standard error; errors reach us as exceptions.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

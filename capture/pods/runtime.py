@@ -3,8 +3,8 @@
     runtime = Runtime("/run/containerd/containerd.sock")
     for pod in runtime.look().pods: ...
 
-Only the runtime is asked, no API server: what it knows of a pod is what it was given when the pod was made. A pod
-that the runtime says nothing sensible about is left out and told as a trouble; the others are not held up by it.
+Only the runtime is asked, not an API server; its data about a pod dates from when the pod was made. A pod for which
+the runtime gives an answer that makes no sense is left out and reported as a trouble; the others are listed.
 """
 
 import json
@@ -25,17 +25,19 @@ from capture.pods import cri_pb2 as cri
 from capture.selection.pod import Container, Pod
 
 DEADLINE_SECONDS = 5.0
-"""A runtime that takes longer for an answer is said to hang; a busy one lists hundreds of pods in a fraction."""
+"""Longest wait for an answer, after which a runtime counts as hanging; a busy one lists hundreds of pods in a
+fraction of it."""
 _SERVICE = "/runtime.v1.RuntimeService/"
 _EVENTS = "/containerd.services.events.v1.Events/Subscribe"
 _EVENTS_OF_PODS = r'namespace==k8s.io,topic~="^/tasks/(start|delete)$|^/containers/|^/sandboxes/"'
-"""Not those of images, and of commands that probes run in containers, which a busy node has all the time."""
+"""Filter for events of pods. Events of images, and of commands that probes run in containers, are left out: a busy
+node has them all the time."""
 _OWN_LABELS = "io.kubernetes."
-"""Labels that the kubelet adds for itself, as io.kubernetes.pod.name."""
+"""Prefix of labels that the kubelet adds for itself, like io.kubernetes.pod.name."""
 _OPTIONS = [
     ("grpc.default_authority", "localhost"),
     ("grpc.max_receive_message_length", 64 << 20),
-    # Else the pause between attempts to reach a runtime that was away grows to two minutes.
+    # By default the time between attempts to reach a stopped runtime grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
@@ -43,14 +45,15 @@ _OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a runtime says at one moment, and what was wrong with it, a line each."""
+    """The pods of a runtime at one moment, and problems with single pods, one line each."""
 
     pods: tuple[Pod, ...] = ()
     troubles: tuple[str, ...] = ()
 
 
 class Runtime:
-    """A connection to a runtime. TargetError: it does not answer; PrivilegeError: we may not ask it."""
+    """A connection to a runtime. Methods raise TargetError if it does not answer, PrivilegeError if we may not
+    ask."""
 
     def __init__(self, path: str, deadline: float = DEADLINE_SECONDS) -> None:
         self.path, self._deadline = path, deadline
@@ -58,12 +61,12 @@ class Runtime:
         self._channel = grpc.insecure_channel(f"unix://{path}", options=_OPTIONS)
 
     def close(self) -> None:
-        """Hang up; whoever waits for `changes` or `look` gets an error."""
+        """Close the connection; threads that wait in `changes` or `look` get an error."""
         self._channel.close()
 
     @property
     def pid(self) -> int | None:
-        """The process at the other end; None where it is not in our namespace of pids."""
+        """Pid of the process at the other end; None if it is not in our pid namespace."""
         with socket.socket(socket.AF_UNIX) as probe:
             try:
                 probe.settimeout(self._deadline)
@@ -74,20 +77,21 @@ class Runtime:
         return int(pid) or None
 
     def look(self) -> Listing:
-        """All pods of the node, also those that are stopped and not yet removed, in the order of their names."""
+        """Return all pods of the node in the order of their names, including stopped ones that are not yet
+        removed."""
         try:
             return self._look()
         except ValueError:  # grpc's error for a closed channel
             raise self._hung_up() from None
 
     def _hung_up(self) -> BicapError:
-        return TargetError(f"the container runtime at {self.path} is not asked any more")
+        return TargetError(f"the connection to the container runtime at {self.path} is closed")
 
     def _look(self) -> Listing:
         containers: dict[str, list[Container]] = {}
-        for one in self._ask("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse).containers:
-            found = Container(one.metadata.name, one.id, one.state == cri.CONTAINER_RUNNING)
-            containers.setdefault(one.pod_sandbox_id, []).append(found)
+        for item in self._ask("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse).containers:
+            container = Container(item.metadata.name, item.id, item.state == cri.CONTAINER_RUNNING)
+            containers.setdefault(item.pod_sandbox_id, []).append(container)
         sandboxes = self._ask("ListPodSandbox", cri.ListPodSandboxRequest(), cri.ListPodSandboxResponse).items
         pods, troubles = self._detailed([_pod_of(sandbox, self.path) for sandbox in sandboxes])
         pods = [
@@ -97,7 +101,10 @@ class Runtime:
         return Listing(tuple(sorted(pods, key=lambda pod: (pod.name, pod.created_ns))), tuple(troubles))
 
     def _detailed(self, pods: list[Pod]) -> tuple[list[Pod], list[str]]:
-        """With what only each pod's status tells, all asked for at once; it does not change while a state lasts."""
+        """Return the pods with details from their status, and troubles.
+
+        All are requested at once. The details of a pod do not change while its state lasts, so they are kept.
+        """
         waiting = {
             pod.sandbox: self._call("PodSandboxStatus", cri.PodSandboxStatusResponse).future(
                 cri.PodSandboxStatusRequest(pod_sandbox_id=pod.sandbox, verbose=True), timeout=self._deadline
@@ -105,7 +112,7 @@ class Runtime:
             for pod in pods
             if (pod.sandbox, pod.ready) not in self._known
         }
-        known, found, troubles = {}, [], []
+        known, complete, troubles = {}, [], []
         for pod in pods:
             key = pod.sandbox, pod.ready
             try:
@@ -115,25 +122,25 @@ class Runtime:
                     troubles.append(f"pod {pod.name}: {_refused(self.path, error)}")
                 continue
             except ValueError as error:
-                troubles.append(f"pod {pod.name}: {self.path} tells nonsense about it ({error})")
+                troubles.append(f"pod {pod.name}: {self.path} gives a status that makes no sense ({error})")
                 continue
             known[key] = detailed
-            found.append(detailed)
+            complete.append(detailed)
         self._known = known
-        return found, troubles
+        return complete, troubles
 
     def changes(self) -> Iterator[None]:
-        """Yields at once, and then whenever something happened to any pod; ends with an error as `look` does.
+        """Yield at once, and then after every change of any pod; ends with an error, as `look` does.
 
-        CRI's own events first; containerd before 1.7 has only its own. Raises NotImplementedError where there
-        are neither.
+        CRI's events are tried first; containerd before 1.7 has only its own. Raises NotImplementedError if the
+        runtime has neither.
         """
-        ways = (
+        streams = (
             (_SERVICE + "GetContainerEvents", cri.GetEventsRequest(), cri.ContainerEventResponse),
             (_EVENTS, containerd.SubscribeRequest(filters=[_EVENTS_OF_PODS]), containerd.Envelope),
         )
         yield
-        for method, request, answer in ways:
+        for method, request, answer in streams:
             stream = self._channel.unary_stream(
                 method, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
             )
@@ -163,17 +170,17 @@ class Runtime:
 
 
 def _refused(path: str, error: Any) -> BicapError:
-    """A call's failure, as one line for the user."""
+    """Return the error of a failed call, with one line for the user."""
     runtime = f"the container runtime at {path}"
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
             return TargetError(f"{runtime} does not answer (no connection); is it running?")
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return TargetError(f"{runtime} hangs: it took the question and gave no answer in time")
+            return TargetError(f"{runtime} hangs: it accepted the request and did not answer in time")
         case grpc.StatusCode.UNIMPLEMENTED:
             return TargetError(f"{runtime} does not speak CRI v1; containerd 1.6, CRI-O 1.23 and later do")
         case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
-            return PrivilegeError(f"{runtime} does not let us ask; run as root")
+            return PrivilegeError(f"{runtime} refuses our requests; run as root")
         case code:
             return TargetError(f"{runtime} answers with an error: {error.details()} ({code.name})")
 
@@ -197,7 +204,7 @@ def _pod_of(sandbox: Any, path: str) -> Pod:
 
 
 def _with_status(pod: Pod, answer: Any) -> Pod:
-    """Raises ValueError where the answer makes no sense."""
+    """Return the pod with the details of its status. Raises ValueError if the answer makes no sense."""
     network = answer.status.network
     host_network = answer.status.linux.namespaces.options.network == cri.NODE
     pid, netns = _process(answer.info.get("info", "{}"))
@@ -215,11 +222,11 @@ def _address(text: str) -> Address:
 
 
 def _process(info: str) -> tuple[int | None, str | None]:
-    """Pid and path of the network namespace, from what containerd and CRI-O tell alike when asked for more."""
+    """Return the pid and the path of the network namespace from a verbose status, alike for containerd and CRI-O."""
     try:
-        told = json.loads(info)
-        namespaces = told.get("runtimeSpec", {}).get("linux", {}).get("namespaces", [])
-        netns = next((one.get("path") for one in namespaces if one.get("type") == "network"), None)
-        return int(told["pid"]) if told.get("pid") else None, str(netns) if netns else None
+        details = json.loads(info)
+        namespaces = details.get("runtimeSpec", {}).get("linux", {}).get("namespaces", [])
+        netns = next((space.get("path") for space in namespaces if space.get("type") == "network"), None)
+        return int(details["pid"]) if details.get("pid") else None, str(netns) if netns else None
     except (AttributeError, TypeError, ValueError):
-        raise ValueError("its verbose status is not what CRI runtimes tell") from None
+        raise ValueError("its verbose status is not like that of CRI runtimes") from None

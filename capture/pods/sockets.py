@@ -1,4 +1,4 @@
-"""Where container runtimes have their sockets -> the one to ask."""
+"""The known paths of container runtimes' sockets -> the sockets to ask."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from capture.errors import PrivilegeError, TargetError
 
 ENDPOINT = "CONTAINER_RUNTIME_ENDPOINT"
-"""The variable by which crictl is told the same."""
+"""Environment variable with the socket's address; crictl uses it, too."""
 KNOWN = (
     "/run/containerd/containerd.sock",
     "/run/crio/crio.sock",
@@ -18,21 +18,21 @@ KNOWN = (
 )
 
 
-def find_sockets(asked: Sequence[str] = ()) -> tuple[str, ...]:
-    """The sockets asked for, or the one that the environment names, or the first that is there.
+def find_sockets(requested: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the requested sockets, else the one that the environment names, else the first known one that exists.
 
-    Raises TargetError if there is none, or if one of those asked for is no socket; PrivilegeError.
+    Raises TargetError if there is none, or if a requested path is not a socket; PrivilegeError.
     """
-    if not asked and os.environ.get(ENDPOINT):
-        asked = [os.environ[ENDPOINT].removeprefix("unix://")]
-    for path in asked:
+    if not requested and os.environ.get(ENDPOINT):
+        requested = [os.environ[ENDPOINT].removeprefix("unix://")]
+    for path in requested:
         _check(path)
-    found = tuple(asked) or tuple(path for path in KNOWN if _is_socket(path))[:1]
-    if not found:
+    paths = tuple(requested) or tuple(path for path in KNOWN if _is_socket(path))[:1]
+    if not paths:
         raise TargetError(
-            f"no container runtime found (looked for {', '.join(KNOWN)}); --cri-socket says where its socket is"
+            f"no container runtime found (tried {', '.join(KNOWN)}); give the path of its socket with --cri-socket"
         )
-    return found
+    return paths
 
 
 def _is_socket(path: str) -> bool:
@@ -49,8 +49,8 @@ def _check(path: str) -> None:
         raise PrivilegeError(f"the container runtime's socket {path} may not be reached; run as root") from None
     except OSError as error:
         raise TargetError(
-            f"the container runtime's socket {path} is not there ({error.strerror}); "
+            f"the container runtime's socket {path} does not exist ({error.strerror}); "
             "is the runtime running, and is this its socket?"
         ) from None
     if not is_socket:
-        raise TargetError(f"{path} is no socket; give the CRI socket of containerd or CRI-O")
+        raise TargetError(f"{path} is not a socket; give the CRI socket of containerd or CRI-O")

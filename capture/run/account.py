@@ -3,8 +3,9 @@
     seen = unmatched + matched
     matched = written + sampled out + over the limit + lost
 
-What samplers left out and what rings refused is counted by the programs, like seen and matched; written, over the
-limit and not written by the loop that writes packets. `check` holds the two against each other.
+The programs count seen, unmatched and matched packets, those that samplers left out, and those that rings refused.
+The loop that writes packets counts written ones, those over the limit, and those not written. `check` compares the
+two.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,8 @@ _SAMPLED, _LOST = "sampled_by_", "lost_"
 
 @dataclass(frozen=True, slots=True)
 class DirectionAccount:
-    """Packets of one conversation direction; bytes where the name says so. `cut` ones lost their payload."""
+    """Packets of one conversation direction; bytes where the name ends in _bytes. `cut` packets lost their
+    payload."""
 
     matched: int = 0
     matched_bytes: int = 0
@@ -38,22 +40,22 @@ class DirectionAccount:
 
     @property
     def sampled_out(self) -> int:
-        """Packets that samplers left out."""
+        """Number of packets that samplers left out."""
         return sum(self.sampled_by.values())
 
     @property
     def sampled_by(self) -> dict[str, int]:
-        """The same, by the sampler that refused first."""
+        """Packets that samplers left out, by the first sampler that refused."""
         return self._by(_SAMPLED)
 
     @property
     def lost(self) -> int:
-        """Packets that should be in the file, and are not."""
+        """Number of packets that should be in the file and are not."""
         return sum(self.lost_by.values())
 
     @property
     def lost_by(self) -> dict[str, int]:
-        """The same, by reason."""
+        """Lost packets, by reason."""
         return self._by(_LOST)
 
     def _by(self, prefix: str) -> dict[str, int]:
@@ -61,7 +63,7 @@ class DirectionAccount:
 
     @property
     def on_its_way(self) -> int:
-        """Packets between the program and the file: 0 at the end."""
+        """Number of packets between the program and the file; 0 at the end."""
         return self.matched - self.written - self.sampled_out - self.over_limit - self.lost
 
     def __add__(self, other: "DirectionAccount") -> "DirectionAccount":
@@ -71,7 +73,7 @@ class DirectionAccount:
         return DirectionAccount(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, with the sums a reader wants."""
+        """Return plain values, with the sums."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith((_SAMPLED, _LOST))}
         return plain | {
             "sampled_out": self.sampled_out,
@@ -83,12 +85,12 @@ class DirectionAccount:
 
 _MOVED = ("written", "written_bytes", "over_limit", "lost_writing")
 COUNTED = tuple(f.name for f in fields(DirectionAccount) if f.name not in _MOVED)
-"""What the programs count, by the names of bpf/abi.h."""
+"""Fields that the programs count, by their names in bpf/abi.h."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Everything that happened to one interface's packets, or to those of several."""
+    """The packets of one interface, or of several together, by their fate."""
 
     seen: int = 0
     seen_bytes: int = 0
@@ -108,7 +110,7 @@ class Account:
         return Account(*(getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values: of all packets, then of each direction."""
+        """Return plain values: of all packets, then of each direction."""
         return {
             "seen": self.seen,
             "seen_bytes": self.seen_bytes,
@@ -120,7 +122,7 @@ class Account:
 
 
 def check(accounts: Iterable[Account]) -> None:
-    """Raise if the counts of all who count do not add up: that is a bug, and a capture must not hide it."""
+    """Raise BicapError if the counts do not add up: that is a bug, and a capture must not hide it."""
     for account in accounts:
         if account.seen != account.unmatched + account.both.matched:
             raise BicapError(f"bug: seen is not unmatched + matched: {account}")
@@ -130,5 +132,5 @@ def check(accounts: Iterable[Account]) -> None:
 
 
 def total(accounts: Iterable[Account]) -> Account:
-    """The account of several interfaces together."""
+    """Return the sum of the accounts of several interfaces."""
     return sum(accounts, Account())

@@ -1,10 +1,10 @@
-"""A plan -> a running capture, which ends with a complete file and exact accounts: the Python API of `run`.
+"""A plan -> a capture that runs and leaves a complete file and exact accounts: the Python API of `run`.
 
     with Capture(plan, open_sink("out.pcapng")) as capture:
         capture.run()
     print(capture.summary.total)
 
-`start` has the steps of the start, `running` what a running capture does. This class holds the lifetime of it all.
+`start` has the steps of the start, `running` the work of a running capture. This class opens and closes all of it.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ from capture.sink.protocol import ReaderGoneError, Sink
 class Capture:
     """A capture, running between `__enter__` and `__exit__`.
 
-    It holds nothing before `__enter__`; from then on the sink is its own, which it closes also if the start fails.
-    `summary` is there after `__exit__`, also if the output could not be written to the end, which `__exit__` raises.
-    `on_event` is told a line when pods come or go, or when something about them is wrong. `on_attached` is called
-    once, when programs are in place and before the output is opened: privileges may be given up there.
+    The constructor opens nothing. `__enter__` takes over the sink, and closes it also if the start fails. `summary`
+    is set by `__exit__`, also if the output could not be completed; `__exit__` raises that error. `on_event` is
+    called with a line of text when pods are added or deleted, or when one cannot be captured. `on_attached` is called
+    once, after programs are attached and before the output is opened: the caller may drop privileges then.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Capture:
         self.plan, self._sink = plan, sink
         self._on_event, self._on_attached = on_event, on_attached
         self.roster = Roster()
-        """The interfaces that the capture has, and had."""
+        """All interfaces of the capture, present and past."""
         self.summary: Summary | None = None
         self._ending = Ending()
         self._stack = contextlib.ExitStack()
@@ -54,7 +54,7 @@ class Capture:
                 running = start(self.plan, self._sink, self.roster, self._ending, self._on_event, stack)
                 self._running = running
                 self._on_attached(self)
-                # Only here: a capture that cannot start leaves an earlier file as it was.
+                # Last, so that a capture that cannot start leaves an earlier file unchanged.
                 running.begin()
                 self._stack = stack.pop_all()
         except BaseException:
@@ -65,28 +65,32 @@ class Capture:
         return self
 
     def stop(self, reason: str) -> None:
-        """End the capture; may be called from a signal handler or another thread, and before the start."""
+        """End the capture. Signal handlers and other threads may call this, also before the start."""
         self._ending.because(reason)
 
     def run(self, on_tick: Callable[["Capture"], None] | None = None, interval: float = 1.0) -> None:
-        """Capture until a limit, an error of the output, the end of all interfaces, or `stop`."""
+        """Capture until a limit is reached, the output fails, all interfaces are deleted, or `stop` is called.
+
+        `on_tick` is called every `interval` seconds.
+        """
         self._now.run(None if on_tick is None else lambda: on_tick(self), interval)
 
     def accounts(self) -> list[Account]:
-        """A snapshot per interface. While packets flow, some are on their way to the file."""
+        """Return a snapshot per interface. While packets flow, some are on their way to the file."""
         return self._now.accounts()
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
-        """Match these instead of the list from now on; how many came and went. Any thread may call it.
+        """Match these instead of the present list from now on; any thread may call it. Rules do not change.
 
-        Rules stay as they are. Raises SpecError if the capture was not planned with a list, or if there are too many.
+        Returns the numbers of conversations added and removed. Raises SpecError if the capture was planned without a
+        list, or if there are too many conversations.
         """
         return self._now.replace_conversations(conversations)
 
     @property
     def _now(self) -> RunningCapture:
         if self._running is None:
-            raise RuntimeError("the capture does not run; call it within its `with` block")
+            raise RuntimeError("the capture is not running; call this inside its `with` block")
         return self._running
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
@@ -105,7 +109,7 @@ class Capture:
             except SinkError as failed:
                 output.failure = output.failure or failed
                 output.complete = False
-            if self.summary is not None:  # a compressed file has its last bytes only now
+            if self.summary is not None:  # closing wrote the last bytes of a compressed file
                 self.summary = replace(self.summary, files=self._sink.files, complete=output.complete)
         failure = output.failure
         if failure is not None and not isinstance(failure, ReaderGoneError) and error is None:

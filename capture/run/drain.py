@@ -50,27 +50,27 @@ from capture.stream.source import RecordSource
 WRITE_BYTES = 1 << 18
 """Bytes of blocks after which a portion is full."""
 ROOM_SECONDS = 0.01
-"""Longest wait of a round for an output that takes nothing; limits and signals are looked at in between."""
+"""Longest wait of a round for an output that has no room; limits and signals are checked between rounds."""
 PATIENCE_NS, HURRIED_PATIENCE_NS = 100_000_000, 20_000_000
-"""How old a record may become on a CPU without further packets before the reader goes there to flush it; hurried
-while rings fill, because nothing younger is final. Going to a busy CPU takes its scheduler's time."""
+"""Age of a record in a batch at which the reader moves to its CPU and flushes the batch, ns. The shorter one is for
+times when rings fill, because no younger record is final. Moving to a busy CPU takes its scheduler's time."""
 _HURRY_SHARE = 8
-"""Rings are filling when the fullest has more than one part in so many."""
+"""Rings count as filling when the fullest has more than ring bytes / _HURRY_SHARE."""
 
 
 class Round(NamedTuple):
-    """What one round leaves to the next; a tuple, because one is made in each round."""
+    """The result of one round; a tuple, because one is made in each round."""
 
     pending: bool
-    """Something waits in a ring or a batch, and was too young, or found no room in the portion or the output."""
+    """True if records wait in a ring or a batch: too young, or without room in the portion or the output."""
     full: bool
-    """The next round should begin at once."""
+    """True if the next round should begin at once."""
     end: str | None = None
-    """Reason to end the capture."""
+    """Reason to end the capture, None to go on."""
 
 
 class Drain:
-    """Moves records from a source to an output. `notes` is a text for the statistics of a file that is completed."""
+    """Moves records from a source to an output. `notes` returns a text for the statistics of a completed file."""
 
     def __init__(
         self,
@@ -99,9 +99,9 @@ class Drain:
         self._fullest = 0
 
     def round(self, introduce: Callable[[], None] = lambda: None) -> Round:
-        """Write what is final, at most one portion of it; nothing is moved while the output has no room.
+        """Write final records, at most one portion; nothing is moved while the output has no room.
 
-        `introduce` is called when the output has room and before anything is moved: new interfaces are written there.
+        `introduce` is called when the output has room, before anything is moved; it writes new interfaces.
         """
         if not self._output.room(ROOM_SECONDS):
             return Round(pending=True, full=True)
@@ -116,17 +116,17 @@ class Drain:
         return Round(self._fullest > 0 or waits_ns < merge.NEVER, words * 4 >= WRITE_BYTES, end)
 
     def finish(self) -> None:
-        """Move all that is left, when no program runs any more.
+        """Move all remaining records; no program may run any more.
 
-        A batch that found its ring full gets into it when the ring is read, so this goes on while anything moves.
+        A batch that found its ring full fits once the ring is read, so this repeats while anything moves.
         """
         moved, waits_ns, final_ns = True, 0, self._now()
         while moved and waits_ns < merge.NEVER:
             waits_ns, read = self._source.flush(merge.NEVER), self._cursors.copy()
             self._read_heads()
             while self._portion(final_ns)[0]:
-                self._output.settle()
-            moved = not np.array_equal(read, self._cursors)  # also what is over a limit makes room
+                self._output.flush()
+            moved = not np.array_equal(read, self._cursors)  # records over a limit make room, too
 
     def _read_heads(self) -> None:
         self._fullest = int(merge.snapshot(self._memory.longs, self._memory.stride, self._heads))
@@ -134,7 +134,7 @@ class Drain:
     def _portion(self, final_ns: int) -> tuple[int, str | None]:
         """Move one portion, at most to the end of a file.
 
-        Returns the words moved, 0 if there is no more that is final, and a reason to end the capture.
+        Returns the number of words moved, 0 if no more records are final, and a reason to end the capture.
         """
         before = self._ledger.moved.copy()
         memory, limits, end = self._memory, self._limits, None
@@ -160,7 +160,7 @@ class Drain:
             words += int(limits.state[merge.PIECED])
         merge.release(memory.longs, memory.stride, self._cursors)
         end = end or limits.reached
-        # Of what is final, records after the end of this file are still in their rings, unless those are empty.
+        # Final records behind the end of this file are still in their rings, unless the rings are empty.
         written_until = final_in_file if self._fullest else final_ns
         all_written = written_until if words * 4 < WRITE_BYTES else 0
         if self._output.failure is None and limits.file_is_over(all_written):

@@ -1,4 +1,4 @@
-"""Word from elsewhere that a capture should end, or that pods changed -> the loop that sleeps wakes up."""
+"""A reason to end a capture, or a change of pods, from another thread or a signal -> the sleeping loop wakes up."""
 
 import contextlib
 import os
@@ -7,21 +7,22 @@ import threading
 
 
 class Wake:
-    """An eventfd. Any thread and signal handler may call `notify`, also after `close`, when nobody listens."""
+    """An eventfd. Threads and signal handlers may call `notify`, also after `close`, when it does nothing."""
 
     def __init__(self) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        # Of the same thread a signal handler may come between; and a closed number may be another's next.
+        # Reentrant, because a signal handler may interrupt its own thread. The lock keeps `notify` from writing to a
+        # descriptor that was closed and has been given to another file.
         self._lock = threading.RLock()
 
     def notify(self) -> None:
-        """Wake whoever waits, or will."""
+        """Wake the thread that waits, or the next that will."""
         with self._lock:
             if self.descriptor >= 0:
                 os.eventfd_write(self.descriptor, 1)
 
     def wait(self, seconds: float) -> None:
-        """Sleep until somebody notifies, or time is over."""
+        """Sleep until a notification, or until the time is over."""
         if select.select([self.descriptor], [], [], seconds)[0]:
             self.clear()
 
@@ -38,19 +39,19 @@ class Wake:
 
 
 class Ending:
-    """The reason for which a capture ends, None until there is one. The first one counts."""
+    """The reason for which a capture ends, None until there is one; only the first is kept."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self._wake: Wake | None = None
 
     def because(self, reason: str) -> None:
-        """End the capture; any thread and signal handler may call it."""
+        """End the capture for this reason; threads and signal handlers may call it."""
         if self.reason is None:
             self.reason = reason
             if self._wake is not None:
                 self._wake.notify()
 
     def wakes(self, wake: Wake) -> None:
-        """Notify this when there is a reason; a reason that is there already is seen by asking for it."""
+        """Notify `wake` when a reason is set; an earlier reason notifies nobody, so read `reason` first."""
         self._wake = wake

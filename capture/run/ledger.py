@@ -1,6 +1,20 @@
-"""What the programs counted and what the loop moved -> the account of each interface.
+"""The counters of the programs and the tallies of the loop -> the account of each interface.
 
-Two sides that know nothing of each other: account.check() holds them against each other at the end.
+The problem
+    The account must be exact, and an error in it must show. So two sides count independently: the programs count each
+    packet that they see, match, leave out or lose, and the loop counts each record that it moves.
+
+The invariant
+    `moved` has every record that merge() passed, once: written, or over a limit. It is never taken back. If the
+    output fails, `_arrived` is a copy of `moved` from before the first write that did not arrive whole; from then on
+    the difference between the two is lost in writing.
+
+Why it is right
+    At the end no program runs and all rings are empty, so each matched packet was left out or lost by a program, or
+    moved by the loop. account.check() compares the two sides, which share no counter, and raises if they differ.
+
+What it costs
+    Two additions per packet in merge(). Per write one copy of `moved`: [interfaces, 8, 3] of int64.
 """
 
 from collections.abc import Sequence
@@ -17,26 +31,30 @@ Tallies = npt.NDArray[np.int64]
 
 
 class Ledger:
-    """Packets by interface and flags; `moved` is what merge() adds to: packets, bytes, packets over the limit."""
+    """Tallies of moved packets, by interface and flags.
+
+    `moved` is [interfaces, FLAG_SETS, TALLY_COLUMNS], int64: packets, their bytes, packets over the limit. merge()
+    adds to it.
+    """
 
     def __init__(self, interfaces: int) -> None:
         self.moved: Tallies = np.zeros((interfaces, FLAG_SETS, TALLY_COLUMNS), np.int64)
         self._arrived: Tallies | None = None
 
     def grow(self, interfaces: int) -> None:
-        """Have room for so many interfaces; those that were there keep their rows."""
+        """Make room for `interfaces` interfaces; earlier ones keep their rows."""
         self.moved = _padded(self.moved, interfaces)
 
     def only_arrived(self, until: Tallies) -> None:
-        """What was moved after `until` (an earlier copy of `moved`), and what will be, does not reach the output."""
+        """Record that nothing reached the output after `until`, an earlier copy of `moved`, or will reach it."""
         self._arrived = until
 
     def accounts(self, rows: npt.NDArray[Any]) -> list[Account]:
-        """One account per interface; `rows` is [interfaces * HOOKS] of INTERFACE_COUNTERS."""
-        found = []
+        """Return one account per interface; `rows` is [interfaces * HOOKS] of INTERFACE_COUNTERS."""
+        accounts = []
         for slot in range(len(self.moved)):
             hooks = [rows[slot * HOOKS + hook] for hook in (HOOK_FROM_POD, HOOK_TO_POD)]
-            found.append(
+            accounts.append(
                 Account(
                     seen=sum(int(row["seen"]) for row in hooks),
                     seen_bytes=sum(int(row["seen_bytes"]) for row in hooks),
@@ -45,7 +63,7 @@ class Ledger:
                     reverse=self._direction([row["reverse"] for row in hooks], slot, REVERSE),
                 )
             )
-        return found
+        return accounts
 
     def _direction(self, rows: Sequence[np.void], slot: int, reverse: int) -> DirectionAccount:
         flags = [reverse | INBOUND, reverse | OUTBOUND]
@@ -64,7 +82,7 @@ class Ledger:
         return self.moved if self._arrived is None else _padded(self._arrived, len(self.moved))
 
     def view(self, side: int) -> DirectionAccount:
-        """What was written of all interfaces' inbound or outbound packets."""
+        """Return the written packets and bytes of all interfaces that are inbound, or outbound."""
         flags = [side, side | REVERSE]
         count, size, _ = (int(n) for n in self._written[:, flags].sum(axis=(0, 1)))
         return DirectionAccount(written=count, written_bytes=size)

@@ -1,6 +1,6 @@
-"""A spec -> what the loop over packets may still write, and when a capture begins, rotates and ends.
+"""A spec -> the packets and bytes that the loop may still write, and the ends of files and of the capture.
 
-Counts and bytes are exact: the loop stops at the packet. Times are those of packets where files rotate.
+Limits of packets and bytes are exact: the loop stops at the packet. Files rotate by the times of packets.
 """
 
 import numpy as np
@@ -9,10 +9,14 @@ from capture.spec import CaptureSpec
 from capture.stream.compiled import merge
 
 NO_LIMIT = 1 << 62
+"""Packets, bytes or ns that are never reached."""
 
 
 class Limits:
-    """The state of the loop, and the reason that a limit gives for the end."""
+    """The state of the loop, and the limit that ended the capture.
+
+    `state` is [STATE_SLOTS], int64; see the slots in merge. It is written here and by merge().
+    """
 
     def __init__(self, spec: CaptureSpec) -> None:
         self._spec = spec
@@ -27,7 +31,10 @@ class Limits:
         self._file_ends_ns = NO_LIMIT
 
     def file_begins(self, overhead: int, now_ns: int) -> bool:
-        """Whether there is room for one more file with so many bytes that are not packets; monotonic time."""
+        """Begin a file that has `overhead` bytes besides packets, at `now_ns` (CLOCK_MONOTONIC).
+
+        Returns False if the limits leave no room for it; then the size limit is reached.
+        """
         left = int(self.state[merge.BYTES_LEFT]) - overhead
         if left < merge.SMALLEST_BLOCK:
             self.nothing_more()
@@ -39,8 +46,11 @@ class Limits:
             self._file_ends_ns = now_ns + self._spec.storage.file_ns
         return True
 
-    def interfaces_come(self, overhead: int) -> bool:
-        """Whether there is room for so many bytes more that are not packets, in this file and of all."""
+    def reserve(self, overhead: int) -> bool:
+        """Take `overhead` bytes for blocks that are not packets from this file and from all.
+
+        Returns False if the limits leave no room for them; then the size limit is reached.
+        """
         if int(self.state[merge.BYTES_LEFT]) - overhead < merge.SMALLEST_BLOCK:
             self.nothing_more()
             return False
@@ -49,20 +59,26 @@ class Limits:
         return True
 
     def final_in_file(self, final_ns: int) -> int:
-        """The part of what is final that belongs to this file; after a limit that is all: it is only counted."""
+        """Return the time before which records are final and belong to this file.
+
+        After a limit is reached, the end of the file does not matter: packets are only counted.
+        """
         return final_ns if self.state[merge.REACHED] else min(final_ns, self._file_ends_ns)
 
     def no_more_files(self) -> None:
-        """The output takes nothing any more: what comes is only counted, and no end of a file holds it back."""
+        """Stop files: the output has failed, further packets are only counted, and no end of a file delays them."""
         self.state[merge.FILE_LEFT] = self._file_ends_ns = NO_LIMIT
         self.state[merge.FILE_FULL] = 0
 
     def nothing_more(self) -> None:
-        """The output must not grow: what rings still hold is over the limit."""
+        """Stop writing: the output must not grow, and packets that are still in rings are over the limit."""
         self.state[merge.REACHED] = self.state[merge.REACHED] or merge.BYTES_LEFT
 
     def file_is_over(self, written_until_ns: int) -> bool:
-        """Whether the next file begins, once packets before that time are written. Empty files go on."""
+        """True if the next file should begin, given that packets before that time are written.
+
+        An empty file whose time is over is continued instead, until a later end.
+        """
         if self.state[merge.REACHED]:
             return False
         if self.state[merge.FILE_FULL]:
@@ -77,7 +93,7 @@ class Limits:
 
     @property
     def reached(self) -> str | None:
-        """The limit that ends the capture."""
+        """The limit that was reached, as the reason for the end; None if none was."""
         return {
             merge.LEFT: "count reached",
             merge.LEFT_FORWARD: "count of forward packets reached",

@@ -1,6 +1,6 @@
-"""Planned interfaces, and pods that come and go -> programs in place, a roster of whom they serve, events to tell.
+"""Planned interfaces, and pods that are added and deleted -> attached programs, a roster of interfaces, and events.
 
-The loop asks for what is new between two rounds of its loop; what takes long happens in the follower's threads.
+The loop calls `follow` between two rounds; work that takes long is done in the follower's threads.
 """
 
 import time
@@ -20,14 +20,14 @@ from capture.targets.finder import Finder
 from capture.targets.follower import Follower
 
 PATIENCE_SECONDS = 1.0
-"""Between looks at whether a capture that waits for its first pod should end."""
+"""Seconds between checks if a capture that waits for its first pod should end."""
 
 
 class Lineup:
     """The interfaces of a running capture.
 
-    `roster` is filled, `wake` is notified when pods changed, `watch` is given descriptors that become readable when
-    interfaces go, `on_event` is told a line when something happened.
+    Members are added to `roster`. `wake` is notified when pods change. `watch` is called with descriptors that become
+    readable when interfaces are deleted, `on_event` with a line of text for each event.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Lineup:
         self._attachments = Attachments(plan.hook, plan.spec.netns, watch)
 
     def prepare(self) -> Mapping[Address, str]:
-        """Load what was planned, and begin to follow pods. Nothing is attached. Raises BicapError.
+        """Load the planned programs and begin to follow pods; nothing is attached. Raises BicapError.
 
         Returns the names of the pods' addresses.
         """
@@ -73,7 +73,7 @@ class Lineup:
         return found.names
 
     def attach(self) -> None:
-        """Put what is prepared in place. Raises BicapError; where pods are followed, only if nothing is there."""
+        """Attach the loaded programs. Raises BicapError; where pods are followed, only if none can be attached."""
         refusals = {slot: error for slot, loaded in self._loaded.items() if (error := self._attach(loaded))}
         if refusals and len(refusals) == len(self._loaded):
             error = next(iter(refusals.values()))
@@ -83,10 +83,10 @@ class Lineup:
             self._refused(slot, error)
 
     def _attach(self, loaded: Loaded) -> BicapError | None:
-        """Put the programs of an interface in place; where pods are followed, why that was not possible."""
+        """Attach the programs of an interface. Where pods are followed, returns the error instead of raising it."""
         planned = loaded.planned
         self.roster.add(planned, time.monotonic_ns())
-        self.cost.come(loaded.programs)
+        self.cost.add(loaded.programs)
         try:
             self.roster.members[planned.slot].hooks = self._attachments.add(loaded)
         except BicapError as error:
@@ -96,67 +96,67 @@ class Lineup:
         return None
 
     def _refused(self, slot: int, error: BicapError) -> None:
-        went = isinstance(error, TargetError)
-        self._end(slot, f"{'went before it was' if went else 'is not'} captured: {error}")
+        deleted = isinstance(error, TargetError)
+        self._end(slot, f"{'was deleted before it was' if deleted else 'is not'} captured: {error}")
 
     def await_first(self, ended: Callable[[], bool]) -> Mapping[Address, str]:
-        """Return when there is an interface, or `ended` says that nobody waits for it; names that became known."""
+        """Wait until there is an interface, or until `ended` returns True. Returns new names of addresses."""
         names: dict[Address, str] = {}
         if not self.roster.present:
-            self._tell(f"waiting for {self._plan.spec.pods}")
+            self._report(f"waiting for {self._plan.spec.pods}")
         while not self.roster.present and not ended():
             self._wake.wait(PATIENCE_SECONDS)
-            names |= self.take()[1]
+            names |= self.follow()[1]
         return names
 
-    def take(self) -> tuple[Sequence[PlannedInterface], Mapping[Address, str]]:
-        """Follow the pods: the interfaces that came, where packets are caught from now on, and names."""
-        come: list[PlannedInterface] = []
+    def follow(self) -> tuple[Sequence[PlannedInterface], Mapping[Address, str]]:
+        """Apply the changes of pods since the last call. Returns the interfaces added, and new names of addresses."""
+        added: list[PlannedInterface] = []
         names: dict[Address, str] = {}
-        for update in self._follower.take() if self._follower else ():
+        for update in self._follower.updates() if self._follower else ():
             names |= update.names
-            for slot in update.gone:
-                self._end(slot, "went")
-            for loaded in update.come:
+            for slot in update.removed:
+                self._end(slot, "was removed")
+            for loaded in update.added:
                 self._loaded[loaded.planned.slot] = loaded
-                come.append(loaded.planned)
+                added.append(loaded.planned)
                 error = self._attach(loaded)
                 if error:
                     self._refused(loaded.planned.slot, error)
                 else:
-                    self._tell(f"{loaded.planned.name} came, on {loaded.planned.interface.name}")
+                    self._report(f"{loaded.planned.name} was added, on {loaded.planned.interface.name}")
             for trouble in update.troubles:
-                self._tell(trouble)
-        return come, names
+                self._report(trouble)
+        return added, names
 
-    def forget_deleted(self, ready: Collection[int] | None = None) -> None:
+    def end_deleted(self, ready: Collection[int] | None = None) -> None:
         """End interfaces that the kernel deleted, where the watched descriptor is `ready` (None: everywhere)."""
         for slot in self._attachments.gone(ready):
             self._end(slot, "was deleted")
 
     def _end(self, slot: int, why: str) -> None:
-        """Nothing more comes from an interface; what it had is in the rings, and is written."""
+        """Detach and close an interface's programs; its records that are in the rings will still be written."""
         self._attachments.remove(slot)
         if slot in self._loaded:
             loaded = self._loaded.pop(slot)
-            self.cost.go(loaded.programs)
+            self.cost.remove(loaded.programs)
             loaded.close()
         if self.roster.end(slot, time.monotonic_ns()):
-            self._tell(f"{self.roster.members[slot].planned.name} {why}")
+            self._report(f"{self.roster.members[slot].planned.name} {why}")
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self.events.append(Event(time.time_ns(), text))
         self._on_event(text)
 
     def detach(self) -> None:
-        """Take all programs away from their places."""
+        """Stop following pods, and detach all programs."""
         if self._follower:
             self._follower.close()
             self._follower = None
         self._attachments.close()
 
     def close(self) -> None:
-        """Give everything back."""
+        """Detach and close everything."""
         self.detach()
         for loaded in self._loaded.values():
             loaded.close()

@@ -1,7 +1,7 @@
-"""Blocks of packets -> files that are each complete in themselves, with the statistics of their own span.
+"""Blocks of packets -> files that are each complete in themselves, with statistics of the file's own time.
 
-A file's statistics are what the programs counted between its beginning and its end: those of all files add up to
-the account of the capture. What did not arrive, for whatever reason, is told to the ledger.
+The statistics of a file are the counters of the programs between its beginning and its end, so those of all files add
+up to the account of the capture. Blocks that did not arrive are reported to the ledger, whatever the reason.
 """
 
 from collections import deque
@@ -19,11 +19,11 @@ from capture.run.roster import Roster
 from capture.sink.protocol import ReaderGoneError, Sink
 
 STALLED_SECONDS = 3.0
-"""A reader that takes nothing for so long at the end gets no more."""
+"""Time without any progress after which the reader of the output is given up at the end, seconds."""
 
 
 class Output:
-    """The sink of a capture. After the first error nothing more is written but, if possible, the end of the file."""
+    """The output of a capture. After the first error, only the end of the file is still written, if possible."""
 
     def __init__(
         self,
@@ -37,14 +37,16 @@ class Output:
         self._plan, self._roster = plan, roster
         self._sink, self._ledger, self._limits, self._counted = sink, ledger, limits, counted
         self.names: dict[Address, str] = {}
-        """Of addresses that are known now, for the next file."""
+        """Names of addresses known now, for the next file."""
         self._named: set[Address] = set()
         self._writes = 0
         self._before: deque[tuple[int, Tallies]] = deque()
+        """(number of a write that may not have arrived, tallies before it), in order."""
         self._introduced: deque[tuple[int, int]] = deque()
-        """Writes that were not known to have arrived, and how many interfaces readers know from then on."""
+        """(number of a write, interfaces that readers know after it), in order; only the last that has arrived."""
         self._begun: deque[tuple[int, list[Account], int, int]] = deque()
-        """Files that are not known to be complete: number, what was counted before, when it began on which clock."""
+        """Files that may be incomplete: (number, accounts before it, its beginning on CLOCK_MONOTONIC in ns, and the
+        wall clock's offset then)."""
         self.failure: SinkError | None = None
         self.complete = False
 
@@ -65,26 +67,26 @@ class Output:
         interfaces = self._roster.interfaces
         return section.opening(self._plan, interfaces, present, self.names, clock_state, offset_ns)
 
-    def interfaces_come(self, come: Sequence[PlannedInterface], before: Tallies) -> str | None:
-        """Introduce interfaces, and addresses that have no name in this file, before their first packet.
+    def add_interfaces(self, added: Sequence[PlannedInterface], before: Tallies) -> str | None:
+        """Write blocks of new interfaces, and of addresses without a name in this file, before their first packet.
 
-        One name per address: where another pod has got an address, this file keeps the first. A reason to end the
-        capture, if there is one.
+        An address has one name in a file: if another pod gets it, this file keeps the first name. Returns a reason to
+        end the capture, None to go on.
         """
         names = {address: name for address, name in self.names.items() if address not in self._named}
-        blocks = section.introduction(self._plan, come, names)
+        blocks = section.introduction(self._plan, added, names)
         if self.failure is not None or not blocks:
             return None
-        if not self._limits.interfaces_come(len(blocks) + section.closing_bytes(len(come))):
+        if not self._limits.reserve(len(blocks) + section.closing_bytes(len(added))):
             return "size reached"
         self._named |= set(names)
         while len(self._introduced) > 1 and self._introduced[1][0] <= self._sink.durable:
             self._introduced.popleft()
-        self._introduced.append((self._writes + 1, self._introduced[-1][1] + len(come)))
+        self._introduced.append((self._writes + 1, self._introduced[-1][1] + len(added)))
         return self.write([memoryview(blocks)], before)
 
     def room(self, seconds: float) -> bool:
-        """Whether `write` would not wait."""
+        """True if `write` need not wait; waits at most `seconds` for that."""
         if self.failure is None:
             try:
                 return self._sink.room(seconds)
@@ -93,7 +95,7 @@ class Output:
         return True
 
     def write(self, parts: Sequence[memoryview], before: Tallies) -> str | None:
-        """Write packets, in parts; `before` is the tallies without them. A reason to end, if there is one."""
+        """Write packets, in parts; `before` is the tallies without them. Returns a reason to end, None to go on."""
         if self.failure is None:
             while self._before and self._before[0][0] <= self._sink.durable:
                 self._before.popleft()
@@ -106,7 +108,7 @@ class Output:
         return self.check()
 
     def check(self) -> str | None:
-        """A reason to end the capture, if there is one."""
+        """Return a reason to end the capture, None to go on."""
         if self.failure is None:
             try:
                 reason = self._sink.check()
@@ -125,7 +127,7 @@ class Output:
         self._limits.no_more_files()
 
     def next_file(self, clock_state: str, offset_ns: int, now_ns: int, more: str) -> str | None:
-        """Complete this file and begin the next; a reason to end if that is not possible."""
+        """Complete this file and begin the next. Returns a reason to end if that is not possible, else None."""
         accounts = self._counted()
         present = [
             member.planned
@@ -141,7 +143,7 @@ class Output:
             self._fail(error)
             return str(error)
         self._begun.append((self._begun[-1][0] + 1, accounts, now_ns, offset_ns))
-        while self._begun[0][0] < self._at_file - 1:  # a thread may be counting one as left and as removed
+        while self._begun[0][0] < self._at_file - 1:  # a removal in another thread may count one file twice
             self._begun.popleft()
         return None
 
@@ -159,23 +161,23 @@ class Output:
 
     @property
     def _known_to_readers(self) -> int:
-        """How many interfaces have their block in the output: a limit or an error may have come before others'."""
+        """Number of interfaces whose block is in the output; a limit or an error may have kept out later ones."""
         arrived = self._writes if self.failure is None else self._sink.durable
         return next((known for number, known in reversed(self._introduced) if number <= arrived), 0)
 
     @property
     def _at_file(self) -> int:
-        """The number of the file that the sink is at; later ones may wait in its queue."""
+        """Number of the file that the sink is writing; later ones may wait in its queue."""
         return max(len(self._sink.files) + self._sink.files_removed, 1)
 
-    def settle(self) -> None:
-        """Wait until all is written, as long as the output takes some of it."""
-        seen = -1
+    def flush(self) -> None:
+        """Wait until everything is written, as long as there is progress."""
+        durable = -1
         try:
-            while self.failure is None and not self._sink.settle(STALLED_SECONDS):
-                if self._sink.durable == seen:
-                    raise SinkError(f"{self._reader} takes nothing any more; what it did not take is not written")
-                seen = self._sink.durable
+            while self.failure is None and not self._sink.flush(STALLED_SECONDS):
+                if self._sink.durable == durable:
+                    raise SinkError(f"{self._reader} stopped reading; the rest was not written")
+                durable = self._sink.durable
         except SinkError as error:
             self._fail(error)
 
@@ -184,8 +186,8 @@ class Output:
         return "the reader of standard output" if self._sink.name == "-" else self._sink.name
 
     def end(self, now_ns: int, offset_ns: int, more: str) -> None:
-        """Write the statistics, also after an error of the disk: the file is complete with what it has."""
-        self.settle()
+        """Write the statistics. This also completes the file after an error of the disk, with the packets it has."""
+        self.flush()
         if isinstance(self.failure, ReaderGoneError):
             return
         self._sink.finish()
@@ -195,7 +197,7 @@ class Output:
             if not self._sink.room():
                 return
             self._sink.write(self._closing(self._counted(), now_ns, offset_ns, more))
-            if not self._sink.settle(STALLED_SECONDS):
+            if not self._sink.flush(STALLED_SECONDS):
                 return
         except SinkError as error:
             self.failure = self.failure or error

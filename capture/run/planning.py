@@ -1,4 +1,4 @@
-"""A spec, and the machine as it is now -> the plan of a capture; nothing is loaded."""
+"""A spec and the present state of the machine -> the plan of a capture; nothing is loaded."""
 
 from capture.errors import TargetError
 from capture.kernel.batches import can_visit
@@ -10,7 +10,7 @@ from capture.targets.finder import Finder
 
 
 def plan_capture(spec: CaptureSpec) -> CapturePlan:
-    """Look up what the spec names and plan its capture. Raises TargetError, SpecError, PrivilegeError."""
+    """Find the interfaces and pods of a spec, and plan its capture. Raises TargetError, SpecError, PrivilegeError."""
     finder = Finder(spec)
     try:
         found = finder.look()

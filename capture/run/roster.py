@@ -1,6 +1,6 @@
-"""The interfaces of a capture, those that came while it ran included -> who they are and when they were there.
+"""The interfaces of a capture, including those added while it ran -> a list with the time of each.
 
-An interface's place in the roster is its row in the counters and its id in every file.
+The position of an interface in the roster is its row in the counters and its id in every file.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from capture.plan import PlannedInterface
 
 @dataclass(slots=True)
 class Member:
-    """One interface; times are CLOCK_MONOTONIC, `ended_ns` is None while packets are caught there.
+    """One interface; times are CLOCK_MONOTONIC, `ended_ns` is None while packets are captured there.
 
-    `hooks` says where each program sits: tcx, clsact, xdp native or xdp generic.
+    `hooks` has the hook of each program: tcx, clsact, xdp native or xdp generic.
     """
 
     planned: PlannedInterface
@@ -24,7 +24,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to what is captured, for people; wall-clock nanoseconds."""
+    """A change of the captured pods or interfaces, as text for people; `at_ns` is wall-clock time."""
 
     at_ns: int
     text: str
@@ -37,12 +37,12 @@ class Roster:
         self.members: list[Member] = []
 
     def add(self, planned: PlannedInterface, now_ns: int) -> None:
-        """Slots are given in order, and never again."""
+        """Add an interface at CLOCK_MONOTONIC `now_ns`. Slots are given in order and never reused."""
         assert planned.slot == len(self.members), "slots are given in order"
         self.members.append(Member(planned, now_ns))
 
     def end(self, slot: int, now_ns: int) -> bool:
-        """Nothing is caught there any more; whether that was news."""
+        """Mark an interface as ended; returns False if it was already."""
         member = self.members[slot]
         if member.ended_ns is not None:
             return False
@@ -55,5 +55,5 @@ class Roster:
 
     @property
     def present(self) -> list[PlannedInterface]:
-        """Those where packets are caught."""
+        """The interfaces on which packets are captured now."""
         return [member.planned for member in self.members if member.ended_ns is None]

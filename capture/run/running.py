@@ -1,4 +1,4 @@
-"""A capture whose programs are in place -> its rounds, what happens between them, and its summary at the end."""
+"""A capture with attached programs -> its rounds, the checks between them, and its summary at the end."""
 
 import math
 import time
@@ -30,19 +30,21 @@ from capture.stream.clock import WallClock, wall_offset
 from capture.stream.compiled import merge
 
 IDLE_SECONDS = 0.2
-"""A live reader waits at most this long for a packet that wakes nobody."""
+"""Longest time between rounds: a live reader waits that long for packets that are too few to wake us."""
 UNSETTLED_SECONDS = 0.05
-"""Until the next round when a ring holds records that were too young to be final."""
+"""Longest time to the next round when a ring holds records that were too young to be final."""
 MEASURING_SECONDS = 0.01
-"""Between looks at the kernel's run-time statistics, which slow every packet while they are on."""
+"""Longest time between readings of the kernel's run-time statistics, which slow every packet while they are on."""
 CLOCK_SECONDS = 1.0
+"""Time between measurements of the wall clock's offset, and between checks of namespaces and output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningCapture:
-    """Everything that a running capture has; made by run.start, which also says how it is given back.
+    """All parts of a running capture; run.start makes them, and registers how they are closed.
 
-    `started_ns` is CLOCK_MONOTONIC: packets come from then on. `cpu_ns` is the CPU time of the process until then.
+    `started_ns` is the CLOCK_MONOTONIC time from which packets are captured, `cpu_ns` the CPU time of the process at
+    the start.
     """
 
     plan: CapturePlan
@@ -64,7 +66,7 @@ class RunningCapture:
     cpu_ns: int
 
     def begin(self) -> None:
-        """Write what the output begins with. Raises SinkError, SpecError."""
+        """Write the opening blocks. Raises SinkError, SpecError."""
         self.output.begin(self.clock.state, self.clock.offset_ns, time.monotonic_ns())
 
     def run(self, on_tick: Callable[[], None] | None, interval: float) -> None:
@@ -83,7 +85,7 @@ class RunningCapture:
                 ready = self.records.wait(min(pause, left))
                 if self.wake.descriptor in ready:
                     self.wake.clear()
-                self._forget_deleted(ready)
+                self._end_deleted(ready)
             last = self.drain.round(self._follow_pods)
             self._end_if(last.end)
             now = time.monotonic_ns()
@@ -96,7 +98,7 @@ class RunningCapture:
                 next_tick = now + int(interval * 1e9)
 
     def _seconds_left(self, now: int) -> float:
-        """Seconds until the time for which the capture was asked is over, which ends it."""
+        """Return the seconds until the duration or the stop time is reached; ends the capture when it is."""
         spec, left = self.plan.spec, math.inf
         if spec.duration_ns:
             left = (self.started_ns + spec.duration_ns - now) / 1e9
@@ -112,26 +114,26 @@ class RunningCapture:
         self.clock.measured(wall_offset(offset_samples()), now)
         if self.namespace.gone:
             self.ending.because(f"network namespace {self.namespace.name} was deleted")
-        self._forget_deleted()
+        self._end_deleted()
         self._end_if(self.output.check())
 
     def _end_if(self, reason: str | None) -> None:
         if reason is not None:
             self.ending.because(reason)
 
-    def _forget_deleted(self, ready: Collection[int] | None = None) -> None:
-        self.lineup.forget_deleted(ready)
+    def _end_deleted(self, ready: Collection[int] | None = None) -> None:
+        self.lineup.end_deleted(ready)
         if not self.lineup.roster.present and not self.plan.spec.follows:
             names = ", ".join(interface.name for interface in self.lineup.roster.interfaces)
             self.ending.because(f"interface {names} was deleted")
 
     def _follow_pods(self) -> None:
-        come, names = self.lineup.take()
-        if come or names:
+        added, names = self.lineup.follow()
+        if added or names:
             before = self.ledger.moved.copy()
             self.ledger.grow(len(self.lineup.roster.members))
             self.output.names |= names
-            self._end_if(self.output.interfaces_come(come, before))
+            self._end_if(self.output.add_interfaces(added, before))
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """See Capture.replace_conversations."""
@@ -140,7 +142,10 @@ class RunningCapture:
         return self.conversations.replace(conversations) if self.conversations else (0, 0)
 
     def finish(self, trouble: str | None) -> Summary:
-        """Detach, wait for programs that still run, drain, and complete the file. `trouble` is the reason, if any."""
+        """Detach, wait for running programs, drain the rings, complete the file. Returns the summary.
+
+        `trouble` is the exception that ended the capture, as text; None if there was none.
+        """
         self.lineup.detach()
         syscall.wait_for_programs()
         self.drain.finish()
@@ -175,5 +180,5 @@ class RunningCapture:
 
 
 def on_wall_clock(changes: Sequence[LevelChange], clock: WallClock) -> list[LevelChange]:
-    """Changes of the level with their times as the file has them."""
+    """Return changes of the level with wall-clock times, as in the file."""
     return [LevelChange(change.at_ns + clock.offset_ns, change.level) for change in changes]

@@ -1,4 +1,4 @@
-"""A plan, and at the end its accounts -> the blocks that a file begins and ends with."""
+"""A plan, and at the end its accounts -> the first and the last blocks of a file."""
 
 import json
 import platform
@@ -15,7 +15,7 @@ from capture.run.account import Account
 from capture.sampling.levels import LevelChange
 
 COMMENT_MAX = 1000
-"""Bytes of a statistics block's comment; the JSON summary has all of it."""
+"""Most characters of a statistics block's comment; the JSON summary has the whole text."""
 _ELSEWHERE = "see the JSON summary"
 _SYSTEM = f"{platform.system()} {platform.release()}"
 
@@ -28,9 +28,9 @@ def opening(
     clock_state: str,
     wall_offset_ns: int,
 ) -> bytes:
-    """Section, interfaces and names; the comment has the spec, the version and the state of the clock.
+    """Return the blocks of section, interfaces and names; the comment has the spec, version and state of the clock.
 
-    Of interfaces that are not `present` there is just the name, because their ids are not used again.
+    An interface that is not `present` has a block with its name only, because its id is not reused.
     """
     comment = {
         "bicap": version("bicap"),
@@ -47,7 +47,7 @@ def opening(
 
 
 def introduction(plan: CapturePlan, interfaces: Sequence[PlannedInterface], names: Mapping[Address, str]) -> bytes:
-    """Blocks of interfaces that come, in the order of their slots, and names that were not said before."""
+    """Return the blocks of new interfaces, in the order of their slots, and of new names."""
     return _interfaces(plan, interfaces, interfaces) + blocks.names(names)
 
 
@@ -68,7 +68,7 @@ def _interfaces(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What one interface did within a file; times are wall-clock nanoseconds."""
+    """The account of one interface within a file; times are wall-clock nanoseconds."""
 
     slot: int
     account: Account
@@ -77,9 +77,9 @@ class Span:
 
 
 def closing(spans: Sequence[Span], more: str = "") -> bytes:
-    """A statistics block per interface, of a file's own span.
+    """Return a statistics block for each interface of a file.
 
-    What the block has no option for is in its comment: what was sampled out and by what, and `more`.
+    The comment of a block has what no option can hold: packets sampled out, by sampler, and the text `more`.
     """
     return b"".join(
         blocks.InterfaceStatistics(
@@ -97,32 +97,32 @@ def closing(spans: Sequence[Span], more: str = "") -> bytes:
 
 
 def pressure(plan: CapturePlan, changes: Sequence[LevelChange]) -> str:
-    """When payload or conversations were left out because rings filled, and which; changes have wall-clock times."""
-    said = []
+    """Return a text that says when less was kept because rings filled; changes have wall-clock times."""
+    lines = []
     for change in changes:
         at = datetime.fromtimestamp(change.at_ns / 1e9).astimezone()
         kept = plan.sampling.levels.words(change.level, float(plan.spec.sampling.flow_share))
-        said.append(f"{at.isoformat(timespec='milliseconds')} {kept}")
-    return "under pressure: " + ", ".join(said) if said else ""
+        lines.append(f"{at.isoformat(timespec='milliseconds')} {kept}")
+    return "under pressure: " + ", ".join(lines) if lines else ""
 
 
 def closing_bytes(interfaces: int) -> int:
-    """The most that `closing` takes."""
+    """Return the most bytes that `closing` can have for `interfaces` interfaces."""
     full = blocks.InterfaceStatistics(0, 0, 0, 0, 0, 0, 0, comment="x" * COMMENT_MAX)
     return interfaces * len(full.encode())
 
 
 def _left_out(span: Account, more: str) -> str:
-    said = []
+    texts = []
     for way, account in (("forward", span.forward), ("reverse", span.reverse)):
         parts = [f"sampled out by {name} {count}" for name, count in account.sampled_by.items() if count]
         parts += [f"over the limit {account.over_limit}"] if account.over_limit else []
         parts += [f"without payload {account.cut} ({account.cut_bytes} bytes left out)"] if account.cut else []
         if parts:
-            said.append(f"{way}: {', '.join(parts)}")
-    return "; ".join([*said, *filter(None, [more])])
+            texts.append(f"{way}: {', '.join(parts)}")
+    return "; ".join([*texts, *filter(None, [more])])
 
 
 def _brief(text: str, instead: str) -> str:
-    """The text, or something in its place where no option of a block can hold it."""
+    """Return the text, or `instead` if it is too long for an option of a block."""
     return text if len(text.encode()) < blocks.OPTION_LIMIT else instead

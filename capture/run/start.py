@@ -1,7 +1,7 @@
-"""A plan and a sink -> a running capture, step by step; whatever step fails, all before it is given back.
+"""A plan and a sink -> a running capture, step by step; if a step fails, all steps before it are undone.
 
-Everything slow or refusable comes before the programs are attached, and the output is begun last: a capture that
-cannot start costs no packet, and leaves an earlier file as it was.
+Steps that are slow or may fail come before the programs are attached, and the output is opened last: a capture that
+cannot start costs no packet, and leaves an earlier file unchanged.
 """
 
 import contextlib
@@ -41,9 +41,10 @@ def start(
     on_event: Callable[[str], None],
     stack: contextlib.ExitStack,
 ) -> RunningCapture:
-    """Put the programs of a plan in place, at its time. Nothing is written yet. Raises BicapError.
+    """Attach the programs of a plan, at its start time. Nothing is written yet. Raises BicapError.
 
-    `stack` gets what gives everything back, also what an error leaves. `ending` may have a reason before its time.
+    Callbacks that undo each step are pushed on `stack`, also if a later step fails. `ending` may have a reason before
+    the start time.
     """
     with _step("waking up"):
         wake = stack.enter_context(contextlib.closing(Wake()))
@@ -65,7 +66,7 @@ def start(
     _await_time(plan.spec, ending, wake)
     with _step("attaching programs"):
         lineup.attach()
-        names |= lineup.await_first(lambda: _waits_in_vain(plan.spec, ending))
+        names |= lineup.await_first(lambda: _has_ended(plan.spec, ending))
     if not roster.members:
         raise TargetError(f"nothing was captured: {ending.reason} while waiting for {plan.spec.pods}")
 
@@ -105,7 +106,7 @@ def start(
 
 @contextlib.contextmanager
 def _step(what: str) -> Iterator[None]:
-    """Turn what the kernel refuses without a word of ours into an error that says what was being done."""
+    """Turn an OSError into a KernelError that names the step."""
     try:
         yield
     except OSError as error:
@@ -113,7 +114,7 @@ def _step(what: str) -> Iterator[None]:
 
 
 def _conversations(plan: CapturePlan, module: Module) -> ConversationsMap | None:
-    """The map of exact conversations with those that are asked for, if the plan has a place for them."""
+    """Return the map of exact conversations, filled with those of the plan; None if the plan has no such map."""
     room = dict(plan.filter.switches)["CONVERSATIONS"]
     if not room:
         return None
@@ -123,7 +124,7 @@ def _conversations(plan: CapturePlan, module: Module) -> ConversationsMap | None
 
 
 def _await_time(spec: CaptureSpec, ending: Ending, wake: Wake) -> None:
-    """Everything is ready; nothing is attached, and costs a packet, before its time."""
+    """Wait until the start time of the spec, or until there is a reason to end. Raises SpecError."""
     if spec.stop_at_ns is not None and spec.stop_at_ns <= time.time_ns():
         raise SpecError("stop-at is in the past")
     while spec.start_at_ns is not None and ending.reason is None:
@@ -133,8 +134,8 @@ def _await_time(spec: CaptureSpec, ending: Ending, wake: Wake) -> None:
         wake.wait(min(seconds, CLOCK_SECONDS))  # the clock may be set meanwhile
 
 
-def _waits_in_vain(spec: CaptureSpec, ending: Ending) -> bool:
-    """True if the capture ends before the first pod came."""
+def _has_ended(spec: CaptureSpec, ending: Ending) -> bool:
+    """True if there is a reason to end the capture; the stop time is one."""
     if spec.stop_at_ns is not None and spec.stop_at_ns <= time.time_ns():
         ending.because("time to stop reached")
     return ending.reason is not None

@@ -1,4 +1,4 @@
-"""What a capture was and did -> the JSON beside the file, and the lines a person reads."""
+"""The plan and the results of a capture -> the JSON beside the file, and lines of text for a person."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,27 @@ from capture.run.roster import Event, Member
 from capture.sampling.levels import LevelChange
 from capture.sink.protocol import FileRecord
 from capture.stream.clock import ClockStep
-from capture.units import format_duration, format_size
+from capture.units import format_count, format_duration, format_size
 
 SCHEMA = 3
 PRESSURE_LINES = 5
+"""Most changes of the pressure that the text lists."""
 MANY = 10_000
-"""Of fewer packets what one costs is said to nobody: the rounds in which few came, and the start, are most of it."""
+"""Packets below which the cost per packet is not printed: it is mostly that of the start and of nearly empty
+rounds."""
 LOSSES = {"ring_full": "ring full (raise --buffer)", "other": "other", "writing": "not written"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Times are wall-clock nanoseconds since 1970; costs are of this process and of our programs."""
+    """Results of a capture. Times are wall-clock nanoseconds since 1970; costs are of this process and our
+    programs."""
 
     plan: CapturePlan
     version: str
     output: str
     output_bytes: int
-    """Bytes of pcapng, of all files, before compression."""
+    """Bytes of pcapng in all files, before compression."""
     files: Sequence[FileRecord]
     files_removed: int
     complete: bool
@@ -37,14 +40,14 @@ class Summary:
     ended_ns: int
     members: Sequence[Member]
     accounts: Sequence[Account]
-    """One for each of `members`."""
+    """Accounts of `members`, in their order."""
     inbound: DirectionAccount
     outbound: DirectionAccount
     events: Sequence[Event]
     pressure: Sequence[LevelChange]
     clock: str
     clock_offset_ns: int
-    """Wall clock less CLOCK_MONOTONIC, at the end."""
+    """Wall clock minus CLOCK_MONOTONIC at the end, ns."""
     clock_steps: Sequence[ClockStep]
     late: int
     late_most_ns: int
@@ -53,16 +56,16 @@ class Summary:
 
     @property
     def total(self) -> Account:
-        """All interfaces together."""
+        """The account of all interfaces together."""
         return total(self.accounts)
 
     @property
     def process_cpu_share(self) -> float:
-        """CPU time of this process while it ran, of one CPU."""
+        """CPU time of this process during the capture, as a share of one CPU."""
         return self.process_cpu_ns / max(self.ended_ns - self.started_ns, 1)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; `account` is all interfaces, `interfaces` each one."""
+        """Return plain values; `account` is that of all interfaces, `interfaces` has one for each."""
         written = self.total.both.written
         return {
             "schema": SCHEMA,
@@ -106,15 +109,15 @@ class Summary:
         }
 
     def lines(self) -> list[str]:
-        """The closing report, in tcpdump's order: what was written, what came by, what was lost."""
+        """Return the closing report, in tcpdump's order: packets written, seen, lost."""
         account, both = self.total, self.total.both
         lines = [
-            f"{both.written:,} packets written to {self._where()} ({format_size(self.output_bytes)}), "
+            f"{format_count(both.written, 'packet')} written to {self._where()} ({format_size(self.output_bytes)}), "
             f"{format_duration(self.ended_ns - self.started_ns)}: {self.end_reason}"
         ]
         lines += [
-            f"  {way}: {one.written:,} packets, {format_size(one.written_bytes)}"
-            for way, one in (("forward", account.forward), ("reverse", account.reverse))
+            f"  {way}: {format_count(direction.written, 'packet')}, {format_size(direction.written_bytes)}"
+            for way, direction in (("forward", account.forward), ("reverse", account.reverse))
         ]
         lines.append(f"{account.seen:,} seen = {account.unmatched:,} unmatched + {both.matched:,} matched")
         lines.append(
@@ -127,8 +130,10 @@ class Summary:
             lines.append(f"lost: {_counts({LOSSES[name]: n for name, n in both.lost_by.items()})}")
         lines += self._pressure_lines()
         if self.late:
+            carry = "carries" if self.late == 1 else "carry"
             lines.append(
-                f"{self.late:,} packets carry the time of the one before, at most {self.late_most_ns} ns later"
+                f"{format_count(self.late, 'packet')} {carry} the time of the packet before, "
+                f"at most {self.late_most_ns} ns later than its own"
             )
         for step in self.clock_steps:
             lines.append(f"the wall clock was set by {format_duration(step.step_ns)}; followed: {step.followed}")
@@ -146,8 +151,7 @@ class Summary:
         if len(self.files) + self.files_removed < 2:
             return self.files[-1].path if self.files else self.output
         removed = f", {self.files_removed:,} removed" if self.files_removed else ""
-        kept = f"{len(self.files):,} file{'' if len(self.files) == 1 else 's'}"
-        return f"{kept}{removed}, the last {self.files[-1].path}"
+        return f"{format_count(len(self.files), 'file')}{removed}, the last {self.files[-1].path}"
 
     def _kept(self, change: LevelChange) -> str:
         return self.plan.sampling.levels.words(change.level, float(self.plan.spec.sampling.flow_share))
@@ -156,11 +160,13 @@ class Summary:
         both = self.total.both
         if not self.pressure:
             return []
-        lines = [f"rings filled: {both.cut:,} packets without payload ({format_size(both.cut_bytes)} left out)"]
+        cut = f"{format_count(both.cut, 'packet')} without payload ({format_size(both.cut_bytes)} left out)"
+        lines = [f"rings filled: {cut}"]
         for change in self.pressure[:PRESSURE_LINES]:
             lines.append(f"  after {format_duration(change.at_ns - self.started_ns)}: {self._kept(change)}")
         if len(self.pressure) > PRESSURE_LINES:
-            lines.append(f"  and {len(self.pressure) - PRESSURE_LINES:,} changes more, in the JSON summary")
+            more = format_count(len(self.pressure) - PRESSURE_LINES, "more change")
+            lines.append(f"  and {more}, in the JSON summary")
         return lines
 
     def _views(self) -> tuple[tuple[str, DirectionAccount], ...]:

@@ -1,1 +1,1 @@
-"""Which of the packets that matched are kept: values, the words for them, and their C."""
+"""Sampling of the packets that matched: values, the texts of options for them, and their C."""

@@ -1,15 +1,15 @@
-"""What is done while rings fill, in the order wanted -> levels of pressure, and which of them means what."""
+"""Measures to take while rings fill, in order -> levels of pressure, and the meaning of each level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 HALVES = 6
-"""So many times the share of conversations is halved at most."""
+"""Most times that the share of conversations is halved."""
 
 
 class OnPressure(Enum):
-    """Leave payload out; keep a smaller share of conversations; nothing: what finds no room is lost and counted."""
+    """Measures: leave out payload; keep a smaller share of conversations; none: packets are lost, and counted."""
 
     TRUNCATE = "truncate"
     SAMPLE = "sample"
@@ -18,7 +18,10 @@ class OnPressure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PressureLevels:
-    """From which level payload is cut and flows are sampled; 0 is never. Half a ring is level 1, a full one `top`."""
+    """The levels from which payload is cut and flows are sampled; 0 is never.
+
+    A ring that is half full is level 1, a full one `top`.
+    """
 
     cuts_from: int
     samples_from: int
@@ -28,26 +31,26 @@ class PressureLevels:
         return max(self.cuts_from, self.samples_from + HALVES - 1 if self.samples_from else 0)
 
     def words(self, level: int, flow_share: float = 1.0) -> str:
-        """What a level means, for a person."""
-        said = []
+        """Return a text that says what is kept at a level."""
+        parts = []
         if self.cuts_from and level >= self.cuts_from:
-            said.append("headers only")
+            parts.append("headers only")
         if self.samples_from and level >= self.samples_from:
             halves = min(level - self.samples_from + 1, HALVES)
-            said.append(f"{flow_share / 2**halves:.3g} of conversations")
-        return " and ".join(said) or "everything again"
+            parts.append(f"{flow_share / 2**halves:.3g} of conversations")
+        return " and ".join(parts) or "everything again"
 
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """The level from a time (CLOCK_MONOTONIC) on; 0 is no pressure."""
+    """A new level, from a time (CLOCK_MONOTONIC) on; 0 is no pressure."""
 
     at_ns: int
     level: int
 
 
 def pressure_levels(measures: Sequence[OnPressure]) -> PressureLevels:
-    """The levels for measures in their order."""
+    """Return the levels for measures, in the order in which they are taken."""
     cuts_from = samples_from = 0
     level = 1
     for measure in measures:

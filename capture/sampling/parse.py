@@ -1,4 +1,4 @@
-"""Words of --sample and --on-pressure -> samplers and measures."""
+"""The texts of --sample and --on-pressure -> samplers and measures."""
 
 import re
 from collections.abc import Iterable
@@ -18,39 +18,39 @@ _RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([kmg]?)(pps|bit(?:/s|ps)?)",
 
 
 def parse_sampler(text: str, field: str = "--sample") -> Sampler:
-    """One sampler, like flow:1/10 or reverse=rate:1mbit. Raises SpecError."""
-    found = _SAMPLER.fullmatch(text.strip())
+    """Turn one sampler, like flow:1/10 or reverse=rate:1mbit, into a Sampler. Raises SpecError."""
+    match = _SAMPLER.fullmatch(text.strip())
     names = [direction.value for direction in Direction]
-    if found is None or (found["direction"] or "both") not in names:
+    if match is None or (match["direction"] or "both") not in names:
         raise SpecError(f"{field} {text!r} is not understood; {_EXAMPLES}")
-    amount = found["amount"]
-    if found["kind"] in (SamplerKind.FLOW.value, SamplerKind.PACKET.value):
-        kind, value = SamplerKind(found["kind"]), _share(amount)
-    elif found["kind"] == "first":
+    amount = match["amount"]
+    if match["kind"] in (SamplerKind.FLOW.value, SamplerKind.PACKET.value):
+        kind, value = SamplerKind(match["kind"]), _share(amount)
+    elif match["kind"] == "first":
         kind, value = SamplerKind.FIRST, Fraction(amount) if _NUMBER.fullmatch(amount) else None
     else:
-        kind, value = _rate(amount) if found["kind"] == "rate" else (SamplerKind.FIRST, None)
+        kind, value = _rate(amount) if match["kind"] == "rate" else (SamplerKind.FIRST, None)
     if value is None:
         raise SpecError(f"{field} {text!r} is not understood; {_EXAMPLES}")
-    return Sampler(kind, value, Direction(found["direction"] or "both"))
+    return Sampler(kind, value, Direction(match["direction"] or "both"))
 
 
 def _share(text: str) -> Fraction | None:
-    found = _SHARE.fullmatch(text)
-    if found is None or found[2] == "0" * len(found[2] or "-"):
+    match = _SHARE.fullmatch(text)
+    if match is None or match[2] == "0" * len(match[2] or "-"):
         return None
-    return Fraction(found[3]) / 100 if found[3] else Fraction(int(found[1]), int(found[2]))
+    return Fraction(match[3]) / 100 if match[3] else Fraction(int(match[1]), int(match[2]))
 
 
 def _rate(text: str) -> tuple[SamplerKind, Fraction | None]:
-    found = _RATE.fullmatch(text)
-    if found is None:
+    match = _RATE.fullmatch(text)
+    if match is None:
         return SamplerKind.PACKET_RATE, None
-    return SamplerKind(found[3][:3].lower()), Fraction(found[1]) * DECIMAL_PREFIXES[found[2].lower()]
+    return SamplerKind(match[3][:3].lower()), Fraction(match[1]) * DECIMAL_PREFIXES[match[2].lower()]
 
 
 def parse_measures(texts: Iterable[str], field: str = "--on-pressure") -> tuple[OnPressure, ...]:
-    """Measures in the order in which they are taken, like "truncate,sample". Raises SpecError."""
+    """Turn measures like "truncate,sample", in the order in which to take them, into values. Raises SpecError."""
     words = [word.strip() for text in texts for word in text.split(",")]
     measures = []
     for word in words:
@@ -59,7 +59,7 @@ def parse_measures(texts: Iterable[str], field: str = "--on-pressure") -> tuple[
             raise SpecError(f"{field} {word!r} is not one of {known}; write them in the order wanted, with commas")
         measures.append(OnPressure(word))
     if len(set(measures)) < len(measures):
-        raise SpecError(f"{field} {','.join(words)} says the same twice")
+        raise SpecError(f"{field} {','.join(words)} has a measure twice")
     if OnPressure.LOSE in measures[:-1]:
-        raise SpecError(f"{field} {','.join(words)}: nothing comes after lose")
+        raise SpecError(f"{field} {','.join(words)}: lose must be the last measure")
     return tuple(measures)

@@ -1,11 +1,11 @@
-"""What is kept of the packets that match: frozen, validated values.
+"""Samplers, which choose the packets to keep from those that match: frozen, validated values.
 
     flow:1/10      conversations, by a hash of their canonical tuple: both directions or neither
     packet:1/100   packets, at random
     first:20       the first packets of each conversation and direction
     rate:1000pps   packets, or bits, per second
 
-Each may be for one direction only. All must agree to keep a packet. Equality means the same request.
+Each may be for one direction only. A packet is kept if all samplers keep it. Equal values are the same request.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from capture.wire.direction import Direction
 
 SEED_MAX = (1 << 64) - 1
 FIRST_MAX = (1 << 16) - 1
-"""A count of the kernel's has 16 bits."""
+"""Largest count of packets: the kernel program counts in 16 bits."""
 RATE_MAX = 10**12
 BIT_RATE_MIN = 1000
-"""What a packet of any size costs then fits 64 bits."""
+"""Smallest bit rate: at this rate the time that a packet of any size takes still fits 64 bits."""
 
 
 class SamplerKind(Enum):
-    """What a sampler goes by."""
+    """The criterion of a sampler."""
 
     FLOW = "flow"
     PACKET = "packet"
@@ -70,9 +70,9 @@ class Sampler:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """All samplers of a capture. Two captures with one `seed` choose the same conversations, on any node.
+    """All samplers of a capture. Captures with the same `seed` choose the same conversations, on any node.
 
-    `keep_control` keeps SYN, FIN, RST and ICMP errors whatever the samplers say.
+    `keep_control` keeps SYN, FIN, RST and ICMP errors regardless of the samplers.
     """
 
     samplers: tuple[Sampler, ...] = ()
@@ -85,21 +85,21 @@ class Sampling:
             raise SpecError(f"sample seed {self.seed} is not from 0 to {SEED_MAX}")
 
     def of(self, kind: SamplerKind, direction: Direction) -> list[Fraction]:
-        """The amounts of the samplers of a kind that apply to one direction."""
+        """Return the amounts of the samplers of a kind that apply to one direction."""
         return [s.amount for s in self.samplers if s.kind is kind and s.applies(direction)]
 
     @property
     def flow_share(self) -> Fraction:
-        """The share of conversations that are kept: what is in the smallest share is in all of them."""
+        """The share of conversations that are kept: the smallest share, which is contained in all others."""
         return min(self.of(SamplerKind.FLOW, Direction.FORWARD), default=Fraction(1))
 
     def packet_share(self, direction: Direction) -> Fraction:
-        """The share of packets kept at random: each sampler throws its own dice."""
+        """Return the share of packets kept at random: the product of the shares, as samplers choose independently."""
         share = Fraction(1)
         for amount in self.of(SamplerKind.PACKET, direction):
             share *= amount
         return share
 
     def first(self, direction: Direction) -> int | None:
-        """So many packets of each conversation are kept; None is all."""
+        """Return the number of first packets that are kept of each conversation; None is all."""
         return min((int(amount) for amount in self.of(SamplerKind.FIRST, direction)), default=None)

@@ -1,6 +1,6 @@
 """Sampling and measures under pressure -> sampling.h and the switches of the kernel program.
 
-What is not asked for costs no instruction and no map.
+A sampler that is not requested costs no instruction and no map.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,26 +14,26 @@ from capture.wire.direction import Direction
 _WAYS = (Direction.FORWARD, Direction.REVERSE)
 _SECOND_NS = 10**9
 _BYTE_SHIFT = 20
-"""What a byte costs is in fractions of a nanosecond, of so many bits."""
+"""Bits of the fraction in the cost of a byte, which is in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingProgram:
-    """What the loader needs: sampling.h, -D switches; and what the parser of packets must find out."""
+    """The input of the loader, sampling.h and -D switches; and the properties of packets that samplers need."""
 
     header: str
     switches: tuple[tuple[str, int], ...]
     asks_flow: bool
-    """Whether the conversation of a packet must be known."""
+    """True if the conversation of a packet is needed."""
     asks_control: bool
-    """Whether control packets must be told from others."""
+    """True if it must be known which packets are control packets."""
     asks_headers: bool
-    """Whether the end of the headers must be known."""
+    """True if the end of the headers is needed."""
     levels: PressureLevels
 
 
 def sampling_program(sampling: Sampling, measures: Sequence[OnPressure] = ()) -> SamplingProgram:
-    """The program that keeps what `sampling` says, and less under pressure."""
+    """Return the program that keeps the packets that `sampling` chooses, and fewer under pressure."""
     levels = pressure_levels(measures)
     firsts = {way: sampling.first(way) or 0 for way in _WAYS}
     rates = [
@@ -74,18 +74,18 @@ def sampling_program(sampling: Sampling, measures: Sequence[OnPressure] = ()) ->
 
 
 def per_direction(value: Callable[[Direction], int]) -> str:
-    """A C expression for a number that depends on `direction`."""
+    """Return a C expression for a number that depends on `direction`."""
     forward, reverse = value(Direction.FORWARD), value(Direction.REVERSE)
     return f"{forward}ULL" if forward == reverse else f"((direction) == REVERSE ? {reverse}ULL : {forward}ULL)"
 
 
 def _of_32_bits(share: Fraction) -> int:
-    """A share as a bound for 32-bit numbers that are even; never 0, because something is asked for."""
+    """Return a share as a bound for uniform 32-bit numbers; at least 1, because a share is above 0."""
     return max(1, round(share * (1 << 32)))
 
 
 def _take(bucket: int, rate: Sampler) -> str:
-    """C that takes a packet from a token bucket, where the rate applies to its direction."""
+    """Return C that takes the cost of a packet from a token bucket, if the rate applies to its direction."""
     if rate.kind is SamplerKind.PACKET_RATE:
         cost = f"{round(_SECOND_NS / rate.amount)}ULL"
     else:

@@ -1,1 +1,1 @@
-"""Which pods of a node are meant: values and their rules, no look at the machine."""
+"""The user's choice of pods -> values that decide for each pod if it is selected; the machine is not read."""

@@ -1,7 +1,7 @@
-"""Kubernetes' label selectors: `app=web,tier!=db,env in (prod,stage),canary,!old` -> whether labels fit.
+"""Kubernetes label selectors, `app=web,tier!=db,env in (prod,stage),canary,!old` -> a test of labels.
 
 The grammar and its meaning are those of k8s.io/apimachinery/pkg/labels, without its comparisons of numbers: every
-requirement must hold; `!=` and `notin` also hold where the label is missing.
+requirement must hold; `!=` and `notin` also hold if the label is missing.
 """
 
 import re
@@ -21,7 +21,7 @@ _COMMA_OUTSIDE = re.compile(r",(?![^()]*\))")
 
 
 class Operator(Enum):
-    """How a label is compared, by the names of matchExpressions."""
+    """Comparisons of a label, with the names of matchExpressions."""
 
     IN = "In"
     NOT_IN = "NotIn"
@@ -38,7 +38,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
     def holds(self, labels: Mapping[str, str]) -> bool:
-        """Whether labels meet it."""
+        """True if the labels meet this condition."""
         match self.operator:
             case Operator.IN:
                 return labels.get(self.key) in self.values
@@ -65,12 +65,12 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
-    """Conditions that must all hold; none is every pod."""
+    """Conditions that must all hold; without conditions every pod is selected."""
 
     requirements: tuple[Requirement, ...]
 
     def holds(self, labels: Mapping[str, str]) -> bool:
-        """Whether labels meet all of them."""
+        """True if the labels meet all conditions."""
         return all(requirement.holds(labels) for requirement in self.requirements)
 
     def __str__(self) -> str:
@@ -103,13 +103,13 @@ def _requirement(part: str, field: str) -> Requirement:
 
 
 def requirement(key: str, operator: Operator, values: list[str], field: str) -> Requirement:
-    """One of matchExpressions, checked. Raises SpecError."""
-    found = tuple(sorted({value.strip() for value in values}))
+    """Return one of matchExpressions, checked. Raises SpecError."""
+    unique = tuple(sorted({value.strip() for value in values}))
     if not re.fullmatch(_KEY, key):
-        raise SpecError(f"{field}: {key!r} is no key of a label")
-    wrong = next((value for value in found if not re.fullmatch(_VALUE, value)), None)
+        raise SpecError(f"{field}: {key!r} is not a label key")
+    wrong = next((value for value in unique if not re.fullmatch(_VALUE, value)), None)
     if wrong is not None:
-        raise SpecError(f"{field}: {wrong!r} is no value of a label")
-    if bool(found) != (operator in (Operator.IN, Operator.NOT_IN)):
-        raise SpecError(f"{field}: {key} {operator.value} needs {'no values' if found else 'values'}")
-    return Requirement(key, operator, found)
+        raise SpecError(f"{field}: {wrong!r} is not a label value")
+    if bool(unique) != (operator in (Operator.IN, Operator.NOT_IN)):
+        raise SpecError(f"{field}: {key} {operator.value} needs {'no values' if unique else 'values'}")
+    return Requirement(key, operator, unique)

@@ -1,4 +1,4 @@
-"""A pod as its container runtime knows it."""
+"""A pod with the properties that its container runtime reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """One sandbox: a pod that is deleted and made again under its name is another one, with another `uid`.
+    """One sandbox: a pod that is deleted and made anew under its name is another pod, with another `uid`.
 
-    `labels` are those the runtime was given when the pod was made. `netns` is a path; None where the pod has no
+    `labels` are those that the runtime was given when the pod was made. `netns` is a path; None if the pod has no
     network namespace of its own (`host_network`), or is not ready.
     """
 
@@ -37,15 +37,15 @@ class Pod:
     pid: int | None = None
     containers: tuple[Container, ...] = ()
     socket: str = ""
-    """The runtime's socket that told of it."""
+    """The socket of the runtime that reported the pod."""
 
     @property
     def state(self) -> str:
-        """CRI's word for it."""
+        """The state, as CRI names it."""
         return "Ready" if self.ready else "NotReady"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, with Kubernetes' names."""
+        """Return plain values, with Kubernetes' names."""
         return {
             "namespace": self.name.namespace,
             "name": self.name.name,

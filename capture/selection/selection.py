@@ -1,4 +1,4 @@
-"""What the user says of pods -> whether a pod is meant. Everything wrong is a SpecError."""
+"""The user's choice of pods -> a test for each pod. Every wrong choice is a SpecError."""
 
 import re
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from capture.selection.labels import LabelSelector
 from capture.selection.pod import Pod
 
 CONTAINER_ID_MIN = 8
-"""So many digits of a container's ID are enough to name it."""
+"""Fewest characters of a container ID that can stand for it."""
 _CONTAINER = re.compile(r"(?:[a-z0-9-]+://)?([a-z0-9](?:[-a-z0-9]{0,252}[a-z0-9])?)")
 """A name (RFC 1123), or an ID as the runtime or a pod's status writes it (containerd://4f1c...)."""
 
 
 class PodEnd(Enum):
-    """At whose interface a conversation between two pods is caught."""
+    """The pod at whose interface a conversation between two pods is captured."""
 
     SOURCE = "source"
     DESTINATION = "destination"
@@ -25,10 +25,10 @@ class PodEnd(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which pods' interfaces to capture on: those named, or those of namespaces and labels, or all.
+    """The pods on whose interfaces to capture: named ones, or those of namespaces and labels, or all.
 
-    `processes` are pids in whose network namespace to capture, `own` is the namespace we are in ourselves; `point`
-    takes the pods that the rules name as source or destination. With `wait`, a capture waits for the first pod.
+    `processes` are pids in whose network namespaces to capture; `own` selects the namespace in which bicap runs;
+    `point` selects the pods that rules name as source or destination. With `wait`, a capture waits for the first pod.
     """
 
     pods: tuple[PodName, ...] = ()
@@ -60,25 +60,25 @@ class Selection:
             raise SpecError("self is the namespace that bicap runs in; it does not combine with a choice of pods")
         wrong = next((pid for pid in self.processes if pid < 1), None)
         if wrong is not None:
-            raise SpecError(f"pid {wrong} is no process")
+            raise SpecError(f"pid {wrong} does not exist")
 
     @property
     def chooses(self) -> bool:
-        """Whether it says by itself where to capture; `point` only says at which end of what the rules name."""
+        """True if it selects places by itself; `point` alone only chooses between ends that rules name."""
         return self.is_general or bool(self.pods or self.containers or self.processes or self.own)
 
     @property
     def asks_runtime(self) -> bool:
-        """Whether only the container runtime knows which pods are meant."""
+        """True if the container runtime must be asked which pods are selected."""
         return bool(self.pods or self.containers or self.point or self.is_general)
 
     @property
     def is_general(self) -> bool:
-        """Whether any pod of the node may be meant."""
+        """True if any pod of the node may be selected."""
         return bool(self.everything or self.labels or self.namespaces) and not (self.pods or self.containers)
 
     def selects(self, pod: Pod) -> bool:
-        """Whether a pod is meant, its state aside; `point` and `processes` are not looked at."""
+        """True if a pod is selected; its state, `point` and `processes` are not considered."""
         if self.is_general:
             in_namespace = not self.namespaces or pod.name.namespace in self.namespaces
             return in_namespace and (self.labels is None or self.labels.holds(pod.labels))
@@ -93,22 +93,22 @@ class Selection:
     def __str__(self) -> str:
         if self.own:
             return "the namespace of bicap itself"
-        said = [f"pod {pod}" for pod in self.pods] + [f"container {word}" for word in self.containers]
-        said += [f"process {pid}" for pid in self.processes]
+        parts = [f"pod {pod}" for pod in self.pods] + [f"container {word}" for word in self.containers]
+        parts += [f"process {pid}" for pid in self.processes]
         if self.is_general:
             general = ["every pod" if self.everything else "pods"]
             general += [f"labelled {self.labels}"] if self.labels else []
             general += [f"in namespace {' or '.join(self.namespaces)}"] if self.namespaces else []
-            said.append(" ".join(general))
+            parts.append(" ".join(general))
         if self.point:
             ends = "source and destination" if self.point is PodEnd.BOTH else self.point.value
-            said.append(f"the {ends} of the rules")
-        return ", ".join(said)
+            parts.append(f"the {ends} of the rules")
+        return ", ".join(parts)
 
 
 def parse_container(text: str, field: str) -> str:
-    """A container's name or ID, without the runtime's name before it. Raises SpecError."""
-    found = _CONTAINER.fullmatch(text)
-    if found is None:
-        raise SpecError(f"{field} {text!r} is no name or ID of a container; `crictl ps` lists them")
-    return found[1]
+    """Return a container's name or ID without the runtime's name before it. Raises SpecError."""
+    match = _CONTAINER.fullmatch(text)
+    if match is None:
+        raise SpecError(f"{field} {text!r} is not a container name or ID; `crictl ps` lists them")
+    return match[1]

@@ -1,1 +1,5 @@
-"""Blocks -> files, pipes and the JSON summary beside them."""
+"""Blocks -> files and pipes, and the JSON summary beside them.
+
+What belongs here: every system call for the output. What does not belong here: the meaning of the bytes (`pcapng`,
+`run`).
+"""

@@ -1,8 +1,8 @@
-"""Bytes written to a file -> pages that leave the page cache: a long capture pushes nobody's memory out.
+"""Bytes written to a file -> pages that are dropped from the page cache, so that a long capture does not fill memory.
 
-A file is followed in windows. When one is full its writing to the disk begins, and the one before it, which is on
-the disk by then or is waited for, is dropped. That is done in a thread: the loop that writes waits for nothing
-here. On tmpfs the kernel ignores both requests, on overlayfs the waiting; there goes what is on the disk by then.
+A file is divided into windows. When a window is full, writing it to the disk begins; then the window before it is
+waited for and dropped. A thread does that, so the loop that writes never waits here. On tmpfs the kernel ignores both
+requests; on overlayfs it ignores the waiting, so only pages that are on the disk by then are dropped.
 """
 
 import contextlib
@@ -12,8 +12,9 @@ import threading
 from queue import SimpleQueue
 
 WINDOW = 8 << 20
+"""Bytes of a window."""
 _CLOSING_SECONDS = 1.0
-"""How long the end of a capture waits for the last windows; the thread goes on with them alone."""
+"""Longest wait of a capture's end for the last windows; the thread continues with them alone."""
 
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 _sync_file_range = ctypes.CDLL(None, use_errno=True).sync_file_range
@@ -21,7 +22,7 @@ _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctype
 
 
 class CacheDropper:
-    """Follows one file after the other; `failure` is what the disk said of data that it had seemed to take."""
+    """Drops the pages of one file after the other; `failure` is the error of a write that had been accepted."""
 
     def __init__(self) -> None:
         self.failure: OSError | None = None
@@ -30,10 +31,10 @@ class CacheDropper:
         self._descriptor, self._followed = -1, 0
 
     def wrote(self, descriptor: int, size: int) -> None:
-        """The current file has so many bytes now."""
+        """Handle windows that are full, now that the current file has `size` bytes."""
         while size - self._followed >= WINDOW:
             if self._descriptor < 0:
-                # Of our own: the file may be closed before its last window is on the disk.
+                # Duplicated, because the file may be closed before its last window is on the disk.
                 self._descriptor = os.dup(descriptor)
             self._windows.put((self._descriptor, self._followed))
             self._followed += WINDOW
@@ -42,14 +43,14 @@ class CacheDropper:
                 self._thread.start()
 
     def file_ends(self) -> None:
-        """No more comes to the current file; another may follow."""
+        """End the current file; another may follow."""
         if self._descriptor >= 0:
             self._windows.put((self._descriptor, self._followed))
             self._windows.put(self._descriptor)
         self._descriptor, self._followed = -1, 0
 
     def close(self) -> None:
-        """Begin to write what is left, and drop it if that does not take long."""
+        """Begin to write the rest, and wait for at most _CLOSING_SECONDS until it is dropped."""
         self.file_ends()
         if self._thread is not None:
             self._windows.put(None)
@@ -63,7 +64,7 @@ class CacheDropper:
                 before = None
                 os.close(window)
                 continue
-            if _removed(window[0]):  # it made way for later files: what of it is not on the disk need not get there
+            if _removed(window[0]):  # deleted for later files, so the rest need not be written to the disk
                 before = None
                 continue
             # This begins the writing on every file system; sync_file_range does not on overlayfs.
@@ -89,5 +90,5 @@ class CacheDropper:
 
 
 def _removed(descriptor: int) -> bool:
-    """Whether nobody can find the file any more; closing it gives its pages back."""
+    """True if the file has no name any more; its pages are freed when it is closed."""
     return os.fstat(descriptor).st_nlink == 0

@@ -1,6 +1,6 @@
-"""Blocks -> a file, or a set of files that follow one another; the JSON summary beside them appears last.
+"""Blocks -> a file, or a series of files; the JSON summary beside them is written last.
 
-Batches are written whole or not at all, and the caller counts what was not.
+A batch is written whole or not at all; the caller counts the batches that were not.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ from capture.storage import Storage
 from capture.units import format_size
 
 BALLAST = 64 << 10
-"""Space held back until the end, so that a full disk still takes the statistics and the summary."""
+"""Bytes reserved until the end, so that the statistics and the summary still fit on a full disk."""
 
 
 class FileSink:
-    """Files of our own, mode 0600; a directory that is missing is made, mode 0700."""
+    """New files with mode 0600; a missing directory is made with mode 0700."""
 
     def __init__(self, path: str, storage: Storage = Storage()) -> None:  # noqa: B008 - frozen
         self.name, self.bytes_written, self.durable = path, 0, 0
@@ -39,17 +39,17 @@ class FileSink:
             self._leave_directory()
             raise
         self._cache = CacheDropper()
-        self._hold_ballast()
+        self._reserve_ballast()
         shortage = self._shortage()
         if shortage:
             self.close()
             raise SinkError(f"cannot write {path}: {shortage}")
 
-    def _hold_ballast(self) -> None:
+    def _reserve_ballast(self) -> None:
         with contextlib.suppress(OSError):
             directory = os.path.dirname(self._file.path) or "."
             self._ballast = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            if self._owner is not None:  # so that it counts for the same quota
+            if self._owner is not None:  # so that it counts towards the same quota
                 os.fchown(self._ballast, self._owner.uid, self._owner.gid)
             os.posix_fallocate(self._ballast, 0, BALLAST)
 
@@ -66,15 +66,15 @@ class FileSink:
 
     def write(self, *parts: memoryview | bytes) -> None:
         if self.bytes_written == 0:
-            self._forget_earlier()
+            self._remove_earlier_summary()
         before = self._file.size
         self._file.append(*parts)
         self._cache.wrote(self._file.descriptor, self._file.size)
         self.bytes_written += self._file.size - before
         self.durable += 1
 
-    def _forget_earlier(self) -> None:
-        # Before an earlier file: the summary must never say of a file that it is complete when it means another.
+    def _remove_earlier_summary(self) -> None:
+        # Before the earlier file is replaced: its summary must never stand beside another file.
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(summary_path(self.name))
@@ -84,7 +84,7 @@ class FileSink:
     def room(self, seconds: float = 0) -> bool:
         return True
 
-    def settle(self, seconds: float) -> bool:
+    def flush(self, seconds: float) -> bool:
         return True
 
     def check(self) -> str | None:
@@ -96,9 +96,9 @@ class FileSink:
     def _shortage(self) -> str | None:
         if self._storage.min_free is None:
             return None
-        found = os.fstatvfs(self._file.descriptor)
-        free = found.f_bavail * found.f_frsize
-        if free >= self._storage.min_free.of(found.f_blocks * found.f_frsize):
+        disk = os.fstatvfs(self._file.descriptor)
+        free = disk.f_bavail * disk.f_frsize
+        if free >= self._storage.min_free.of(disk.f_blocks * disk.f_frsize):
             return None
         return f"{format_size(free)} are free on its disk, and {self._storage.min_free} must stay free (--min-free)"
 

@@ -1,9 +1,9 @@
-"""A path and times -> names of files that Wireshark shows as one set, and a ring of those that are kept.
+"""A path and times -> names of files that Wireshark shows as one set, and the ring of files that are kept.
 
-The names are dumpcap's: `out.pcapng` becomes `out_00001_20261124230551.pcapng`, with local time. Five digits are
-what Wireshark looks for, so after 99999 comes 00000, and the time tells them apart. A compressed file keeps the
-name that was asked for: `.pcapng` is a set for every Wireshark, `.pcapng.zst` since 4.4; its content is recognised
-by itself.
+The names are like dumpcap's: `out.pcapng` becomes `out_00001_20261124230551.pcapng`, with local time. Wireshark
+expects five digits, so 99999 is followed by 00000, and the time distinguishes the files. A compressed file keeps the
+extension of the requested name: every Wireshark recognises a set of `.pcapng` files, and since 4.4 one of
+`.pcapng.zst`; it recognises compression by the content.
 """
 
 import os
@@ -19,7 +19,7 @@ _COMPRESSED = (".zst", ".zstd")
 
 
 def numbered(path: str, number: int, wall_ns: int) -> str:
-    """The name of the file of that number, which begins at that time."""
+    """Return the name of file `number`, which begins at wall-clock `wall_ns`."""
     stem, suffix = os.path.splitext(path)
     if suffix in _COMPRESSED:
         stem, inner = os.path.splitext(stem)
@@ -29,7 +29,7 @@ def numbered(path: str, number: int, wall_ns: int) -> str:
 
 
 class Ring:
-    """The complete files of a capture, of which the oldest goes when there are more than may be kept."""
+    """The complete files of a capture; the oldest is removed when there are more than may be kept."""
 
     def __init__(self, kept: int | None) -> None:
         self._kept = kept
@@ -39,21 +39,24 @@ class Ring:
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """Those that are left, the oldest first."""
+        """The files that are left, the oldest first."""
         return tuple(record for record, _ in self._files)
 
     def completed(self, record: FileRecord, identity: tuple[int, int]) -> None:
-        """Another is complete, and one more has begun: the oldest of ours goes, whatever else has its name stays."""
+        """Add a complete file, after which another has begun; remove the oldest of ours if there are too many.
+
+        A foreign file that has the name of one of ours is not removed.
+        """
         self._files.append((record, identity))
         while self._kept is not None and len(self._files) >= self._kept:
-            oldest, whose = self._files.popleft()
-            # Aside: a gigabyte takes a file system a tenth of a second, and packets do not wait.
-            removal = threading.Thread(target=remove, args=(oldest.path, whose), name="removal")
+            oldest, its_identity = self._files.popleft()
+            # In a thread: removing a gigabyte takes a file system a tenth of a second, and packets do not wait.
+            removal = threading.Thread(target=remove, args=(oldest.path, its_identity), name="removal")
             removal.start()
             self._removals = [*(other for other in self._removals if other.is_alive()), removal]
             self.removed += 1
 
     def close(self) -> None:
-        """Wait until those that had to go are gone."""
+        """Wait until all removals are done."""
         for removal in self._removals:
             removal.join()

@@ -1,4 +1,4 @@
-"""What was asked for with -w, and how to keep it -> the sink that does it."""
+"""The argument of -w, and the options for storing it -> a sink."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from capture.storage import Storage
 
 
 def open_sink(path: str, storage: Storage = Storage()) -> Sink:  # noqa: B008 - frozen
-    """A sink for `-w`: a path, or - for standard output. Raises SinkError, SpecError."""
+    """Return a sink for `-w`: a path, or - for standard output. Raises SinkError, SpecError."""
     if not path:
         raise SpecError("the output has no name; name a file with -w, or -w - for a live stream")
     sink = _open_plain(path, storage)

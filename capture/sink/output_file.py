@@ -1,8 +1,8 @@
-"""Bytes -> one file that is whole after every write: what a full disk cuts off is taken back.
+"""Bytes -> one file that is whole after every write: a write that a full disk cuts off is undone.
 
-It has its final name from the start. A temporary name until the end would only hide a file that is good already,
-and a capture that is killed would leave its packets under a name that nobody looks for. An earlier file under the
-name goes with the first write: a capture that fails to start takes nothing away and leaves nothing.
+The file has its final name from the start. A temporary name would only hide a file that is valid already, and a
+capture that is killed would leave its packets under a name that nobody expects. An earlier file of this name is
+replaced at the first write, so a capture that fails to start removes nothing and leaves nothing.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from capture.sink.place import Owner, cannot, create, create_over
 
 
 class OutputFile:
-    """A file that is being written; `size` is what it has."""
+    """A file that is being written; `size` is its length in bytes."""
 
     def __init__(self, path: str, owner: Owner | None) -> None:
         self.path, self.size = path, 0
@@ -24,21 +24,21 @@ class OutputFile:
             raise cannot("write", path, error) from None
 
     def append(self, *parts: memoryview | bytes) -> None:
-        """Write all of them, one after the other, or raise SinkError with nothing of them written."""
+        """Write all parts in order, or raise SinkError with none of them written."""
         if not self._ours:
             self._replace_earlier()
         self.check()
         written, left = 0, [memoryview(part) for part in parts if part]
         try:
             while left:
-                took = _write(self.descriptor, left, self.size + written)
-                written += took
-                while left and took >= len(left[0]):
-                    took -= len(left.pop(0))
+                count = _write(self.descriptor, left, self.size + written)
+                written += count
+                while left and count >= len(left[0]):
+                    count -= len(left.pop(0))
                 if left:
-                    left[0] = left[0][took:]
+                    left[0] = left[0][count:]
         except OSError as error:
-            with contextlib.suppress(OSError):  # a disk that has become read-only does not even take this
+            with contextlib.suppress(OSError):  # a disk that has become read-only refuses this, too
                 os.ftruncate(self.descriptor, self.size)
             raise cannot("write", self.path, error) from None
         self.size += written
@@ -52,24 +52,24 @@ class OutputFile:
         self.descriptor, self._ours = descriptor, True
 
     def check(self) -> None:
-        """Raises SinkError if somebody removed the file, or the directory with it."""
+        """Raise SinkError if somebody removed the file, or the directory with it."""
         if os.fstat(self.descriptor).st_nlink == 0:
-            raise SinkError(f"{self.path} was removed while it was written; what it held is lost")
+            raise SinkError(f"{self.path} was removed while it was written; its content is lost")
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Which file this is, whatever happens to its name."""
-        found = os.fstat(self.descriptor)
-        return found.st_dev, found.st_ino
+        """Device and inode of the file, which do not change with its name."""
+        status = os.fstat(self.descriptor)
+        return status.st_dev, status.st_ino
 
     def discard(self) -> None:
-        """Close it, and leave nothing."""
+        """Close the file and remove it."""
         if self._ours:
             remove(self.path, self.identity)
         os.close(self.descriptor)
 
     def close(self) -> None:
-        """Close it; a file without a byte goes."""
+        """Close the file; an empty one is removed."""
         if self.size == 0:
             self.discard()
         else:
@@ -83,15 +83,15 @@ def _write(descriptor: int, parts: list[memoryview], offset: int) -> int:
 
 
 def remove(path: str, identity: tuple[int, int]) -> None:
-    """Remove a file of ours; another that took its name stays."""
+    """Remove a file of ours; a foreign file that has taken its name stays."""
     with contextlib.suppress(OSError):
-        found = os.lstat(path)
-        if (found.st_dev, found.st_ino) == identity:
+        status = os.lstat(path)
+        if (status.st_dev, status.st_ino) == identity:
             os.unlink(path)
 
 
 def _open(path: str, owner: Owner | None) -> tuple[int, bool]:
-    """Open for writing; the descriptor, and whether the file is new."""
+    """Open a file for writing. Returns the descriptor, and True if the file is new."""
     try:
         return create(path, owner), True
     except FileExistsError:

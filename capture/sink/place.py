@@ -1,4 +1,4 @@
-"""Paths -> files and directories of our own: nobody else reads them, and no symbolic link is followed to them."""
+"""Paths -> files and directories of our own, which only their owner can read; symbolic links are not followed."""
 
 import contextlib
 import errno
@@ -11,25 +11,25 @@ from capture.errors import SinkError, SpecError
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whom the files belong to."""
+    """The user and group that files belong to."""
 
     uid: int
     gid: int
 
 
 def owner_of(user: str | None) -> Owner | None:
-    """The user of that name and its primary group; None: whoever runs the capture. Raises SpecError."""
+    """Return the user of that name with its primary group; None for the user who runs bicap. Raises SpecError."""
     if user is None:
         return None
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
-        raise SpecError(f"user {user} does not exist; --user names one that `getent passwd` knows") from None
+        raise SpecError(f"user {user} does not exist; give one from `getent passwd` with --user") from None
     return Owner(entry.pw_uid, entry.pw_gid)
 
 
 def cannot(what: str, path: str, error: OSError) -> SinkError:
-    """What a failed system call means to a person."""
+    """Return an error that explains a failed system call to a person."""
     remedy = {
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the quota is used up",
@@ -46,7 +46,7 @@ def cannot(what: str, path: str, error: OSError) -> SinkError:
 
 
 def create(path: str, owner: Owner | None) -> int:
-    """A new file, open for writing, mode 0600. Raises OSError, also if there is anything at that path."""
+    """Make a file with mode 0600 and return its descriptor for writing. Raises OSError, also if the path exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     if owner is not None:
         try:
@@ -59,7 +59,7 @@ def create(path: str, owner: Owner | None) -> int:
 
 
 def create_over(path: str, owner: Owner | None) -> int:
-    """A new file that takes the place of another in one step: who has that one open sees nothing of this."""
+    """Replace a file by a new one in one step, and return its descriptor; readers of the old one are not affected."""
     temporary = _temporary(path)
     descriptor = create(temporary, owner)
     try:
@@ -72,7 +72,10 @@ def create_over(path: str, owner: Owner | None) -> int:
 
 
 def make_directory(path: str, owner: Owner | None) -> str | None:
-    """Make the directory of a file, mode 0700, if only that one is missing; its path if made. Raises OSError."""
+    """Make the directory of a file with mode 0700, if only that one is missing. Raises OSError.
+
+    Returns its path, None if it existed.
+    """
     directory = os.path.dirname(path)
     if not directory or os.path.lexists(directory):
         return None
@@ -87,12 +90,12 @@ def make_directory(path: str, owner: Owner | None) -> str | None:
 
 
 def summary_path(output: str) -> str:
-    """Where the JSON summary of an output lies."""
+    """Return the path of the JSON summary of an output."""
     return f"{output}.json"
 
 
 def is_in_own_directory(path: str) -> bool:
-    """Whether the directory of a file is ours, so that writing there takes no capability."""
+    """True if the directory of a file is ours, so that writing there needs no capability."""
     directory = os.path.dirname(os.path.abspath(path))
     while not os.path.exists(directory):
         directory = os.path.dirname(directory)
@@ -100,7 +103,7 @@ def is_in_own_directory(path: str) -> bool:
 
 
 def make_way(path: str) -> None:
-    """See that `write_beside` can write there, and take away what an earlier run left. Raises SinkError."""
+    """Check that `write_beside` can write there, and remove the file of an earlier run. Raises SinkError."""
     temporary = _temporary(path)
     try:
         os.close(create(temporary, None))
@@ -112,7 +115,7 @@ def make_way(path: str) -> None:
 
 
 def write_beside(path: str, text: str, owner: Owner | None = None) -> None:
-    """Write a small file whole under its final name, by way of a temporary one. Raises SinkError."""
+    """Write a small file under a temporary name, and rename it when it is complete. Raises SinkError."""
     temporary = _temporary(path)
     try:
         with open(create(temporary, owner), "w") as file:

@@ -1,7 +1,8 @@
-"""What every output promises to the loop that fills it.
+"""The protocol of all outputs.
 
-The loop writes from one thread and must not wait, because rings fill meanwhile: it writes only where there is
-`room`, and looks at `durable` for what has arrived. What is accepted and does not arrive is counted by the loop.
+The loop over packets writes from one thread and must not wait, because rings fill meanwhile. So it writes only if
+there is `room`, and reads `durable` to learn what has arrived. The loop counts data that was accepted and did not
+arrive.
 """
 
 from dataclasses import dataclass
@@ -20,16 +21,16 @@ class FileRecord:
 
 
 class Sink(Protocol):
-    """Where a capture goes."""
+    """The output of a capture."""
 
     name: str
-    """What was asked for with -w."""
+    """The argument of -w."""
     bytes_written: int
     """Bytes of pcapng accepted so far, of all files, before compression."""
 
     @property
     def durable(self) -> int:
-        """How many calls of `write` have reached the output whole: the first so many that were not taken back."""
+        """Number of calls of `write` whose data has reached the output whole, counted from the first call."""
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
@@ -37,32 +38,33 @@ class Sink(Protocol):
 
     @property
     def files_removed(self) -> int:
-        """How many files made way for later ones."""
+        """Number of files that were removed to make room for later ones."""
 
     def write(self, *parts: memoryview | bytes) -> None:
-        """Take all of them, one after the other; the memory may be used again.
+        """Accept all parts in order; the caller may reuse their memory afterwards.
 
-        Raises SinkError, ReaderGoneError: nothing of it is written. An error may also be of earlier data; `durable`
-        says what arrived.
+        Raises SinkError, ReaderGoneError; then nothing of this call is written. The error may be about earlier data;
+        `durable` tells what arrived.
         """
 
     def room(self, seconds: float = 0) -> bool:
-        """Whether `write` would not wait; waits at most so long for that. Raises SinkError, ReaderGoneError."""
+        """True if `write` need not wait; waits at most `seconds` for that. Raises SinkError, ReaderGoneError."""
 
-    def settle(self, seconds: float) -> bool:
-        """Whether all that was accepted is written; waits at most so long. Raises SinkError, ReaderGoneError."""
+    def flush(self, seconds: float) -> bool:
+        """True if all accepted data is written; waits at most `seconds` for that. Raises SinkError,
+        ReaderGoneError."""
 
     def check(self) -> str | None:
-        """A reason to end the capture, if there is one. Raises SinkError if no more can be written."""
+        """Return a reason to end the capture, None to go on. Raises SinkError if no more can be written."""
 
     def next_file(self, wall_ns: int, last: bytes, first: bytes) -> None:
-        """Complete this file with `last`, and begin the next with `first`: both, or SinkError and neither."""
+        """Complete this file with `last`, and begin the next with `first`. Raises SinkError; then neither is done."""
 
     def finish(self) -> None:
-        """Make room for the last blocks; after an error, writing is possible again."""
+        """Make room for the last blocks; after an error this makes writing possible again."""
 
     def close(self) -> None:
-        """No more will come. Raises SinkError if the output could not be completed."""
+        """Close the output. Raises SinkError if it could not be completed."""
 
 
 class ReaderGoneError(SinkError):

@@ -1,7 +1,7 @@
-"""Blocks -> a reader at the other end of a pipe or socket, who may be slow, or go; nothing here waits for it.
+"""Blocks -> a reader at the other end of a pipe or socket, which may be slow or end; nothing here waits for it.
 
-What the reader does not take yet stays in a backlog, and there is room for more when that is gone. A pipe is cut
-anywhere if its reader stops for good: only whole batches count as arrived.
+Data that the reader has not read yet is in a backlog; there is room for more when the backlog is empty. If a reader
+ends, the stream may be cut anywhere: only whole batches count as arrived.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from capture.sink.place import cannot
 from capture.sink.protocol import FileRecord, ReaderGoneError
 
 PIPE_BYTES = 1 << 20
-"""Of a pipe, where that is allowed: a reader may pause for several batches."""
+"""Size of a pipe, where the system allows it, so that a reader may pause for several batches."""
 READER_SECONDS = 10.0
-"""How long a named pipe waits for its reader to come."""
+"""Longest wait for the reader of a named pipe."""
 
 
 class StreamSink:
-    """An open descriptor, which it owns: a pipe (not blocking), a socket, a device, or what > leads to."""
+    """An open descriptor, which `close` closes: a pipe (not blocking), a socket, a device, or a redirected output."""
 
     files: tuple[FileRecord, ...] = ()
     files_removed = 0
@@ -53,7 +53,7 @@ class StreamSink:
         self.bytes_written += len(data)
 
     def _send(self, view: memoryview) -> memoryview:
-        """What the reader does not take now."""
+        """Send without waiting. Returns the rest that was not accepted."""
         try:
             while view:
                 if self._socket is None:
@@ -86,7 +86,7 @@ class StreamSink:
             self._poll.poll(left * 1000)
         return True
 
-    def settle(self, seconds: float) -> bool:
+    def flush(self, seconds: float) -> bool:
         return self.room(seconds)
 
     def check(self) -> str | None:
@@ -96,7 +96,7 @@ class StreamSink:
         return None
 
     def next_file(self, wall_ns: int, last: bytes, first: bytes) -> None:
-        raise SinkError(f"{self._shown} is a stream, and cannot be followed by another file")
+        raise SinkError(f"{self._shown} is a stream; no other file can follow it")
 
     def finish(self) -> None:
         pass
@@ -108,7 +108,7 @@ class StreamSink:
 
 
 def standard_output() -> StreamSink:
-    """Standard output, for `wireshark -k -i -`. Raises SinkError."""
+    """Return a sink for standard output, for `wireshark -k -i -`. Raises SinkError."""
     if sys.stdout is None:
         raise SinkError("standard output is closed; pipe it (bicap capture -w - ... | tshark -i -)")
     shown, descriptor = "standard output", sys.stdout.fileno()
@@ -117,7 +117,7 @@ def standard_output() -> StreamSink:
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return StreamSink(os.dup(descriptor), "-", shown)
     try:
-        # Opened anew: whoever shares our standard output must not find it non-blocking.
+        # Opened anew, because processes that share our standard output need it to stay blocking.
         opened = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ENXIO:
@@ -127,7 +127,7 @@ def standard_output() -> StreamSink:
 
 
 def named_stream(path: str) -> StreamSink:
-    """A named pipe or a device. A pipe waits a while for its reader. Raises SinkError."""
+    """Return a sink for a named pipe or a device; waits for the reader of a pipe. Raises SinkError."""
     deadline = time.monotonic() + READER_SECONDS
     while True:
         try:
@@ -137,5 +137,5 @@ def named_stream(path: str) -> StreamSink:
             if error.errno != errno.ENXIO:
                 raise cannot("write", path, error) from None
         if time.monotonic() >= deadline:
-            raise SinkError(f"cannot write {path}: nobody reads it; start its reader first (tshark -i {path})")
+            raise SinkError(f"cannot write {path}: it has no reader; start one first (tshark -i {path})")
         time.sleep(0.02)

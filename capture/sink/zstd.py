@@ -1,9 +1,9 @@
-"""Blocks -> blocks compressed with zstd, in a thread, so that who writes does not wait for it.
+"""Blocks -> blocks compressed with zstd by a thread, so that the writer does not wait.
 
-Each file is one frame, cut into zstd blocks at the end of every `write`: a file that was not completed is read up
-to its last block, and what a full disk cuts off is taken back by whole writes. One frame, because Wireshark (4.0 to
-now) takes what follows the first 128 KiB of a file for uncompressed when a second frame begins in it. Level 1,
-because higher ones make packets hardly smaller and take twice the time.
+Each file is one frame, and every `write` ends a zstd block: a file that was not completed can be read up to its last
+block, and on a full disk whole writes can be taken back. One frame, because Wireshark (since 4.0) reads the part
+behind the first 128 KiB of a file as uncompressed if a second frame begins there. Level 1, because higher levels make
+packets hardly smaller and take twice the time.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from capture.sink.protocol import FileRecord, ReaderGoneError, Sink
 
 LEVEL = 1
 QUEUE_BYTES = 64 << 20
-"""Accepted and not yet compressed, before there is no more room."""
+"""Bytes that are accepted and not yet compressed from which on there is no more room."""
 _BLOCK = 1 << 17
 _LAST_BLOCK = b"\1\0\0"
 """An empty block that completes any frame without a checksum."""
@@ -28,23 +28,23 @@ _STUCK_SECONDS = 0.1
 
 
 class Frame:
-    """The frame of one file; after `roll_back` it goes on uncompressed, which needs nothing that was taken back."""
+    """The frame of one file. After `roll_back` its blocks are uncompressed: they do not refer to lost data."""
 
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL).compressobj()
         self._raw = False
         self.begun = False
-        """Whether a part of it is in the file."""
+        """True if a part of the frame is in the file."""
 
     def blocks(self, data: bytes) -> bytes:
-        """The data as whole blocks."""
+        """Return the data as whole blocks."""
         if not self._raw:
             return self._compressor.compress(data) + self._compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
         parts = (data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK))
         return b"".join((len(part) << 3).to_bytes(3, "little") + part for part in parts)
 
     def roll_back(self) -> None:
-        """What `blocks` gave last did not get into the file."""
+        """Note that the last result of `blocks` is not in the file."""
         if self.begun:
             self._raw = True
         else:
@@ -59,7 +59,7 @@ class _NextFile:
 
 
 class ZstdSink:
-    """Compresses into another sink, which only the thread uses while it works."""
+    """Compresses into another sink, which only the thread uses while it runs."""
 
     def __init__(self, inner: Sink) -> None:
         self.name, self.bytes_written = inner.name, 0
@@ -67,12 +67,12 @@ class ZstdSink:
         self._changed = threading.Condition()
         self._jobs: deque[bytes | _NextFile] = deque()
         self._unfinished, self._pending = 0, 0
-        """Jobs and their bytes, the one at work included."""
+        """Number of jobs and their bytes, including the job at work."""
         self._failure: Exception | None = None
         self._reason: str | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
-        """Begun with the first block: what the capture gave up until then, it does not have."""
+        """Started with the first block, so that it has only the capabilities that the capture has kept by then."""
 
     @property
     def durable(self) -> int:
@@ -108,7 +108,7 @@ class ZstdSink:
     def room(self, seconds: float = 0) -> bool:
         return self._wait(lambda: self._pending < QUEUE_BYTES, seconds)
 
-    def settle(self, seconds: float) -> bool:
+    def flush(self, seconds: float) -> bool:
         return self._wait(lambda: self._unfinished == 0, seconds)
 
     def _wait(self, reached: Callable[[], bool], seconds: float) -> bool:
@@ -146,7 +146,7 @@ class ZstdSink:
     def _complete(self) -> None:
         with contextlib.suppress(ReaderGoneError):
             self._inner.write(_LAST_BLOCK)
-            self._completed = int(self._inner.settle(_STUCK_SECONDS))
+            self._completed = int(self._inner.flush(_STUCK_SECONDS))
 
     def _work(self) -> None:
         while True:
@@ -172,7 +172,7 @@ class ZstdSink:
                     self._changed.notify_all()
 
     def _do(self, job: bytes | _NextFile) -> int:
-        """Compress and write one; its bytes."""
+        """Compress and write one job. Returns its bytes before compression."""
         if isinstance(job, _NextFile):
             following = Frame()
             first = following.blocks(job.first)
@@ -181,7 +181,7 @@ class ZstdSink:
             return len(job.last) + len(job.first)
         self._inner.write(self._frame.blocks(job))
         self._frame.begun = True
-        while not self._inner.settle(_STUCK_SECONDS):
+        while not self._inner.flush(_STUCK_SECONDS):
             if self._closed:
                 raise SinkError(f"the reader of {self.name} does not read")
         return len(job)

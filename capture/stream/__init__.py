@@ -1,1 +1,1 @@
-"""Raw ring memory -> ordered pcapng blocks. Arrays in, arrays out; never a descriptor or a path."""
+"""Raw ring memory -> ordered pcapng blocks. Functions take and return arrays, never a descriptor or a path."""

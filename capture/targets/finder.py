@@ -1,9 +1,9 @@
 """A spec's choice of pods -> places to capture in, addresses of pods, and names for the file.
 
     finder = Finder(spec)
-    found = finder.look()     # again whenever something changed
+    found = finder.look()     # repeat this after every change
 
-A pod that cannot be looked into is told as a trouble, and the others are found all the same.
+A pod that cannot be examined is reported as a trouble, and does not keep the others from being found.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,31 +25,32 @@ from capture.targets.places import named_places, own_places, pod_places, process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What there was at one moment. `groups` are sets of bits (enum group) for the groups map."""
+    """The places, pods and addresses at one moment. `groups` are sets of bits (enum group) for the groups map."""
 
     places: tuple[Place, ...] = ()
     pods: tuple[Pod, ...] = ()
     groups: Mapping[Address, int] = field(default_factory=dict)
     names: Mapping[Address, str] = field(default_factory=dict)
     addresses: Mapping[PodName, tuple[Address, ...]] = field(default_factory=dict)
-    """Of the pods that rules name."""
+    """Addresses of the pods that rules name."""
     troubles: tuple[str, ...] = ()
+    """Problems with single pods or runtimes, one line each."""
     answered: bool = True
-    """Whether every runtime answered, for every pod."""
+    """True if every runtime answered, for every pod."""
     refusal: PrivilegeError | None = None
-    """What we may not do, where that is why a pod is left out."""
+    """The missing privilege for which a pod is left out, if that is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A node at one moment; pods that are ready, the oldest first."""
+    """A node at one moment, and its ready pods, the oldest first."""
 
     host: HostSide
     pods: tuple[Pod, ...]
 
 
 class Finder:
-    """Looks for what a spec means. Raises TargetError, PrivilegeError where nothing at all can be found out."""
+    """Finds the places of a spec. Raises TargetError, PrivilegeError if nothing at all can be found."""
 
     def __init__(self, spec: CaptureSpec) -> None:
         self._spec = spec
@@ -63,17 +64,17 @@ class Finder:
         self._fixed: tuple[Place, ...] | None = None
 
     def hang_up(self) -> None:
-        """Ask the runtimes nothing more; who waits for an answer, or for events, gets an error."""
+        """Close the connections to the runtimes; threads that wait for an answer or for events get an error."""
         for node in self.nodes:
             node.runtime.close()
 
     def close(self) -> None:
-        """Hang up, and give back what is held."""
+        """Close the connections, and the namespaces."""
         for node in self.nodes:
             node.close()
 
     def look(self) -> Found:
-        """What there is now. A runtime that does not answer keeps the pods it had; that is told as a trouble."""
+        """Return the present state. A runtime that does not answer keeps its earlier pods, and is a trouble."""
         if self._fixed is None:
             self._fixed = tuple(self._fixed_places())
         troubles: list[str] = []
@@ -82,7 +83,7 @@ class Finder:
         answered = not (troubles or silent)
         if silent and not self._pods:
             raise silent[0]
-        refusal = self._look_inside(views, troubles)
+        refusal = self._find_inside(views, troubles)
         addresses = self._addresses(views)
         places = list(self._fixed)
         for view in views:
@@ -124,15 +125,18 @@ class Finder:
                 ready = [pod for pod in self._pods[node.runtime.path] if pod.ready]
                 yield _View(HostSide.of(node.namespace), tuple(sorted(ready, key=lambda pod: pod.created_ns)))
 
-    def _look_inside(self, views: Sequence[_View], troubles: list[str]) -> PrivilegeError | None:
-        """Find the interfaces of pods that are chosen or named by rules, once in their lives."""
-        there = {pod.sandbox for view in views for pod in view.pods}
-        self._inside = {sandbox: places for sandbox, places in self._inside.items() if sandbox in there}
+    def _find_inside(self, views: Sequence[_View], troubles: list[str]) -> PrivilegeError | None:
+        """Find the interfaces of pods that are chosen or named by rules, once for each sandbox.
+
+        Adds to `troubles`. Returns the missing privilege that kept a pod out, if any did.
+        """
+        present = {pod.sandbox for view in views for pod in view.pods}
+        self._inside = {sandbox: places for sandbox, places in self._inside.items() if sandbox in present}
         refusal: PrivilegeError | None = None
         for view in views:
             for pod in view.pods:
-                asked = self._is_chosen(pod) or pod.name in self._named
-                if asked and not pod.host_network and pod.sandbox not in self._inside:
+                needed = self._is_chosen(pod) or pod.name in self._named
+                if needed and not pod.host_network and pod.sandbox not in self._inside:
                     try:
                         self._inside[pod.sandbox] = pod_places(pod, view.host)
                     except BicapError as error:
@@ -141,7 +145,8 @@ class Finder:
         return refusal
 
     def _addresses_of(self, pod: Pod) -> tuple[Address, ...]:
-        """What the runtime tells, and those of the interfaces that were looked at: a second network's, too."""
+        """Return the addresses from the runtime and those of the pod's interfaces, which also has a second
+        network's."""
         inside = (address for place in self._inside.get(pod.sandbox, ()) for address in place.addresses)
         return tuple(dict.fromkeys((*pod.addresses, *inside)))
 
@@ -175,17 +180,17 @@ class Finder:
 
 
 def _new(found: Sequence[Place], before: Sequence[Place], troubles: list[str]) -> list[Place]:
-    """Those that are not captured already, each packet of which would be there twice."""
-    taken = {place.interface.key: place for place in before}
+    """Return the places that are not in `before`: a second capture there would record each packet twice."""
+    captured = {place.interface.key: place for place in before}
     for place in found:
-        other = taken.get(place.interface.key)
+        other = captured.get(place.interface.key)
         if other is not None:
             troubles.append(f"{place.name} is left out: {place.interface.name} is captured already, as {other.name}")
-    return [place for place in found if place.interface.key not in taken]
+    return [place for place in found if place.interface.key not in captured]
 
 
 def _ends(spec: CaptureSpec) -> frozenset[PodName]:
-    """The pods at whose interfaces the rules' conversations are caught."""
+    """Return the pods at whose interfaces the conversations of the rules are captured."""
     point = spec.pods.point if spec.pods else None
     sides = {PodEnd.SOURCE: ("source",), PodEnd.DESTINATION: ("destination",), PodEnd.BOTH: ("source", "destination")}
     named = (getattr(rule, side).pod for rule in spec.rules for side in (sides[point] if point else ()))

@@ -1,7 +1,7 @@
-"""Word that pods changed -> interfaces to add and to end, prepared beside the loop over packets.
+"""Events of the container runtimes -> interfaces to add and to remove, prepared outside the loop over packets.
 
-A thread looks, puts new addresses into the running filter, and loads the programs of new interfaces; the loop only
-attaches what is ready. One thread more for each runtime waits for its events.
+A thread finds the present pods, puts new addresses into the running filter, and loads the programs of new interfaces;
+the loop only attaches loaded ones. One more thread for each runtime waits for its events.
 """
 
 import os
@@ -20,25 +20,26 @@ from capture.targets.finder import Finder, Found
 from capture.targets.node import Node
 
 SETTLING_SECONDS = (0.0, 0.1, 0.4)
-"""After an event it is looked so often: runtimes tell of a pod a little before they say that it is ready."""
-AGAIN_SECONDS = 1.0
-"""Between looks at a runtime without events, or that does not answer, or not for each pod."""
+"""Seconds from an event to each search for pods: a runtime reports a pod shortly before the pod is ready."""
+RETRY_SECONDS = 1.0
+"""Seconds between searches if a runtime has no events, or did not answer for every pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What changed since the last one."""
+    """Changes since the last update."""
 
-    come: tuple[Loaded, ...] = ()
-    gone: tuple[int, ...] = ()
-    """Slots."""
+    added: tuple[Loaded, ...] = ()
+    removed: tuple[int, ...] = ()
+    """Slots of interfaces that were removed."""
     names: Mapping[Address, str] = field(default_factory=dict)
-    """Of addresses that had none, or another."""
+    """New names of addresses."""
     troubles: tuple[str, ...] = ()
+    """New problems, one line each."""
 
 
 class Follower:
-    """Runs between `start` and `close`; `take` gives what is ready, and `wake` is called when there is some."""
+    """Follows pods from `start` to `close`. `wake` is called when `updates` has something to return."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Follower:
         self._set_groups, self._wake = set_groups, wake
         self._interfaces = list(plan.interfaces)
         self._slots = {planned.place.key: planned.slot for planned in plan.interfaces}
-        self._told: frozenset[str] = frozenset()
+        self._reported: frozenset[str] = frozenset()
         self._names: Mapping[Address, str] = {}
         self._updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
         self._changed = threading.Event()
@@ -61,7 +62,7 @@ class Follower:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the threads."""
         for node in self._finder.nodes:
             self._run(f"events of {os.path.basename(node.runtime.path)}", partial(self._listen, node))
         self._run("follower", self._follow)
@@ -71,8 +72,8 @@ class Follower:
         thread.start()
         self._threads.append(thread)
 
-    def take(self) -> list[Update]:
-        """Updates that are ready, in their order; does not wait."""
+    def updates(self) -> list[Update]:
+        """Return the updates since the last call, in order; does not wait."""
         ready = []
         while True:
             try:
@@ -81,15 +82,15 @@ class Follower:
                 return ready
 
     def close(self) -> None:
-        """End the threads, and give back what nobody took."""
+        """End the threads, and close the programs in updates that nobody read."""
         self._ending.set()
         self._changed.set()
-        self._finder.hang_up()  # ends waiting for events
+        self._finder.hang_up()  # so that nothing waits for events any more
         for thread in self._threads:
             thread.join()
         self._finder.close()
-        for update in self.take():
-            for loaded in update.come:
+        for update in self.updates():
+            for loaded in update.added:
                 loaded.close()
 
     def _listen(self, node: Node) -> None:
@@ -101,12 +102,12 @@ class Follower:
                     self._changed.set()
                     settling = True
             except (BicapError, NotImplementedError):
-                settling = False  # what is wrong shows when it is looked
-            self._ending.wait(AGAIN_SECONDS)
+                settling = False  # the search for pods reports the error
+            self._ending.wait(RETRY_SECONDS)
 
     def _follow(self) -> None:
         while not self._ending.is_set():
-            self._changed.wait(None if self._answered else AGAIN_SECONDS)
+            self._changed.wait(None if self._answered else RETRY_SECONDS)
             self._changed.clear()
             moments, self._settling = SETTLING_SECONDS if self._settling else (0.0,), False
             began = time.monotonic()
@@ -116,34 +117,36 @@ class Follower:
                 try:
                     found = self._finder.look()
                     self._answered = found.answered
-                    self._tell(found)
+                    self._update(found)
                 except BicapError as error:
                     self._answered = False
-                    self._tell(None, str(error))
+                    self._update(None, str(error))
 
-    def _tell(self, found: Found | None, *more: str) -> None:
+    def _update(self, found: Found | None, *more: str) -> None:
+        """Put an update into the queue, if anything changed. `found` is None after an error, which is in `more`."""
         troubles = {*(found.troubles if found else ()), *more}
-        come: list[Loaded] = []
-        gone: list[int] = []
+        added: list[Loaded] = []
+        removed: list[int] = []
         if found is not None:
             try:
                 self._set_groups(found.groups)
             except BicapError as error:
                 troubles.add(str(error))
-            there = {place.key: place for place in found.places}
-            for key in [key for key in self._slots if key not in there]:
-                gone.append(self._slots.pop(key))
-            for place in there.values():
+            present = {place.key: place for place in found.places}
+            for key in [key for key in self._slots if key not in present]:
+                removed.append(self._slots.pop(key))
+            for place in present.values():
                 if place.key not in self._slots:
-                    come += self._add(place, troubles)
-        news = tuple(sorted(troubles - self._told))
-        self._told = frozenset(troubles)
+                    added += self._add(place, troubles)
+        new_troubles = tuple(sorted(troubles - self._reported))
+        self._reported = frozenset(troubles)
         names: Mapping[Address, str] = {}
         if found is not None:
             names = {a: name for a, name in found.names.items() if self._names.get(a) != name}
             self._names = found.names
-        if come or gone or news or names:
-            self._updates.put(Update(come=tuple(come), gone=tuple(gone), names=names, troubles=news))
+        if added or removed or new_troubles or names:
+            update = Update(added=tuple(added), removed=tuple(removed), names=names, troubles=new_troubles)
+            self._updates.put(update)
             self._wake()
 
     def _add(self, place: Place, troubles: set[str]) -> list[Loaded]:

@@ -1,4 +1,4 @@
-"""A container runtime's socket -> its pods, and the network namespace that holds their host sides: a node."""
+"""A container runtime's socket -> a node: its pods, and the network namespace that has their host sides."""
 
 import contextlib
 import os
@@ -12,63 +12,64 @@ from capture.kernel.netns import Namespace
 from capture.plan import Interface
 
 NODE_NAME = "NODE_NAME"
-"""The variable in which a pod that captures finds the name of its node (downward API, spec.nodeName)."""
+"""Environment variable with the name of the node, for bicap in a pod (downward API, spec.nodeName)."""
 _VETH = "veth"
 _LOOPBACK = "lo"
 
 
 def node_name() -> str:
-    """How Kubernetes calls this machine, as far as we know."""
+    """Return the name that Kubernetes has for this machine: NODE_NAME, else the host's name."""
     return os.environ.get(NODE_NAME) or os.uname().nodename
 
 
 class Node:
-    """A runtime, and the namespace in which it runs itself unless another is asked for."""
+    """A runtime, and a network namespace: `netns`, or if that is None the one in which the runtime runs."""
 
     def __init__(self, path: str, netns: str | None) -> None:
-        from capture.pods.runtime import Runtime  # grpc: 45 ms, that `-i` need not wait for
+        from capture.pods.runtime import Runtime  # here, because grpc takes 45 ms, and `-i` does not need it
 
         self.runtime = Runtime(path)
-        self._asked = netns
-        self._found: Namespace | None = None
+        self._netns = netns
+        self._namespace: Namespace | None = None
 
     @property
     def namespace(self) -> Namespace:
         """The node's network namespace. Raises BicapError.
 
-        It is known by a process of the runtime, and stays when that ends; the next process gives it a new path.
+        Its path belongs to a process of the runtime. When that process ends, the namespace stays, and the next
+        process of the runtime gives it a new path.
         """
-        if self._found is None:
-            self._found = self._find()
-        elif self._found.gone:
-            with contextlib.suppress(BicapError):  # the runtime is not back yet
-                again = self._find()
-                if again.inode == self._found.inode:
-                    self._found, again = again, self._found
-                again.close()
-        return self._found
+        if self._namespace is None:
+            self._namespace = self._find()
+        elif self._namespace.gone:
+            with contextlib.suppress(BicapError):  # the runtime has not started again yet
+                other = self._find()
+                if other.inode == self._namespace.inode:
+                    self._namespace, other = other, self._namespace
+                other.close()
+        return self._namespace
 
     def _find(self) -> Namespace:
-        own = Namespace(self._asked)
-        pid = None if self._asked is not None else self.runtime.pid
+        own = Namespace(self._netns)
+        pid = None if self._netns is not None else self.runtime.pid
         if pid is None:
             return own
         try:
-            found = Namespace(f"/proc/{pid}/ns/net")
-        except BicapError:  # not ours to look at: it is where we are, as for a DaemonSet with hostNetwork
+            runtimes = Namespace(f"/proc/{pid}/ns/net")
+        except BicapError:  # we may not read it: take it as ours, which is right for a DaemonSet with hostNetwork
             return own
-        if found.inode == own.inode:
-            found.close()
+        if runtimes.inode == own.inode:
+            runtimes.close()
             return own
         own.close()
-        return found
+        return runtimes
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Close the connection and the namespace."""
         self.runtime.close()
-        if self._found is not None:
-            self._found.close()
-            self._found = None
+        if self._namespace is not None:
+            self._namespace.close()
+            self._namespace = None
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,13 @@ class HostSide:
 
     @classmethod
     def of(cls, namespace: Namespace) -> "HostSide":
-        """Read them; this also has the kernel number the namespaces of their peers."""
+        """Read the interfaces; the kernel then also gives numbers to the namespaces of their peers."""
         return cls(namespace, tuple(links_in(namespace)))
 
     def ends_of(self, inside: Namespace) -> Iterator[tuple[Link, Interface | None]]:
-        """Each useful interface of a pod's namespace, and its end on the node; None if it has none here (macvlan).
+        """Yield each useful interface of a pod's namespace with its end on the node, None if it has none (macvlan).
 
-        The number of a peer counts only in its own namespace, so that is compared, too. Raises BicapError.
+        The ifindex of a peer is valid only in the peer's namespace, so both are compared. Raises BicapError.
         """
         nsid = nsid_of(inside, self.namespace)
         peers = {link.peer: link.interface for link in self.links if link.kind == _VETH and link.peer_nsid == nsid}
@@ -97,9 +98,9 @@ class HostSide:
 
     @property
     def own(self) -> list[Link]:
-        """Interfaces that carry the node's own addresses, which are those of pods with hostNetwork, too.
+        """The interfaces that have the node's own addresses, which are also those of pods with hostNetwork.
 
-        The node's ends of pods have none as a rule; where they do, that is how node and pod reach each other.
+        The node's ends of pods mostly have no address; where they have one, node and pod reach each other by it.
         """
         return [link for link in self.links if link.routable and is_useful(link)]
 
@@ -110,5 +111,5 @@ class HostSide:
 
 
 def is_useful(link: Link) -> bool:
-    """Whether packets with an Ethernet header pass there, from or to somewhere else."""
+    """True if packets with an Ethernet header pass through the interface, from or to other machines or namespaces."""
     return link.ethernet and link.up and link.interface.name != _LOOPBACK

@@ -1,4 +1,5 @@
-"""Interfaces of a namespace, and whose they are -> places to capture in, with what the file will say of them."""
+"""Interfaces of a namespace, and their owner -> places to capture in, with their names and descriptions in the
+file."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,13 +14,13 @@ from capture.spec import CaptureSpec
 from capture.targets.node import HostSide, is_useful, node_name
 
 LABELS_SHOWN = 512
-"""Characters of labels in a description; the JSON summary has all of them."""
+"""Most characters of labels in a description; the JSON summary has all of them."""
 POD_NAMESPACE, POD_NAME = "POD_NAMESPACE", "POD_NAME"
-"""The variables in which a pod that captures finds its own name (downward API)."""
+"""Environment variables with the pod's own name, for bicap in a pod (downward API)."""
 
 
 def named_places(spec: CaptureSpec) -> list[Place]:
-    """The interfaces that a spec names. Raises TargetError, SpecError."""
+    """Return the interfaces that a spec names. Raises TargetError, SpecError."""
     if not spec.interfaces:
         return []
     namespace = Namespace(spec.netns)
@@ -30,7 +31,7 @@ def named_places(spec: CaptureSpec) -> list[Place]:
 
 
 def own_places() -> list[Place]:
-    """The interfaces of the namespace that bicap runs in: those of its pod."""
+    """Return the interfaces of the namespace in which bicap runs, which are those of its pod."""
     namespace = Namespace()
     try:
         name = "/".join(filter(None, (os.environ.get(POD_NAMESPACE), os.environ.get(POD_NAME))))
@@ -42,15 +43,15 @@ def own_places() -> list[Place]:
 
 
 def process_places(pid: int, netns: str | None) -> list[Place]:
-    """The interfaces of a process's namespace; `netns` is its node's. Raises TargetError, SpecError."""
+    """Return the interfaces of a process's namespace; `netns` is its node's. Raises TargetError, SpecError."""
     try:
         inside = Namespace(f"/proc/{pid}/ns/net")
     except TargetError:
-        raise TargetError(f"process {pid} does not exist, as far as this namespace of pids goes") from None
+        raise TargetError(f"pid {pid} does not exist in this pid namespace") from None
     own = Namespace(netns)
     try:
         if own.inode == inside.inode:
-            raise SpecError(f"process {pid} is in the node's own network; name an interface with -i")
+            raise SpecError(f"pid {pid} is in the node's own network namespace; name an interface with -i")
         return list(_ends(inside, HostSide.of(own), f"pid-{pid}", f"process {pid}, node {node_name()}", None))
     finally:
         own.close()
@@ -58,23 +59,23 @@ def process_places(pid: int, netns: str | None) -> list[Place]:
 
 
 def pod_places(pod: Pod, host: HostSide) -> tuple[Place, ...]:
-    """The interfaces of a pod that has a network of its own. Raises BicapError."""
+    """Return the interfaces of a pod that has a network namespace of its own. Raises BicapError."""
     if pod.netns is None:
-        raise TargetError("the runtime does not tell its network namespace")
+        raise TargetError("the runtime does not report its network namespace")
     inside = Namespace(pod.netns)
     try:
         if inside.inode == host.namespace.inode:
-            raise TargetError("what the runtime tells as its network namespace is the node's own")
-        found = tuple(_ends(inside, host, str(pod.name), _description(pod), pod))
+            raise TargetError("the runtime reports the node's own network namespace for it")
+        places = tuple(_ends(inside, host, str(pod.name), _description(pod), pod))
     finally:
         inside.close()
-    if not found:
+    if not places:
         raise TargetError("it has no interface but its loopback")
-    return found
+    return places
 
 
 def shared_places(pods: Sequence[Pod], host: HostSide) -> Iterator[Place]:
-    """The interfaces that pods share with their node."""
+    """Yield the interfaces that pods share with their node."""
     names = ", ".join(str(pod.name) for pod in pods)
     for link in host.own:
         here = replace(link.interface, pod_side=False, netns_path=host.namespace.name)
@@ -89,7 +90,8 @@ def shared_places(pods: Sequence[Pod], host: HostSide) -> Iterator[Place]:
 
 
 def _ends(inside: Namespace, host: HostSide, name: str, what: str, pod: Pod | None) -> Iterator[Place]:
-    """Each interface of a namespace by its end on the node, out of the pod's reach; else inside."""
+    """Yield each interface of a namespace: its end on the node, which the pod cannot reach, or else the inside
+    one."""
     for link, peer in host.ends_of(inside):
         if peer is None:
             yield _inside(link, name, what, pod, inside.name)

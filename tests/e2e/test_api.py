@@ -168,5 +168,5 @@ def test_a_capture_that_cannot_start_raises_an_error_of_the_tree_and_keeps_nothi
         plan = plan_capture(spec_of(link))
         subprocess.run(["ip", "-n", link.netns, "link", "del", "vb"], check=True)
         capture = Capture(plan, open_sink(str(tmp_path / "f.pcapng")))
-        with pytest.raises(errors.TargetError, match="interface vb went away before the capture began"):
+        with pytest.raises(errors.TargetError, match="interface vb was deleted before the capture began"):
             capture.__enter__()

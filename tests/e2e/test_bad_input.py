@@ -91,7 +91,7 @@ REQUESTS = [
     Case("a negative seed", "-i lo --sample-seed -1", WRONG_REQUEST, "sample seed -1|from 0"),
     Case("a bad measure", "-i lo --on-pressure drop", WRONG_REQUEST, "--on-pressure 'drop'|truncate, sample, lose"),
     Case("a measure twice", "-i lo --on-pressure sample,sample", WRONG_REQUEST, "sample,sample|twice"),
-    Case("a measure after the last", "-i lo --on-pressure lose,sample", WRONG_REQUEST, "nothing comes after lose"),
+    Case("a measure after the last", "-i lo --on-pressure lose,sample", WRONG_REQUEST, "lose must be the last"),
     Case("headers of tunnels", "-i lo --inner --headers-only", WRONG_REQUEST, "inner|headers-only"),
     Case("tunnels cut", "-i lo --inner --on-pressure truncate", WRONG_REQUEST, "inner|on-pressure truncate"),
     Case("a bad size of files", "-i lo -C big", WRONG_REQUEST, "-C 'big'|64MiB"),

@@ -168,7 +168,7 @@ def test_the_directory_is_removed(link: VethPair, tmp_path: Path) -> None:
     file = tmp_path / "made" / "f.pcapng"
     with Recording(link, tmp_path, file) as recording:
         first_then_later(link, recording, file, lambda: shutil.rmtree(file.parent))
-    failed(recording, f"{file} was removed while it was written; what it held is lost")
+    failed(recording, f"{file} was removed while it was written; its content is lost")
     has_the_first(recording)
     assert not recording.summary["complete"]
     assert not file.parent.exists()
@@ -179,7 +179,7 @@ def test_a_removed_file_is_noticed_without_a_packet(link: VethPair, tmp_path: Pa
     with Recording(link, tmp_path, file) as recording:
         file.unlink()
         assert recording.ends() == 6
-    failed(recording, f"{file} was removed while it was written; what it held is lost")
+    failed(recording, f"{file} was removed while it was written; its content is lost")
 
 
 def test_the_directory_is_gone_when_the_next_file_begins(link: VethPair, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def stalled(name: str, recording: Recording, stream: bytes, folder: Path) -> Non
     output, words, reason = STALLED[name]
     log = recording.log
     shown = "the reader of standard output" if output == "-" else str(folder / output)
-    said = f"bicap: {shown} takes nothing any more; what it did not take is not written"
+    said = f"bicap: {shown} stopped reading; the rest was not written"
     assert log.splitlines()[-1] == said, log
     assert "Traceback" not in log
     assert log.splitlines()[1].endswith(f": {reason}")

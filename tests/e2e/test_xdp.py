@@ -50,6 +50,6 @@ def test_another_program_at_xdp_stays_and_is_reported(node: PlainNode, tmp_path:
     with CaptureProcess(tmp_path / "one.pcapng", *words) as capture:
         done = bicap("capture", *words, "-w", str(tmp_path / "two.pcapng"))
         assert done.code == 4
-        assert done.stderr == f"bicap: {node.client.veth} has an XDP program of somebody else; use --hook tcx\n"
+        assert done.stderr == f"bicap: {node.client.veth} already has an XDP program; use --hook tcx\n"
         ping(node)
     assert capture.summary["account"]["written"] >= 6

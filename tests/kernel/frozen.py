@@ -1,4 +1,4 @@
-"""What bcc compiled -> a value that can be written to a file, and used by another kernel of the same machine.
+"""Programs compiled by bcc -> a value that can be written to a file, and loaded into another kernel on this machine.
 
 The instructions name maps by descriptors of the process that compiled them. Beside them stands what those maps are,
 so that the other side makes the same and puts its own descriptors in their place.
@@ -38,7 +38,7 @@ class Frozen:
 
 
 def freeze(compiled: Compiled) -> Frozen:
-    """Copy it all; the caller closes what was compiled."""
+    """Return a copy of everything; the caller closes `compiled`."""
     return Frozen(
         dict(compiled.code),
         compiled.xdp,
@@ -48,7 +48,7 @@ def freeze(compiled: Compiled) -> Frozen:
 
 
 def thaw(frozen: Frozen) -> Compiled:
-    """Make the maps, here. Raises OSError that names the map that the kernel refuses."""
+    """Make the maps in this kernel. Raises OSError that names the map that the kernel refuses."""
     maps: dict[str, int] = {}
 
     def close() -> None:
@@ -67,7 +67,7 @@ def thaw(frozen: Frozen) -> Compiled:
 
 
 def _shape(descriptor: int) -> MapShape:
-    """struct bpf_map_info: type, id, key_size, value_size, max_entries, map_flags."""
+    """Return the shape of a map from struct bpf_map_info: type, id, key_size, value_size, max_entries, map_flags."""
     info = ctypes.create_string_buffer(80)
     attributes = struct.pack("=IIQ", descriptor, len(info), ctypes.addressof(info))
     syscall._bpf(syscall.BPF_OBJ_GET_INFO_BY_FD, attributes)

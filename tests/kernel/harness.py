@@ -35,7 +35,7 @@ CONTROL_HEAD, CONTROL_TAIL = 1024 // 8, 1032 // 8
 
 @dataclass(frozen=True, slots=True)
 class RingRecord:
-    """A packet as it crossed the border."""
+    """A packet as user space gets it from the program."""
 
     header: Any
     packet: bytes
@@ -59,7 +59,7 @@ class Programs:
         loaded: tuple[Module, dict[str, int]] | None = None,
         **defines: int,
     ) -> None:
-        """`loaded`: a module and its programs, in place of those that would be compiled and loaded."""
+        """Compile and load the programs; `loaded` is a module with programs to use instead."""
         self.passes = 2 if xdp else 0xFFFFFFFF  # XDP_PASS, TCX_NEXT
         rows = (slot + 1) * HOOKS
         sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
@@ -103,7 +103,7 @@ class Programs:
         self.module.close()
 
     def run(self, packet: bytes, entry: str = "from_pod") -> RingRecord | None:
-        """The record a packet leaves, None if it left none. The verdict must be: go on to whoever is next."""
+        """Run a program on a packet. Returns its record, None if it left none. The verdict must be NEXT."""
         run = syscall.prog_test_run(self.descriptors[entry], packet)
         assert run.verdict == self.passes, f"the program decided the packet's fate: {run.verdict}"
         records = self.records()
@@ -111,7 +111,7 @@ class Programs:
         return records[0] if records else None
 
     def records(self) -> list[RingRecord]:
-        """Flush the batch, and take everything out of the rings."""
+        """Flush the batch, and return all records in the rings."""
         syscall.prog_test_run(self.descriptors["flush_waiting"], bytes(14))
         found = []
         memory = self._rings.memory
@@ -138,5 +138,5 @@ class Programs:
         return found
 
     def counters(self, entry: str = "from_pod") -> Any:
-        """The program's row of accounts."""
+        """Return the program's row of counters."""
         return self._counters.read(self._rows)[self._slot * HOOKS + ENTRIES.index(entry)]

@@ -1,6 +1,6 @@
-"""Conversations by the thousand -> their frames, the number that samplers go by, and what a program kept of them.
+"""Thousands of conversations -> their frames, the hash that samplers use, and the frames that a program kept.
 
-The number is computed here from the words of bpf/lib/flow.h, by numpy, and shares no code with the program.
+numpy computes the hash from the description in bpf/lib/flow.h, and shares no code with the program.
 """
 
 from collections import Counter
@@ -22,9 +22,9 @@ from testbed import packets
 from tests.kernel.harness import Programs, RingRecord
 
 SNAPLEN = 80
-"""All of the longest frame here."""
+"""Snaplen that is longer than any frame here."""
 PORTION = 2000
-"""Packets between looks into the ring; it holds more records than these."""
+"""Packets between readings of the ring, which holds more records than these."""
 COUNTED = ("matched", "sampled_by_flow", "sampled_by_packet", "sampled_by_first", "sampled_by_rate",
            "sampled_by_pressure", "lost_ring_full", "lost_other")  # fmt: skip
 
@@ -43,7 +43,7 @@ class TupleEnds:
 
 @dataclass(frozen=True)
 class Conversations:
-    """Many of one family and protocol."""
+    """Many conversations of one family and protocol."""
 
     family: int
     protocol: int
@@ -54,14 +54,14 @@ class Conversations:
         return len(self.client.port)
 
     def only(self, which: npt.NDArray[np.int64]) -> "Conversations":
-        """Some of them, by their numbers."""
+        """Return some of them, by their positions."""
         client, server = (
             TupleEnds(end.high[which], end.low[which], end.port[which]) for end in (self.client, self.server)
         )
         return Conversations(self.family, self.protocol, client, server)
 
     def frames(self, back: bool = False) -> list[bytes]:
-        """A packet of each, from the client or back from the server, without payload; TCP has only ACK."""
+        """Return a packet of each, from the client or back from the server, without payload; TCP has only ACK."""
         source, destination = (self.server, self.client) if back else (self.client, self.server)
         ends = ("10.0.0.1", 1, "10.0.0.2", 2) if self.family == 4 else ("fd00::1", 1, "fd00::2", 2)
         template = (packets.tcp if self.protocol == packets.TCP else packets.udp)(*ends)
@@ -79,7 +79,7 @@ class Conversations:
         return [row.tobytes() for row in many]
 
     def numbers(self, seed: int = 0) -> Numbers:
-        """bpf/lib/flow.h: the canonical tuple's number, the same for both directions."""
+        """Return the hashes of the canonical tuples (bpf/lib/flow.h), the same for both directions."""
         low, high = _in_order(self.client, self.server)
         number = np.full(len(self), seed, np.uint64)
         if self.family == 6:
@@ -88,12 +88,12 @@ class Conversations:
         return mix(number, (low.port << np.uint64(16) | high.port) << np.uint64(8) | np.uint64(self.protocol))
 
     def in_share(self, share: Fraction, seed: int = 0) -> Yes:
-        """Which of them a share keeps."""
+        """Return a mask of those that a share keeps."""
         return self.numbers(seed) >> np.uint64(32) < np.uint64(max(1, round(share * 2**32)))
 
 
 def mix(number: Numbers, word: Numbers | int) -> Numbers:
-    """One step of bpf/lib/flow.h's hash, for many at a time."""
+    """Return one step of the hash in bpf/lib/flow.h, for many at a time."""
     product = (number ^ np.uint64(word)) * np.uint64(0x9FB21C651E98DF25)
     mixed: Numbers = product ^ product >> np.uint64(32)
     return mixed
@@ -104,7 +104,7 @@ def _big_endian(values: Numbers, kind: str) -> npt.NDArray[np.uint8]:
 
 
 def _in_order(a: TupleEnds, b: TupleEnds) -> tuple[TupleEnds, TupleEnds]:
-    """By address, then by port."""
+    """Return low and high ends, in the order of address and port."""
     above = (a.high > b.high) | (a.high == b.high) & (
         (a.low > b.low) | (a.low == b.low) & (a.port > b.port)
     )  # fmt: skip
@@ -151,7 +151,7 @@ def sampled(
     slot: int = 0,
     **filters: Any,
 ) -> Programs:
-    """The programs that sample so what `filters` (of filter_program) match."""
+    """Load programs with these samplers; `filters` are arguments of filter_program."""
     asked = Sampling(
         samplers=tuple(parse_sampler(text) for text in samplers),
         seed=seed,
@@ -166,7 +166,7 @@ def sampled(
 def records(
     programs: Programs, frames: Iterable[bytes], entry: str = "from_pod", repeat: int = 1
 ) -> Iterator[RingRecord]:
-    """What the programs keep of frames, each of which passes `repeat` times."""
+    """Yield the records that programs keep of frames, each of which passes `repeat` times."""
     descriptor = programs.descriptors[entry]
     for number, frame in enumerate(frames, start=1):
         syscall.prog_test_run(descriptor, frame, repeat)
@@ -176,7 +176,7 @@ def records(
 
 
 def kept(programs: Programs, frames: Sequence[bytes], entry: str = "from_pod", repeat: int = 1) -> list[int]:
-    """How often each frame is kept of the times that it passes; frames differ, and none is lost."""
+    """Return how often each frame is kept, of the times that it passes; frames differ, and none is lost."""
     found = Counter(record.packet for record in records(programs, frames, entry, repeat))
     assert found.keys() <= set(frames)
     lost = [
@@ -189,13 +189,13 @@ def kept(programs: Programs, frames: Sequence[bytes], entry: str = "from_pod", r
 
 
 def is_kept(programs: Programs, frame: bytes, entry: str = "from_pod") -> bool:
-    """Whether one packet is kept."""
+    """True if one packet is kept."""
     return programs.run(frame, entry) is not None
 
 
 def counts(
     programs: Programs, entry: str = "from_pod", way: str = "forward", names: Sequence[str] = COUNTED
 ) -> dict[str, int]:
-    """Counters of one direction."""
+    """Return counters of one direction."""
     row = programs.counters(entry)[way]
     return {name: int(row[name]) for name in names}

@@ -41,7 +41,7 @@ def arm64(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assertions(header: str) -> str:
-    """What layout.py makes of a header, as C that does not compile where clang sees it otherwise."""
+    """Return capture/abi.py's layout of a header as C that does not compile if clang's layout differs."""
     lines = []
     for name, number in by_numpy(header).items():
         words, dot = name.removeprefix("sizeof "), "." in name
@@ -64,14 +64,14 @@ def test_records_have_the_layout_that_python_reads() -> None:
 
 
 def answers(wanted: FilterProgram, frames: list[bytes]) -> list[tuple[int, bytes] | None]:
-    """Flags and bytes of each packet's record, None for those that leave none."""
+    """Return flags and bytes of each packet's record, None for packets that leave none."""
     with Programs(wanted) as programs:
         records = [programs.run(frame) for frame in frames]
     return [None if record is None else (record.flags, record.packet) for record in records]
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_packets_leave_the_records_that_they_leave_here(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packets_leave_the_same_records_as_on_this_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(SEED)
     frames = [packets.tcp("10.0.0.2", 80, "10.0.0.1", 1000), packets.udp("2001:db8::1", 1, "2001:db8::2", 53)]
     frames += filter(runnable, (generate.packet(random, number) for number in range(PACKETS)))

@@ -22,7 +22,7 @@ from capture.wire.direction import Direction
 from testbed import generate
 from tests import oracle
 from tests.conftest import CASES, SEED
-from tests.kernel.verdicts import NEITHER, REVERSE, runnable, told, verdicts
+from tests.kernel.verdicts import NEITHER, REVERSE, runnable, verdict_of, verdicts
 from tests.shrink import smallest, smallest_packet
 
 PACKETS = 200
@@ -38,12 +38,15 @@ def random_packets(random: Random) -> list[bytes]:
 
 
 def expected_of_rules(rules: Sequence[Rule], packet: bytes) -> str:
-    """libpcap on what rules see of the packet, rule by rule: one that a short packet rejects rejects only itself."""
+    """Return libpcap's verdict on the part of the packet that rules see, rule by rule.
+
+    If a packet is too short for one rule, that rejects it for this rule only.
+    """
     seen = oracle.plain(packet)
     if seen is None:
         return NEITHER
     forward = any(oracle.matches(rule_text(rule), seen) for rule in rules)
-    return told(forward, any(oracle.matches(rule_text(rule.mirror), seen) for rule in rules))
+    return verdict_of(forward, any(oracle.matches(rule_text(rule.mirror), seen) for rule in rules))
 
 
 def rules_disagree(rules: Sequence[Rule], packets: Sequence[bytes]) -> Disagreements:
@@ -55,16 +58,16 @@ def rules_disagree(rules: Sequence[Rule], packets: Sequence[bytes]) -> Disagreem
 
 
 def expected_of_expression(expression: Expression, packet: bytes) -> str:
-    """libpcap on the packet with `(forward) or (reverse)`; where no text says the mirror, on the mirrored bytes."""
+    """Return libpcap's verdict with `(forward) or (reverse)`; if the mirror has no text, on the mirrored bytes."""
     forward = oracle.matches(expression.text(Direction.FORWARD), packet)
     if expression.mirrored is not None:
-        return told(forward, oracle.matches(expression.mirrored, packet))
+        return verdict_of(forward, oracle.matches(expression.mirrored, packet))
     mirrored = oracle.mirror(packet)
-    return told(forward, mirrored is not None and oracle.matches(expression.source, mirrored))
+    return verdict_of(forward, mirrored is not None and oracle.matches(expression.source, mirrored))
 
 
 def _steps(packet: bytes) -> int:
-    """Headers that `protochain` follows in a packet, or in its mirror if those are more."""
+    """Return the headers that `protochain` follows in a packet or in its mirror, whichever are more."""
     return max(len(oracle.protochain(one)) for one in (packet, oracle.mirror(packet) or b""))
 
 
@@ -78,7 +81,7 @@ def expression_disagrees(expression: Expression, packets: Sequence[bytes]) -> Di
 
 
 def report(what: str, failing: Callable[[Sequence[bytes]], Disagreements], wrong: Disagreements) -> str:
-    """The smallest packet that still disagrees."""
+    """Return a report with the smallest packet that still disagrees."""
 
     def disagreeing(packets: Sequence[bytes]) -> list[bytes]:
         return [packet for packet, *_ in failing([one for one in packets if runnable(one)])]
@@ -89,7 +92,7 @@ def report(what: str, failing: Callable[[Sequence[bytes]], Disagreements], wrong
 
 
 def try_rules(shard: int) -> str:
-    """Try one shard of the cases; the first disagreement, shrunk, or nothing."""
+    """Try one shard of the cases. Returns the first disagreement, shrunk, or ""."""
     random = Random(f"{SEED} rules {shard}")
     for _ in range(CASES // 2 // SHARDS):
         rules = [generate.rule(random) for _ in range(random.choice((1, 1, 2, 6, 14)))]
@@ -106,7 +109,7 @@ def try_rules(shard: int) -> str:
 
 
 def try_expressions(shard: int) -> str:
-    """As try_rules."""
+    """Try one shard of the cases, as try_rules does."""
     random = Random(f"{SEED} expressions {shard}")
     for _ in range(CASES // 2 // SHARDS):
         expression = next(e for _ in count() if (e := random_expression(random)) is not None)
@@ -138,13 +141,13 @@ FOUND = {
         REVERSE,
     ),
 }
-"""Expressions and packets about which the two once disagreed: (expression, packet in hex, verdict)."""
+"""Expressions and packets about which program and libpcap once disagreed: (expression, packet in hex, verdict)."""
 
 
-@pytest.mark.parametrize(("text", "packet", "said"), FOUND.values(), ids=FOUND)
-def test_what_was_once_told_otherwise_is_told_alike(text: str, packet: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "packet", "verdict"), FOUND.values(), ids=FOUND)
+def test_earlier_disagreements_are_settled(text: str, packet: str, verdict: str) -> None:
     expression, frame = parse_expression(text), bytes.fromhex(packet)
-    assert expected_of_expression(expression, frame) == said
+    assert expected_of_expression(expression, frame) == verdict
     assert not expression_disagrees(expression, [frame])
 
 
@@ -157,7 +160,7 @@ def test_random_programs_match_what_libpcap_matches(kind: Callable[[int], str], 
 
 
 def random_expression(random: Random) -> Expression | None:
-    """An expression, None where it contradicts itself (libpcap refuses those), or is too much for the verifier."""
+    """Return an expression, None if it contradicts itself (libpcap refuses those), or too large for the verifier."""
     text = generate.expression(random)
     if text.count("protochain") > 2:
         return None
@@ -199,7 +202,7 @@ def walks_straight(*packets: bytes) -> bool:
 
 
 def is_mirrored_wrong(packet: bytes, mirrored: bytes, text: str) -> bool:
-    """True if the text's mirror says something else of a packet than the text says of the packet's mirror."""
+    """True if the text's mirror gives another verdict on a packet than the text gives on the packet's mirror."""
     try:
         mirror = parse_expression(text).mirrored
     except FilterError:

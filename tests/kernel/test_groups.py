@@ -1,4 +1,4 @@
-"""Rules that name pods, and interfaces that pods share with their node: addresses change under a running program."""
+"""Rules that name pods, and interfaces that pods share with their node: addresses change while programs run."""
 
 from ipaddress import ip_address
 
@@ -22,7 +22,7 @@ WEB_TO_ANY = RuleText(source="shop/web-0").rule()
 
 
 def addresses(**groups: int) -> dict[object, int]:
-    """Addresses by the names above -> their groups."""
+    """Return the groups of addresses, which are given by the names above."""
     return {ip_address(globals()[name]): bits for name, bits in groups.items()}
 
 
@@ -42,7 +42,7 @@ def test_a_rule_between_pods_matches_both_ways_with_the_addresses_they_have_now(
         assert verdict(programs, packets.tcp(OTHER, 1000, API, 80)) == FORWARD
 
 
-def test_all_addresses_of_a_pod_are_its() -> None:
+def test_every_address_of_a_pod_matches() -> None:
     with Programs(filter_program([WEB_TO_ANY])) as programs:
         programs.groups.replace(addresses(WEB=IS_WEB, WEB6=IS_WEB))
         assert verdict(programs, packets.udp(WEB, 1, "192.0.2.9", 53)) == FORWARD
@@ -63,7 +63,7 @@ def test_a_pod_that_talks_to_itself_matches() -> None:
         assert verdict(programs, packets.tcp(WEB, 80, WEB, 1000)) == REVERSE
 
 
-def test_an_icmp_error_about_a_conversation_of_pods_is_theirs() -> None:
+def test_an_icmp_error_about_a_conversation_of_pods_matches() -> None:
     error = packets.icmp_error(OTHER, packets.tcp(WEB, 1000, API, 80))
     with Programs(filter_program([WEB_TO_API])) as programs:
         programs.groups.replace(addresses(WEB=IS_WEB, API=IS_API))
@@ -78,21 +78,21 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize("asked", SHARED.values(), ids=SHARED.keys())
-def test_on_a_shared_interface_only_packets_of_the_node_match(asked: dict[str, object]) -> None:
+@pytest.mark.parametrize("fields", SHARED.values(), ids=SHARED.keys())
+def test_on_a_shared_interface_only_packets_of_the_node_match(fields: dict[str, object]) -> None:
     own = [packets.tcp(NODE, 1000, API, 80), packets.tcp(API, 80, NODE, 1000), packets.tcp(NODE6, 1, WEB6, 80)]
     error = packets.icmp_error(OTHER, packets.tcp(NODE, 1000, API, 80))
     forwarded = packets.tcp(WEB, 1000, API, 80)
-    with Programs(filter_program(shared=True, **asked), shared=True) as programs:
+    with Programs(filter_program(shared=True, **fields), shared=True) as programs:
         programs.groups.replace(addresses(NODE=IS_NODE, NODE6=IS_NODE))
         assert all(programs.run(packet) for packet in [*own, error])
         assert programs.run(forwarded) is None
         assert programs.counters()["unmatched"] == 1
 
 
-@pytest.mark.parametrize("asked", SHARED.values(), ids=SHARED.keys())
-def test_on_a_pods_own_interface_the_same_programs_do_not_look_for_the_node(asked: dict[str, object]) -> None:
-    with Programs(filter_program(shared=True, **asked)) as programs:
+@pytest.mark.parametrize("fields", SHARED.values(), ids=SHARED.keys())
+def test_on_a_pods_own_interface_the_same_programs_ignore_the_nodes_addresses(fields: dict[str, object]) -> None:
+    with Programs(filter_program(shared=True, **fields)) as programs:
         assert programs.run(packets.tcp(WEB, 1000, API, 80)) is not None
 
 

@@ -1,4 +1,4 @@
-"""--headers-only: exactly the bytes that are kept of each kind of packet, and its length as it was."""
+"""--headers-only: the exact bytes that are kept of each kind of packet, with its original length."""
 
 import struct
 from random import Random
@@ -18,12 +18,12 @@ A, B, R = "10.0.0.1", "10.0.0.2", "10.9.9.9"
 A6, B6, R6 = "fd00::1", "fd00::2", "fd00::99"
 ETHERNET, TAG, IPV4, IPV6, TCP, UDP, ICMP, SCTP, ARP = 14, 4, 20, 40, 20, 8, 8, 12, 28
 QUOTED = 8
-"""The ports, and what follows them in the header of which an ICMP error has at least so much."""
+"""The first 8 bytes of a transport header, which every ICMP error has: the ports, and 4 bytes more."""
 PAYLOAD = b"secret" * 50
 
 
 def tcp_with(options: int, source: str = A, destination: str = B, words: int | None = None) -> bytes:
-    """TCP with so many words of options; its header says `words`, if that is not the truth."""
+    """Return a TCP packet with `options` words of options; its header has `words` as its length, right or wrong."""
     length = 5 + options if words is None else words
     header = struct.pack("!HHIIBBHHH", 1000, 80, 1, 1, length << 4, 0x18, 65535, 0, 0) + b"\x01" * (4 * options)
     return packets.ip(source, destination, packets.TCP, header + PAYLOAD)
@@ -143,7 +143,7 @@ def test_snaplen_cuts_headers_too(snaplen: int, kept: int) -> None:
 
 
 @pytest.mark.random
-def test_whatever_passes_its_beginning_is_kept_and_its_length_is_true() -> None:
+def test_any_bytes_are_captured_from_their_beginning_with_their_true_length() -> None:
     random = Random(f"{SEED} headers")
     frames = [frame for number in range(3000) if runnable(frame := generate.packet(random, number))]
     with sampled(headers_only=True, snaplen=SNAPLEN_MAX) as programs:

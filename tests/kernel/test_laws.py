@@ -32,7 +32,7 @@ def lawful_rule(random: Random) -> Rule:
 
 
 def pairs(random: Random, count: int) -> list[tuple[bytes, bytes]]:
-    """Packets and their mirrors; of IPv6 those without extension headers, all of which the oracle does not walk."""
+    """Return packets and their mirrors; IPv6 without extension headers, as the oracle does not skip all kinds."""
     found: list[tuple[bytes, bytes]] = []
     while len(found) < count:
         packet = generate.packet(random, len(found))
@@ -56,11 +56,11 @@ def test_a_packet_and_its_mirror_match_alike_and_in_opposite_directions() -> Non
         with Programs(filter_program([rule], icmp_errors=False)) as programs:
             for packet, mirrored in pairs(random, 100):
                 there, back = verdict(programs, packet), verdict(programs, mirrored)
-                said = f"seed {SEED}: {rule}; {packet.hex()} is {there}, {mirrored.hex()} is {back}"
+                context = f"seed {SEED}: {rule}; {packet.hex()} is {there}, {mirrored.hex()} is {back}"
                 if fits_both_ways(rule, packet):
-                    assert there == back == FORWARD, said
+                    assert there == back == FORWARD, context
                 else:
-                    assert back == OTHER_WAY[there], said
-                assert verdict(programs, mirrored, "to_pod") == OTHER_WAY[there], said
+                    assert back == OTHER_WAY[there], context
+                assert verdict(programs, mirrored, "to_pod") == OTHER_WAY[there], context
                 matched += there != NEITHER
     assert matched > CASES // 25  # a law about packets that never match says little

@@ -1,4 +1,4 @@
-"""What a strict five-tuple misses and rules find: differences to libpcap that are by design, one by one.
+"""Packets that a strict five-tuple misses and rules match: each difference to libpcap that is by design.
 
 Each case is packets in their order, and for each whether it matches and in which direction.
 """
@@ -37,7 +37,7 @@ REPLY = packets.udp(B, 53, A, 1000, b"r" * 64)
 
 @dataclass(frozen=True)
 class LayerCase:
-    """A rule, packets in their order, and the verdict of each."""
+    """A rule, packets in order, and the verdict on each."""
 
     what: str
     rule: Rule
@@ -145,7 +145,7 @@ def test_errors_can_be_left_out() -> None:
     assert list(verdicts(filter_program([HTTP], icmp_errors=False), [packets.icmp_error(R, REQUEST)])) == [NEITHER]
 
 
-def test_a_list_finds_both_directions_errors_and_fragments_and_can_change() -> None:
+def test_a_list_matches_both_directions_errors_and_fragments_and_can_change() -> None:
     conversations = parse_conversations(
         "list", [f"udp {A}:1000 {B}:53", f"tcp [{B6}]:80 > [{A6}]:1000", f"icmp {B} {A}"]
     )
@@ -174,7 +174,7 @@ def test_an_exact_rule_stays_when_the_list_beside_it_changes() -> None:
         assert [verdict(programs, frame) for frame in (REQUEST, QUERY)] == [FORWARD, NEITHER]
 
 
-def test_many_exact_rules_are_looked_up_and_match_as_few_do() -> None:
+def test_many_exact_rules_are_looked_up_and_match_as_a_few_do() -> None:
     rules = [RuleText(source=f"{A}:{port}", destination=f"{B}:80", protocol="tcp").rule() for port in range(1, 40)]
     frames = [f for port in (1, 39, 40) for f in (packets.tcp(A, port, B, 80), packets.tcp(B, 80, A, port))]
     many, few = filter_program(rules), filter_program([rules[0], rules[38]])
@@ -195,7 +195,7 @@ def test_an_expression_finds_what_libpcap_finds_and_no_more(frame: bytes) -> Non
         ("ether[26:4] = 0x0a000001 and tcp[2:2] = 80", None),
     ],
 )
-def test_an_expression_brings_the_answers(text: str, mirrored: str | None) -> None:
+def test_an_expression_matches_the_answers(text: str, mirrored: str | None) -> None:
     expression = parse_expression(text)
     assert expression.mirrored == mirrored
     frames = [REQUEST, ANSWER, OTHER]
@@ -208,7 +208,10 @@ def test_an_expression_brings_the_answers(text: str, mirrored: str | None) -> No
 
 
 def _leading_far(protocol: int, units: int, size: int) -> bytes:
-    """To fd00::1, with a destination options header that says it has 8 * (1 + units) bytes; `size` follow IPv6's."""
+    """Return a packet to fd00::1 with a destination options header whose length field is 8 * (1 + units) bytes.
+
+    `size` bytes follow the IPv6 header.
+    """
     return packets.ip("2001:db8::9", "fd00::1", 60, bytes([protocol, units]) + bytes(size - 2))
 
 
@@ -228,7 +231,7 @@ def _leading_far(protocol: int, units: int, size: int) -> bytes:
         pytest.param(_leading_far(60, 1, 12), False, id="another header cut in the head"),
     ],
 )
-def test_a_packet_has_a_mirror_if_the_head_has_what_changes_places(frame: bytes, mirrored: bool) -> None:
+def test_a_packet_has_a_mirror_if_the_head_has_all_exchanged_fields(frame: bytes, mirrored: bool) -> None:
     expression = parse_expression("ether[22:2] = 0xfd00")
     assert expression.mirrored is None
     assert (oracle.mirror(frame) is not None) == mirrored

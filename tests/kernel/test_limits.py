@@ -1,4 +1,4 @@
-"""A filter that is too much for a program ends with one line that says what to do, and never with the process."""
+"""A filter that is too large for a program is an error in one line with a remedy; the process never ends."""
 
 import dataclasses
 
@@ -14,14 +14,14 @@ from tests.kernel.harness import EVERYTHING, Programs
 
 
 def program_with(body: str) -> FilterProgram:
-    """A rule's program with something else in the place of its comparisons."""
+    """Return a rule's program with `body` in place of its comparisons."""
     rules = filter_program([RuleText(source="10.0.0.1").rule()])
     function = "static __always_inline u32 match_rules(CONTEXT *ctx, const struct tuple *tuple, u32 detail)"
     header = f"#define WANTED (FORWARD | REVERSE)\n{function} {{\n{body}\n}}\n"
     return dataclasses.replace(rules, header=header + f"/* {'as long as many rules ' * 4000} */")
 
 
-def test_more_stack_than_there_is_where_llvm_ends_its_process() -> None:
+def test_a_filter_for_which_llvm_ends_its_process_is_refused() -> None:
     body = "    u64 big[90];\n    for (int i = 0; i < 90; i++) { big[i] = tuple->low.low * i; opaque(big[i]); }\n"
     body += "    u64 sum = 0;\n    for (int i = 0; i < 90; i++) { sum += big[(i * 7 + tuple->low.port) % 90]; }\n"
     with pytest.raises(CompileError, match="BPF stack limit") as caught:
@@ -29,7 +29,7 @@ def test_more_stack_than_there_is_where_llvm_ends_its_process() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_more_steps_than_the_verifier_takes() -> None:
+def test_a_filter_with_too_many_steps_for_the_verifier_is_refused() -> None:
     body = "    u32 sum = 0;\n    for (u32 i = 0; i < 400000; i++) { sum ^= i; opaque(sum); }\n    return sum;"
     sizes = {"SNAPLEN": 64, "ROWS": 2, "CPUS": possible_cpus(), "BATCHING": 1, "RING_BYTES": 1 << 20}
     module = Module(compile_programs(program_with(body), EVERYTHING, sizes))

@@ -63,9 +63,9 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("what", "asked", "frame", "expected"), RULES, ids=[case[0] for case in RULES])
-def test_rule(what: str, asked: Rule, frame: bytes, expected: str | None) -> None:
-    with Programs(filter_program([asked])) as programs:
+@pytest.mark.parametrize(("what", "wanted", "frame", "expected"), RULES, ids=[case[0] for case in RULES])
+def test_rule(what: str, wanted: Rule, frame: bytes, expected: str | None) -> None:
+    with Programs(filter_program([wanted])) as programs:
         record = programs.run(frame)
         found = None if record is None else ("reverse" if record.flags & REVERSE else "forward")
         assert found == expected
@@ -79,7 +79,7 @@ def test_rule(what: str, asked: Rule, frame: bytes, expected: str | None) -> Non
 @pytest.mark.parametrize(
     ("direction", "kept"), [(Direction.FORWARD, [True, False]), (Direction.REVERSE, [False, True])]
 )
-def test_one_direction_keeps_only_that(direction: Direction, kept: list[bool]) -> None:
+def test_a_capture_of_one_direction_keeps_only_that(direction: Direction, kept: list[bool]) -> None:
     frames = [packets.tcp(A, 1000, B, 80), packets.tcp(B, 80, A, 1000)]
     with Programs(filter_program([rule(A, f"{B}:80", 6)], direction)) as programs:
         assert [programs.run(frame) is not None for frame in frames] == kept

@@ -1,4 +1,4 @@
-"""Which of the packets that match are kept: each sampler's law, on conversations by the thousand.
+"""The packets that samplers keep: the law of each sampler, on thousands of conversations.
 
 The kernel's choice of conversations is held against tests/kernel/sampler_runs.py, which computes it anew.
 """
@@ -49,14 +49,14 @@ EXPRESSION = {"expression": parse_expression("src net 10.0.0.0/8 or src net fd00
 
 @lru_cache(1)
 def everybody() -> tuple[list[Conversations], list[bytes], list[bytes]]:
-    """The conversations, a packet of each, and an answer in each."""
+    """Return the conversations, a packet of each, and an answer in each."""
     all_of_them = conversations(FLOWS)
     forward, reverse = ([frame for some in all_of_them for frame in some.frames(back)] for back in (False, True))
     return all_of_them, forward, reverse
 
 
 def chosen(programs: Programs, every: int = 1) -> Yes:
-    """Which conversations, or every so-manieth of them, the programs keep: both directions of it, or none."""
+    """Return a mask of the conversations that the programs keep, both ways or neither; tests each `every`th."""
     forward, reverse = (frames[::every] for frames in everybody()[1:])
     there, back = np.array(kept(programs, forward)), np.array(kept(programs, reverse, "to_pod"))
     assert not np.count_nonzero(there != back), "conversations with one direction only"
@@ -69,7 +69,7 @@ def expected(share: Fraction, seed: int = 0) -> Yes:
 
 
 def assert_about(count: int, of: int, share: float, sigmas: float = 4) -> None:
-    """A count that follows the binomial distribution, within so many standard deviations."""
+    """Assert that a count is within `sigmas` standard deviations of the binomial distribution."""
     assert abs(count - of * share) < sigmas * sqrt(of * share * (1 - share)), f"{count} of {of} is not {share:.2%}"
 
 
@@ -86,7 +86,7 @@ def test_of_100_000_conversations_a_tenth_is_kept_both_ways_or_not_at_all() -> N
 
 
 @pytest.mark.parametrize("slot", [0, 5])
-def test_a_second_run_and_another_interface_choose_the_same(slot: int) -> None:
+def test_a_second_run_and_another_interface_choose_the_same_conversations(slot: int) -> None:
     with sampled("flow:1/10", slot=slot) as programs:
         assert np.array_equal(chosen(programs), expected(TENTH))
 
@@ -110,7 +110,7 @@ def test_the_same_conversations_are_chosen(how: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, (1 << 64) - 1])
-def test_another_seed_chooses_others_and_about_a_hundredth_is_common(seed: int) -> None:
+def test_another_seed_chooses_others_and_has_about_a_hundredth_in_common(seed: int) -> None:
     with sampled("flow:1/10", seed=seed) as programs:
         found = chosen(programs)
     assert np.array_equal(found, expected(TENTH, seed))
@@ -118,7 +118,7 @@ def test_another_seed_chooses_others_and_about_a_hundredth_is_common(seed: int) 
     assert_about(int((found & expected(TENTH)).sum()), FLOWS, 0.01)
 
 
-def test_what_is_in_a_small_share_is_in_every_larger_one() -> None:
+def test_a_small_share_is_contained_in_every_larger_one() -> None:
     smaller = np.zeros(FLOWS // 4, bool)
     for share in ("1/100", "1/10", "1/2"):
         with sampled(f"flow:{share}") as programs:
@@ -147,7 +147,7 @@ def is_tcp(frame: bytes) -> bool:
 
 
 FLAGS = {0x02: True, 0x12: True, 0x11: True, 0x04: True, 0x14: True, 0x10: False, 0x18: False, 0xE8: False}
-"""TCP flags, and whether they open or end a conversation."""
+"""TCP flags, and True if they open or end a conversation."""
 ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
 
 
@@ -155,7 +155,9 @@ ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
     "filters", [{}, EXPRESSION, RULES], ids=["everything", "an expression", "rules that find errors too"]
 )
 @pytest.mark.parametrize("keep_control", [True, False])
-def test_control_packets_are_kept_or_go_with_their_conversation(keep_control: bool, filters: dict[str, Any]) -> None:
+def test_control_packets_are_kept_or_sampled_with_their_conversation(
+    keep_control: bool, filters: dict[str, Any]
+) -> None:
     left_out: Counter[str] = Counter()
     with sampled("flow:1/2", keep_control=keep_control, **filters) as programs:
         for there, back, mine in some_of_each():
@@ -173,7 +175,7 @@ def test_control_packets_are_kept_or_go_with_their_conversation(keep_control: bo
     assert left_out["error"] > 400
 
 
-def test_a_ping_is_no_error_and_a_conversation_of_its_own() -> None:
+def test_a_ping_is_not_an_error_and_is_a_conversation_of_its_own() -> None:
     with sampled("flow:1/2") as programs:
         verdicts = [
             (is_kept(programs, packets.icmp(a, b, ask)), is_kept(programs, packets.icmp(b, a, answer), "to_pod"))
@@ -186,7 +188,7 @@ def test_a_ping_is_no_error_and_a_conversation_of_its_own() -> None:
     assert set(verdicts) == {(True, True), (False, False)}
 
 
-def test_every_syn_of_every_conversation_is_there() -> None:
+def test_every_syn_of_every_conversation_is_kept() -> None:
     _, forward, reverse = everybody()
     with sampled("flow:1/10", "packet:1/10", "first:1", "rate:1pps") as programs:
         for frames, flags, entry in ((forward, 0x02, "from_pod"), (reverse, 0x12, "to_pod")):
@@ -205,7 +207,7 @@ def test_control_packets_take_nothing_from_counts_and_rates() -> None:
         assert [is_kept(programs, frame) for frame in (syn, syn, syn, data, data, syn)] == [True] * 4 + [False, True]
 
 
-def test_later_fragments_go_with_the_conversation_of_their_datagram() -> None:
+def test_later_fragments_are_sampled_with_the_conversation_of_their_datagram() -> None:
     seen: Counter[bool] = Counter()
     with sampled("flow:1/2") as programs:
         for number, (there, back, mine) in enumerate(some_of_each(), start=1):
@@ -219,7 +221,7 @@ def test_later_fragments_go_with_the_conversation_of_their_datagram() -> None:
     assert min(seen[True], seen[False]) > 50
 
 
-def test_what_is_not_ip_passes_what_samples_conversations_and_no_more() -> None:
+def test_packets_that_are_not_ip_pass_samplers_of_conversations_and_no_others() -> None:
     other = packets.ethernet(0x88B5, b"x" * 40)
     with sampled("flow:1/1000000", "first:1") as programs:
         assert kept(programs, [packets.arp(), other], repeat=50) == [50, 50]
@@ -289,7 +291,7 @@ def test_first_packets_are_exact_for_50_000_conversations_and_each_direction() -
         (["first:9"], 9, 9),
     ],
 )
-def test_of_several_counts_the_lowest_for_a_direction_holds(samplers: list[str], forward: int, reverse: int) -> None:
+def test_the_lowest_of_several_counts_for_a_direction_holds(samplers: list[str], forward: int, reverse: int) -> None:
     with sampled(*samplers) as programs:
         frames = [packets.tcp("10.0.0.1", port, "10.0.0.2", 80) for port in (1, 2)]
         answers = [packets.tcp("10.0.0.2", 80, "10.0.0.1", port) for port in (1, 2)]
@@ -309,8 +311,8 @@ def test_a_rate_is_for_its_direction_and_the_lowest_of_several_holds() -> None:
 BUCKETS, PLACES = 1 << 18, 8
 
 
-def test_conversations_that_share_a_bucket_lose_nothing_by_it() -> None:
-    """As many as it has places for are exact; where there are more, some are counted anew and keep more."""
+def test_conversations_that_share_a_bucket_lose_no_packets() -> None:
+    """Counts are exact for as many as have a place; if there are more, some are counted anew and keep more."""
     some = conversations(4 * 1_500_000)[0]
     bucket = mix(some.numbers(), 1) % np.uint64(BUCKETS)
     fullest = np.bincount(bucket.astype(np.int64)).argmax()
@@ -354,7 +356,7 @@ def random_filters(random: Random) -> dict[str, Any]:
 
 
 def pairs(random: Random) -> Iterator[bytes]:
-    """Packets, each followed by its mirror where the oracle knows that."""
+    """Yield packets, each followed by its mirror if the oracle knows that."""
     for number in range(150):
         packet = generate.packet(random, number)
         mirrored = oracle.mirror(packet)
@@ -372,7 +374,7 @@ def test_accounts_add_up_and_both_directions_have_one_verdict(case: int) -> None
     samplers = ["flow:1/2", *random.sample(SAMPLERS, random.randrange(5))]
     inner = (filters := random_filters(random)).get("inner", False)
     measures = () if inner else random.choice(MEASURES)
-    said = f"seed {SEED}: {samplers} {measures} {filters}"
+    context = f"seed {SEED}: {samplers} {measures} {filters}"
     settings = {"headers_only": not inner and random.random() < 0.3, "keep_control": random.random() < 0.5}
     try:
         loaded = sampled(*samplers, **settings, measures=measures, seed=random.getrandbits(64), **filters)
@@ -397,15 +399,15 @@ def test_accounts_add_up_and_both_directions_have_one_verdict(case: int) -> None
             verdict[packet] = out * 100 // matched if matched else None
         for entry in ("from_pod", "to_pod"):
             row = programs.counters(entry)
-            assert row["seen"] == row["unmatched"] + sum(row[way]["matched"] for way in WAYS), said
+            assert row["seen"] == row["unmatched"] + sum(row[way]["matched"] for way in WAYS), context
             for way in WAYS:
                 found = counts(programs, entry, way)
-                assert found["lost_other"] == 0, said
-                assert found.pop("matched") == written[entry, way] + sum(found.values()), f"{said}: {entry} {way}"
+                assert found["lost_other"] == 0, context
+                assert found.pop("matched") == written[entry, way] + sum(found.values()), f"{context}: {entry} {way}"
         for packet in verdict:
             there, back = verdict[packet], verdict.get(oracle.mirror(packet) or b"")
             if there is not None and back is not None:
-                assert there == back, f"{said}: {packet.hex()}"
+                assert there == back, f"{context}: {packet.hex()}"
 
 
 def fill(programs: Programs, frames: list[bytes], times: int) -> None:
@@ -415,7 +417,7 @@ def fill(programs: Programs, frames: list[bytes], times: int) -> None:
 
 
 @pytest.mark.parametrize("sizes", [(100,), (1000,), (3000,), (100, 3000)])
-def test_a_full_ring_loses_and_what_waited_is_delivered_when_there_is_room(sizes: tuple[int, ...]) -> None:
+def test_a_full_ring_loses_packets_and_the_batch_is_delivered_when_there_is_room(sizes: tuple[int, ...]) -> None:
     frames = [packets.udp("10.0.0.1", 1, "10.0.0.2", 2, bytes(size - 42)) for size in sizes]
     with sampled(snaplen=SNAPLEN_MAX) as programs:
         fill(programs, frames, 2 * RING_BYTES // sum(sizes))
@@ -442,7 +444,7 @@ def test_on_a_cpu_without_a_ring_packets_are_lost_and_counted() -> None:
 TRUNCATE, SAMPLE = OnPressure.TRUNCATE, OnPressure.SAMPLE
 HALVING = range(7)
 LEVELS = {
-    # The measures in their order -> at each level: how often the share is halved, and whether payload is cut.
+    # Measures in order -> at each level: the times that the share is halved, and True if payload is cut.
     (TRUNCATE,): [(0, False), (0, True)],
     (SAMPLE,): [(halves, False) for halves in HALVING],
     (TRUNCATE, SAMPLE): [(0, False), *((halves, True) for halves in HALVING)],
@@ -457,7 +459,7 @@ def level(programs: Programs) -> int:
 
 
 def press(programs: Programs, level: int) -> None:
-    """Set the level, and tell the programs that all rings are read."""
+    """Set the level, and report all rings as read."""
     now = np.zeros(1, PRESSURE)
     now["level"] = level
     syscall.map_update(programs.module.map_fd("pressure"), bytes(4), now.tobytes())
@@ -467,7 +469,7 @@ def press(programs: Programs, level: int) -> None:
 
 
 @pytest.mark.parametrize("measures", LEVELS, ids=lambda measures: ",".join(one.value for one in measures))
-def test_each_level_of_pressure_leaves_out_what_it_stands_for(measures: tuple[OnPressure, ...]) -> None:
+def test_each_level_of_pressure_applies_its_measures(measures: tuple[OnPressure, ...]) -> None:
     share = Fraction(1, 4)
     some = conversations(2000)[1]
     frames = [frame + bytes(100) for frame in some.frames()]
@@ -496,7 +498,7 @@ def test_each_level_of_pressure_leaves_out_what_it_stands_for(measures: tuple[On
 def test_the_level_rises_while_nobody_reads_from_half_a_ring_to_a_full_one(
     measures: tuple[OnPressure, ...], size: int
 ) -> None:
-    """Of conversations that are always in the share."""
+    """All packets are of conversations that are always in the share."""
     some = conversations(8000)[1]
     frames = [
         frame + bytes(size - 42) for frame in some.only(np.flatnonzero(some.in_share(Fraction(1, 64)))).frames()

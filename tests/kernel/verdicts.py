@@ -10,19 +10,19 @@ NEITHER, FORWARD, REVERSE = "neither", "forward", "reverse"
 
 
 def runnable(packet: bytes) -> bool:
-    """Whether BPF_PROG_TEST_RUN takes the packet: it wants whole IP headers behind an untagged EtherType."""
+    """True if BPF_PROG_TEST_RUN accepts the packet: it needs whole IP headers behind an untagged EtherType."""
     return len(packet) >= 14 + {b"\x08\x00": 20, b"\x86\xdd": 40}.get(packet[12:14], 0)
 
 
 def verdicts(program: FilterProgram, packets: Sequence[bytes], entry: str = "from_pod") -> Iterator[str]:
-    """For each packet: neither, forward or reverse. The program must let every packet pass."""
+    """Yield neither, forward or reverse for each packet. The program must let every packet pass."""
     with Programs(program) as programs:
         for packet in packets:
             yield verdict(programs, packet, entry)
 
 
 def verdict(programs: Programs, packet: bytes, entry: str = "from_pod") -> str:
-    """The direction in which one packet matched."""
+    """Return the direction in which one packet matched."""
     before = programs.counters(entry)
     run = syscall.prog_test_run(programs.descriptors[entry], packet)
     assert run.verdict == programs.passes, f"the program decided the packet's fate: {run.verdict}"
@@ -32,8 +32,8 @@ def verdict(programs: Programs, packet: bytes, entry: str = "from_pod") -> str:
     return next((way for way, count in matched.items() if count), NEITHER)
 
 
-def told(forward: bool, reverse: bool, entry: str = "from_pod") -> str:
-    """What a program says of a packet that matches so: both ways round, what leaves the pod is forward."""
+def verdict_of(forward: bool, reverse: bool, entry: str = "from_pod") -> str:
+    """Return the verdict on a packet that matches so; if it matches in both directions, from the pod is forward."""
     if forward and reverse:
         return FORWARD if entry == "from_pod" else REVERSE
     return FORWARD if forward else REVERSE if reverse else NEITHER

@@ -31,7 +31,7 @@ from tests.kernels.guest import Compiled
 from tests.kernels.variants import Variant, variants
 
 SECONDS = 1800
-"""A machine that is not through by then hangs."""
+"""Seconds after which a machine counts as hanging."""
 MACHINES = 2
 """So many at a time: most of what one does keeps one processor busy."""
 STEPS = ("doctor", "demo", "captures")
@@ -39,7 +39,7 @@ STEPS = ("doctor", "demo", "captures")
 
 
 def compile_all() -> Compiled:
-    """Every variant, with and without the coarse clock where that makes a difference."""
+    """Return every variant compiled, with and without the coarse clock where that makes a difference."""
     found: Compiled = {}
     for name, variant in variants().items():
         asks = bool(dict(variant.sampling.switches)["RATES"])
@@ -65,7 +65,7 @@ def _compiled(variant: Variant, coarse: bool) -> Frozen:
 
 
 def boot(kernel: machine.Kernel, compiled: bytes) -> dict[str, Any]:
-    """The report of one kernel. Raises machine.UnavailableError."""
+    """Boot a kernel and return its report. Raises machine.UnavailableError."""
     shared = Path(tempfile.mkdtemp(prefix="bicap-kernel-"))
     try:
         (shared / "compiled").write_bytes(compiled)
@@ -82,7 +82,7 @@ def boot(kernel: machine.Kernel, compiled: bytes) -> dict[str, Any]:
 
 
 def _environment() -> list[str]:
-    """Compiled loops for any processor: the emulated one is not this one, and would compile its own for minutes."""
+    """Return variables for compiled loops that run on any processor: an emulated one would compile for minutes."""
     cache = machine.CACHE / "loops"
     cache.mkdir(parents=True, exist_ok=True)
     words = ["NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", f"NUMBA_CACHE_DIR={cache}", "BICAP_REQUIRE_KERNEL=1"]
@@ -92,7 +92,7 @@ def _environment() -> list[str]:
 
 
 def failures(report: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """What went wrong on a kernel, a line each."""
+    """Return the failures on a kernel, one line each."""
     wrong = [f"did not come to {step}" for step in ("variants", *STEPS) if step not in report]
     for name, found in report.get("variants", {}).items():
         refused = [f"{entry}: {p['refused']}" for entry, p in found["programs"].items() if "refused" in p]
@@ -127,7 +127,7 @@ def examine(
 
 
 def main() -> int:
-    """0 if all kernels do what this machine's does."""
+    """Return 0 if all kernels behave as this machine's does."""
     names = [kernel.name for kernel in machine.KERNELS]
     parser = argparse.ArgumentParser(prog="tests.kernels", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip

@@ -1,9 +1,9 @@
-"""Run in a machine with another kernel: what it takes and does -> a JSON report.
+"""Runs in a machine with another kernel: programs and captures on it -> a JSON report.
 
     python -m tests.kernels.guest FOLDER
 
 FOLDER has `compiled`, written by tests.kernels.__main__ on the machine that boots this one; `report.json` goes there.
-Every step writes what it found before the next begins, so that a machine that hangs has told how far it came.
+Every step writes its result before the next begins, so the report of a machine that hangs shows how far it came.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.kernels import programs
 from tests.kernels.variants import Variant
 
 Compiled = dict[str, tuple[Variant, dict[bool, Frozen]]]
-"""By variant: what it is, and what was compiled of it for kernels without and with a coarse clock."""
+"""By variant: the variant, and its programs for kernels without and with a coarse clock."""
 
 LIVE = "tests/e2e/test_against_tcpdump.py::test_the_same_packets_as_tcpdump"
 CRASH = "tests/e2e/test_crash.py"
@@ -38,7 +38,7 @@ FOREIGN = (f"{CRASH}::test_anothers_filter_is_untouched_and_hides_nothing",)
 
 
 def features_found() -> dict[str, bool | None]:
-    """What the programs and the loader look for."""
+    """Return the features for which the programs and the loader probe."""
     return {
         "BTF": Path(features.BTF).exists(),
         "tcx": features.has_tcx(),
@@ -58,7 +58,7 @@ def _works(attempt: Any) -> bool:
 
 
 def try_programs(compiled: Compiled) -> dict[str, Any]:
-    """For each variant: what the verifier said, and what became of the packets."""
+    """Return for each variant the verifier's result, and the fate of the packets."""
     found: dict[str, Any] = {}
     coarse = bool(features.has_coarse_clock())
     for name, (variant, texts) in compiled.items():
@@ -70,7 +70,7 @@ def try_programs(compiled: Compiled) -> dict[str, Any]:
 
 
 def try_captures(folder: Path, tcx: bool | None, xdp: bool | None) -> dict[str, Any]:
-    """Live captures beside tcpdump, killed ones, and others' programs, by the tests of this project."""
+    """Run the project's tests of live captures: beside tcpdump, killed ones, with programs of others."""
     chosen = [*CLSACT, *FOREIGN, *(TCX if tcx else ()), *(XDP if xdp else ())]
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tests'}"]
     done = subprocess.run([*pytest, *chosen], capture_output=True, text=True, check=False)
@@ -78,7 +78,7 @@ def try_captures(folder: Path, tcx: bool | None, xdp: bool | None) -> dict[str, 
 
 
 def try_doctor() -> dict[str, Any]:
-    """The doctor's answers."""
+    """Return the doctor's answers."""
     bicap = str(Path(sys.executable).with_name("bicap"))
     done = subprocess.run([bicap, "doctor", "--json"], capture_output=True, text=True, check=False)
     try:
@@ -98,7 +98,7 @@ def try_demo(folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Write the report, step by step."""
     folder = Path(sys.argv[1])
-    # Before Linux 5.11 maps and programs count as locked memory. bcc lifts the limit where it makes the maps.
+    # Before Linux 5.11 maps and programs count as locked memory. bcc raises the limit if it makes the maps.
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     compiled: Compiled = pickle.loads((folder / "compiled").read_bytes())
     report: dict[str, Any] = {"release": platform.release(), "seconds": {}}

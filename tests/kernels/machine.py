@@ -24,17 +24,17 @@ CACHE = Path("/var/lib/bicap-kernels")
 SOURCES = (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*")))
 _DEBIAN = re.compile(r"^(?:URIs: |deb (?:\[[^]]*\] )?)(\S+/debian)/?(?: |$)", re.MULTILINE)
 _VERSION = re.compile(r"^linux-image-(\d[\d.]*)(?:-\d+|\+deb[\d.]+)-amd64$")
-"""Without those for clouds and for real time, which are other builds of the same."""
+"""Kernel packages without those for clouds and for real time, which are other builds of the same."""
 _PARTS = ("linux-image", "linux-binary", "linux-modules")
-"""From Linux 7 on Debian has a kernel in several packages."""
+"""Packages of a kernel from Linux 7 on, where Debian splits it."""
 
 KVM_SECONDS = 20
-"""Enough for a boot by KVM; by emulation it takes as long on a calm machine."""
+"""Seconds that are enough for a boot with KVM; emulation takes as long on an idle machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel that is tried, and the Debian suite that has it; "" is the newest of the suite."""
+    """A kernel to test, and the Debian suite that has it; "" is the newest of the suite."""
 
     name: str
     suite: str
@@ -51,11 +51,11 @@ KERNELS = (
 
 
 class UnavailableError(Exception):
-    """A kernel's package is not to be had; the message says why."""
+    """A kernel's package is not available; the message says why."""
 
 
 def mirror() -> str:
-    """The machine's mirror of Debian's packages."""
+    """Return the address of this machine's Debian mirror."""
     for source in SOURCES:
         if source.is_file() and (found := _DEBIAN.search(source.read_text())):
             return found[1]
@@ -63,19 +63,19 @@ def mirror() -> str:
 
 
 class _Apt:
-    """apt-get and apt-cache with the lists of one suite, and nothing of the machine's."""
+    """apt-get and apt-cache with the lists of one suite, without those of this machine."""
 
     def __init__(self, suite: str) -> None:
         self._folder = CACHE / "apt" / suite
         for folder in ("lists/partial", "cache/archives/partial"):
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
-        # Keys of other suites may be missing, and a mirror that stands still has lists that are past their time. The
+        # Keys of other suites may be missing, and lists may have expired on a mirror that is not updated. The
         # packages are unpacked and booted, never installed.
         source = f"deb [trusted=yes check-valid-until=no] {mirror()} {suite} main\n"
         (self._folder / "sources.list").write_text(source)
 
     def run(self, tool: str, *words: str, cwd: Path | None = None) -> str:
-        """What the tool prints. Raises UnavailableError."""
+        """Run the tool and return its output. Raises UnavailableError."""
         options = {
             "Dir::Etc::sourcelist": self._folder / "sources.list",
             "Dir::Etc::sourceparts": "/dev/null",
@@ -91,7 +91,7 @@ class _Apt:
 
 
 def image(kernel: Kernel) -> Path:
-    """The kernel to boot, with its modules beside it: unpacked where it is not there yet. Raises UnavailableError."""
+    """Return the kernel to boot, with its modules beside it; unpacks it if needed. Raises UnavailableError."""
     kept = sorted(CACHE.glob(f"{kernel.name}-*/vmlinuz"))
     if kept:
         return kept[-1]
@@ -187,7 +187,7 @@ def _run(kernel: Path, shared: Path, command: Sequence[str], seconds: float, opt
     words = ["vng", "--run", str(kernel.resolve()), "--user", "root", "--cpus", "2", "--memory", "3G"]
     words += ["--rwdir", str(shared), "--force-9p", "--disable-microvm", *options, "--exec", f"bash {script}"]
     path = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    # A group of its own, so that what it started ends with it. The command's exit status is not handed on.
+    # A process group of its own, so that its children end with it. The command's exit status is not passed on.
     machine = subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=path,
         start_new_session=True,

@@ -1,4 +1,4 @@
-"""Compiled variants on the kernel that runs this -> what its verifier says of each, and what they do to packets."""
+"""Compiled variants on the kernel that runs this -> the verifier's result for each, and their effect on packets."""
 
 import ctypes
 import os
@@ -17,12 +17,12 @@ from tests.kernel.harness import ENTRIES, Programs
 from tests.kernels.variants import Variant
 
 PACKETS = 60
-"""Random ones, beside the ordinary."""
+"""Random packets besides the ordinary ones."""
 _PROCESSED = re.compile(r"processed (\d+) insns")
 
 
 def cases() -> list[bytes]:
-    """The packets that every variant is run on: ordinary ones of the conversation that rules ask for, and any."""
+    """Return the packets for every variant: ordinary ones of the conversation in the rules, and random ones."""
     a, b = "10.0.0.1", "10.0.0.2"
     pair = [packets.tcp(a, 1000, b, 80), packets.tcp(b, 80, a, 1000)]
     plain = [*pair, packets.udp(a, 5, b, 53), packets.icmp(a, b), packets.icmp(b, a, 0), packets.arp()]
@@ -33,7 +33,7 @@ def cases() -> list[bytes]:
 
 
 def _runnable(packet: bytes) -> bool:
-    # Newer kernels want whole IP headers in BPF_PROG_TEST_RUN, and XDP a whole Ethernet header.
+    # Newer kernels need whole IP headers in BPF_PROG_TEST_RUN, and XDP needs a whole Ethernet header.
     return len(packet) >= 14 + {b"\x08\x00": 20, b"\x86\xdd": 40}.get(packet[12:14], 0)
 
 
@@ -78,7 +78,7 @@ def _load(module: Module, variant: Variant, entry: str, descriptors: dict[str, i
 
 
 def _refusal(module: Module, variant: Variant, entry: str, xdp: bool) -> str:
-    """What a user is told of a program that the kernel does not take."""
+    """Return the error that a user gets for a program that the kernel rejects."""
     try:
         os.close(module.load(entry, variant.slot, shared=variant.shared, xdp=xdp))
     except BicapError as error:

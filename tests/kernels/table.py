@@ -17,7 +17,7 @@ FEATURES = {
 
 
 def line(name: str, report: Mapping[str, Any], wrong: int, seconds: float) -> str:
-    """How it went on one kernel."""
+    """Return the line about one kernel."""
     found = report.get("variants", {})
     took = ", ".join(f"{step} {s} s" for step, s in report.get("seconds", {}).items())
     verdict = f"{wrong} wrong" if wrong else "ok"
@@ -25,7 +25,7 @@ def line(name: str, report: Mapping[str, Any], wrong: int, seconds: float) -> st
 
 
 def write(reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put the tables between the marks of the page."""
+    """Write the tables between the marks of the page."""
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""Every kind of program that bicap can ask of a kernel, by name, as data."""
+"""Every kind of program that bicap can load, by name, as data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from capture.wire.direction import Direction
 
 @dataclass(frozen=True)
 class Variant:
-    """What is compiled, and how it is loaded. `steady`: its verdicts depend on nothing but the packets."""
+    """A program to compile, and how to load it. `steady`: its verdicts depend only on the packets."""
 
     wanted: FilterProgram
     sampling: SamplingProgram
@@ -26,7 +26,7 @@ class Variant:
     xdp: bool = False
     steady: bool = True
     runs: bool = True
-    """Packets are run through it on every kernel; else it is only loaded."""
+    """True if packets are run through it on every kernel; else it is only loaded."""
     slot: int = 0
 
 
@@ -92,11 +92,11 @@ BASES: dict[str, dict[str, Any]] = {
     "expression": {"expression": EXPRESSIONS["host and port"]},
     "conversations": FILTERS["a thousand conversations"],
 }
-"""The filters that samplers are tried with."""
+"""Filters to combine with samplers."""
 
 
 def variants() -> dict[str, Variant]:
-    """All of them, by names that a table can show."""
+    """Return all variants, by names that a table can show."""
     return dict(_variants())
 
 
@@ -105,18 +105,21 @@ def _variants() -> Iterator[tuple[str, Variant]]:
     yield "everything", _variant({}, nothing)
     yield "everything, unbatched", _variant({}, nothing, defines={"BATCHING": 0})
     yield "everything, snaplen 64, slot 7", _variant({}, nothing, defines={"SNAPLEN": 64}, slot=7)
-    for name, asked in FILTERS.items():
-        yield f"rules: {name}", _variant(asked, nothing, shared=asked.get("shared", False))
+    for name, fields in FILTERS.items():
+        yield f"rules: {name}", _variant(fields, nothing, shared=fields.get("shared", False))
     for name, text in EXPRESSIONS.items():
         yield f"expression: {name}", _variant({"expression": text}, nothing)
-    for base, asked in BASES.items():
+    for base, fields in BASES.items():
         runs = base in ("rules", "inner")
         for name, (words, steady) in SAMPLERS.items():
             samplers = tuple(parse_sampler(word) for word in words)
-            yield f"{base}, sampled by {name}", _variant(asked, Sampling(samplers=samplers), steady=steady, runs=runs)
-        yield f"{base}, headers only", _variant(asked, Sampling(headers_only=True), runs=runs)
+            yield (
+                f"{base}, sampled by {name}",
+                _variant(fields, Sampling(samplers=samplers), steady=steady, runs=runs),
+            )
+        yield f"{base}, headers only", _variant(fields, Sampling(headers_only=True), runs=runs)
         measures = (OnPressure.TRUNCATE, OnPressure.SAMPLE)
-        yield f"{base}, all measures under pressure", _variant(asked, nothing, measures, runs=runs)
+        yield f"{base}, all measures under pressure", _variant(fields, nothing, measures, runs=runs)
     flows = Sampling(samplers=(parse_sampler("flow:10%"), parse_sampler("first:20")), keep_control=False)
     yield "rules, sampled, control packets too", _variant(BASES["rules"], flows)
     for base in ("everything", "rules", "inner", "expression"):
@@ -128,10 +131,10 @@ def _variants() -> Iterator[tuple[str, Variant]]:
 
 
 def _variant(
-    asked: Mapping[str, Any], sampling: Sampling, measures: tuple[OnPressure, ...] = (), **loaded: Any
+    fields: Mapping[str, Any], sampling: Sampling, measures: tuple[OnPressure, ...] = (), **loaded: Any
 ) -> Variant:
     program = sampling_program(sampling, measures)
-    words = dict(asked)
+    words = dict(fields)
     listed = words.pop("conversations", 0)
     expression = words.pop("expression", "")
     wanted = rules(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed.fake_runtime import FakeRuntime, told
+from testbed.fake_runtime import FakeRuntime, verbose_status
 from testbed.patience import wait_until
 from testbed.tool import CaptureProcess, assert_adds_up, check_with_readers
 from testbed.two_pods import PlainNode, run, two_pods
@@ -31,7 +31,7 @@ def short_lived(node: PlainNode, fake: FakeRuntime, number: int) -> Iterator[str
             f"web-{number}",
             f"s{number}",
             ips=(ip,),
-            info=told(netns=f"/run/netns/{name}"),
+            info=verbose_status(netns=f"/run/netns/{name}"),
         )
         fake.changed.release()
         yield name
@@ -55,12 +55,12 @@ def test_pods_that_went_leave_nothing_behind(unique: str, tmp_path: Path) -> Non
     rounds = 12
     file = tmp_path / "f.pcapng"
     with two_pods(f"c{unique}") as node, FakeRuntime(tmp_path / "cri.sock") as fake:
-        fake.add("bank", "api-0", "s-api", info=told(netns=f"/run/netns/{node.server.netns}"))
+        fake.add("bank", "api-0", "s-api", info=verbose_status(netns=f"/run/netns/{node.server.netns}"))
         with CaptureProcess(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", node.netns) as capture:
             before = 0, 0
             for number in range(rounds):
                 with short_lived(node, fake, number) as netns:
-                    until(capture.log, f"shop/web-{number}:eth0 came")
+                    until(capture.log, f"shop/web-{number}:eth0 was added")
                     ping = ["ip", "netns", "exec", netns, "ping", "-c", "2", "-i", "0.05", "-q", node.server.ip4]
                     subprocess.run(ping, check=True, capture_output=True)
                 until(capture.log, f"shop/web-{number}:eth0 w")

@@ -20,7 +20,7 @@ from tests.pods.numbered import Numbered, numbers
 
 def ended(name: str) -> re.Pattern[str]:
     """Of a pod that is removed the runtime may say that it is no more before its interface is gone, or after that."""
-    return re.compile(f"{re.escape(name)} (was deleted|went)")
+    return re.compile(f"{re.escape(name)} (was deleted|was removed)")
 
 
 def until(log: Callable[[], str], *texts: str | re.Pattern[str]) -> float:
@@ -39,7 +39,7 @@ def test_a_pod_that_is_made_again_has_both_lives_in_the_file(pods: Pods, tmp_pat
         pods.remove(first)
         until(capture.log, ended("shop/web-0:eth0"))
         second = pods("shop", "web-0")
-        until(capture.log, "shop/web-0:eth0#2 came")
+        until(capture.log, "shop/web-0:eth0#2 was added")
         two = Numbered(second, peer.ips[0], 0.3).total()
     check_with_readers(file)
     assert numbers(file, "shop/web-0:eth0") == list(range(one))
@@ -53,7 +53,7 @@ def test_a_pod_that_is_made_again_has_both_lives_in_the_file(pods: Pods, tmp_pat
     assert lives[1]["ended_ns"] is None
     went, came = [event["event"].partition(",")[0] for event in capture.summary["events"]]
     assert ended("shop/web-0:eth0").fullmatch(went)
-    assert came == "shop/web-0:eth0#2 came"
+    assert came == "shop/web-0:eth0#2 was added"
     for life in lives:
         assert_adds_up(life["account"])
 
@@ -66,7 +66,7 @@ def test_a_new_pod_is_caught_within_a_second(pods: Pods, tmp_path: Path) -> None
         took = []
         for number in range(1, 4):
             pod = pods("shop", f"web-{number}", app="web")
-            took.append(until(capture.log, f"shop/web-{number}:eth0 came"))
+            took.append(until(capture.log, f"shop/web-{number}:eth0 was added"))
             pods.node.get(pod, peer.ips[0])
     assert max(took) < 1.0
     talkers = {packet.interface for packet in seen(file, "http.request")}
@@ -79,7 +79,7 @@ def test_from_two_pods_to_twenty_and_nothing_of_the_first_is_lost(pods: Pods, tm
     with CaptureProcess(file, "--cri-socket", pods.node.socket, "-l", "app=web") as capture:
         flow = Numbered(first[0], first[1].ips[0], 9)
         more = [pods("shop", f"web-{number}", app="web") for number in range(2, 20)]
-        until(capture.log, *(f"shop/web-{number}:eth0 came" for number in range(2, 20)))
+        until(capture.log, *(f"shop/web-{number}:eth0 was added" for number in range(2, 20)))
         for pod in more[:9]:
             pods.remove(pod)
         until(capture.log, *(ended(f"{pod}:eth0") for pod in more[:9]))

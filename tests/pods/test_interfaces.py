@@ -69,5 +69,5 @@ def test_a_process_is_caught_where_it_lives_without_asking_any_runtime(make_node
     assert (interface["name"], interface["pod"]) == (f"pid-{web.pid}:eth0", None)
     assert {packet.way for packet in seen(file)} == {"in", "out"}
     done = bicap("capture", "--pid", "4194303", "-w", str(file))
-    says = "bicap: process 4194303 does not exist, as far as this namespace of pids goes\n"
+    says = "bicap: pid 4194303 does not exist in this pid namespace\n"
     assert (done.code, done.stderr) == (3, says)

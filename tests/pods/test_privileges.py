@@ -39,7 +39,7 @@ def test_pods_are_captured_and_followed_with_few_capabilities(pods: Pods, tmp_pa
     within = [*pods.node.within(), *root_with(*ENOUGH)]
     with CaptureProcess(file, "--cri-socket", pods.node.socket, "-l", "app=web", within=within) as capture:
         later = pods("shop", "web-1", app="web")
-        until(capture.log, "shop/web-1:eth0 came")
+        until(capture.log, "shop/web-1:eth0 was added")
         for pod in (web, later):
             pods.node.get(pod, api.ips[0])
         held = held_by(capture.process.pid)

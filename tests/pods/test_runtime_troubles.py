@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from capture.pods.sockets import ENDPOINT
-from testbed.fake_runtime import FakeRuntime, fails, hangs, told
+from testbed.fake_runtime import FakeRuntime, fails, hangs, verbose_status
 from testbed.patience import PATIENCE, Stopwatch, wait_until
 from testbed.tool import BICAP, CaptureProcess, Finished, assert_adds_up, bicap
 from testbed.two_pods import PlainNode, two_pods
@@ -54,12 +54,12 @@ def test_a_capture_outlives_its_runtime_and_follows_the_next(
         time.sleep(5)
         start_again(node)
         node.run("shop", "web-1", {"app": "web"})
-        assert until(capture.log, "shop/web-1:eth0 came") < 2.0
+        assert until(capture.log, "shop/web-1:eth0 was added") < 2.0
         total = flow.total()
     assert numbers(file, "shop/web-0:eth0") == list(range(total))
     assert [event["event"].partition(",")[0] for event in capture.summary["events"]] == [
         f"the container runtime at {node.socket} does not answer (no connection); is it running?",
-        "shop/web-1:eth0 came",
+        "shop/web-1:eth0 was added",
     ]
     assert [life["ended_ns"] for life in capture.summary["interfaces"]] == [None, None]
     assert_adds_up(capture.summary["account"])
@@ -80,7 +80,9 @@ def fake(tmp_path: Path) -> Iterator[FakeRuntime]:
 
 
 def client_of(node: PlainNode, fake: FakeRuntime) -> None:
-    fake.add("shop", "web-0", "s0", ips=(node.client.ip4,), info=told(netns=f"/run/netns/{node.client.netns}"))
+    fake.add(
+        "shop", "web-0", "s0", ips=(node.client.ip4,), info=verbose_status(netns=f"/run/netns/{node.client.netns}")
+    )
 
 
 LIES = {
@@ -104,13 +106,13 @@ LIES = {
     ),
     "the node's own": (
         "/run/netns/{node}",
-        "pod shop/web-1 is left out: what the runtime tells as its network namespace is the node's own",
+        "pod shop/web-1 is left out: the runtime reports the node's own network namespace for it",
     ),
     "another pod's": (
         "/run/netns/{node}-client",
         "shop/web-1:eth0 is left out: veth-client is captured already, as shop/web-0:eth0",
     ),
-    "none": (None, "pod shop/web-1 is left out: the runtime does not tell its network namespace"),
+    "none": (None, "pod shop/web-1 is left out: the runtime does not report its network namespace"),
 }
 
 
@@ -124,23 +126,23 @@ def test_a_lie_about_a_pod_is_said_once_and_the_others_are_followed(
     with FakeRuntime(tmp_path / "cri.sock") as fake:
         client_of(plain, fake)
         with CaptureProcess(file, "--cri-socket", str(fake.socket), "--all-pods", "--netns", plain.netns) as capture:
-            lie = told(0 if netns is None else 1, netns.format(**known) if netns else None)
+            lie = verbose_status(0 if netns is None else 1, netns.format(**known) if netns else None)
             fake.add("shop", "web-1", "s1", ips=("10.77.0.9",), info=lie)
             fake.changed.release()
             until(capture.log, "left out")
             server = f"/run/netns/{plain.server.netns}"
-            fake.add("shop", "web-2", "s2", ips=(plain.server.ip4,), info=told(netns=server))
+            fake.add("shop", "web-2", "s2", ips=(plain.server.ip4,), info=verbose_status(netns=server))
             fake.changed.release()
-            until(capture.log, "shop/web-2:eth0 came")
+            until(capture.log, "shop/web-2:eth0 was added")
             time.sleep(0.5)  # it is looked again
     assert [event["event"] for event in capture.summary["events"]] == [
         says.format(**known),
-        "shop/web-2:eth0 came, on veth-server",
+        "shop/web-2:eth0 was added, on veth-server",
     ]
 
 
 TROUBLES = {
-    "it hangs": (hangs, "hangs: it took the question and gave no answer in time"),
+    "it hangs": (hangs, "hangs: it accepted the request and did not answer in time"),
     "it answers with an error": (
         fails(grpc.StatusCode.INTERNAL, "disk on fire"),
         "answers with an error: disk on fire (INTERNAL)",
@@ -162,12 +164,12 @@ def test_a_trouble_is_said_once_and_what_came_meanwhile_is_found_after_it(
             fake.changed.release()
             until(capture.log, says)
             time.sleep(2)
-            fake.add("shop", "web-1", "s1", info=told(netns=f"/run/netns/{plain.server.netns}"))
+            fake.add("shop", "web-1", "s1", info=verbose_status(netns=f"/run/netns/{plain.server.netns}"))
             del fake.instead["ListPodSandbox"]
-            until(capture.log, "shop/web-1:eth0 came")
+            until(capture.log, "shop/web-1:eth0 was added")
     assert [event["event"] for event in capture.summary["events"]] == [
         f"the container runtime at {fake.socket} {says}",
-        "shop/web-1:eth0 came, on veth-server",
+        "shop/web-1:eth0 was added, on veth-server",
     ]
 
 
@@ -180,9 +182,9 @@ def test_pods_that_a_runtime_forgets_and_remembers_are_there_again(
         file, "--cri-socket", str(fake.socket), "--pod", "shop/web-0", "--netns", plain.netns
     ) as capture:
         sandbox = fake.sandboxes.pop("s0")
-        until(capture.log, "shop/web-0:eth0 went")
+        until(capture.log, "shop/web-0:eth0 was removed")
         fake.sandboxes["s0"] = sandbox
-        until(capture.log, "shop/web-0:eth0#2 came")
+        until(capture.log, "shop/web-0:eth0#2 was added")
     assert [life["ended_ns"] is None for life in capture.summary["interfaces"]] == [False, True]
     assert {life["interface"] for life in capture.summary["interfaces"]} == {plain.client.veth}
 
@@ -198,8 +200,8 @@ def test_a_socket_that_is_made_anew_is_connected_to(plain: PlainNode, tmp_path: 
         time.sleep(1.5)
         with FakeRuntime(path) as second:
             client_of(plain, second)
-            second.add("shop", "web-1", "s1", info=told(netns=f"/run/netns/{plain.server.netns}"))
-            until(capture.log, "shop/web-1:eth0 came")
+            second.add("shop", "web-1", "s1", info=verbose_status(netns=f"/run/netns/{plain.server.netns}"))
+            until(capture.log, "shop/web-1:eth0 was added")
     assert [life["name"] for life in capture.summary["interfaces"]] == ["shop/web-0:eth0", "shop/web-1:eth0"]
 
 
@@ -233,7 +235,7 @@ def test_a_runtime_that_cannot_be_asked_is_one_line_at_the_start(fake: FakeRunti
     assert (done.code, done.stderr) == (3, does_not)
     done = at_start("--cri-socket", str(missing))
     assert done.code == 3
-    assert done.stderr.startswith(f"bicap: the container runtime's socket {missing} is not there")
+    assert done.stderr.startswith(f"bicap: the container runtime's socket {missing} does not exist")
     fake.instead["ListContainers"] = hangs
     done = at_start("--cri-socket", str(fake.socket))
     assert (done.code, done.stderr.count("\n")) == (3, 1)
@@ -248,7 +250,7 @@ def test_ctrl_c_while_the_runtime_hangs_ends_it_at_once(fake: FakeRuntime, tmp_p
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     )
-    wait_until(lambda: "ListContainers" in fake.asked)
+    wait_until(lambda: "ListContainers" in fake.calls)
     watch = Stopwatch()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)

@@ -368,9 +368,9 @@ DISKS = [
     ("a ring that does not", Limits(file_bytes=10**6, files_kept=4), 3 * 10**6, "enough for 3.0 s, and the capture"),
     ("a year in a ring that fits", Limits(duration_ns=8766 * H, file_ns=S, files_kept=2), 10**7, None),
     ("files without end", Limits(file_bytes=10**6), 10**9, "enough for 16m40s, and nothing ends the capture before"),
-    ("room above what is to stay free", Limits(max_bytes=GIB, min_free=GIB), 2 * GIB, None),
-    ("less", Limits(max_bytes=GIB, min_free=GIB + 1), 2 * GIB, "has 2.0 GiB free, and 1.0 GiB are to stay free"),
-    ("less than is to stay free", Limits(max_bytes=1, min_free=GIB), GIB, "to stay free: no room for a capture"),
+    ("room above what must stay free", Limits(max_bytes=GIB, min_free=GIB), 2 * GIB, None),
+    ("less", Limits(max_bytes=GIB, min_free=GIB + 1), 2 * GIB, "has 2.0 GiB free, and 1.0 GiB must stay free"),
+    ("less than must stay free", Limits(max_bytes=1, min_free=GIB), GIB, "must stay free: no room for a capture"),
     ("a full disk", Limits(max_bytes=1), 0, "/data has 0 B free: no room for a capture; write elsewhere"),
 ]  # fmt: skip
 

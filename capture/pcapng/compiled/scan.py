@@ -1,8 +1,9 @@
-"""Bytes of a capture file -> where its packets are: the compiled loops over blocks (pcapng) and records (pcap).
+"""Bytes of a capture file -> the positions of its packets: the compiled loops over blocks (pcapng) and records
+(pcap).
 
-Both fill the first fields of `packets` (FoundPacket) and stop where Python must look: at a block that
-describes, at damage, where the bytes end, where `packets` is full. Nothing outside data[at:end] is read.
-All positions and times are int64; a time that no int64 of nanoseconds holds wraps.
+Both fill the first fields of `packets` (FoundPacket). They stop where Python must act: at a block of a description,
+at damage, at the end of the bytes, when `packets` is full. Nothing outside data[at:end] is read. All positions and
+times are int64; a time that does not fit int64 nanoseconds wraps.
 """
 
 import numpy as np
@@ -11,17 +12,17 @@ from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import I64, U32, Record, Rows, dtype_of
 
-# Why a loop stopped. From BAD_LENGTH on the file is damaged.
+# Reasons for which a loop stops. From TOO_LONG on the file is damaged.
 MORE, FULL, DESCRIPTION, TOO_LONG, BAD_LENGTH, BAD_TRAILER, BAD_INTERFACE, BAD_CAPTURED = range(8)
 
 BLOCK_LIMIT = 128 << 20
-"""A longer block is taken for damage, as Wireshark does."""
+"""Most bytes of a block; a longer one counts as damage, as in Wireshark."""
 PACKET_LIMIT = 16 << 20
-"""A longer packet in a pcap file is taken for damage."""
+"""Most bytes of a packet in a pcap file; a longer one counts as damage."""
 
 
 class FoundPacket(Record):
-    """What is found of a packet. Rows may have other fields behind these, in any order."""
+    """The first fields of a packet's row, filled by the loops. Rows may have other fields behind these."""
 
     time_ns: I64
     offset: I64
@@ -32,12 +33,12 @@ class FoundPacket(Record):
 
 
 class InterfaceTicks(Record):
-    """What an interface's packets need: the snaplen (0: none), and how ticks become nanoseconds since 1970."""
+    """The snaplen of an interface (0: none), and the numbers that turn ticks into nanoseconds since 1970."""
 
     snaplen: I64
     multiply: I64
     divide: I64
-    shift: I64  # ticks are a fraction of a second of so many bits; 0: they are multiplied and divided
+    shift: I64  # bits of a second's fraction in ticks; 0: ticks are multiplied and divided instead
     offset_ns: I64
 
 
@@ -50,7 +51,7 @@ _FLAGS_OPTION = 2
 
 @loop
 def u16(data: Bytes, at: int, big: bool) -> int:
-    """Two bytes as a number, in the section's byte order."""
+    """Return two bytes as a number, in the section's byte order."""
     if big:
         return np.int64(data[at]) << 8 | np.int64(data[at + 1])
     return np.int64(data[at + 1]) << 8 | np.int64(data[at])
@@ -58,7 +59,7 @@ def u16(data: Bytes, at: int, big: bool) -> int:
 
 @loop
 def u32(data: Bytes, at: int, big: bool) -> int:
-    """Four bytes as a number, in the section's byte order."""
+    """Return four bytes as a number, in the section's byte order."""
     if big:
         return (
             np.int64(data[at]) << 24
@@ -73,9 +74,9 @@ def u32(data: Bytes, at: int, big: bool) -> int:
 
 @loop
 def _nanoseconds(ticks: int, interfaces: Rows[InterfaceTicks], interface: int) -> int:
-    """A timestamp in the interface's units as nanoseconds since 1970."""
+    """Return a timestamp in the interface's units as nanoseconds since 1970."""
     shift = interfaces[interface].shift
-    if shift:  # a power of two: seconds and a fraction, of which 30 bits are kept
+    if shift:  # a power of two: seconds, and a fraction whose upper 30 bits are used
         seconds, fraction = ticks >> shift, ticks & ((np.int64(1) << shift) - 1)
         kept = min(shift, 30)
         return (
@@ -88,7 +89,7 @@ def _nanoseconds(ticks: int, interfaces: Rows[InterfaceTicks], interface: int) -
 
 @loop
 def _packet_flags(data: Bytes, at: int, end: int, big: bool) -> int:
-    """epb_flags among the options of a packet block; 0 without."""
+    """Return epb_flags from the options of a packet block, 0 if there are none."""
     while at + 8 <= end:
         code, length = u16(data, at, big), u16(data, at + 2, big)
         if code == 0:
@@ -111,10 +112,10 @@ def scan_pcapng(
     packets: Rows[FoundPacket],
     count: int,
 ) -> tuple[int, int, int]:
-    """Blocks from data[at] on -> rows of `packets` from `count` on; (next position, rows, why it stopped).
+    """Fill rows of `packets` from `count` on with blocks from data[at] on.
 
-    Of `interfaces`, `known` are described. A Simple Packet Block has no time:
-    it gets that of the packet before it, `last_ns` at first.
+    Returns (next position, rows, reason for which it stopped). The first `known` rows of `interfaces` are described.
+    A Simple Packet Block has no time: it gets that of the packet before it, at first `last_ns`.
     """
     while True:
         if count >= len(packets):
@@ -176,7 +177,7 @@ def scan_pcapng(
 def scan_pcap(
     data: Bytes, at: int, end: int, big: bool, tick_ns: int, packets: Rows[FoundPacket], count: int
 ) -> tuple[int, int, int]:
-    """Rows of a pcap file from data[at] on -> rows of `packets` from `count` on, as scan_pcapng does."""
+    """Fill rows of `packets` from `count` on with records of a pcap file from data[at] on; returns as scan_pcapng."""
     while True:
         if count >= len(packets):
             return at, count, FULL

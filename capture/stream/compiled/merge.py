@@ -31,7 +31,7 @@ What order of memory it relies on
     - data_head, then the records before it. The kernel writes them the other way round, with a barrier between
       (perf_output_put_handle() in kernel/events/ring_buffer.c). Between our reads is a fence; plain 64-bit reads of
       aligned words are whole on all processors that numba compiles for.
-    - The records, then data_tail. A fence again: the kernel reads data_tail before it overwrites what we gave back.
+    - The records, then data_tail. A fence again: the kernel reads data_tail before it overwrites released memory.
     - A batch's `used` and `oldest_ns`, then data_head. Programs have no barrier between their writes but the
       compiler's (BPF has had store-release since Linux 6.15), so on arm64 any of them may be seen first. Times on one
       CPU only grow: an outdated `oldest_ns` is too early, which makes us wait longer, never shorter. When a batch is
@@ -57,8 +57,9 @@ from capture.arrays.aliases import Longs, Words
 from capture.arrays.jit import loop
 
 FLAG_SETS = 8
-"""Tallies are kept per combination of inbound, outbound and reverse."""
+"""Combinations of the flags inbound, outbound and reverse; tallies are kept for each."""
 NEVER = np.iinfo(np.int64).max
+"""A time later than that of any record, ns."""
 
 
 def _word(field: str) -> int:
@@ -77,8 +78,8 @@ _VLAN_FLAG, _REVERSE_FLAG, _TALLY_MASK = VLAN, REVERSE, FLAG_SETS - 1
 # Offsets within a batch's state, in 64-bit words.
 _USED, _OLDEST = (int(BATCH_STATE.fields[name][1]) // 8 for name in ("used", "oldest_ns"))  # type: ignore[index]
 
-# Where a record begins is known only from the one before it, so the processor would wait for each from memory: what
-# comes so much later is asked for early, line by line. In 32-bit words.
+# The beginning of a record is known only from the record before it, so the processor would wait for memory at each.
+# The cache lines this far ahead are prefetched, one by one. In 32-bit words.
 _AHEAD, _LINE = 256, 16
 
 # struct perf_event_mmap_page: data_head and data_tail, in 64-bit words.
@@ -92,25 +93,27 @@ LARGEST_BLOCK_WORDS = EPB_HEADER_WORDS + EPB_TRAILER_WORDS + 65536 // 4 + 1
 SMALLEST_BLOCK = 4 * (EPB_HEADER_WORDS + EPB_TRAILER_WORDS)
 
 LARGE = 8192
-"""Captured bytes from which a packet is not copied: below, to write one more piece takes longer than its copy."""
+"""Captured bytes from which a packet is not copied; for a smaller one, writing one more piece takes longer than a
+copy."""
 PIECES_MOST = 128
-"""Packets and parts of them in one call: writev(2) takes 1,024 pieces, and those of blocks are between them."""
+"""Most pieces of rings in one call: writev(2) takes 1,024 parts, and parts of blocks are between the pieces."""
 PIECED_MOST = 1 << 18
-"""Words of them, after which a call ends: what is not copied need not stay in the processor's cache."""
+"""Words in pieces after which a call ends. This is more than a portion of blocks has, because pieces are not copied
+and need no place in the processor's cache."""
 RECORD_AT, SAMPLE_END, CURSOR_COLUMNS = 0, 1, 2
-"""Columns of `cursors`: where a ring's next record begins, and where the perf sample that it is in ends; bytes."""
+"""Columns of `cursors`, bytes since the start: beginning of a ring's next record, end of the perf sample it is in."""
 PIECE_AT, PIECE_FROM, PIECE_WORDS, PIECE_COLUMNS = 0, 1, 2, 3
-"""Columns of `pieces`: the word of the blocks before which a piece goes, the word of the rings where it begins, its
-words."""
+"""Columns of `pieces`, in 32-bit words: position in the blocks before which the piece is written, position in the
+memory of the rings where it begins, its length."""
 PACKETS, BYTES, OVER_LIMIT, TALLY_COLUMNS = 0, 1, 2, 3
 """Columns of `tallies`: packets written, their bytes with a tag that was put back, packets over a limit."""
 
 # Slots of `state`, which lives as long as a capture.
 LAST_NS, LATE, LATE_MOST_NS = 0, 1, 2
-"""Time of the last block, CLOCK_MONOTONIC; packets that came late; the most nanoseconds that one was late."""
+"""Time of the last block, ns of CLOCK_MONOTONIC; number of late packets; the longest delay of one, ns."""
 LEFT, LEFT_FORWARD, LEFT_REVERSE, BYTES_LEFT, FILE_LEFT = 3, 4, 5, 6, 7
-"""What limits leave: packets of both directions, forward, reverse; bytes of blocks in all files, and in this one. The
-caller sets them and takes from them what it writes itself."""
+"""Rest of each limit: packets of both directions, forward, reverse; bytes of blocks in all files, and in this one.
+The caller sets them, and subtracts the blocks that it writes itself."""
 FILE_PACKETS, FILE_FULL, REACHED = 8, 9, 10
 """Packets in this file; 1 if the next one does not fit it; the slot of the limit that ended the capture, or 0."""
 PIECES, PIECED, STATE_SLOTS = 11, 12, 13
@@ -147,7 +150,7 @@ def _copy(_context: Any, out: Any, to: Any, words: Any, start: Any, count: Any) 
 
 @intrinsic
 def _prefetch(_context: Any, words: Any, at: Any) -> Any:
-    """Ask for the cache line that words[at] is in, without waiting for it."""
+    """Prefetch the cache line that words[at] is in, without waiting for it."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         array, at = arguments
@@ -164,7 +167,11 @@ def _prefetch(_context: Any, words: Any, at: Any) -> Any:
 
 @loop
 def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
-    """Read every ring's data_head into `heads` (bytes since the start); the bytes waiting in the fullest ring."""
+    """Read every ring's data_head into `heads`. Returns the bytes that wait in the fullest ring.
+
+    longs   the rings, int64; see RingMemory. Written by the kernel.
+    heads   [rings], int64, bytes since the start. Written here.
+    """
     most = 0
     for ring in range(len(heads)):
         page = ring * stride // 8
@@ -176,7 +183,10 @@ def snapshot(longs: Longs, stride: int, heads: Longs) -> int:
 
 @loop
 def oldest_waiting(states: Longs) -> int:
-    """The time of the oldest record in any batch, NEVER if none waits; `states` is [CPUs, words of batch_state]."""
+    """Return the time of the oldest record in any batch, NEVER if none waits.
+
+    `states` is [CPUs, 64-bit words of batch_state], int64, written by the programs.
+    """
     oldest = NEVER
     for cpu in range(len(states)):
         if states[cpu, _USED] > 0:
@@ -187,10 +197,10 @@ def oldest_waiting(states: Longs) -> int:
 
 @loop
 def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring: int) -> int:
-    """The time of a ring's first record, NEVER if there is none before `head`.
+    """Return the time of a ring's first record, NEVER if there is none before `head`.
 
-    `cursors[ring]` is where the record begins and where its perf sample ends; both move on to the next sample
-    when this one is used up. What is no sample is skipped.
+    `cursors[ring]` has the beginning of the record and the end of its perf sample; both move on to the next sample
+    when this one is used up. Other kinds of events are skipped.
     """
     while cursors[ring, RECORD_AT] + _RECORD > cursors[ring, SAMPLE_END]:
         tail = cursors[ring, SAMPLE_END]
@@ -209,7 +219,7 @@ def _oldest(words: Words, base: int, mask: int, head: int, cursors: Longs, ring:
 
 @loop
 def _sift_down(heap: Longs, parent: int, times: Longs) -> None:
-    """Restore the heap of ring numbers, ordered by (time, ring), below `parent`, which may be too young."""
+    """Move the ring at `parent` down to its place in the heap of ring numbers, which is ordered by (time, ring)."""
     size, ring = len(heap), heap[parent]
     while True:
         child = 2 * parent + 1
@@ -242,10 +252,10 @@ def merge(
     state: Longs,
     tallies: Longs,
 ) -> int:
-    """Move records older than `final_ns` from the rings into `out` as blocks; the number of words written.
+    """Move records older than `final_ns` from the rings into `out` as blocks. Returns the number of words written.
 
-    Stops before a block that might not fit `out`, and before one that does not fit the file (FILE_FULL): call again
-    while it writes anything. After a limit is reached, all packets are over the limit. Release the rings only when
+    Stops before a block that might not fit `out`, and before one that does not fit the file (FILE_FULL): call it
+    until it writes nothing. After a limit is reached, all packets are over the limit. Release the rings only when
     the blocks and the pieces have been used.
 
     words, longs  the same memory, uint32 and int64: rings of `stride` bytes, of which `page` are the control page and
@@ -255,7 +265,7 @@ def merge(
     out           [words], uint32: blocks. Written here, from the beginning.
     pieces        [PIECES_MOST, PIECE_COLUMNS], int64, words: parts of rings that belong between the blocks, in their
                   order. state[PIECES] of them are written here.
-    state         [STATE_SLOTS], int64. Written here, and by who sets limits and begins files.
+    state         [STATE_SLOTS], int64. Written here and by run.limits.
     tallies       [interfaces, FLAG_SETS, TALLY_COLUMNS], int64, packets and bytes. Added to here.
     """
     rings = len(heads)
@@ -332,7 +342,7 @@ def merge(
                 for i in range(count):
                     out[packet + i] = words[base + ((source + i) & mask)]
             end = packet + count
-            if captured & 3:  # what follows the packet in the ring is old memory: it must not reach a file
+            if captured & 3:  # the ring has old memory behind the packet, which must not reach a file
                 out[end - 1] &= uint32((1 << ((captured & 3) * 8)) - 1)
 
             wall = time + wall_offset_ns
@@ -361,7 +371,7 @@ def merge(
 
 @loop
 def _keep(pieces: Longs, state: Longs, at: int, base: int, begin: int, count: int, size: int) -> None:
-    """Let `count` words of a ring from `begin` on stay where they are: in one piece, or in two around its end."""
+    """Add `count` words of a ring from `begin` on as a piece, or as two pieces around the end of the ring."""
     while count > 0:
         part = min(count, size - begin)
         piece = pieces[state[PIECES]]
@@ -375,14 +385,14 @@ def _keep(pieces: Longs, state: Longs, at: int, base: int, begin: int, count: in
 
 @loop
 def release(longs: Longs, stride: int, cursors: Longs) -> None:
-    """Give back to the kernel what was merged."""
+    """Return the memory of merged records to the kernel: set data_tail of each ring to its cursor."""
     _fence()
     for ring in range(len(cursors)):
         longs[ring * stride // 8 + _TAIL] = cursors[ring, RECORD_AT]
 
 
 def compiled() -> None:
-    """Have the loops compiled, or loaded from the cache, before packets flow."""
+    """Compile the loops, or load them from the cache; call this before packets flow."""
     words = np.zeros(1024 + 1024, np.uint32)
     heads = np.zeros(1, np.int64)
     longs = words.view(np.int64)
@@ -398,12 +408,12 @@ def compiled() -> None:
 
 
 def parts(blocks: memoryview, rings: memoryview, pieces: Longs) -> list[memoryview]:
-    """Blocks with the pieces of rings in their places; both as bytes."""
-    found, done = [], 0
+    """Return blocks and pieces of rings as bytes, in the order in which to write them."""
+    parts, done = [], 0
     for at, start, count in (pieces * 4).tolist():
         if at > done:
-            found.append(blocks[done:at])
-        found.append(rings[start : start + count])
+            parts.append(blocks[done:at])
+        parts.append(rings[start : start + count])
         done = at
-    found.append(blocks[done:])
-    return found
+    parts.append(blocks[done:])
+    return parts

@@ -1,4 +1,4 @@
-"""Lists of conversations: what a line means, what is refused, and the entries of the map, byte for byte."""
+"""Lists of conversations: the meaning of a line, refused lines, and the entries of the map, byte for byte."""
 
 import re
 import struct
@@ -19,7 +19,7 @@ def test_a_line_is_protocol_source_destination() -> None:
     assert found.conversations == (Conversation(4, 6, (A, 5), (B, 80)), Conversation(4, 1, (A, 0), (B, 0)))
 
 
-def test_a_conversation_that_comes_again_counts_once() -> None:
+def test_a_repeated_conversation_counts_once() -> None:
     assert len(parse_conversations("list", ["udp [::1]:1 [::2]:2"] * 3).conversations) == 1
 
 
@@ -39,13 +39,13 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lines", "said"), REFUSED, ids=[case[1] for case in REFUSED])
-def test_what_cannot_be_is_named_with_its_line(lines: list[str], said: str) -> None:
-    with pytest.raises(SpecError, match=re.escape(said)):
+@pytest.mark.parametrize(("lines", "message"), REFUSED, ids=[case[1] for case in REFUSED])
+def test_a_wrong_line_is_named_with_its_number(lines: list[str], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
         parse_conversations("list", lines)
 
 
-def test_entries_are_keyed_by_the_canonical_tuple_and_say_which_side_is_the_source() -> None:
+def test_entries_have_the_canonical_tuple_as_key_and_the_source_side_as_value() -> None:
     there, back = Conversation(4, 6, (B, 80), (A, 5)), Conversation(6, 17, (1, 2), (1 << 64 | 3, 4))
     found = entries([there, back])
     assert found == {
@@ -54,7 +54,7 @@ def test_entries_are_keyed_by_the_canonical_tuple_and_say_which_side_is_the_sour
     }
 
 
-def test_asked_for_from_both_ends_either_side_is_the_source() -> None:
+def test_a_conversation_given_from_both_ends_has_both_sides_as_source() -> None:
     assert list(entries([Conversation(4, 6, (A, 5), (B, 80)), Conversation(4, 6, (B, 80), (A, 5))]).values()) == [
         struct.pack("=I", 3)
     ]

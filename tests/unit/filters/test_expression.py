@@ -27,7 +27,7 @@ MIRRORS = [
     ("ip multicast or broadcast", "ip[12] >= 224 or ether src ff:ff:ff:ff:ff:ff"),
     ("arp[14:4] = 1", "arp[24:4] = 1"),
     ("vlan 5 and src port 80", "vlan 5 and dst port 80"),
-    # What tcpdump has no words for.
+    # Mirrors for which there is no expression.
     ("ip[14:4] = 1", None),
     ("ether[26:4] = 1", None),
     ("ip[20:2] = 80", None),
@@ -64,8 +64,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), REFUSED)
-def test_what_libpcap_refuses_is_said_in_its_words_with_the_position(text: str, said: str) -> None:
-    with pytest.raises(FilterError, match=re.escape(said)) as caught:
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_an_expression_that_libpcap_refuses_gives_its_message_with_the_position(text: str, message: str) -> None:
+    with pytest.raises(FilterError, match=re.escape(message)) as caught:
         parse_expression(text)
     assert "\n" not in str(caught.value)

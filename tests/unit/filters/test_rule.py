@@ -1,4 +1,4 @@
-"""What a rule is, what it refuses to be, and its mirror."""
+"""Rules as expressions, impossible rules, and mirrors."""
 
 from random import Random
 
@@ -63,19 +63,19 @@ REFUSED = [
     ),
     (RuleText(source="::1", protocol="icmp"), "source ::1 is IPv6, protocol icmp is IPv4"),
     (RuleText(source="::1", family="4"), "source ::1 is IPv6, family is IPv4"),
-    (RuleText(destination=":80", protocol="icmp"), "protocol icmp has no ports, but port 80 is asked for"),
+    (RuleText(destination=":80", protocol="icmp"), "protocol icmp has no ports, but port 80 is given"),
     (RuleText(protocol="43"), "protocol 43 is an IPv6 extension header"),
-    (RuleText(protocol="udp", tcp_flags="syn"), "TCP flags are asked for, but protocol is udp"),
+    (RuleText(protocol="udp", tcp_flags="syn"), "TCP flags are given, but protocol is udp"),
     (RuleText(protocol="tcp", answer_tcp_flags="syn"), "give both"),
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), REFUSED, ids=[case[1] for case in REFUSED])
-def test_a_rule_that_cannot_be_says_why(words: RuleText, said: str) -> None:
+@pytest.mark.parametrize(("words", "message"), REFUSED, ids=[case[1] for case in REFUSED])
+def test_an_impossible_rule_is_refused_with_the_reason(words: RuleText, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         words.rule("rule 3: ")
     assert str(caught.value).startswith("rule 3: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_overlapping_directions_are_refused_with_both_rules() -> None:

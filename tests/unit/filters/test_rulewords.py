@@ -1,4 +1,4 @@
-"""The user's words -> values; and for words that are wrong, what is said."""
+"""The texts of options -> values, and the errors for wrong texts."""
 
 from collections.abc import Callable
 from ipaddress import ip_network
@@ -41,8 +41,8 @@ def test_an_endpoint_is_written_as_it_is_read(text: str) -> None:
 
 
 WRONG: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
-    (parse_endpoint, ("10.0.0.256", "source"), "source '10.0.0.256': '10.0.0.256' is no IP address"),
-    (parse_endpoint, ("10.0.0.0/33", "source"), "is no IP address or network"),
+    (parse_endpoint, ("10.0.0.256", "source"), "source '10.0.0.256': '10.0.0.256' is not an IP address"),
+    (parse_endpoint, ("10.0.0.0/33", "source"), "is not an IP address or network"),
     (parse_endpoint, (":70000", "destination"), "destination ':70000': port '70000' is not a number from 0 to 65535"),
     (parse_endpoint, (":http", "source"), "port 'http'"),
     (parse_endpoint, (":90-80", "source"), "port range 90-80 ends before it begins"),
@@ -54,7 +54,7 @@ WRONG: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
     (parse_protocol, ("tpc",), "protocol 'tpc' is not known; give icmp, tcp, udp"),
     (parse_protocol, ("256",), "a number from 0 to 255"),
     (parse_family, ("5",), "family '5' is not known"),
-    (parse_tcp_flags, ("syn,foo",), "'foo' is no TCP flag; there are fin, syn"),
+    (parse_tcp_flags, ("syn,foo",), "'foo' is not a TCP flag; there are fin, syn"),
     (parse_tcp_flags, ("syn,!syn",), "cannot be both set and unset"),
     (parse_tcp_flags, ("0x12/0x02",), "bits outside the mask"),
     (parse_tcp_flags, ("a/b",), "value and mask are numbers"),
@@ -68,11 +68,11 @@ WRONG: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("parse", "words", "said"), WRONG, ids=[case[2] for case in WRONG])
-def test_wrong_words_are_named(parse: Callable[..., Any], words: tuple[Any, ...], said: str) -> None:
+@pytest.mark.parametrize(("parse", "words", "message"), WRONG, ids=[case[2] for case in WRONG])
+def test_wrong_text_is_named_in_the_error(parse: Callable[..., Any], words: tuple[Any, ...], message: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse(*words)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""Which bcc there is, and what an old one cannot do, is said in one line."""
+"""The version of LLVM is read from the name of its library, and a bcc that is too old is refused in one line."""
 
 import sys
 from types import SimpleNamespace
@@ -19,12 +19,12 @@ LIBRARIES = [
 
 
 @pytest.mark.parametrize(("what", "path", "version"), LIBRARIES, ids=[case[0] for case in LIBRARIES])
-def test_the_version_of_llvm_is_in_the_name_of_its_library(what: str, path: str, version: str) -> None:
+def test_the_version_of_llvm_is_read_from_the_name_of_its_library(what: str, path: str, version: str) -> None:
     line = "7f2d1c000000-7f2d1c021000 r-xp 00000000 fe:00 1234   {}\n"
     assert loaded_llvm([line.format("/usr/lib/libc.so.6"), line.format(path)]) == version
 
 
-def test_a_bcc_without_the_functions_that_are_called_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bcc_that_lacks_a_needed_function_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     library = SimpleNamespace(bpf_num_tables=1, bpf_function_start=1, bpf_function_size=1)
     old = SimpleNamespace(BPF=1, libbcc=SimpleNamespace(lib=library))
     monkeypatch.setitem(sys.modules, "bcc", old)

@@ -1,4 +1,4 @@
-"""What a kernel lacks is found by trying it, and said in one line with the Linux that has it."""
+"""Features of a kernel are found by trying them; an error for a missing one names the Linux that has it."""
 
 import errno
 import os
@@ -38,14 +38,14 @@ ANSWERS = [(errno.EINVAL, False), (errno.EACCES, False), (errno.E2BIG, False), (
 
 @pytest.mark.parametrize("probe", PROBES)
 @pytest.mark.parametrize(("code", "answer"), ANSWERS)
-def test_what_the_kernel_refuses_is_missing_and_what_it_forbids_is_unknown(
+def test_a_refused_feature_is_missing_and_a_forbidden_one_is_unknown(
     monkeypatch: pytest.MonkeyPatch, probe: str, code: int, answer: bool | None
 ) -> None:
     monkeypatch.setattr(syscall, PROBES[probe], refusing(code))
     assert getattr(features, probe)() is answer
 
 
-def test_the_hook_is_chosen_by_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hook_is_chosen_by_the_kernels_features(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "has_tcx", lambda: True)
     assert features.choose_hook(Hook.AUTO) is Hook.TCX
     for unknown_or_missing in (None, False):
@@ -59,19 +59,19 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "feature", "says"), REFUSED, ids=lambda value: str(value))
-def test_a_hook_that_is_missing_is_refused_and_one_that_may_be_there_is_tried(
-    monkeypatch: pytest.MonkeyPatch, asked: Hook, feature: str, says: str
+@pytest.mark.parametrize(("asked", "feature", "message"), REFUSED, ids=lambda value: str(value))
+def test_a_missing_hook_is_refused_and_one_that_may_exist_is_tried(
+    monkeypatch: pytest.MonkeyPatch, asked: Hook, feature: str, message: str
 ) -> None:
     monkeypatch.setattr(features, feature, lambda: False)
-    with pytest.raises(AttachError, match=says):
+    with pytest.raises(AttachError, match=message):
         features.choose_hook(asked)
     for there in (True, None):
         monkeypatch.setattr(features, feature, lambda found=there: found)
         assert features.choose_hook(asked) is asked
 
 
-def test_a_kernel_that_is_too_old_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_an_old_kernel_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syscall, "prog_load", refusing(errno.EINVAL))
     monkeypatch.setattr(syscall, "map_create", refusing(errno.EINVAL))
     assert features.lacking() == (

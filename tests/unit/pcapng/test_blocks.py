@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="the expected 
 
 
 def octets(*lines: str) -> bytes:
-    """Annotated bytes: hexadecimal, then | and what it means."""
+    """Return annotated bytes: hexadecimal, then | and a comment."""
     return b"".join(bytes.fromhex(line.partition("|")[0]) for line in lines)
 
 
@@ -143,7 +143,7 @@ def test_block(what: str, made: bytes, expected: bytes) -> None:
 
 
 def options(block: bytes, fixed: int) -> list[tuple[int, bytes]]:
-    """The options after the fixed part of a block: (code, value), the end included; padding must be zero."""
+    """Return the options behind the fixed part of a block as (code, value), with the end; padding must be zero."""
     found, at = [], fixed
     while at < len(block) - 4:
         code, length = struct.unpack_from("<HH", block, at)
@@ -177,7 +177,7 @@ def test_an_option_holds_65535_bytes_of_utf8(what: str, comment: str, kept: byte
 
 
 @pytest.mark.skipif(not shutil.which("tshark"), reason="needs tshark and capinfos (apt install tshark)")
-def test_others_read_a_file_of_all_blocks_without_complaint(tmp_path: Path) -> None:
+def test_other_tools_read_a_file_of_all_blocks_without_a_warning(tmp_path: Path) -> None:
     def run(*words: str) -> str:
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
@@ -195,7 +195,7 @@ def test_others_read_a_file_of_all_blocks_without_complaint(tmp_path: Path) -> N
     kinds = run(*oracle, "-T", "fields", "-e", "pcapng.block.type").strip()
     assert kinds == "0x0a0d0d0a,0x00000001,0x00000001,0x00000004,0x00000006,0x00000005,0x00000005"
     info = run("capinfos", str(file))
-    for said in ("Name = vb", "Name = eth0", "Description = pod", "Filter string = tcp", "Number of packets:   1"):
-        assert said in info
+    for text in ("Name = vb", "Name = eth0", "Description = pod", "Filter string = tcp", "Number of packets:   1"):
+        assert text in info
     assert "Time precision = nanoseconds (9)" in info
     assert "Number of stat entries = 1" in info

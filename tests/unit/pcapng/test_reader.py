@@ -1,4 +1,4 @@
-"""Bytes of capture files of every kind -> rows, interfaces and names; damage is told, nothing lost."""
+"""Bytes of capture files of every kind -> rows, interfaces and names; damage is reported, no whole packet is lost."""
 
 import struct
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ Row = tuple[int, bytes, int, int, int]
 
 
 def read(content: bytes, piece: int = 1 << 20) -> tuple[list[Row], Reader, str]:
-    """(time, bytes, original length, interface, flags) of each packet, the reader, and what damage it told.
+    """(time, bytes, original length, interface, flags) of each packet, the reader, and the damage that it reported.
 
     The file comes in pieces of that size.
     """
@@ -59,7 +59,7 @@ def read(content: bytes, piece: int = 1 << 20) -> tuple[list[Row], Reader, str]:
 
 
 def plain(order: str) -> bytes:
-    """Three packets with flags, an interface with a name and nanoseconds."""
+    """Return a file with three packets with flags, and an interface with a name and nanoseconds."""
     options = option(order, 2, b"eth0") + option(order, 9, b"\x09") + bytes(4)
     packets = [enhanced(order, data, NATURAL + i, flags=i) for i, data in enumerate(PACKETS)]
     return section(order) + interface(order, options) + b"".join(packets)
@@ -141,7 +141,7 @@ def test_statistics(order: str) -> None:
     assert statistics(body, order) == Statistics(3, 40, 50, 60, 70, 80, "3 sampled out")
 
 
-def test_what_describes_packets_is_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_interfaces_and_names_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "INTERFACES_MAX", 6)
     monkeypatch.setattr(reading, "NAMES_MAX", 4)
     names = [block("<", 4, struct.pack("<HHI", 1, 6, number) + b"a\0" + bytes(6)) for number in range(9)]
@@ -165,7 +165,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("written", "name"), NAMES, ids=[repr(name[:12]) for _, name in NAMES])
-def test_a_name_can_stand_in_a_line(written: bytes, name: str) -> None:
+def test_a_name_is_safe_to_print_in_a_line(written: bytes, name: str) -> None:
     record = struct.pack("<HH", 1, 5 + len(written)) + bytes([10, 0, 0, 1]) + written + b"\0"
     record += bytes(-len(record) % 4 + 4)
     described = struct.pack("<HHI", 1, 0, 0) + option("<", 2, written) + bytes(4)
@@ -189,13 +189,13 @@ def changed(at: int, value: bytes) -> bytes:
 START = len(section("<"))
 FIRST = START + len(interface("<", option("<", 2, b"eth0") + option("<", 9, b"\x09") + bytes(4)))
 DAMAGES = [
-    # content, what is said, packets before
-    (b"", "is no pcap or pcapng file", 0),
-    (b"\x7fELF" + bytes(100), "is no pcap or pcapng file", 0),
+    # content, damage, packets before
+    (b"", "not a pcap or pcapng file", 0),
+    (b"\x7fELF" + bytes(100), "not a pcap or pcapng file", 0),
     (plain("<")[:-1], "is damaged at byte 168: it is cut off, 43 bytes after the last whole block", 2),
     (changed(8, b"\0\0\0\0"), "is damaged at byte 0: a section without a byte order", 0),
-    (changed(FIRST + 4, b"\x2b"), f"is damaged at byte {FIRST}: a block whose length cannot be", 0),
-    (changed(FIRST + 4, b"\x04\0\0\0"), f"is damaged at byte {FIRST}: a block whose length cannot be", 0),
+    (changed(FIRST + 4, b"\x2b"), f"is damaged at byte {FIRST}: a block with an impossible length", 0),
+    (changed(FIRST + 4, b"\x04\0\0\0"), f"is damaged at byte {FIRST}: a block with an impossible length", 0),
     (changed(FIRST + 4, b"\0\0\0\x7f"), f"is damaged at byte {FIRST}: a block of more than 128 MiB", 0),
     (changed(FIRST + 8, b"\1"), f"is damaged at byte {FIRST}: a packet of an interface that is not described", 0),
     (changed(FIRST + 20, b"\xff"), f"is damaged at byte {FIRST}: a packet that is longer than what holds it", 0),
@@ -209,14 +209,16 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("content", "words", "before"), DAMAGES)
-def test_damage_is_told_with_its_place_after_all_packets_before_it(content: bytes, words: str, before: int) -> None:
-    found, _, said = read(content)
-    assert words in said
+def test_damage_is_reported_with_its_position_after_all_packets_before_it(
+    content: bytes, words: str, before: int
+) -> None:
+    found, _, damage = read(content)
+    assert words in damage
     assert len(found) == before
 
 
 @pytest.mark.parametrize("content", [plain("<"), plain(">"), pcap(">", 0xA1B23C4D)], ids=["<", ">", "pcap"])
-def test_a_file_cut_off_anywhere_gives_the_packets_that_are_whole(content: bytes) -> None:
+def test_a_file_that_is_cut_off_gives_its_whole_packets(content: bytes) -> None:
     whole, _, _ = read(content)
     counts = []
     for cut in range(len(content)):
@@ -235,9 +237,9 @@ def test_flipped_bytes_are_read_or_refused(content: bytes, flips: list[tuple[int
     spoilt = bytearray(content)
     for at, value in flips:
         spoilt[at % len(spoilt)] = value
-    found, _, said = read(bytes(spoilt))
+    found, _, damage = read(bytes(spoilt))
     assert all(len(kept) <= original for _, kept, original, *_ in found)
-    assert "\n" not in said
+    assert "\n" not in damage
 
 
 @given(st.sampled_from([plain("<")[:FIRST], pcap("<", 0xA1B2C3D4)[:24], b""]), st.binary(max_size=300))

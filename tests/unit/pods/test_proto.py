@@ -1,4 +1,4 @@
-"""The protocol files -> the Python that was made of them, which lies beside them."""
+"""The Python files beside the protocol files are what the compiler makes of them."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

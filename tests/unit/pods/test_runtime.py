@@ -1,4 +1,4 @@
-"""What a runtime says, or does not say -> pods, and troubles in one line each."""
+"""The answers and errors of a runtime -> pods, and troubles in one line each."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from capture.pods import cri_pb2 as cri
 from capture.pods.runtime import Runtime
 from capture.pods.sockets import ENDPOINT, find_sockets
 from capture.selection.pod import Container, Pod
-from testbed.fake_runtime import FakeRuntime, fails, hangs, told
+from testbed.fake_runtime import FakeRuntime, fails, hangs, verbose_status
 
 DEADLINE = 0.5
 
@@ -33,8 +33,8 @@ def runtime(fake: FakeRuntime) -> Iterator[Runtime]:
     found.close()
 
 
-def test_a_pod_is_what_all_three_answers_say_of_it(fake: FakeRuntime, runtime: Runtime) -> None:
-    fake.add("shop", "web-0", "s1", ips=("10.0.0.1", "fd00::1"), info=told(7, "/var/run/netns/cni-7"))
+def test_a_pod_combines_the_data_of_all_three_answers(fake: FakeRuntime, runtime: Runtime) -> None:
+    fake.add("shop", "web-0", "s1", ips=("10.0.0.1", "fd00::1"), info=verbose_status(7, "/var/run/netns/cni-7"))
     (pod,) = runtime.look().pods
     assert pod == Pod(
         name=PodName("shop", "web-0"),
@@ -57,12 +57,12 @@ def test_pods_are_in_the_order_of_their_names(fake: FakeRuntime, runtime: Runtim
     assert [str(pod.name) for pod in runtime.look().pods] == ["a/b", "a/z", "b/a"]
 
 
-def test_the_network_namespace_is_where_the_runtime_says_or_that_of_the_process(
+def test_the_network_namespace_is_the_one_the_runtime_reports_or_that_of_the_process(
     fake: FakeRuntime, runtime: Runtime
 ) -> None:
-    fake.add("a", "said", "s1", info=told(7, "/run/netns/x"))
-    fake.add("b", "of the process", "s2", info=told(8, None))
-    fake.add("c", "of the node", "s3", info=told(9, None), mode=cri.NODE, ips=())
+    fake.add("a", "said", "s1", info=verbose_status(7, "/run/netns/x"))
+    fake.add("b", "of the process", "s2", info=verbose_status(8, None))
+    fake.add("c", "of the node", "s3", info=verbose_status(9, None), mode=cri.NODE, ips=())
     fake.add("d", "stopped", "s4")
     fake.sandboxes["s4"].state = cri.SANDBOX_NOTREADY
     said, process, node, stopped = runtime.look().pods
@@ -71,18 +71,18 @@ def test_the_network_namespace_is_where_the_runtime_says_or_that_of_the_process(
     assert [pod.state for pod in (said, stopped)] == ["Ready", "NotReady"]
 
 
-def test_a_pods_status_is_asked_for_once_while_its_state_lasts(fake: FakeRuntime, runtime: Runtime) -> None:
+def test_a_pods_status_is_requested_once_while_its_state_lasts(fake: FakeRuntime, runtime: Runtime) -> None:
     fake.add("shop", "web-0", "s1")
     first = runtime.look()
     assert runtime.look() == first
-    assert fake.asked.count("PodSandboxStatus") == 1
+    assert fake.calls.count("PodSandboxStatus") == 1
     fake.sandboxes["s1"].state = cri.SANDBOX_NOTREADY
     (stopped,) = runtime.look().pods
     assert stopped == replace(first.pods[0], ready=False, netns=None)
-    assert fake.asked.count("PodSandboxStatus") == 2
+    assert fake.calls.count("PodSandboxStatus") == 2
 
 
-def test_a_pod_that_was_removed_in_between_is_no_trouble(fake: FakeRuntime, runtime: Runtime) -> None:
+def test_a_pod_that_is_removed_meanwhile_is_not_a_trouble(fake: FakeRuntime, runtime: Runtime) -> None:
     fake.add("shop", "web-0", "s1")
     fake.add("shop", "web-1", "s2")
     del fake.statuses["s1"]
@@ -100,7 +100,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("lie", NONSENSE.values(), ids=NONSENSE.keys())
-def test_nonsense_about_one_pod_is_told_and_the_others_are_there(
+def test_a_status_that_makes_no_sense_is_reported_and_other_pods_are_listed(
     fake: FakeRuntime, runtime: Runtime, lie: dict[str, object]
 ) -> None:
     fake.add("shop", "web-0", "s1", **lie)  # type: ignore[arg-type]
@@ -108,11 +108,11 @@ def test_nonsense_about_one_pod_is_told_and_the_others_are_there(
     listing = runtime.look()
     assert [str(pod.name) for pod in listing.pods] == ["shop/web-1"]
     (trouble,) = listing.troubles
-    assert trouble.startswith(f"pod shop/web-0: {fake.socket} tells nonsense about it")
+    assert trouble.startswith(f"pod shop/web-0: {fake.socket} gives a status that makes no sense")
     assert "\n" not in trouble
 
 
-def test_a_runtime_that_tells_nothing_more_is_believed(fake: FakeRuntime, runtime: Runtime) -> None:
+def test_a_runtime_without_verbose_status_is_accepted(fake: FakeRuntime, runtime: Runtime) -> None:
     fake.add("shop", "web-0", "s1", info={})
     (pod,) = runtime.look().pods
     assert (pod.pid, pod.netns) == (None, None)
@@ -127,19 +127,19 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("method", ["ListPodSandbox", "ListContainers"])
-@pytest.mark.parametrize(("does", "error", "says"), REFUSALS, ids=[case[2] for case in REFUSALS])
-def test_a_runtime_that_refuses_is_one_clear_line(
-    fake: FakeRuntime, runtime: Runtime, method: str, does: object, error: type[BicapError], says: str
+@pytest.mark.parametrize(("does", "error", "message"), REFUSALS, ids=[case[2] for case in REFUSALS])
+def test_a_refusal_of_the_runtime_is_one_clear_line(
+    fake: FakeRuntime, runtime: Runtime, method: str, does: object, error: type[BicapError], message: str
 ) -> None:
     fake.instead[method] = does  # type: ignore[assignment]
     with pytest.raises(error) as raised:
         runtime.look()
-    assert says in str(raised.value)
+    assert message in str(raised.value)
     assert str(fake.socket) in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_status_that_hangs_holds_up_no_other_pod(fake: FakeRuntime, runtime: Runtime) -> None:
+def test_a_status_that_hangs_does_not_delay_other_pods(fake: FakeRuntime, runtime: Runtime) -> None:
     fake.add("shop", "web-0", "s1")
     first = runtime.look()
     for number in range(2, 6):
@@ -165,7 +165,7 @@ def test_events_come_as_they_happen(tmp_path: Path, services: tuple[str, ...]) -
             list(changes)
 
 
-def test_who_still_asks_a_runtime_that_was_hung_up_on_gets_an_error(fake: FakeRuntime, runtime: Runtime) -> None:
+def test_calls_after_close_raise_an_error(fake: FakeRuntime, runtime: Runtime) -> None:
     fake.instead["ListPodSandbox"] = hangs
     threading.Timer(0.1, runtime.close).start()
     for ask in (runtime.look, runtime.look, lambda: list(runtime.changes())):
@@ -173,7 +173,7 @@ def test_who_still_asks_a_runtime_that_was_hung_up_on_gets_an_error(fake: FakeRu
             ask()
 
 
-def test_a_runtime_without_events_says_so(tmp_path: Path) -> None:
+def test_a_runtime_without_events_raises_not_implemented(tmp_path: Path) -> None:
     with FakeRuntime(tmp_path / "cri.sock", event_services=()) as fake:
         runtime = Runtime(str(fake.socket), DEADLINE)
         with pytest.raises(NotImplementedError):
@@ -181,7 +181,7 @@ def test_a_runtime_without_events_says_so(tmp_path: Path) -> None:
         runtime.close()
 
 
-def test_a_socket_that_nobody_listens_to_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_socket_without_a_listener_is_one_clear_line(tmp_path: Path) -> None:
     with FakeRuntime(tmp_path / "cri.sock") as fake:
         pass
     runtime = Runtime(str(fake.socket), DEADLINE)
@@ -192,13 +192,13 @@ def test_a_socket_that_nobody_listens_to_is_one_clear_line(tmp_path: Path) -> No
     runtime.close()
 
 
-def test_sockets_are_those_asked_for_or_that_of_the_environment(
+def test_sockets_are_the_requested_ones_or_that_of_the_environment(
     fake: FakeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert find_sockets([str(fake.socket)]) == (str(fake.socket),)
     monkeypatch.setenv(ENDPOINT, f"unix://{fake.socket}")
     assert find_sockets() == (str(fake.socket),)
-    with pytest.raises(TargetError, match=r"not there \(No such file or directory\)"):
+    with pytest.raises(TargetError, match=r"does not exist \(No such file or directory\)"):
         find_sockets([str(tmp_path / "missing")])
-    with pytest.raises(TargetError, match="is no socket"):
+    with pytest.raises(TargetError, match="is not a socket"):
         find_sockets([__file__])

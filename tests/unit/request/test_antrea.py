@@ -356,7 +356,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"source": {"ip": "10.0.0.1"}}, "spec.source and spec.destination: neither is a pod; one of them must be"),
     ({"destination": {}}, "spec.destination must be a pod or an ip; give one of them"),
     ({"destination": {"ip": "10.0.0.0/8"}}, "spec.destination.ip '10.0.0.0/8' is not an IP address"),
-    ({"destination": {"pod": {"name": "B"}}}, "spec.destination.pod 'default/B': 'B' is no name of a pod"),
+    ({"destination": {"pod": {"name": "B"}}}, "spec.destination.pod 'default/B': 'B' is not a pod name"),
     ({"destination": {"service": "x"}}, "Object contains unknown field `service` - at `$.spec.destination`"),
     ({"destination": {"ip": "fd00::1"}}, "is IPv6, family is IPv4"),
     ({"packet": {"protocol": "sctp"}}, "spec.packet.protocol 'sctp' is not known; give TCP, UDP, ICMP, ICMPV6"),

@@ -59,14 +59,14 @@ def blocks_of(packets: Sequence[SentPacket]) -> bytes:
 
 @dataclass
 class MemorySource:
-    """A record source without a kernel: it does what the programs do with what they match."""
+    """A record source without a kernel: it handles matched packets as the programs do."""
 
     rings: FakeRings
     batches: list[list[SentPacket]] = field(init=False)
     flushed_before: list[int] = field(default_factory=list)
-    """What `flush` was asked for."""
+    """Arguments of `flush`, ns."""
     reported: list[list[int]] = field(default_factory=list)
-    """Bytes that waited in each ring, as the loop told it after each round."""
+    """Bytes that waited in each ring, as the loop reported them after each round."""
 
     def __post_init__(self) -> None:
         rings = self.rings
@@ -116,7 +116,7 @@ class MemorySource:
 
 
 class Machine:
-    """A capture of one interface. The clock stands still but for `round` and what a test adds to `now`."""
+    """A capture of one interface. The clock moves only in `round`, and when a test adds to `now`."""
 
     def __init__(self, cpus: int = 1, ring_bytes: int = 1 << 16, sink: FakeSink | None = None, **fields: Any) -> None:
         spec = CaptureSpec(interfaces=("va",), **fields)
@@ -137,43 +137,43 @@ class Machine:
 
     @property
     def opening(self) -> bytes:
-        """What each file begins with."""
+        """The opening blocks of each file."""
         return section.opening(self.plan, self.roster.interfaces, self.roster.present, {}, "synchronised", 0)
 
     def closing(self, account: Account, start_ns: int, end_ns: int) -> bytes:
-        """What a file ends with."""
+        """Return the closing blocks of a file."""
         return section.closing([section.Span(0, account, start_ns, end_ns)])
 
     @property
     def blocks(self) -> bytes:
-        """What has arrived in the first file after its opening."""
+        """The bytes that have arrived in the first file behind its opening."""
         assert self.sink.content[0].startswith(self.opening)
         return self.sink.content[0].removeprefix(self.opening)
 
     def packets(self, cpu: int, *packets: SentPacket, wait: bool = False) -> list[SentPacket]:
-        """Packets that the program of a CPU matches; those that it did not lose."""
+        """Let the program of a CPU match packets. Returns those that were not lost."""
         return [packet for packet in packets if self.source.packet(cpu, packet, wait)]
 
     def round(self) -> Round:
-        """Some time later, one round."""
+        """Advance the clock, and run one round."""
         self.now += STEP_NS
         return self.drain.round()
 
     def settle(self) -> None:
-        """Rounds until everything that came is older than an earlier round."""
+        """Run rounds until all packets so far are older than an earlier round."""
         for _ in range(2):
             while self.round().full:
                 pass
 
     def unread(self) -> list[int]:
-        """Bytes in each ring that were not given back."""
+        """Return the bytes in each ring that were not released."""
         rings = self.source.rings
         return [
             int(rings.longs[rings.control(cpu, 0)] - rings.longs[rings.control(cpu, 1)]) for cpu in range(rings.cpus)
         ]
 
     def end(self) -> Account:
-        """The end of a capture: nothing more comes, and accounts must add up."""
+        """End the capture: no packet comes any more, and accounts must add up. Returns the account."""
         self.now += STEP_NS
         self.drain.finish()
         assert self.unread() == [0] * len(self.unread())
@@ -184,5 +184,5 @@ class Machine:
 
 
 def at(packet: SentPacket, time: int) -> SentPacket:
-    """The same packet as a file has it that gives it another time."""
+    """Return the packet with another time, as a file may have it."""
     return replace(packet, at=time)

@@ -1,4 +1,4 @@
-"""An output in memory, which fails, lags and stalls when a test tells it to."""
+"""An output in memory that can fail, lag and stall, as a test needs it."""
 
 from dataclasses import dataclass, field
 
@@ -10,13 +10,13 @@ FULL, GONE = SinkError("cannot write f: the disk is full"), ReaderGoneError("the
 
 @dataclass
 class FakeSink:
-    """Keeps what it gets, in files; fails, lags and stalls when told to."""
+    """Keeps its input in files; can fail, lag and stall."""
 
     name: str = "f"
     content: list[bytes] = field(default_factory=lambda: [b""])
-    """What has arrived, by file."""
+    """Bytes that have arrived, by file."""
     queue: list[tuple[str, bytes, bytes]] = field(default_factory=list)
-    """What is accepted and has not arrived."""
+    """Bytes that were accepted and have not arrived."""
     bytes_written: int = 0
     durable: int = 0
     lags: bool = False
@@ -25,8 +25,8 @@ class FakeSink:
     reason: str | None = None
     has_room: bool = True
     finished: bool = False
-    took_per_settle: int = 1 << 30
-    """How much of the queue arrives while somebody waits."""
+    took_per_flush: int = 1 << 30
+    """Jobs of the queue that arrive during one `flush`."""
     files_removed: int = 0
 
     @property
@@ -61,7 +61,7 @@ class FakeSink:
         del self.queue[:jobs]
 
     def fail(self, error: SinkError = FULL) -> None:
-        """As a thread would: what is queued does not arrive any more."""
+        """Fail as a thread would: queued jobs do not arrive any more."""
         self.error = error
         self.queue.clear()
 
@@ -69,9 +69,9 @@ class FakeSink:
         self._raise()
         return self.has_room
 
-    def settle(self, seconds: float) -> bool:
+    def flush(self, seconds: float) -> bool:
         self._raise()
-        self.arrive(self.took_per_settle)
+        self.arrive(self.took_per_flush)
         return not self.queue
 
     def check(self) -> str | None:

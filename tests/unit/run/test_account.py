@@ -30,10 +30,10 @@ REVERSE = DirectionAccount(
 ACCOUNT = Account(seen=270, seen_bytes=20_000, unmatched=20, forward=FORWARD, reverse=REVERSE)
 COUNTS = [field.name for field in fields(DirectionAccount)]
 SUMMED = [name for name in COUNTS if not name.endswith("_bytes") and name != "cut"]
-"""The counts that stand in the sum of a direction; `cut` packets are written."""
+"""Fields that the sum of a direction has; `cut` packets are counted as written."""
 
 
-def test_what_was_sampled_out_and_what_was_lost_is_told_by_reason() -> None:
+def test_sampled_out_and_lost_packets_are_counted_by_reason() -> None:
     assert (FORWARD.sampled_out, REVERSE.sampled_out, ACCOUNT.both.sampled_out) == (100, 0, 100)
     assert FORWARD.sampled_by == {"flow": 50, "packet": 20, "first": 15, "rate": 10, "pressure": 5}
     assert (FORWARD.lost, REVERSE.lost, ACCOUNT.both.lost) == (7, 2, 9)
@@ -45,7 +45,7 @@ def test_both_is_the_sum_of_every_field() -> None:
         assert getattr(ACCOUNT.both, name) == getattr(FORWARD, name) + getattr(REVERSE, name)
 
 
-def test_several_interfaces_add_up_and_none_is_zero() -> None:
+def test_accounts_of_several_interfaces_add_up_and_that_of_none_is_zero() -> None:
     assert total([]) == Account()
     assert total([ACCOUNT]) == ACCOUNT
     together = total([ACCOUNT, ACCOUNT, Account(seen=1, seen_bytes=60, unmatched=1)])
@@ -53,17 +53,17 @@ def test_several_interfaces_add_up_and_none_is_zero() -> None:
     assert (together.forward, together.reverse) == (FORWARD + FORWARD, REVERSE + REVERSE)
 
 
-def test_what_happened_since_is_the_difference_of_every_field() -> None:
+def test_the_difference_of_two_accounts_is_that_of_every_field() -> None:
     assert Account() == ACCOUNT - ACCOUNT
     assert (ACCOUNT + ACCOUNT) - ACCOUNT == ACCOUNT
     assert Account(seen=5, reverse=REVERSE) - Account(seen=2) == Account(seen=3, reverse=REVERSE)
 
 
-def test_the_programs_count_all_but_what_the_loop_does() -> None:
+def test_the_programs_count_every_field_that_the_loop_does_not() -> None:
     assert set(COUNTS) - set(COUNTED) == {"written", "written_bytes", "over_limit", "lost_writing"}
 
 
-def test_json_has_the_counts_and_the_sums_a_reader_wants() -> None:
+def test_json_has_the_counts_and_their_sums() -> None:
     plain = ACCOUNT.as_json()
     assert (plain["seen"], plain["seen_bytes"], plain["unmatched"]) == (270, 20_000, 20)
     assert (plain["matched"], plain["written"], plain["written_bytes"]) == (250, 136, 10_396)
@@ -92,12 +92,12 @@ OFF_BY_ONE = [
 
 
 @pytest.mark.parametrize(("what", "account"), OFF_BY_ONE, ids=[case[0] for case in OFF_BY_ONE])
-def test_one_number_that_is_off_is_a_bug_and_said_to_be_one(what: str, account: Account) -> None:
+def test_a_single_wrong_number_is_reported_as_a_bug(what: str, account: Account) -> None:
     with pytest.raises(BicapError, match=r"^bug: (seen is not unmatched|matched is not written)"):
         check([ACCOUNT, account])
 
 
-def test_directions_and_interfaces_do_not_make_up_for_each_other() -> None:
+def test_errors_of_two_directions_or_interfaces_do_not_cancel_out() -> None:
     less, more = replace(FORWARD, written=FORWARD.written - 1), replace(REVERSE, written=REVERSE.written + 1)
     with pytest.raises(BicapError, match=r"^bug: matched is not written"):
         check([replace(ACCOUNT, forward=less, reverse=more)])
@@ -105,7 +105,7 @@ def test_directions_and_interfaces_do_not_make_up_for_each_other() -> None:
         check([replace(ACCOUNT, seen=269), replace(ACCOUNT, seen=271)])
 
 
-def test_what_is_between_the_program_and_the_file_is_on_its_way() -> None:
+def test_packets_between_the_program_and_the_file_are_on_their_way() -> None:
     assert FORWARD.on_its_way == 0
     assert replace(FORWARD, written=80).on_its_way == 9
 

@@ -19,7 +19,7 @@ BLOCK = len(SentPacket(0, ASK).block)
 
 
 def conversation(count: int, apart: int = 1) -> list[SentPacket]:
-    """Questions and answers in turn, from time 1 on."""
+    """Return requests and answers in turn, from time 1 on."""
     return [SentPacket(1 + n * apart, ANSWER if n % 2 else ASK, reverse=bool(n % 2)) for n in range(count)]
 
 
@@ -71,7 +71,7 @@ def test_a_packet_stays_in_its_ring_until_it_is_older_than_an_earlier_round() ->
     assert machine.blocks == blocks_of([old, overtaken, young])
 
 
-def test_what_waits_in_a_batch_holds_back_all_that_is_younger() -> None:
+def test_a_packet_in_a_batch_holds_back_all_younger_packets() -> None:
     machine = Machine(cpus=2)
     waits, before, behind = SentPacket(20, b"waits"), SentPacket(10, b"before"), SentPacket(30, b"behind")
     machine.packets(0, waits, wait=True)
@@ -84,7 +84,7 @@ def test_what_waits_in_a_batch_holds_back_all_that_is_younger() -> None:
     assert machine.blocks == blocks_of([before, waits, behind])
 
 
-def test_a_packet_that_only_waits_in_a_batch_is_pending() -> None:
+def test_a_packet_that_waits_in_a_batch_alone_is_pending() -> None:
     machine = Machine()
     machine.packets(0, SentPacket(1, ASK), wait=True)
     assert machine.round() == Round(pending=True, full=False)
@@ -111,7 +111,7 @@ def test_a_ring_is_read_around_its_end_as_often_as_it_wraps() -> None:
     assert machine.end().both.written == 200
 
 
-def test_a_record_of_another_kind_is_no_packet() -> None:
+def test_a_record_of_another_kind_is_not_a_packet() -> None:
     machine = Machine()
     packets = conversation(2)
     machine.packets(0, packets[0])
@@ -163,7 +163,7 @@ def test_a_limit_in_bytes_ends_the_capture_before_the_packet_that_does_not_fit()
     assert len(machine.sink.content[0]) <= limit
 
 
-def test_what_a_full_ring_refuses_is_lost_and_counted_and_what_it_holds_is_written() -> None:
+def test_packets_that_a_full_ring_refuses_are_counted_as_lost_and_those_it_holds_are_written() -> None:
     machine = Machine(ring_bytes=1 << 12)
     packets = [SentPacket(1 + n, bytes([n]) * 200) for n in range(30)]
     held = len(machine.packets(0, *packets))
@@ -221,7 +221,7 @@ def test_while_the_output_has_no_room_nothing_is_moved_and_no_interface_is_intro
     assert machine.end().both.written == 4
 
 
-def test_what_an_output_never_takes_is_lost_in_writing_and_what_arrived_is_written() -> None:
+def test_packets_that_an_output_never_accepts_are_lost_in_writing_and_those_that_arrived_are_written() -> None:
     machine = Machine(sink=FakeSink(lags=True))
     arrived, queued = conversation(3), [SentPacket(100, b"queued")]
     machine.packets(0, *arrived)
@@ -229,15 +229,15 @@ def test_what_an_output_never_takes_is_lost_in_writing_and_what_arrived_is_writt
     machine.sink.arrive(1)
     machine.packets(0, *queued)
     machine.settle()
-    machine.sink.took_per_settle = 0
+    machine.sink.took_per_flush = 0
     account = machine.end()
     assert machine.blocks == blocks_of(arrived)
     assert (account.both.written, account.both.lost_by["writing"]) == (3, 1)
     assert not machine.output.complete
-    assert str(machine.output.failure) == "f takes nothing any more; what it did not take is not written"
+    assert str(machine.output.failure) == "f stopped reading; the rest was not written"
 
 
-def test_a_disk_that_fails_ends_the_capture_with_what_arrived_and_rings_are_read_on() -> None:
+def test_a_disk_that_fails_ends_the_capture_and_rings_are_still_read() -> None:
     machine = Machine()
     packets = conversation(6)
     machine.packets(0, *packets[:3])
@@ -253,7 +253,7 @@ def test_a_disk_that_fails_ends_the_capture_with_what_arrived_and_rings_are_read
     ]
 
 
-def test_a_full_file_is_completed_in_the_middle_of_a_batch_and_the_next_goes_on_with_the_next_packet() -> None:
+def test_a_full_file_is_completed_in_the_middle_of_a_batch_and_the_next_file_begins_with_the_next_packet() -> None:
     overhead = len(Machine().opening) + closing_bytes(1)
     machine = Machine(storage=Storage(file_bytes=overhead + 4 * BLOCK))
     opening = len(machine.opening)  # the spec, which is in it, is longer now
@@ -280,7 +280,7 @@ FILES = [
 
 
 @pytest.mark.parametrize(("times", "end", "files"), FILES)
-def test_a_file_ends_at_its_time_and_one_without_packets_goes_on(
+def test_a_file_ends_at_its_time_and_an_empty_one_is_continued(
     times: tuple[float, ...], end: float, files: list[tuple[float, ...]]
 ) -> None:
     machine = Machine(storage=Storage(file_ns=SECOND))
@@ -304,7 +304,7 @@ def test_a_wall_clock_that_was_set_back_is_followed_in_the_next_file() -> None:
     assert at(behind, behind.at - 10**6).block in machine.sink.content[1]
 
 
-def test_at_the_end_a_portion_waits_until_the_output_took_the_one_before() -> None:
+def test_at_the_end_a_portion_waits_until_the_portion_before_it_is_written() -> None:
     machine = Machine(ring_bytes=1 << 20, sink=FakeSink(lags=True))
     queued: list[int] = []
     write = machine.sink.write
@@ -343,7 +343,7 @@ def test_a_full_portion_is_followed_by_the_next_round_at_once() -> None:
     assert machine.blocks == blocks_of(packets)
 
 
-def test_a_large_packet_is_written_from_its_ring_which_is_given_back_afterwards() -> None:
+def test_a_large_packet_is_written_from_its_ring_before_the_ring_is_released() -> None:
     machine = Machine(ring_bytes=1 << 16)
     large = SentPacket(2, bytes(range(250)) * 100)
     unread_at_write: list[int] = []

@@ -1,4 +1,4 @@
-"""Where files begin and end, and when a capture does: exact bytes, and times that are those of packets."""
+"""The beginning and end of files and of a capture: bytes are exact, times are those of packets."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ def limits(storage: Storage = Storage(), **fields: int) -> Limits:  # noqa: B008
 
 
 def packets_written(found: Limits, count: int, size: int) -> None:
-    """What merge() does to the state."""
+    """Change the state as merge() does."""
     found.state[merge.FILE_PACKETS] += count
     found.state[merge.FILE_LEFT] -= count * size
     found.state[merge.BYTES_LEFT] -= count * size
@@ -43,7 +43,7 @@ COUNTS = [
 
 
 @pytest.mark.parametrize(("field", "slot"), COUNTS)
-def test_a_limit_is_what_the_loop_starts_with(field: str, slot: int) -> None:
+def test_a_limit_is_the_first_state_of_the_loop(field: str, slot: int) -> None:
     found = limits(**{field: 5000})
     assert found.state[slot] == 5000
     others = {other for _, other in COUNTS} - {slot}
@@ -66,7 +66,7 @@ def test_the_limit_that_was_reached_is_the_reason_for_the_end(slot: int, reason:
     assert found.reached == reason
 
 
-def test_what_is_no_packet_counts_in_the_size_of_a_file_and_of_all_files() -> None:
+def test_blocks_that_are_not_packets_count_in_the_size_of_a_file_and_of_all_files() -> None:
     found = limits(Storage(file_bytes=10_000), max_bytes=25_000)
     assert found.file_begins(OVERHEAD, 0)
     assert (found.state[merge.FILE_LEFT], found.state[merge.BYTES_LEFT]) == (8500, 23_500)
@@ -77,7 +77,7 @@ def test_what_is_no_packet_counts_in_the_size_of_a_file_and_of_all_files() -> No
     assert (found.state[merge.FILE_FULL], found.state[merge.FILE_PACKETS]) == (0, 0)
 
 
-def test_no_file_begins_in_which_no_packet_would_have_room() -> None:
+def test_a_file_without_room_for_a_packet_does_not_begin() -> None:
     smallest = merge.SMALLEST_BLOCK
     assert limits(max_bytes=5000).file_begins(5000 - smallest, 0)
     found = limits(max_bytes=5000)
@@ -86,7 +86,7 @@ def test_no_file_begins_in_which_no_packet_would_have_room() -> None:
     assert found.reached == "size reached"
 
 
-def test_an_earlier_reason_stays_where_no_file_begins() -> None:
+def test_an_earlier_reason_is_kept_when_no_file_begins() -> None:
     found = limits(max_bytes=5000)
     found.state[merge.REACHED] = merge.LEFT
     assert not found.file_begins(5000, 0)
@@ -125,7 +125,7 @@ EMPTY = [
 
 
 @pytest.mark.parametrize(("until", "ends"), EMPTY)
-def test_a_file_without_packets_goes_on_for_whole_periods(until: int, ends: int) -> None:
+def test_an_empty_file_is_continued_for_whole_periods(until: int, ends: int) -> None:
     found = limits(Storage(file_ns=10 * S))
     found.file_begins(OVERHEAD, 5 * S)
     assert not found.file_is_over(until)
@@ -149,7 +149,7 @@ def test_law_an_empty_file_is_never_over_and_always_ends_later(file_ns: int, beg
 
 
 @pytest.mark.parametrize("slot", [slot for slot, reason in REASONS if reason])
-def test_after_a_limit_no_end_of_a_file_holds_back_what_is_only_counted(slot: int) -> None:
+def test_after_a_limit_the_end_of_a_file_does_not_delay_counting(slot: int) -> None:
     found = limits(Storage(file_bytes=10_000, file_ns=10 * S), count=5)
     found.file_begins(OVERHEAD, 0)
     packets_written(found, 5, 100)
@@ -158,7 +158,7 @@ def test_after_a_limit_no_end_of_a_file_holds_back_what_is_only_counted(slot: in
     assert not found.file_is_over(99 * S)
 
 
-def test_after_an_error_no_end_of_a_file_holds_back_what_is_only_counted() -> None:
+def test_after_an_error_the_end_of_a_file_does_not_delay_counting() -> None:
     found = limits(Storage(file_bytes=10_000, file_ns=10 * S))
     found.file_begins(OVERHEAD, 0)
     packets_written(found, 5, 100)

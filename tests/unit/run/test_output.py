@@ -56,7 +56,7 @@ class OutputWorld:
         return self
 
     def come(self, name: str, **names: str) -> str | None:
-        """An interface that begins now, and names of addresses (10_0_0_1="web")."""
+        """Add an interface that begins now, and names of addresses (10_0_0_1="web")."""
         planned = next_interface(
             self.roster.interfaces, Place(interface=Interface(name, 9, 2), name=name, description="")
         )
@@ -65,19 +65,19 @@ class OutputWorld:
         self.ledger.grow(len(self.roster.members))
         self.rows = np.append(self.rows, np.zeros(HOOKS, INTERFACE_COUNTERS))
         self.output.names |= {ip_address(a.strip("_").replace("_", ".")): n for a, n in names.items()}
-        return self.output.interfaces_come([planned], before)
+        return self.output.add_interfaces([planned], before)
 
     def pass_by(
         self, packets: int, interface: int = 0, reverse: bool = False, name: str = "matched", by: str = ""
     ) -> None:
-        """Packets of a direction that the programs saw; `by` is a count of theirs that they also fall under."""
+        """Count packets of a direction that the programs saw; `by` is another counter that includes them."""
         row = self.rows[interface * HOOKS]
         row["seen"] += packets
         for count in filter(None, (name, by)):
             row["reverse" if reverse else "forward"][count] += packets
 
     def write(self, packets: int = 1, interface: int = 0, reverse: bool = False) -> str | None:
-        """Packets that pass, match and are written with one call."""
+        """Count packets as seen and matched, and write them with one call."""
         self.pass_by(packets, interface, reverse)
         before = self.ledger.moved.copy()
         self.ledger.moved[interface, OUTBOUND | (REVERSE if reverse else 0)] += (packets, 4 * packets, 0)
@@ -88,7 +88,7 @@ class OutputWorld:
         return self.output.next_file("synchronised", 0, self.now, more)
 
     def end(self, more: str = "") -> Account:
-        """End the capture: accounts must add up."""
+        """End the capture; accounts must add up. Returns the account."""
         self.now += S
         self.output.end(self.now, 0, more)
         check(self.accounts())
@@ -97,7 +97,7 @@ class OutputWorld:
 
 @dataclass(frozen=True)
 class StatisticsBlock:
-    """One Interface Statistics Block, read as the draft says."""
+    """One Interface Statistics Block, read as the draft defines it."""
 
     interface: int
     start_ns: int
@@ -110,7 +110,7 @@ class StatisticsBlock:
 
 
 def parse(content: bytes) -> tuple[list[int], list[StatisticsBlock]]:
-    """The kinds of all blocks, and what the statistics say."""
+    """Return the types of all blocks, and the statistics."""
     kinds, found, at = [], [], 0
     while at < len(content):
         kind, size = struct.unpack_from("<II", content, at)
@@ -152,7 +152,7 @@ def test_a_file_has_its_interfaces_its_packets_and_its_statistics() -> None:
     assert found == [StatisticsBlock(0, 0, S, 3, 0, 3, 3, ""), StatisticsBlock(1, 0, S, 2, 0, 2, 2, "")]
 
 
-def test_every_file_is_one_and_has_the_statistics_of_its_own_span() -> None:
+def test_every_file_is_complete_and_has_the_statistics_of_its_own_time() -> None:
     world = OutputWorld().begin()
     world.write(3)
     assert world.next_file() is None
@@ -216,7 +216,7 @@ def test_law_the_statistics_of_all_files_add_up_to_the_account(
         assert kinds.count(PACKET) == sum(s.delivered for s in statistics)
 
 
-def test_a_write_that_fails_is_counted_back_and_the_file_is_still_completed() -> None:
+def test_packets_of_a_failed_write_are_lost_and_the_file_is_still_completed() -> None:
     world = OutputWorld().begin()
     world.write(3)
     world.sink.fail()
@@ -230,7 +230,7 @@ def test_a_write_that_fails_is_counted_back_and_the_file_is_still_completed() ->
 
 
 @pytest.mark.parametrize("arrived", range(6))
-def test_what_was_accepted_and_did_not_arrive_is_counted_back_when_the_failure_comes_late(arrived: int) -> None:
+def test_accepted_packets_that_did_not_arrive_are_lost_when_the_error_comes_late(arrived: int) -> None:
     world = OutputWorld(FakeSink(lags=True)).begin()
     for packets in (1, 10, 100, 1000):
         assert world.write(packets) is None
@@ -244,7 +244,7 @@ def test_what_was_accepted_and_did_not_arrive_is_counted_back_when_the_failure_c
     assert account.forward.written_bytes == 4 * written
 
 
-def test_after_an_error_no_end_of_a_file_holds_back_what_is_only_counted() -> None:
+def test_after_an_error_the_end_of_a_file_does_not_delay_counting() -> None:
     world = OutputWorld(storage=Storage(file_ns=S)).begin()
     assert world.limits.final_in_file(99 * S) == S
     world.sink.fail()
@@ -252,7 +252,7 @@ def test_after_an_error_no_end_of_a_file_holds_back_what_is_only_counted() -> No
     assert world.limits.final_in_file(99 * S) == 99 * S
 
 
-def test_what_has_arrived_is_not_counted_back_by_a_later_failure() -> None:
+def test_packets_that_have_arrived_stay_written_after_a_later_error() -> None:
     world = OutputWorld(FakeSink(lags=True)).begin()
     for _ in range(1000):
         world.write()
@@ -263,7 +263,7 @@ def test_what_has_arrived_is_not_counted_back_by_a_later_failure() -> None:
     assert world.end().both.written == 1000
 
 
-def test_a_next_file_that_cannot_begin_leaves_this_one_to_the_end() -> None:
+def test_the_present_file_is_continued_to_the_end_if_the_next_cannot_begin() -> None:
     world = OutputWorld().begin()
     world.write(3)
     world.sink.fail()
@@ -275,7 +275,7 @@ def test_a_next_file_that_cannot_begin_leaves_this_one_to_the_end() -> None:
     assert [(s.start_ns, s.end_ns, s.received, s.delivered) for s in found] == [(0, 2 * S, 5, 3), (0, 2 * S, 0, 0)]
 
 
-def test_files_that_waited_in_a_queue_when_it_failed_leave_their_span_to_the_one_that_is_there() -> None:
+def test_the_last_file_written_has_the_statistics_of_files_that_were_queued_when_the_sink_failed() -> None:
     world = OutputWorld(FakeSink(lags=True)).begin()
     world.write(1)
     world.next_file()
@@ -294,7 +294,7 @@ def test_files_that_waited_in_a_queue_when_it_failed_leave_their_span_to_the_one
     ]
 
 
-def test_files_that_are_complete_are_forgotten() -> None:
+def test_the_state_of_complete_files_is_dropped() -> None:
     world = OutputWorld(FakeSink(lags=True)).begin()
     for _ in range(100):
         world.next_file()
@@ -302,7 +302,7 @@ def test_files_that_are_complete_are_forgotten() -> None:
     assert len(world.output._begun) <= 3
 
 
-def test_a_reader_that_is_gone_gets_no_more() -> None:
+def test_nothing_is_written_to_a_reader_that_is_gone() -> None:
     world = OutputWorld(FakeSink(name="-")).begin()
     world.write(3)
     world.sink.fail(GONE)
@@ -314,23 +314,23 @@ def test_a_reader_that_is_gone_gets_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("-", "the reader of standard output takes nothing any more"), ("/run/f", "/run/f takes nothing")],
+    ("name", "message"),
+    [("-", "the reader of standard output stopped reading"), ("/run/f", "/run/f stopped reading")],
 )
-def test_a_reader_that_takes_nothing_at_the_end_gets_no_more(name: str, said: str) -> None:
-    world = OutputWorld(FakeSink(name=name, lags=True, took_per_settle=0)).begin()
+def test_a_reader_that_stops_reading_at_the_end_is_given_up(name: str, message: str) -> None:
+    world = OutputWorld(FakeSink(name=name, lags=True, took_per_flush=0)).begin()
     world.write(3)
     world.sink.arrive(2)
     world.write(2)
     world.sink.has_room = False
     account = world.end()
     assert (account.both.written, account.both.lost) == (3, 2)
-    assert str(world.output.failure).startswith(said)
+    assert str(world.output.failure).startswith(message)
     assert not world.output.complete
 
 
-def test_a_slow_reader_gets_all() -> None:
-    world = OutputWorld(FakeSink(lags=True, took_per_settle=1)).begin()
+def test_a_slow_reader_gets_everything() -> None:
+    world = OutputWorld(FakeSink(lags=True, took_per_flush=1)).begin()
     for _ in range(20):
         world.write(3)
     assert world.end().both.written == 60
@@ -349,7 +349,7 @@ def test_a_file_without_room_for_a_packet_ends_the_capture_instead() -> None:
     assert [(s.start_ns, s.end_ns) for s in parse(world.sink.content[0])[1]] == [(0, 2 * S)] * 2
 
 
-def test_what_the_limit_leaves_for_packets_is_what_the_blocks_around_them_do_not_take() -> None:
+def test_packets_get_the_part_of_the_limit_that_other_blocks_leave() -> None:
     world = OutputWorld(max_bytes=100_000).begin()
     left = int(world.limits.state[merge.BYTES_LEFT])
     world.limits.state[merge.BYTES_LEFT] -= left // len(BLOCK) * len(BLOCK)
@@ -367,7 +367,7 @@ def test_a_capture_without_room_for_a_packet_writes_nothing() -> None:
 
 
 ERRORS: list[tuple[str, Callable[[OutputWorld], object], object]] = [
-    # after an error nobody waits for the output, and the reason to end is told again and again
+    # after an error nothing waits for the output, and every call returns the reason to end
     ("room", lambda world: world.output.room(5), True),
     ("check", lambda world: world.output.check(), str(FULL)),
     ("write", lambda world: world.write(), str(FULL)),
@@ -375,7 +375,7 @@ ERRORS: list[tuple[str, Callable[[OutputWorld], object], object]] = [
 
 
 @pytest.mark.parametrize(("what", "call", "result"), ERRORS, ids=[case[0] for case in ERRORS])
-def test_an_error_is_found_by_whatever_comes_first(
+def test_the_first_call_after_an_error_finds_it(
     what: str, call: Callable[[OutputWorld], object], result: object
 ) -> None:
     world = OutputWorld().begin()
@@ -387,7 +387,7 @@ def test_an_error_is_found_by_whatever_comes_first(
     assert world.output.check() == str(FULL)
 
 
-def test_without_an_error_the_sink_says_whether_there_is_room_and_why_to_end() -> None:
+def test_without_an_error_the_sink_decides_about_room_and_the_reason_to_end() -> None:
     world = OutputWorld().begin()
     assert world.output.room(0)
     world.sink.has_room = False
@@ -399,7 +399,7 @@ def test_without_an_error_the_sink_says_whether_there_is_room_and_why_to_end() -
     assert world.output.failure is None
 
 
-def test_after_a_disk_that_must_not_fill_further_what_rings_hold_is_over_the_limit() -> None:
+def test_packets_in_rings_are_over_the_limit_when_the_disk_must_not_fill_further() -> None:
     world = OutputWorld().begin()
     world.write(3)
     assert world.limits.reached is None
@@ -411,7 +411,7 @@ def test_after_a_disk_that_must_not_fill_further_what_rings_hold_is_over_the_lim
     assert world.output.complete
 
 
-def test_a_disk_that_does_not_take_the_end_either_leaves_the_first_error() -> None:
+def test_the_first_error_is_kept_if_the_end_cannot_be_written_either() -> None:
     world = OutputWorld().begin()
     world.sink.fail()
     world.write()
@@ -425,7 +425,7 @@ def test_a_disk_that_does_not_take_the_end_either_leaves_the_first_error() -> No
     assert not world.output.complete
 
 
-def test_the_comment_says_what_the_block_has_no_option_for() -> None:
+def test_the_comment_has_the_counts_for_which_the_block_has_no_option() -> None:
     world = OutputWorld().begin()
     world.pass_by(7, by="sampled_by_flow")
     world.pass_by(2, by="sampled_by_rate")
@@ -443,7 +443,7 @@ def test_the_comment_says_what_the_block_has_no_option_for() -> None:
     ]
 
 
-def test_comments_are_of_a_files_own_span() -> None:
+def test_comments_cover_the_time_of_their_own_file() -> None:
     world = OutputWorld().begin()
     world.pass_by(7, by="sampled_by_flow")
     world.next_file("one")
@@ -456,7 +456,7 @@ def test_comments_are_of_a_files_own_span() -> None:
 LARGE = (1 << 64) - 1
 
 
-def test_no_statistics_take_more_than_is_held_back_for_them() -> None:
+def test_statistics_never_take_more_than_is_reserved_for_them() -> None:
     counts = dict.fromkeys(
         ("sampled_by_flow", "sampled_by_packet", "sampled_by_first", "sampled_by_rate"), LARGE // 8
     )
@@ -467,7 +467,7 @@ def test_no_statistics_take_more_than_is_held_back_for_them() -> None:
     assert all(len(s.comment) == COMMENT_MAX for s in parse(blocks)[1])
 
 
-def test_the_opening_blocks_say_what_was_asked_for() -> None:
+def test_the_opening_blocks_contain_the_spec() -> None:
     plan = OutputWorld(max_bytes=123_456).plan
     text = opening(plan, plan.interfaces, plan.interfaces, {}, "synchronised", 5)
     assert b'"max_bytes": 123456' in text
@@ -475,7 +475,7 @@ def test_the_opening_blocks_say_what_was_asked_for() -> None:
     assert parse(text)[0] == [SECTION, INTERFACE, INTERFACE]
 
 
-def test_an_interface_that_comes_is_introduced_before_its_packets_and_in_every_later_file() -> None:
+def test_a_new_interface_has_its_block_before_its_packets_and_in_every_later_file() -> None:
     world = OutputWorld().begin()
     world.write(1)
     world.now = 5 * S
@@ -506,7 +506,7 @@ def test_an_address_has_one_name_in_a_file_and_its_new_one_in_the_next() -> None
     assert [two.count(name) for name in (b"shop/web-0", b"shop/web-1", b"shop/web-2", b"bank/api-0")] == [0, 1, 1, 1]
 
 
-def test_an_interface_that_went_has_its_statistics_where_it_was_and_not_in_later_files() -> None:
+def test_a_removed_interface_has_statistics_in_its_own_files_and_not_in_later_ones() -> None:
     world = OutputWorld().begin()
     world.write(2, interface=1)
     world.now = 3 * S
@@ -521,7 +521,7 @@ def test_an_interface_that_went_has_its_statistics_where_it_was_and_not_in_later
     assert [s.interface for s in two] == [0]
 
 
-def test_of_an_interface_that_went_later_files_have_its_name_and_hold_back_no_room() -> None:
+def test_later_files_have_the_name_of_a_removed_interface_and_reserve_no_room_for_it() -> None:
     world = OutputWorld(storage=Storage(file_bytes=10**6)).begin()
     world.write(2, interface=1)
     world.now = S
@@ -541,7 +541,7 @@ def test_of_an_interface_that_went_later_files_have_its_name_and_hold_back_no_ro
     assert [s.interface for s in parse(three)[1]] == [0]
 
 
-def test_an_interface_for_which_a_limit_leaves_no_room_ends_the_capture() -> None:
+def test_a_new_interface_without_room_in_the_limit_ends_the_capture() -> None:
     world = OutputWorld(max_bytes=2 * MAX_BYTES_MIN).begin()
     reasons = [world.come(f"v{number}") for number in range(5)]
     assert reasons[0] is None

@@ -1,4 +1,4 @@
-"""What a capture tells at its end, to a person and to a program."""
+"""The report at the end of a capture, for a person and as JSON."""
 
 import json
 from dataclasses import replace
@@ -67,13 +67,13 @@ process cost 300 ms of CPU (2.5% of one)
 """
 
 
-def test_the_report_of_a_person() -> None:
+def test_the_report_for_a_person() -> None:
     assert "\n".join(SUMMARY.lines()) + "\n" == REPORT
 
 
 LINES = [
-    # what happened, what is different then, the line that says so
-    ("packets were late", {"late": 3, "late_most_ns": 900}, "3 packets carry the time of the one before"),
+    # event, changed fields, the line about it
+    ("packets were late", {"late": 3, "late_most_ns": 900}, "3 packets carry the time of the packet before"),
     ("the clock was set", {"clock_steps": [ClockStep(5, 3 * S, True)]}, "the wall clock was set by 3.0 s; followed"),
     ("the programs were timed", {"kernel_ns_per_packet": 81.6}, "kernel cost 82 ns per packet seen"),
     (
@@ -86,19 +86,19 @@ LINES = [
 
 
 @pytest.mark.parametrize(("what", "changed", "line"), LINES, ids=[case[0] for case in LINES])
-def test_a_line_appears_only_when_there_is_something_to_say(what: str, changed: dict[str, object], line: str) -> None:
-    assert not any(said.startswith(line) for said in SUMMARY.lines())
-    assert any(said.startswith(line) for said in replace(SUMMARY, **changed).lines())  # type: ignore[arg-type]
+def test_a_line_appears_only_when_its_event_happened(what: str, changed: dict[str, object], line: str) -> None:
+    assert not any(text.startswith(line) for text in SUMMARY.lines())
+    assert any(text.startswith(line) for text in replace(SUMMARY, **changed).lines())  # type: ignore[arg-type]
 
 
-def test_nothing_lost_or_left_out_says_so_in_the_sum_alone() -> None:
+def test_without_losses_the_sum_alone_says_so() -> None:
     quiet = replace(SUMMARY, accounts=[Account(), Account()]).lines()
     assert "0 matched = 0 written + 0 sampled out + 0 over the limit + 0 lost" in quiet
     assert not any(line.startswith(("lost", "sampled out", "rings filled")) for line in quiet)
     assert quiet[-1] == "process cost 300 ms of CPU (2.5% of one)"
 
 
-def test_what_samplers_left_out_is_told_by_sampler() -> None:
+def test_packets_sampled_out_are_listed_by_sampler() -> None:
     sampled = replace(FORWARD, matched=2111, sampled_by_flow=100, sampled_by_rate=10)
     lines = replace(
         SUMMARY, accounts=[Account(seen=3111, forward=sampled, reverse=replace(REVERSE, sampled_by_rate=1))]
@@ -112,7 +112,7 @@ def record(number: int) -> FileRecord:
 
 
 WHERE = [
-    # the files that are left, removed ones, what the first line says of them
+    # files that are left, number of removed ones, the text in the first line
     ([record(1)], 0, "written to /tmp/f_00001.pcapng (5.0 MiB)"),
     ([record(1), record(2)], 0, "written to 2 files, the last /tmp/f_00002.pcapng (5.0 MiB)"),
     ([record(1234)], 1233, "written to 1 file, 1,233 removed, the last /tmp/f_01234.pcapng (5.0 MiB)"),
@@ -120,11 +120,11 @@ WHERE = [
 ]
 
 
-@pytest.mark.parametrize(("files", "removed", "says"), WHERE)
-def test_where_the_packets_are(files: list[FileRecord], removed: int, says: str) -> None:
-    told = replace(SUMMARY, files=files, files_removed=removed)
-    assert says in told.lines()[0]
-    plain = json.loads(json.dumps(told.as_json()))
+@pytest.mark.parametrize(("files", "removed", "text"), WHERE)
+def test_the_report_names_the_files(files: list[FileRecord], removed: int, text: str) -> None:
+    summary = replace(SUMMARY, files=files, files_removed=removed)
+    assert text in summary.lines()[0]
+    plain = json.loads(json.dumps(summary.as_json()))
     assert [(file["path"], file["bytes"], file["began_ns"]) for file in plain["files"]] == [
         (file.path, file.bytes, file.began_ns) for file in files
     ]
@@ -147,7 +147,7 @@ PRESSED = replace(
 )  # fmt: skip
 
 
-def test_what_was_done_while_rings_filled_is_told_with_its_time() -> None:
+def test_measures_under_pressure_are_listed_with_their_times() -> None:
     lines = PRESSED.lines()
     at = lines.index("rings filled: 700 packets without payload (1.0 MiB left out)")
     assert lines[at + 1 : at + 4] == [
@@ -162,17 +162,17 @@ def test_what_was_done_while_rings_filled_is_told_with_its_time() -> None:
     ]
 
 
-def test_many_changes_are_in_the_json_and_a_few_on_the_terminal() -> None:
+def test_the_terminal_lists_a_few_changes_and_the_json_all() -> None:
     changes = [LevelChange(STARTED + n * S, n % 2) for n in range(1, 20)]
     many = replace(PRESSED, pressure=changes)
     lines = many.lines()
     at = lines.index("rings filled: 700 packets without payload (1.0 MiB left out)")
     assert lines[at + 5].startswith("  after 5.0 s")
-    assert lines[at + 6] == "  and 14 changes more, in the JSON summary"
+    assert lines[at + 6] == "  and 14 more changes, in the JSON summary"
     assert len(many.as_json()["pressure"]) == 19
 
 
-def test_json_is_plain_and_holds_the_same_numbers() -> None:
+def test_json_is_plain_and_has_the_same_numbers() -> None:
     plain = json.loads(json.dumps(SUMMARY.as_json()))
     assert (plain["schema"], plain["version"]) == (SCHEMA, "1.2.3")
     assert (plain["file"], plain["file_bytes"], plain["complete"]) == ("/tmp/f.pcapng", 5 << 20, True)
@@ -196,9 +196,9 @@ def test_json_is_plain_and_holds_the_same_numbers() -> None:
     }
 
 
-def test_json_tells_what_the_clock_did() -> None:
-    told = replace(SUMMARY, clock_steps=[ClockStep(5, -S, False)], late=2, late_most_ns=70).as_json()["clock"]
-    assert told == {
+def test_json_has_the_steps_of_the_clock() -> None:
+    clock = replace(SUMMARY, clock_steps=[ClockStep(5, -S, False)], late=2, late_most_ns=70).as_json()["clock"]
+    assert clock == {
         "state": "synchronised, error at most 5 µs",
         "steps": [{"at_ns": 5, "step_ns": -S, "followed": False}],
         "late_packets": 2,
@@ -212,12 +212,12 @@ def test_json_of_a_capture_without_packets_has_no_cost_per_packet() -> None:
     assert empty["cost"]["process_ns_per_packet"] is None
 
 
-def test_json_repeats_what_was_asked_and_what_was_planned() -> None:
+def test_json_contains_the_spec_and_the_plan() -> None:
     plain = SUMMARY.as_json()
     assert plain["spec"]["interfaces"] == ("veth1", "eth0")
     assert plain["spec"]["direction"] == "both"
     assert [i["view"] for i in plain["plan"]["interfaces"]] == ["pod", "interface"]
     assert plain["plan"]["hook"] == "tcx"
-    asked = PRESSED.as_json()["spec"]
-    assert (asked["sample"], asked["on_pressure"]) == (["flow:1/2"], ["truncate", "sample"])
-    assert asked["storage"]["file_bytes"] is None
+    spec = PRESSED.as_json()["spec"]
+    assert (spec["sample"], spec["on_pressure"]) == (["flow:1/2"], ["truncate", "sample"])
+    assert spec["storage"]["file_bytes"] is None

@@ -1,4 +1,4 @@
-"""Measures in an order -> levels, and what each of them says."""
+"""Measures in an order -> levels, and the text of each level."""
 
 import pytest
 

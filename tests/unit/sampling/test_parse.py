@@ -1,4 +1,4 @@
-"""Words of --sample and --on-pressure -> values, or one line that says how they are written."""
+"""The texts of --sample and --on-pressure -> values, or one line with examples."""
 
 from fractions import Fraction
 
@@ -90,7 +90,7 @@ NO_SAMPLERS = [
 ]
 
 IMPOSSIBLE = [
-    # words that are understood, what is said of them
+    # words that are understood, the error about them
     ("flow:0%", "sample flow:0: a share is above 0 and at most 1"),
     ("flow:0/10", "a share is above 0"),
     ("packet:11/10", "sample packet:11/10: a share is above 0 and at most 1"),
@@ -114,20 +114,20 @@ def test_a_sampler(words: str, kind: SamplerKind, amount: Fraction, direction: D
 
 
 @pytest.mark.parametrize(("what", "words"), NO_SAMPLERS, ids=[case[0] for case in NO_SAMPLERS])
-def test_no_sampler(what: str, words: str) -> None:
+def test_text_that_is_not_a_sampler_is_refused(what: str, words: str) -> None:
     with pytest.raises(SpecError, match=r"^--sample '.*' is not understood; write it like flow:1/10,") as refused:
         parse_sampler(words)
     assert repr(words) in str(refused.value)
 
 
-@pytest.mark.parametrize(("words", "said"), IMPOSSIBLE, ids=[case[0] for case in IMPOSSIBLE])
-def test_a_sampler_that_cannot_be(words: str, said: str) -> None:
+@pytest.mark.parametrize(("words", "message"), IMPOSSIBLE, ids=[case[0] for case in IMPOSSIBLE])
+def test_an_impossible_sampler_is_refused(words: str, message: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse_sampler(words)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_the_error_names_where_the_words_are_from() -> None:
+def test_the_error_names_the_source_of_the_text() -> None:
     with pytest.raises(SpecError, match=r"^rule file f\.yaml: sample 'x' is not understood"):
         parse_sampler("x", "rule file f.yaml: sample")
 
@@ -143,7 +143,7 @@ AMOUNTS = {
 
 
 def written(kind: SamplerKind, amount: Fraction) -> str:
-    """An amount in full, as a person would write it."""
+    """Return an amount in full, as a person would write it."""
     if kind in (SamplerKind.FLOW, SamplerKind.PACKET):
         return f"{amount.numerator}/{amount.denominator}"
     return f"{amount}{'' if kind is SamplerKind.FIRST else kind.value}"
@@ -153,8 +153,8 @@ def written(kind: SamplerKind, amount: Fraction) -> str:
     st.sampled_from(SamplerKind).flatmap(lambda kind: st.tuples(st.just(kind), AMOUNTS[kind])),
     st.sampled_from(Direction),
 )
-def test_what_is_written_is_read_and_said_again(asked: tuple[SamplerKind, Fraction], direction: Direction) -> None:
-    kind, amount = asked
+def test_the_text_of_a_sampler_is_that_sampler(sampler: tuple[SamplerKind, Fraction], direction: Direction) -> None:
+    kind, amount = sampler
     direction = BOTH if kind is SamplerKind.FLOW else direction
     name = "rate" if kind in (SamplerKind.PACKET_RATE, SamplerKind.BIT_RATE) else kind.value
     prefix = "" if direction is BOTH else f"{direction.value}="
@@ -177,9 +177,9 @@ NO_MEASURES = [
     (["truncate,"], "--on-pressure '' is not one of"),
     (["Truncate"], "'Truncate' is not one of"),
     (["truncate;sample"], "'truncate;sample' is not one of"),
-    (["truncate,truncate"], "truncate,truncate says the same twice"),
-    (["truncate", "sample", "truncate"], "truncate,sample,truncate says the same twice"),
-    (["lose,truncate"], "lose,truncate: nothing comes after lose"),
+    (["truncate,truncate"], "truncate,truncate has a measure twice"),
+    (["truncate", "sample", "truncate"], "truncate,sample,truncate has a measure twice"),
+    (["lose,truncate"], "lose,truncate: lose must be the last measure"),
 ]
 
 
@@ -188,8 +188,8 @@ def test_measures_keep_their_order(words: list[str], measures: list[OnPressure])
     assert parse_measures(words) == tuple(measures)
 
 
-@pytest.mark.parametrize(("words", "said"), NO_MEASURES, ids=[case[1] for case in NO_MEASURES])
-def test_no_measures(words: list[str], said: str) -> None:
+@pytest.mark.parametrize(("words", "message"), NO_MEASURES, ids=[case[1] for case in NO_MEASURES])
+def test_wrong_measures_are_refused(words: list[str], message: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse_measures(words)
-    assert said in str(refused.value)
+    assert message in str(refused.value)

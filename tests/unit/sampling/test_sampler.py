@@ -1,4 +1,4 @@
-"""Several samplers -> what is kept of each direction; and values that cannot be."""
+"""Several samplers -> the packets kept of each direction; and impossible values."""
 
 from fractions import Fraction
 
@@ -46,12 +46,12 @@ COMBINED = [
 def test_samplers_of_a_direction_must_all_agree(
     words: str, flows: str, forward: tuple[str, int, int, int], reverse: tuple[str, int, int, int]
 ) -> None:
-    asked = sampling(*words.split())
-    assert asked.flow_share == Fraction(flows)
+    values = sampling(*words.split())
+    assert values.flow_share == Fraction(flows)
     for way, (share, first, packets, bits) in zip(WAYS, (forward, reverse), strict=True):
-        assert asked.packet_share(way) == Fraction(share)
-        assert asked.first(way) == first
-        lowest = [min(asked.of(kind, way), default=None) for kind in (SamplerKind.PACKET_RATE, SamplerKind.BIT_RATE)]
+        assert values.packet_share(way) == Fraction(share)
+        assert values.first(way) == first
+        lowest = [min(values.of(kind, way), default=None) for kind in (SamplerKind.PACKET_RATE, SamplerKind.BIT_RATE)]
         assert lowest == [packets, bits]
 
 
@@ -61,7 +61,7 @@ SAMPLERS = st.sampled_from(
 
 
 @given(st.lists(SAMPLERS, max_size=5), SAMPLERS)
-def test_one_more_sampler_keeps_no_more(words: list[str], another: str) -> None:
+def test_another_sampler_never_keeps_more(words: list[str], another: str) -> None:
     few, more = sampling(*words), sampling(*words, another)
     assert more.flow_share <= few.flow_share
     for way in WAYS:
@@ -71,15 +71,15 @@ def test_one_more_sampler_keeps_no_more(words: list[str], another: str) -> None:
 
 @given(st.permutations(["flow:1/2", "packet:1/5", "reverse=packet:3/4", "first:9", "rate:7pps", "rate:5pps"]))
 def test_their_order_does_not_matter(words: list[str]) -> None:
-    asked, sorted_ones = sampling(*words), sampling(*sorted(words))
-    assert asked.flow_share == sorted_ones.flow_share
+    values, sorted_ones = sampling(*words), sampling(*sorted(words))
+    assert values.flow_share == sorted_ones.flow_share
     for way in WAYS:
-        assert asked.packet_share(way) == sorted_ones.packet_share(way)
-        assert asked.first(way) == sorted_ones.first(way)
-        assert sorted(asked.of(SamplerKind.PACKET_RATE, way)) == sorted(sorted_ones.of(SamplerKind.PACKET_RATE, way))
+        assert values.packet_share(way) == sorted_ones.packet_share(way)
+        assert values.first(way) == sorted_ones.first(way)
+        assert sorted(values.of(SamplerKind.PACKET_RATE, way)) == sorted(sorted_ones.of(SamplerKind.PACKET_RATE, way))
 
 
-def test_by_itself_everything_is_kept_and_control_packets_would_be() -> None:
+def test_by_default_everything_is_kept_and_control_packets_are_exempt_from_sampling() -> None:
     assert (Sampling().samplers, Sampling().keep_control, Sampling().headers_only) == ((), True, False)
 
 
@@ -103,14 +103,16 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "amount", "direction", "said"), VALUES)
-def test_values_that_cannot_be(kind: SamplerKind, amount: Fraction, direction: Direction, said: str) -> None:
+@pytest.mark.parametrize(("kind", "amount", "direction", "message"), VALUES)
+def test_impossible_values_are_refused(
+    kind: SamplerKind, amount: Fraction, direction: Direction, message: str
+) -> None:
     with pytest.raises(SpecError) as refused:
         Sampler(kind, amount, direction)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_json_has_the_words_of_the_options() -> None:
+def test_json_has_the_texts_of_the_options() -> None:
     samplers = tuple(parse_sampler(words) for words in ("flow:10%", "reverse=first:5", "rate:10mbit"))
     sampling = Sampling(samplers=samplers, seed=7, keep_control=False, headers_only=True)
     assert sampling_as_json(CaptureSpec(interfaces=("eth0",), sampling=sampling)) == {

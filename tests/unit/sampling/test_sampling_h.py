@@ -1,4 +1,4 @@
-"""Samplers and measures -> macros and switches of the kernel program; what is not asked for is not compiled."""
+"""Samplers and measures -> macros and switches of the kernel program; features that are not requested are off."""
 
 import itertools
 import re
@@ -34,12 +34,12 @@ def program(words: str, measures: Sequence[OnPressure] = (), **fields: bool | in
 
 
 def macros(found: SamplingProgram) -> dict[str, str]:
-    """Name -> what it stands for."""
+    """Return the values of macros by name."""
     return dict(re.findall(r"^#define (\w+)(?:\([^)]*\))? (.*)$", found.header, re.MULTILINE))
 
 
 SWITCHES = [
-    # samplers, measures, other fields, switches that differ from OFF, what is asked of the parser
+    # samplers, measures, other fields, switches that differ from OFF, what the parser must find out
     ("", (), {}, {}, ""),
     ("", (LOSE,), {}, {}, ""),
     ("", (), {"keep_control": False}, {}, ""),
@@ -78,13 +78,13 @@ SWITCHES = [
 
 
 @pytest.mark.parametrize(("words", "measures", "fields", "on", "asks"), SWITCHES)
-def test_only_what_is_asked_for_is_switched_on(
+def test_only_requested_features_are_switched_on(
     words: str, measures: Sequence[OnPressure], fields: dict[str, bool], on: dict[str, int], asks: str
 ) -> None:
     found = program(words, measures, **fields)
     assert dict(found.switches) == OFF | on
-    asked = {"flow": found.asks_flow, "control": found.asks_control, "headers": found.asks_headers}
-    assert {name for name, value in asked.items() if value} == set(asks.split())
+    needs = {"flow": found.asks_flow, "control": found.asks_control, "headers": found.asks_headers}
+    assert {name for name, value in needs.items() if value} == set(asks.split())
 
 
 ALL = 1 << 32
@@ -123,7 +123,7 @@ def test_every_seed_and_every_share_fits_its_type() -> None:
 
 
 @pytest.mark.parametrize("words", ["rate:1kbit", "rate:1mbit", "rate:100gbit"])
-def test_what_a_packet_of_any_size_costs_fits_64_bits_and_is_the_time_it_takes_at_the_rate(words: str) -> None:
+def test_the_cost_of_any_packet_fits_64_bits_and_is_its_time_at_the_rate(words: str) -> None:
     bits = int(parse_sampler(words).amount)
     cost = int(macros(program(words))["TAKES"].partition(" * ")[2].partition("ULL")[0])
     for size in (60, 1500, 65_549, 524_288):

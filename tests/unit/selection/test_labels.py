@@ -1,4 +1,4 @@
-"""Kubernetes' label selectors: text -> whether labels fit."""
+"""Kubernetes label selectors: text -> a test of labels."""
 
 import re
 
@@ -63,19 +63,19 @@ REFUSED: list[tuple[str, str]] = [
     (".com/app=web", "'.com/app=web' is not understood"),
     ("a" * 64, "is not understood"),
     ("app=" + "a" * 64, "is not understood"),
-    ("app in (-a)", "'-a' is no value of a label"),
+    ("app in (-a)", "'-a' is not a label value"),
     ("é=web", "'é=web' is not understood"),
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), REFUSED, ids=[case[0] or "empty" for case in REFUSED])
-def test_what_kubectl_refuses_is_refused(text: str, said: str) -> None:
-    with pytest.raises(SpecError, match=f"^selector.*{re.escape(said)}"):
+@pytest.mark.parametrize(("text", "message"), REFUSED, ids=[case[0] or "empty" for case in REFUSED])
+def test_what_kubectl_refuses_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=f"^selector.*{re.escape(message)}"):
         parse_selector(text)
 
 
 MATCH_EXPRESSIONS: list[tuple[str, Operator, list[str], str]] = [
-    # key, operator, values, the selector's text or what is said against it
+    # key, operator, values, the selector's text or the error
     ("app", Operator.IN, ["web"], "app=web"),
     ("app", Operator.IN, ["web", "api", "web"], "app in (api,web)"),
     ("app", Operator.NOT_IN, ["web"], "app!=web"),
@@ -86,24 +86,26 @@ MATCH_EXPRESSIONS: list[tuple[str, Operator, list[str], str]] = [
 
 
 @pytest.mark.parametrize(("key", "operator", "values", "text"), MATCH_EXPRESSIONS)
-def test_match_expressions_say_the_same_as_text(key: str, operator: Operator, values: list[str], text: str) -> None:
+def test_match_expressions_equal_their_text(key: str, operator: Operator, values: list[str], text: str) -> None:
     found = requirement(key, operator, values, "here")
     assert str(found) == text
     assert parse_selector(text).requirements == (found,)
 
 
 @pytest.mark.parametrize(
-    ("key", "operator", "values", "said"),
+    ("key", "operator", "values", "message"),
     [
         ("app", Operator.IN, [], "here: app In needs values"),
         ("app", Operator.NOT_IN, [], "here: app NotIn needs values"),
         ("app", Operator.EXISTS, ["x"], "here: app Exists needs no values"),
-        ("a b", Operator.EXISTS, [], "here: 'a b' is no key of a label"),
-        ("app", Operator.IN, ["a b"], "here: 'a b' is no value of a label"),
+        ("a b", Operator.EXISTS, [], "here: 'a b' is not a label key"),
+        ("app", Operator.IN, ["a b"], "here: 'a b' is not a label value"),
     ],
 )
-def test_match_expressions_that_cannot_be(key: str, operator: Operator, values: list[str], said: str) -> None:
-    with pytest.raises(SpecError, match=f"^{said}$"):
+def test_impossible_match_expressions_are_refused(
+    key: str, operator: Operator, values: list[str], message: str
+) -> None:
+    with pytest.raises(SpecError, match=f"^{message}$"):
         requirement(key, operator, values, "here")
 
 
@@ -128,7 +130,7 @@ def test_the_text_of_a_selector_is_that_selector(selector: LabelSelector) -> Non
 
 
 @given(SELECTORS, st.dictionaries(KEYS, VALUES, max_size=4))
-def test_a_requirement_or_its_opposite_holds(selector: LabelSelector, labels: dict[str, str]) -> None:
+def test_either_a_requirement_or_its_opposite_holds(selector: LabelSelector, labels: dict[str, str]) -> None:
     opposites = {
         Operator.IN: Operator.NOT_IN,
         Operator.NOT_IN: Operator.IN,

@@ -1,4 +1,4 @@
-"""Which pods a choice means, and choices that contradict themselves."""
+"""The pods that a choice selects, and choices that contradict themselves."""
 
 from dataclasses import replace
 from typing import Any
@@ -49,11 +49,11 @@ MEANT: list[tuple[dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("choice", "meant"), MEANT)
-def test_a_choice_means_a_pod(choice: dict[str, Any], meant: bool) -> None:
+def test_a_choice_selects_a_pod(choice: dict[str, Any], meant: bool) -> None:
     assert Selection(**choice).selects(POD) is meant
 
 
-def test_a_pod_without_labels_fits_a_selector_that_asks_for_none() -> None:
+def test_a_pod_without_labels_fits_a_selector_that_needs_none() -> None:
     assert Selection(labels=parse_selector("!app")).selects(replace(POD, labels={}))
 
 
@@ -66,13 +66,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"processes": (1,), "namespaces": ("bank",)}, "namespace bank does not combine with pid"),
     ({"own": True, "pods": (WEB,)}, "self is the namespace that bicap runs in"),
     ({"own": True, "wait": True}, "self is the namespace that bicap runs in"),
-    ({"processes": (1, 0)}, "pid 0 is no process"),
+    ({"processes": (1, 0)}, "pid 0 does not exist"),
 ]
 
 
-@pytest.mark.parametrize(("choice", "said"), REFUSED, ids=[case[1] for case in REFUSED])
-def test_what_cannot_be(choice: dict[str, Any], said: str) -> None:
-    with pytest.raises(SpecError, match=f"^{said}"):
+@pytest.mark.parametrize(("choice", "message"), REFUSED, ids=[case[1] for case in REFUSED])
+def test_impossible_choices_are_refused(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=f"^{message}"):
         Selection(**choice)
 
 
@@ -89,7 +89,7 @@ SAID: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("choice", "text"), SAID, ids=[case[1] for case in SAID])
-def test_a_choice_in_words(choice: dict[str, Any], text: str) -> None:
+def test_the_text_of_a_choice(choice: dict[str, Any], text: str) -> None:
     assert str(Selection(**choice)) == text
 
 
@@ -105,28 +105,28 @@ def test_a_choice_in_words(choice: dict[str, Any], text: str) -> None:
         ({"wait": True, "sockets": ("/run/x",)}, False, False),
     ],
 )
-def test_what_chooses_by_itself_and_what_only_the_runtime_knows(
+def test_choices_that_select_places_themselves_and_choices_that_need_the_runtime(
     choice: dict[str, Any], chooses: bool, asks: bool
 ) -> None:
     assert (Selection(**choice).chooses, Selection(**choice).asks_runtime) == (chooses, asks)
 
 
 NAMES: list[tuple[str, PodName | str]] = [
-    # what is written, the pod or what is said against it
+    # what is written, the pod or the error
     ("shop/web-0", WEB),
     ("web-0", PodName("default", "web-0")),
     ("shop/web.example-0", PodName("shop", "web.example-0")),
-    ("", "'' is no name of a pod"),
-    ("/web-0", "'' is no name of a namespace"),
-    ("shop/", "'' is no name of a pod"),
-    ("a/b/c", "'a/b' is no name of a namespace"),
-    ("shop/Web", "'Web' is no name of a pod"),
-    ("shop/web_0", "'web_0' is no name of a pod"),
-    ("shop/-web", "'-web' is no name of a pod"),
-    ("shop/web..0", "'web..0' is no name of a pod"),
-    ("shop/web-0\n", r"'web-0\\n' is no name of a pod"),
-    ("shop/" + "a." * 126 + "ab", "is no name of a pod"),
-    ("s" * 64 + "/web", "is no name of a namespace"),
+    ("", "'' is not a pod name"),
+    ("/web-0", "'' is not a namespace name"),
+    ("shop/", "'' is not a pod name"),
+    ("a/b/c", "'a/b' is not a namespace name"),
+    ("shop/Web", "'Web' is not a pod name"),
+    ("shop/web_0", "'web_0' is not a pod name"),
+    ("shop/-web", "'-web' is not a pod name"),
+    ("shop/web..0", "'web..0' is not a pod name"),
+    ("shop/web-0\n", r"'web-0\\n' is not a pod name"),
+    ("shop/" + "a." * 126 + "ab", "is not a pod name"),
+    ("s" * 64 + "/web", "is not a namespace name"),
 ]
 
 
@@ -153,8 +153,6 @@ def test_names_and_ids_of_containers(text: str, word: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "containerd://", "Nginx", "shop/nginx"])
-def test_what_is_no_container(text: str) -> None:
-    with pytest.raises(
-        SpecError, match=r"^--container '.*' is no name or ID of a container; `crictl ps` lists them$"
-    ):
+def test_text_that_is_not_a_container_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match=r"^--container '.*' is not a container name or ID; `crictl ps` lists them$"):
         parse_container(text, "--container")

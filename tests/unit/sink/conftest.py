@@ -1,4 +1,4 @@
-"""What the tests of sinks share."""
+"""Fixtures that the tests of sinks share."""
 
 from tests.unit.sink.failing import failing
 

@@ -1,4 +1,4 @@
-"""A disk that fails when a test wants it to."""
+"""A disk that fails at chosen writes."""
 
 import errno
 import os
@@ -11,14 +11,14 @@ Write = Callable[[int, bytes, int], int]
 
 
 def replace_writes(patch: pytest.MonkeyPatch, fake: Write) -> None:
-    """Let `fake` be all writes at a place of a file, of one part or of several."""
+    """Replace pwrite and pwritev by `fake`."""
     patch.setattr(os, "pwrite", fake)
     patch.setattr(os, "pwritev", lambda descriptor, parts, offset: fake(descriptor, b"".join(parts), offset))
 
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """`failing(calls, code, at_most)`: these writes fail, and others write at most so many bytes."""
+    """Return `failing(calls, code, at_most)`: these calls fail, and others write at most `at_most` bytes."""
     real = os.pwrite
 
     def install(*calls: int, code: int = errno.ENOSPC, at_most: int = 1 << 30) -> None:

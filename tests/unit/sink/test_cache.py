@@ -1,4 +1,4 @@
-"""Windows of a file are handed to the kernel in order, and dropped once they are on the disk."""
+"""Windows of a file are given to the kernel in order, and dropped when they are on the disk."""
 
 import ctypes
 import errno
@@ -15,8 +15,8 @@ from capture.sink.files import FileSink
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What the kernel was asked: begin (and forget), wait, by the window's number."""
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The requests to the kernel: begin (and drop) or wait, with the number of the window."""
     found: list[tuple[str, int]] = []
     monkeypatch.setattr(os, "posix_fadvise", lambda _, start, *__: found.append(("forget", start // WINDOW)))
 
@@ -28,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return found
 
 
-def test_a_window_is_waited_for_when_the_next_is_full(asked: list[tuple[str, int]], tmp_path: Path) -> None:
+def test_a_window_is_waited_for_when_the_next_is_full(requests: list[tuple[str, int]], tmp_path: Path) -> None:
     dropper = CacheDropper()
     with (tmp_path / "f").open("wb") as file:
         for size in (1, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW):
@@ -36,7 +36,7 @@ def test_a_window_is_waited_for_when_the_next_is_full(asked: list[tuple[str, int
         dropper.close()
     whole = [("forget", 0), ("forget", 1), ("wait", 0), ("forget", 0), ("forget", 2), ("wait", 1), ("forget", 1)]
     rest = [("forget", 3), ("wait", 2), ("forget", 2), ("wait", 3), ("forget", 3)]
-    assert asked == whole + rest
+    assert requests == whole + rest
 
 
 def test_a_short_file_costs_no_thread(tmp_path: Path) -> None:
@@ -47,7 +47,9 @@ def test_a_short_file_costs_no_thread(tmp_path: Path) -> None:
     sink.close()
 
 
-def test_files_follow_one_another_and_no_descriptor_is_left(asked: list[tuple[str, int]], tmp_path: Path) -> None:
+def test_files_are_handled_in_order_and_no_descriptor_is_left(
+    requests: list[tuple[str, int]], tmp_path: Path
+) -> None:
     before = len(os.listdir("/proc/self/fd"))
     dropper = CacheDropper()
     for name in ("a", "b"):
@@ -55,11 +57,11 @@ def test_files_follow_one_another_and_no_descriptor_is_left(asked: list[tuple[st
             dropper.wrote(file.fileno(), WINDOW)
             dropper.file_ends()
     dropper.close()
-    assert [number for what, number in asked if what == "wait"] == [0, 1, 0, 1]
+    assert [number for what, number in requests if what == "wait"] == [0, 1, 0, 1]
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_disk_that_fails_afterwards_is_heard_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_after_a_write_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: int) -> int:
         ctypes.set_errno(errno.EIO)
         return -1
@@ -73,12 +75,12 @@ def test_a_disk_that_fails_afterwards_is_heard_of(tmp_path: Path, monkeypatch: p
     sink.close()
 
 
-def test_a_file_that_made_way_is_not_waited_for(asked: list[tuple[str, int]], tmp_path: Path) -> None:
+def test_a_removed_file_is_not_waited_for(requests: list[tuple[str, int]], tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     dropper = CacheDropper()
     with (tmp_path / "f").open("wb") as file:
         os.unlink(tmp_path / "f")
         dropper.wrote(file.fileno(), 3 * WINDOW)
         dropper.close()
-    assert asked == []
+    assert requests == []
     assert len(os.listdir("/proc/self/fd")) == before

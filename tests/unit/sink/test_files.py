@@ -1,4 +1,4 @@
-"""A file is whole after every write, whatever fails; what cannot be written takes nothing away."""
+"""A file is whole after every write, also after one that fails; a failed start removes nothing."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def contents(sink: FileSink) -> list[bytes]:
     return [Path(record.path).read_bytes() for record in sink.files]
 
 
-def test_a_short_write_goes_on(sink: FileSink, failing: Install) -> None:
+def test_a_short_write_is_continued(sink: FileSink, failing: Install) -> None:
     failing(at_most=3)
     sink.write(b"0123456789")
     assert contents(sink) == [b"0123456789"]
@@ -55,7 +55,7 @@ def test_a_batch_is_written_whole_or_not_at_all(sink: FileSink, failing: Install
     assert sink.durable == 2
 
 
-def test_a_disk_that_takes_nothing_back_is_one_error_too(
+def test_a_disk_that_refuses_truncation_is_one_error_too(
     sink: FileSink, failing: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: int) -> None:
@@ -80,7 +80,7 @@ def test_a_new_file_and_its_directory_are_for_their_owner_only(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []  # nothing was written, so nothing stays
 
 
-def test_space_is_held_back_until_the_end(sink: FileSink) -> None:
+def test_space_is_reserved_until_the_end(sink: FileSink) -> None:
     assert os.fstat(sink._ballast).st_blocks * 512 >= BALLAST
     held = sink._ballast
     sink.finish()
@@ -90,7 +90,7 @@ def test_space_is_held_back_until_the_end(sink: FileSink) -> None:
     sink.finish()
 
 
-def test_it_writes_also_where_no_space_can_be_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_written_even_if_no_space_can_be_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
@@ -113,7 +113,7 @@ def test_an_earlier_file_stays_until_the_first_write(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_who_may_read_or_has_open_an_earlier_file_reads_nothing_of_the_new_one(tmp_path: Path) -> None:
+def test_readers_of_an_earlier_file_read_nothing_of_the_new_one(tmp_path: Path) -> None:
     path, other = tmp_path / "f.pcapng", tmp_path / "other"
     path.write_bytes(EARLIER)
     path.chmod(0o666)
@@ -127,7 +127,7 @@ def test_who_may_read_or_has_open_an_earlier_file_reads_nothing_of_the_new_one(t
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_an_earlier_summary_goes_with_its_file(tmp_path: Path) -> None:
+def test_an_earlier_summary_is_removed_with_its_file(tmp_path: Path) -> None:
     path, summary = tmp_path / "f.pcapng", tmp_path / "f.pcapng.json"
     path.write_bytes(EARLIER)
     summary.write_text('{"complete": true}')
@@ -138,7 +138,7 @@ def test_an_earlier_summary_goes_with_its_file(tmp_path: Path) -> None:
     sink.close()
 
 
-def test_a_summary_that_cannot_go_leaves_both(tmp_path: Path) -> None:
+def test_a_summary_that_cannot_be_removed_leaves_both(tmp_path: Path) -> None:
     path, summary = tmp_path / "f.pcapng", tmp_path / "f.pcapng.json"
     path.write_bytes(EARLIER)
     summary.mkdir()
@@ -149,7 +149,7 @@ def test_a_summary_that_cannot_go_leaves_both(tmp_path: Path) -> None:
     assert path.read_bytes() == EARLIER
 
 
-def test_a_new_file_whose_first_write_fails_goes_again(tmp_path: Path, failing: Install) -> None:
+def test_a_new_file_whose_first_write_fails_is_removed(tmp_path: Path, failing: Install) -> None:
     sink = FileSink(str(tmp_path / "new" / "f.pcapng"))
     failing(2, at_most=3)
     with pytest.raises(SinkError):
@@ -177,7 +177,7 @@ def test_a_file_belongs_to_the_user(tmp_path: Path, earlier: bool) -> None:
 
 
 @pytest.mark.parametrize("remove", [os.unlink, lambda path: shutil.rmtree(os.path.dirname(path))])
-def test_a_file_that_is_removed_ends_it(tmp_path: Path, remove: Callable[[str], None]) -> None:
+def test_a_removed_file_ends_the_output(tmp_path: Path, remove: Callable[[str], None]) -> None:
     sink = FileSink(str(tmp_path / "folder" / "f.pcapng"))
     sink.write(b"header")
     assert sink.check() is None
@@ -188,7 +188,7 @@ def test_a_file_that_is_removed_ends_it(tmp_path: Path, remove: Callable[[str], 
     sink.close()
 
 
-def test_a_file_that_is_renamed_goes_on(sink: FileSink) -> None:
+def test_a_renamed_file_is_still_written(sink: FileSink) -> None:
     sink.write(b"one")
     os.rename(sink.name, f"{sink.name}.1")
     assert sink.check() is None
@@ -197,13 +197,13 @@ def test_a_file_that_is_renamed_goes_on(sink: FileSink) -> None:
 
 
 def _disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    """A disk of 1000 blocks of 1 KiB, so many of them free for us, and more for root."""
+    """Replace the disk by one of 1000 blocks of 1 KiB, of which `free` are free for us, and more for root."""
     found = SimpleNamespace(f_frsize=1024, f_blocks=1000, f_bavail=free, f_bfree=1000)
     monkeypatch.setattr(os, "fstatvfs", lambda _: found)
 
 
 @pytest.mark.parametrize("min_free", [MinFree(percent=5), MinFree(bytes=50 * 1024)])
-def test_what_must_stay_free_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, min_free: MinFree) -> None:
+def test_the_requested_space_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, min_free: MinFree) -> None:
     storage = Storage(min_free=min_free)
     path = str(tmp_path / "new" / "f.pcapng")
     _disk(monkeypatch, 50)
@@ -233,7 +233,7 @@ def test_one_file_follows_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 9])
-def test_the_oldest_of_a_ring_goes(tmp_path: Path, kept: int) -> None:
+def test_the_oldest_file_of_a_ring_is_removed(tmp_path: Path, kept: int) -> None:
     sink = FileSink(str(tmp_path / "f.pcapng"), Storage(file_bytes=1, files_kept=kept))
     other = tmp_path / "f_00000_20200101000000.pcapng"
     other.write_bytes(EARLIER)
@@ -248,7 +248,7 @@ def test_the_oldest_of_a_ring_goes(tmp_path: Path, kept: int) -> None:
     assert other.read_bytes() == EARLIER
 
 
-def test_what_took_the_name_of_a_file_of_the_ring_stays(tmp_path: Path) -> None:
+def test_a_foreign_file_with_the_name_of_one_of_the_ring_stays(tmp_path: Path) -> None:
     sink = FileSink(str(tmp_path / "f.pcapng"), Storage(file_bytes=1, files_kept=1))
     sink.write(b"0")
     ours = Path(sink.files[0].path)
@@ -260,7 +260,7 @@ def test_what_took_the_name_of_a_file_of_the_ring_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing_call", [1, 2])
-def test_the_next_file_begins_and_this_one_is_completed_or_neither(
+def test_the_next_file_begins_and_this_one_is_completed_or_neither_happens(
     tmp_path: Path, failing: Install, failing_call: int
 ) -> None:
     sink = FileSink(str(tmp_path / "f.pcapng"), SET)
@@ -276,7 +276,7 @@ def test_the_next_file_begins_and_this_one_is_completed_or_neither(
     assert contents(sink) == [b"astatistics"]
 
 
-def test_no_next_file_where_the_directory_went(tmp_path: Path) -> None:
+def test_no_file_follows_in_a_removed_directory(tmp_path: Path) -> None:
     sink = FileSink(str(tmp_path / "folder" / "f.pcapng"), SET)
     sink.write(b"a")
     shutil.rmtree(tmp_path / "folder")
@@ -289,7 +289,7 @@ EVENTS = st.lists(st.tuples(st.sampled_from(["write", "next"]), st.binary(min_si
 
 
 @given(EVENTS, st.integers(1, 4), st.integers(1, 3))
-def test_the_files_kept_hold_what_was_taken_and_nothing_else(
+def test_the_files_kept_have_the_accepted_data_and_nothing_else(
     events: list[tuple[str, bytes, bool]], at_most: int, kept: int
 ) -> None:
     model = [b"header"]

@@ -1,4 +1,4 @@
-"""Names of a set are those that Wireshark takes for one."""
+"""Files of a set have names that Wireshark recognises as one set."""
 
 import re
 import time
@@ -28,7 +28,7 @@ def test_the_first_file_of_a_set(path: str, name: str) -> None:
     assert numbered(path, 1, BEGAN) == name
 
 
-def test_five_digits_for_ever() -> None:
+def test_the_number_always_has_five_digits() -> None:
     assert numbered("f", 99_999, BEGAN).startswith("f_99999_")
     assert numbered("f", 100_000, BEGAN).startswith("f_00000_")
 

@@ -1,4 +1,4 @@
-"""What -w names decides where a capture goes; what it cannot be is refused, and stays as it was."""
+"""The argument of -w decides the kind of output; an impossible one is refused, and stays unchanged."""
 
 import os
 import threading
@@ -24,7 +24,7 @@ def test_a_path_is_a_file(tmp_path: Path) -> None:
     sink.close()
 
 
-def test_compression_is_around_any_of_them(tmp_path: Path) -> None:
+def test_compression_works_with_every_kind_of_output(tmp_path: Path) -> None:
     for path in (str(tmp_path / "f"), "/dev/null"):
         sink = open_sink(path, Storage(compress="zstd"))
         assert isinstance(sink, ZstdSink)
@@ -40,7 +40,7 @@ def test_a_device_is_written_to_and_stays() -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_device_that_is_full() -> None:
+def test_a_full_device_is_one_clear_error() -> None:
     sink = open_sink("/dev/full")
     with pytest.raises(SinkError, match="/dev/full: the disk is full"):
         sink.write(b"header")
@@ -61,25 +61,25 @@ def test_a_named_pipe_waits_for_its_reader(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_a_named_pipe_that_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_pipe_without_a_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(stream, "READER_SECONDS", 0.05)
-    with pytest.raises(SinkError, match="nobody reads it; start its reader first"):
+    with pytest.raises(SinkError, match="it has no reader; start one first"):
         open_sink(str(tmp_path / "pipe"))
 
 
-def test_no_name() -> None:
+def test_an_output_without_a_name_is_refused() -> None:
     with pytest.raises(SpecError, match="the output has no name"):
         open_sink("")
 
 
 @pytest.mark.parametrize("path", ["-", "/dev/null"])
 @pytest.mark.parametrize(
-    ("storage", "says"),
+    ("storage", "option"),
     [(Storage(min_free=MinFree(percent=5)), "--min-free"), (Storage(user="nobody"), "--user")],
 )
-def test_a_stream_has_nothing_of_a_file(path: str, storage: Storage, says: str) -> None:
-    with pytest.raises(SpecError, match=f"{says} is for files, and -w {path} is a stream"):
+def test_options_for_files_are_refused_for_a_stream(path: str, storage: Storage, option: str) -> None:
+    with pytest.raises(SpecError, match=f"{option} is for files, and -w {path} is a stream"):
         open_sink(path, storage)
 
 
@@ -88,7 +88,7 @@ def test_standard_output_has_no_files() -> None:
         open_sink("-", Storage(file_bytes=1))
 
 
-def test_a_user_who_does_not_exist(tmp_path: Path) -> None:
+def test_a_user_who_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="user no-such-user does not exist"):
         open_sink(str(tmp_path / "new" / "f"), Storage(user="no-such-user"))
     assert list(tmp_path.iterdir()) == []
@@ -114,7 +114,7 @@ def _two_missing(at: Path) -> None:
 
 
 REFUSED: list[tuple[str, Callable[[Path], None], str]] = [
-    # what is there already, how it comes there, what the error says
+    # what exists already, how it is made, the error
     ("a symbolic link", _symlink, "it is a symbolic link, which is not followed"),
     ("a symbolic link to nothing", _dangling, "it is a symbolic link, which is not followed"),
     ("a directory", Path.mkdir, "it is a directory; name a file in it"),
@@ -124,7 +124,9 @@ REFUSED: list[tuple[str, Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("what", "prepare", "message"), REFUSED, ids=[case[0] for case in REFUSED])
-def test_refused(tmp_path: Path, what: str, prepare: Callable[[Path], None], message: str) -> None:
+def test_a_path_that_cannot_be_written_is_refused_and_unchanged(
+    tmp_path: Path, what: str, prepare: Callable[[Path], None], message: str
+) -> None:
     place = tmp_path / "folder" / "folder"
     place.mkdir(parents=True)
     prepare(place / "f.pcapng")

@@ -1,4 +1,4 @@
-"""Files and directories are for their owner only, and no symbolic link leads elsewhere."""
+"""Only their owner can read files and directories, and symbolic links are not followed."""
 
 import errno
 import os
@@ -19,12 +19,12 @@ def test_a_user_and_its_primary_group() -> None:
     nobody = pwd.getpwnam("nobody")
     assert owner_of("nobody") == Owner(nobody.pw_uid, nobody.pw_gid)
     assert owner_of(None) is None
-    with pytest.raises(SpecError, match="user no-such-user does not exist; --user"):
+    with pytest.raises(SpecError, match="user no-such-user does not exist; give one"):
         owner_of("no-such-user")
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "the quota is used up"),
@@ -34,10 +34,10 @@ def test_a_user_and_its_primary_group() -> None:
         (errno.ENOTDIR, "Not a directory"),
     ],
 )
-def test_an_error_says_what_to_do_in_one_line(code: int, says: str) -> None:
+def test_an_error_says_what_to_do_in_one_line(code: int, message: str) -> None:
     line = str(cannot("write", "/a/b", OSError(code, os.strerror(code))))
     assert line.startswith("cannot write /a/b: ")
-    assert says in line
+    assert message in line
     assert "\n" not in line
 
 
@@ -72,7 +72,7 @@ def test_a_small_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == [summary]
 
 
-def test_way_is_made_for_a_small_file(tmp_path: Path) -> None:
+def test_the_file_of_an_earlier_run_is_removed_before_a_small_file(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     make_way(str(ready))
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +82,7 @@ def test_way_is_made_for_a_small_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prepare", [Path.mkdir, lambda at: at.parent.rmdir()], ids=["a directory", "no directory"])
-def test_no_way_for_a_small_file(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
+def test_a_place_that_refuses_a_small_file_is_one_error(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
     here = tmp_path / "folder"
     here.mkdir()
     prepare(here / "ready")
@@ -93,7 +93,7 @@ def test_no_way_for_a_small_file(tmp_path: Path, prepare: Callable[[Path], None]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it gives files away")
-def test_what_is_made_belongs_to_the_user(tmp_path: Path) -> None:
+def test_new_files_and_directories_belong_to_the_user(tmp_path: Path) -> None:
     nobody = owner_of("nobody")
     assert nobody is not None
     make_directory(str(tmp_path / "new" / "f"), nobody)

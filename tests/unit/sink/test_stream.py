@@ -1,4 +1,4 @@
-"""A reader may be slow, stop or go: the loop that writes never waits for it, and knows what arrived."""
+"""A reader may be slow, stop or end: the loop that writes never waits for it, and knows what arrived."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ from capture.sink.stream import StreamSink, standard_output
 from testbed.patience import Stopwatch
 
 LARGE = 4 << 20
-"""More than any pipe or socket takes at a time."""
+"""Bytes that are more than any pipe or socket accepts at a time."""
 
 
 class Stdout:
@@ -34,7 +34,7 @@ class Stdout:
 
 @pytest.fixture(params=["pipe", "socket"])
 def ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, StreamSink]]:
-    """The reader's end, and a sink on the other, which is standard output."""
+    """The reader's end, and a sink on the other end, which is standard output."""
     if request.param == "pipe":
         reader, writer = os.pipe()
     else:
@@ -48,14 +48,14 @@ def ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def read_all(reader: int, sink: StreamSink) -> bytes:
-    """What comes until there is nothing, while the sink sends what it holds."""
+    """Read until nothing more comes, while the sink sends its backlog. Returns the bytes."""
     read = b""
     while not sink.room() or select.select([reader], [], [], 0)[0]:
         read += os.read(reader, 1 << 16)
     return read
 
 
-def test_what_the_reader_does_not_take_waits_and_the_writer_does_not(ends: tuple[int, StreamSink]) -> None:
+def test_data_waits_for_a_slow_reader_and_the_writer_does_not(ends: tuple[int, StreamSink]) -> None:
     reader, sink = ends
     data = os.urandom(LARGE)
     watch = Stopwatch()
@@ -68,16 +68,16 @@ def test_what_the_reader_does_not_take_waits_and_the_writer_does_not(ends: tuple
     assert sink.durable == 2
 
 
-def test_settling_waits_no_longer_than_it_may(ends: tuple[int, StreamSink]) -> None:
+def test_flush_waits_no_longer_than_it_may(ends: tuple[int, StreamSink]) -> None:
     _, sink = ends
     sink.write(bytes(LARGE))
     begun, watch = time.monotonic(), Stopwatch()
-    assert not sink.settle(0.1)
+    assert not sink.flush(0.1)
     assert watch.seconds < 0.5
     assert time.monotonic() - begun > 0.09
 
 
-def test_the_reader_may_go(ends: tuple[int, StreamSink]) -> None:
+def test_the_reader_may_end(ends: tuple[int, StreamSink]) -> None:
     reader, sink = ends
     sink.write(b"header")
     assert os.read(reader, 100) == b"header"
@@ -91,16 +91,16 @@ def test_the_reader_may_go(ends: tuple[int, StreamSink]) -> None:
     assert sink.durable == 1
 
 
-def test_the_reader_may_go_while_something_waits(ends: tuple[int, StreamSink]) -> None:
+def test_the_reader_may_end_while_data_waits(ends: tuple[int, StreamSink]) -> None:
     reader, sink = ends
     sink.write(bytes(LARGE))
     os.dup2(os.open("/dev/null", os.O_RDONLY), reader)
     with pytest.raises(ReaderGoneError):
-        sink.settle(1)
+        sink.flush(1)
     assert sink.durable == 0
 
 
-def test_who_shares_standard_output_finds_it_blocking(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_output_stays_blocking_for_processes_that_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     monkeypatch.setattr(sys, "stdout", Stdout(writer))
     sink = standard_output()

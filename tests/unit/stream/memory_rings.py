@@ -1,4 +1,4 @@
-"""Ring memory as the kernel would leave it, made of plain values: for tests and for simulations with many CPUs."""
+"""Ring memory as the kernel would write it, made from plain values: for tests and for simulations of many CPUs."""
 
 from dataclasses import dataclass, field
 
@@ -34,7 +34,7 @@ class FakeRings:
         return cpu * self.stride // 8 + (1024 + 8 * word) // 8
 
     def rewind(self, cpu: int, position: int) -> None:
-        """Begin a ring at another position, to let records wrap around its end."""
+        """Begin a ring at another position, so that records wrap around its end."""
         self.longs[self.control(cpu, 0)] = self.longs[self.control(cpu, 1)] = position
         self.cursors[cpu] = position
 
@@ -45,7 +45,7 @@ class FakeRings:
         return head + size - tail <= self.data_bytes
 
     def put(self, cpu: int, *records: bytes, kind: int = SAMPLE) -> None:
-        """Append one perf sample with some records; what is not written stays the rubbish that was there."""
+        """Append one perf sample with some records; padding keeps the random bytes that were there."""
         raw = b"".join(records)
         size = (PERF_HEADERS + len(raw) + 7) & ~7
         sample = np.frombuffer(np.array([kind, size << 16, size - PERF_HEADERS], np.uint32).tobytes() + raw, np.uint8)
@@ -57,7 +57,7 @@ class FakeRings:
         self.longs[self.control(cpu, 0)] = head + size
 
     def take(self, final_ns: int = merge.NEVER, offset_ns: int = 0, room: int = 1 << 20) -> bytes:
-        """Merge until nothing more is final; the blocks."""
+        """Merge until no more records are final. Returns the blocks."""
         pieces = np.zeros((merge.PIECES_MOST, merge.PIECE_COLUMNS), np.int64)
         out = np.full(room // 4 + merge.LARGEST_BLOCK_WORDS, 0xDDDDDDDD, np.uint32)
         merge.snapshot(self.longs, self.stride, self.heads)
@@ -78,7 +78,7 @@ def record(
     timestamp_ns: int, packet: bytes, *, original: int | None = None, interface: int = 0, flags: int = 1,
     vlan: tuple[int, int] = (0, 0),
 ) -> bytes:  # fmt: skip
-    """One record as bpf/abi.h says; `vlan` is (protocol, TCI)."""
+    """Return one record as bpf/abi.h defines it; `vlan` is (protocol, TCI)."""
     header = np.zeros(1, PACKET_RECORD)
     header["timestamp_ns"], header["captured"] = timestamp_ns, len(packet)
     header["original"] = len(packet) if original is None else original

@@ -1,4 +1,4 @@
-"""When is a record final, and which wall-clock time does it get?"""
+"""The time from which a record is final, and the wall-clock time that it gets."""
 
 from capture.stream.clock import SETTLE_NS, STEP_NS, ClockStep, Rounds, WallClock, wall_offset
 
@@ -34,14 +34,14 @@ def test_a_step_forward_within_an_earlier_step_backward_is_not_followed() -> Non
     assert [step.step_ns for step in clock.steps] == [-10 * S, 5 * S]
 
 
-def test_the_error_of_a_measurement_is_no_step() -> None:
+def test_the_error_of_a_measurement_is_not_a_step() -> None:
     clock = WallClock(0)
     clock.measured(STEP_NS - 1, at_ns=1)
     assert clock.offset_ns == 0
     assert clock.steps == []
 
 
-def test_final_is_what_an_earlier_round_has_settled() -> None:
+def test_records_are_final_that_are_older_than_an_earlier_round() -> None:
     rounds = Rounds()
     assert rounds.final_before(1 * S) == 0
     assert rounds.final_before(1 * S + 10) == 0

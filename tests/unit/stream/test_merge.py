@@ -39,7 +39,7 @@ def test_a_sample_holds_many_records() -> None:
     assert rings.longs[rings.control(0, 1)] == rings.longs[rings.control(0, 0)]
 
 
-def test_what_is_no_sample_is_skipped() -> None:
+def test_an_event_that_is_not_a_sample_is_skipped() -> None:
     rings = FakeRings(1)
     rings.put(0, bytes(20), kind=LOST)
     rings.put(0, record(1, b"a"))
@@ -82,7 +82,7 @@ def test_a_large_packet_is_the_same_wherever_it_wraps(length: int, tag: int) -> 
         assert rings.longs[rings.control(0, 1)] == rings.longs[rings.control(0, 0)]
 
 
-def test_more_large_packets_than_one_call_can_tell() -> None:
+def test_more_large_packets_than_fit_one_call() -> None:
     rings = FakeRings(2, data_bytes=1 << 21)
     packets = [bytes([n]) * (merge.LARGE + n) for n in range(200)]
     for n, packet in enumerate(packets):
@@ -90,14 +90,14 @@ def test_more_large_packets_than_one_call_can_tell() -> None:
     assert rings.take(room=1 << 23) == b"".join(block(0, n, p, len(p), 1) for n, p in enumerate(packets))
 
 
-def test_a_tag_beside_the_packet_is_put_back() -> None:
+def test_a_tag_that_was_taken_out_is_put_back() -> None:
     rings = FakeRings(1)
     rings.put(0, record(1, bytes(range(50)), original=54, flags=INBOUND | VLAN, vlan=(0x8100, 0x2ABC)))
     tagged = bytes(range(12)) + b"\x81\x00\x2a\xbc" + bytes(range(12, 50))
     assert rings.take() == block(0, 1, tagged, 54, 1)
 
 
-def test_what_is_not_final_stays_and_comes_later_in_order() -> None:
+def test_a_record_that_is_not_final_stays_and_is_written_later_in_order() -> None:
     rings = FakeRings(2)
     rings.put(0, record(10, b"a"), record(30, b"c"))
     rings.put(1, record(20, b"b"))
@@ -106,7 +106,7 @@ def test_what_is_not_final_stays_and_comes_later_in_order() -> None:
     assert rings.take() == b"".join(block(0, t, p, 1, 1) for t, p in [(20, b"b"), (25, b"x"), (30, b"c")])
 
 
-def test_a_late_record_takes_the_time_of_the_one_before_and_is_counted() -> None:
+def test_a_late_record_gets_the_time_of_the_record_before_it_and_is_counted() -> None:
     rings = FakeRings(2)
     rings.put(0, record(100, b"a"))
     rings.take()
@@ -115,7 +115,7 @@ def test_a_late_record_takes_the_time_of_the_one_before_and_is_counted() -> None
     assert (rings.state[merge.LATE], rings.state[merge.LATE_MOST_NS]) == (1, 10)
 
 
-def test_over_the_limit_is_counted_not_written() -> None:
+def test_records_over_the_limit_are_counted_and_not_written() -> None:
     rings = FakeRings(1)
     rings.state[merge.LEFT] = 2
     rings.put(0, *(record(t, b"abc", flags=INBOUND | REVERSE) for t in range(5)))
@@ -190,7 +190,7 @@ def test_a_file_ends_before_the_packet_that_does_not_fit_and_the_next_one_begins
 
 
 @pytest.mark.parametrize("left", [BLOCK_3, 0, -1000])
-def test_a_packet_larger_than_a_file_is_alone_in_one(left: int) -> None:
+def test_a_packet_that_is_larger_than_a_file_has_a_file_of_its_own(left: int) -> None:
     rings = FakeRings(1)
     rings.state[merge.FILE_LEFT] = left
     rings.put(0, record(1, bytes(500)), record(2, b"abc"))
@@ -198,7 +198,7 @@ def test_a_packet_larger_than_a_file_is_alone_in_one(left: int) -> None:
     assert (rings.state[merge.FILE_FULL], rings.state[merge.FILE_PACKETS]) == (1, 1)
 
 
-def test_the_tag_that_is_put_back_counts() -> None:
+def test_a_tag_that_is_put_back_counts_in_the_size() -> None:
     tagged = record(1, bytes(50), original=54, flags=INBOUND | VLAN, vlan=(0x8100, 1))
     size = len(block(0, 1, bytes(54), 54, 1))
     for room, written in ((size, 1), (size - 1, 0)):
@@ -216,7 +216,7 @@ def test_the_tag_that_is_put_back_counts() -> None:
 
 @dataclass
 class Written:
-    """What a capture with limits leaves, one packet at a time, as man pages say it: the oracle of the law below."""
+    """The output of a capture with limits, computed one packet at a time: the oracle of the law below."""
 
     left: dict[int, int]
     file_bytes: int
@@ -286,7 +286,7 @@ PACKETS = st.binary(min_size=1, max_size=200)
     st.lists(st.lists(st.lists(PACKETS, min_size=1, max_size=4), max_size=6), min_size=1, max_size=5),
     st.integers(1, 4000),
 )
-def test_law_every_record_once_and_in_order_whatever_the_rings_and_the_room(
+def test_law_every_record_is_written_once_and_in_order_for_any_rings_and_any_room(
     cpus: list[list[list[bytes]]], room: int
 ) -> None:
     rings = FakeRings(len(cpus))

@@ -1,4 +1,4 @@
-"""What is found, look by look -> interfaces to add and to end, and lines that are said once."""
+"""The results of searches in order -> interfaces to add and to remove, and troubles that are reported once."""
 
 import queue
 from collections.abc import Iterator, Mapping
@@ -23,25 +23,25 @@ from capture.targets.follower import Follower, Update
 from testbed.patience import PATIENCE
 
 LOOKS = 2
-"""After an event: what the first brought has been told when the last begins."""
+"""Searches after an event; the result of the first is in an update when the last begins."""
 ADDRESS = ip_address("10.0.0.1")
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "SETTLING_SECONDS", (0.0, 0.01))
-    monkeypatch.setattr(follower, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(follower, "RETRY_SECONDS", 0.05)
 
 
 def place(name: str, sandbox: str = "", index: int = 7) -> Place:
-    """The interface of a pod."""
+    """Return the place of a pod's interface."""
     pod = Pod(name=PodName("shop", name), uid=name, sandbox=sandbox or name, ready=True)
     return Place(interface=Interface(f"veth-{name}", index, 1), name=f"shop/{name}:eth0", description="", pod=pod)
 
 
 @dataclass
 class World:
-    """A follower of a node whose events and pods a test makes up; nothing is loaded into any kernel."""
+    """A follower of a node whose events and pods the test chooses; no program is loaded."""
 
     slots: int = 1024
     found: Found | BicapError = field(default_factory=Found)
@@ -85,72 +85,72 @@ class World:
             raise self.groups_error
 
     def after_event(self, found: Found | BicapError) -> Update:
-        """All that is told when something happened, and this is what there is."""
+        """Send an event, let searches find `found`, and return all updates as one."""
         self.found = found
         self.events.put(True)
         for _ in range(LOOKS):
             self.looks.get(timeout=PATIENCE)
-        updates = self.follower.take()
+        updates = self.follower.updates()
         return Update(
-            come=tuple(loaded for update in updates for loaded in update.come),
-            gone=tuple(slot for update in updates for slot in update.gone),
+            added=tuple(loaded for update in updates for loaded in update.added),
+            removed=tuple(slot for update in updates for slot in update.removed),
             names={address: name for update in updates for address, name in update.names.items()},
             troubles=tuple(trouble for update in updates for trouble in update.troubles),
         )
 
 
-def came(update: Update) -> list[tuple[int, str]]:
-    return [(loaded.planned.slot, loaded.planned.name) for loaded in update.come]
+def added(update: Update) -> list[tuple[int, str]]:
+    return [(loaded.planned.slot, loaded.planned.name) for loaded in update.added]
 
 
-def test_a_pod_that_is_made_again_is_another_interface_even_with_the_same_number() -> None:
+def test_a_pod_that_is_made_anew_is_another_interface_even_with_the_same_ifindex() -> None:
     with World() as world:
-        assert came(world.after_event(Found(places=(place("web-0", "s1"),)))) == [(0, "shop/web-0:eth0")]
+        assert added(world.after_event(Found(places=(place("web-0", "s1"),)))) == [(0, "shop/web-0:eth0")]
         update = world.after_event(Found(places=(place("web-0", "s2"),)))
-        assert (update.gone, came(update)) == ((0,), [(1, "shop/web-0:eth0#2")])
+        assert (update.removed, added(update)) == ((0,), [(1, "shop/web-0:eth0#2")])
 
 
-def test_beyond_the_limit_of_interfaces_it_is_said_once_and_the_others_are_followed() -> None:
+def test_an_interface_beyond_the_limit_is_reported_once_and_the_others_are_followed() -> None:
     with World(slots=2) as world:
-        assert len(came(world.after_event(Found(places=(place("a"), place("b")))))) == 2
+        assert len(added(world.after_event(Found(places=(place("a"), place("b")))))) == 2
         update = world.after_event(Found(places=(place("b"), place("c"))))  # the number of one that went is not free
-        assert (update.gone, came(update)) == ((0,), [])
+        assert (update.removed, added(update)) == ((0,), [])
         assert update.troubles == ("shop/c:eth0 is not captured: a capture has at most 2 interfaces",)
-        assert world.after_event(Found(places=(place("c"),))) == Update(gone=(1,))
+        assert world.after_event(Found(places=(place("c"),))) == Update(removed=(1,))
 
 
-def test_what_cannot_be_loaded_is_said_once_and_tried_again() -> None:
+def test_an_interface_that_cannot_be_loaded_is_reported_once_and_tried_again() -> None:
     with World(fails_to_load={"shop/a:eth0": VerifierError("too many instructions")}) as world:
         update = world.after_event(Found(places=(place("a"), place("b"))))
-        assert came(update) == [(0, "shop/b:eth0")]
+        assert added(update) == [(0, "shop/b:eth0")]
         assert update.troubles == ("shop/a:eth0 is not captured: too many instructions",)
         world.fails_to_load.clear()
-        assert came(world.after_event(Found(places=(place("a"), place("b"))))) == [(1, "shop/a:eth0")]
+        assert added(world.after_event(Found(places=(place("a"), place("b"))))) == [(1, "shop/a:eth0")]
 
 
 @pytest.mark.parametrize("error", [TargetError("the runtime is away"), SpecError("too many")])
-def test_a_look_that_fails_takes_nothing_away(error: BicapError) -> None:
+def test_a_failed_search_removes_nothing(error: BicapError) -> None:
     with World() as world:
         world.after_event(Found(places=(place("a"),)))
         assert world.after_event(error) == Update(troubles=(str(error),))
-        assert world.after_event(Found(places=(place("a"), place("b")))).gone == ()
+        assert world.after_event(Found(places=(place("a"), place("b")))).removed == ()
         assert world.after_event(error).troubles == (str(error),)  # again, after it was well
 
 
-def test_addresses_that_do_not_fit_the_filter_are_a_trouble_and_pods_are_followed() -> None:
+def test_too_many_addresses_for_the_filter_are_a_trouble_and_pods_are_still_followed() -> None:
     with World(groups_error=SpecError("pods and node have too many addresses")) as world:
         update = world.after_event(Found(places=(place("a"),)))
-        assert (came(update), update.troubles) == ([(0, "shop/a:eth0")], ("pods and node have too many addresses",))
+        assert (added(update), update.troubles) == ([(0, "shop/a:eth0")], ("pods and node have too many addresses",))
 
 
-def test_names_are_told_when_they_are_new() -> None:
+def test_names_are_reported_when_they_are_new() -> None:
     with World() as world:
         assert world.after_event(Found(names={ADDRESS: "shop/a"})).names == {ADDRESS: "shop/a"}
         assert world.after_event(Found(names={ADDRESS: "shop/a"})) == Update()
         assert world.after_event(Found(names={ADDRESS: "shop/b"})).names == {ADDRESS: "shop/b"}
 
 
-def test_after_a_trouble_it_is_looked_again_without_an_event() -> None:
+def test_after_a_trouble_the_search_is_repeated_without_an_event() -> None:
     with World() as world:
         world.after_event(Found(answered=False))
         for _ in range(2):
