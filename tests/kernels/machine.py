@@ -117,7 +117,7 @@ def _sortable(package: str) -> list[int]:
 
 
 def _unpack(kernel: Kernel, apt: _Apt, release: str, packages: Sequence[str]) -> Path:
-    unfinished = CACHE / f"unpacking.{os.getpid()}"
+    unfinished = CACHE / f"unpacking.{kernel.name}.{os.getpid()}"
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "packages").mkdir(parents=True)
     try:
