@@ -172,7 +172,7 @@ def test_the_list_is_read_again_on_sighup(link: VethPair, tmp_path: Path) -> Non
         hang_up(capture, "1 conversation added, 1 removed")
         send_frames(link.namespace, "vb", *frames)
         conversations.write_text("nonsense\n")
-        hang_up(capture, "line 1: 'nonsense' is not: protocol source destination; the capture goes on")
+        hang_up(capture, "line 1: 'nonsense' is not: protocol source destination; the capture continues")
         send_frames(link.namespace, "vb", *frames)
     assert read_pcapng(capture.file).data == [frames[0], frames[1], frames[1]]
     assert capture.summary["account"]["reverse"]["written"] == 3

@@ -202,7 +202,7 @@ def test_a_capture_that_is_never_entered_holds_nothing(link: VethPair, tmp_path:
     before = Held.now(link)
     captures = [Capture(plan, sink) for _ in range(3)]
     captures[0].stop("before it began")
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="is not running"):
         captures[0].accounts()
     assert Held.now(link) == before
     sink.close()

@@ -153,9 +153,9 @@ KILLED = """
 import json, os, sys
 from dataclasses import asdict
 from pathlib import Path
-from tests.pods.containerd_node import Node
+from tests.pods.containerd_node import ContainerdNode
 
-node = Node(sys.argv[1], Path(sys.argv[2]), "10.219.0").__enter__()
+node = ContainerdNode(sys.argv[1], Path(sys.argv[2]), "10.219.0").__enter__()
 print(json.dumps(asdict(node.run("shop", "web-0"))), flush=True)
 os.kill(os.getpid(), 9)
 """
