@@ -67,10 +67,8 @@ def test_a_dry_run_prints_the_same_estimate_and_loads_nothing(link: VethPair, tm
     plan, dry = bicap("plan", *words), bicap("capture", "--dry-run", *words)
     assert plan.code == dry.code == 0
     # Others write to this disk meanwhile.
-    planned, would_be = (
-        re.sub(r"has \S+ \S+ free(; .*; room for \S+|: enough for \S+)", "has room", said.stdout)
-        for said in (plan, dry)
-    )
+    room = r"has \S+ \S+ free(; .*; room for \S+|: enough for \S+)"
+    planned, would_be = (re.sub(room, "has room", said.stdout) for said in (plan, dry))
     assert "has room" in planned
     assert planned == would_be
     assert "both          100,000" in plan.stdout
