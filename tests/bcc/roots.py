@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.debian import debian_mirror
+
 CACHE = Path("/var/cache/bicap-bcc")
 TREE = Path(__file__).resolve().parents[2]
 PYTHON_OF = "bookworm"
@@ -80,7 +82,7 @@ def _root(suite: str) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         # Old and new suites are signed with keys that this machine may lack, and a mirror that stands still has
         # lists that are past their time. Nothing from here is ever installed on the machine.
-        source = f"deb [trusted=yes check-valid-until=no] {_mirror()} {suite} main"
+        source = f"deb [trusted=yes check-valid-until=no] {debian_mirror()} {suite} main"
         options = ["--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
         options += ['--aptopt=APT::Install-Recommends "false"']
         options += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")]
@@ -91,11 +93,6 @@ def _root(suite: str) -> Path:
         (place / "usr/bin/bicap").chmod(0o755)
 
     return _kept(suite, PACKAGES, make)
-
-
-def _mirror() -> str:
-    sites = _checked("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", "Label: Debian")
-    return sites.split()[0]
 
 
 def _python_packages(python: tuple[int, ...]) -> Path:

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.debian import debian_mirror
+
 CACHE = Path("/var/lib/bicap-kernels")
 """Not in /var/cache: virtual machines have an empty folder there."""
-SOURCES = (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*")))
-_DEBIAN = re.compile(r"^(?:URIs: |deb (?:\[[^]]*\] )?)(\S+/debian)/?(?: |$)", re.MULTILINE)
 _VERSION = re.compile(r"^linux-image-(\d[\d.]*)(?:-\d+|\+deb[\d.]+)-amd64$")
 """Kernel packages without those for clouds and for real time, which are other builds of the same."""
 _PARTS = ("linux-image", "linux-binary", "linux-modules")
@@ -54,14 +54,6 @@ class UnavailableError(Exception):
     """A kernel's package is not available; the message says why."""
 
 
-def mirror() -> str:
-    """Return the address of this machine's Debian mirror."""
-    for source in SOURCES:
-        if source.is_file() and (found := _DEBIAN.search(source.read_text())):
-            return found[1]
-    raise UnavailableError("no mirror of Debian's packages in the machine's apt sources")
-
-
 class _Apt:
     """apt-get and apt-cache with the lists of one suite, without those of this machine."""
 
@@ -71,7 +63,7 @@ class _Apt:
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
         # Keys of other suites may be missing, and lists may have expired on a mirror that is not updated. The
         # packages are unpacked and booted, never installed.
-        source = f"deb [trusted=yes check-valid-until=no] {mirror()} {suite} main\n"
+        source = f"deb [trusted=yes check-valid-until=no] {debian_mirror()} {suite} main\n"
         (self._folder / "sources.list").write_text(source)
 
     def run(self, tool: str, *words: str, cwd: Path | None = None) -> str:
