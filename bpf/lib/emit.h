@@ -61,8 +61,9 @@ static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, stru
     u64 used = state->used, captured = record->captured;
     if (used > BATCH_BYTES - sizeof(*record))
         return false;
-    __builtin_memcpy(batch->bytes + used, record, sizeof(*record));
-    if (load_bytes(ctx, 0, batch->bytes + used + sizeof(*record), within(captured, LARGEST_BATCHED)))
+    u8 *to = __builtin_assume_aligned(batch->bytes + used, 8); /* else it is copied byte by byte */
+    __builtin_memcpy(to, record, sizeof(*record));
+    if (load_bytes(ctx, 0, to + sizeof(*record), within(captured, LARGEST_BATCHED)))
         return false;
     if (used == 0)
         state->oldest_ns = record->timestamp_ns;
