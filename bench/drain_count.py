@@ -1,4 +1,4 @@
-"""Synthetic rings, merged and framed so many times -> the packets of one time.
+"""Synthetic rings, merged so many times -> the packets of one time.
 
 Run by bench.guard under valgrind, whose instruction count does not depend on what else the machine does.
 """
@@ -6,7 +6,7 @@ Run by bench.guard under valgrind, whose instruction count does not depend on wh
 import argparse
 
 from bench.many_cpus import fill
-from capture.stream.compiled import merge
+from capture.stream.compiled.portions import compiled
 
 _MEMORY = 1 << 20
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.drain_count", description=__doc__)
     parser.add_argument("times", type=int)
     times = parser.parse_args().times
-    merge.compiled()
+    compiled()
     rings = fill(2, 64, "bursts", _MEMORY)
     for _ in range(times):
         rings.drain()

@@ -6,26 +6,47 @@
  * structs of u8..u64 and enums. All values are in the machine's byte order unless a comment says otherwise.
  */
 
-/* The direction of a packet as the pod sees it, with the values of epb_flags, bits 0-1 (pcapng 4.3.1). */
-enum record_flag {
-    RECORD_INBOUND = 1,
-    RECORD_OUTBOUND = 2,
-    RECORD_REVERSE = 4, /* the packet goes to the rule's source */
-    RECORD_VLAN = 8,    /* the tag was not in the packet's bytes: vlan_tci and vlan_protocol hold it */
+/* What user space has to know about a packet besides its block; the first two are bits 0-1 of epb_flags. */
+enum packet_flag {
+    PACKET_INBOUND = 1, /* the direction as the pod sees it (pcapng 4.3.1) */
+    PACKET_OUTBOUND = 2,
+    PACKET_REVERSE = 4, /* the packet goes to the rule's source */
+    PACKET_ALONE = 8,   /* of a run: it has one packet, and its block has no end yet */
+    PACKET_TAGGED = 16, /* of such a run: the packet lacks its VLAN tag */
 };
 
 /*
- * One captured packet: this header, then `captured` bytes from the start of the Ethernet header, padded to 8.
- * A perf sample holds one record or many, back to back.
+ * The beginning of a perf sample: a run of Enhanced Packet Blocks that one CPU filled, back to back behind
+ * it.
+ *
+ * A packet above LARGEST_BATCHED is a run of its own (PACKET_ALONE): the kernel copies it straight into the
+ * ring, where nothing can be put behind it. So its block ends with the packet: no tag, padding and options.
  */
-struct packet_record {
-    u64 timestamp_ns;  /* CLOCK_MONOTONIC */
-    u32 captured;      /* bytes that follow */
-    u32 original;      /* bytes the packet had */
-    u16 interface;     /* slot of the interface in this capture */
-    u16 flags;         /* enum record_flag */
-    u16 vlan_tci;      /* priority, drop eligible, VLAN id */
-    u16 vlan_protocol; /* network byte order */
+struct packet_run {
+    u64 wall_offset_ns; /* the blocks' times are CLOCK_MONOTONIC plus this */
+    u64 reverse[3];     /* bit n: packet n has PACKET_REVERSE, for which pcapng has no place */
+    u16 bytes;          /* of blocks */
+    u16 flags;          /* enum packet_flag of a packet that is alone, else 0 */
+    u16 tag[2];         /* of a packet that is alone: as the wire has it */
+};
+
+/* An Enhanced Packet Block (draft-ietf-opsawg-pcapng 4.3): this, the packet, zeros to a multiple of 4, its
+ * end. */
+struct packet_block {
+    u32 type;      /* 6 */
+    u32 total;     /* bytes of the block */
+    u32 interface; /* slot of the interface in this capture */
+    u32 time_high; /* of the wall-clock time, ns */
+    u32 time_low;
+    u32 captured; /* bytes, with a tag that was put back */
+    u32 original; /* bytes that the packet had */
+};
+
+struct packet_block_end {
+    u32 flags_option; /* option epb_flags, 4 bytes long */
+    u32 flags;
+    u32 end_of_options; /* 0 */
+    u32 total;
 };
 
 /*
@@ -56,17 +77,19 @@ struct interface_counters {
 };
 
 /*
- * The batch of a CPU: records that wait to be submitted together. One cache line per CPU, mapped by user
+ * The batch of a CPU: blocks that wait to be submitted together. One cache line per CPU, mapped by user
  * space. `used` is written after `oldest_ns`, so a reader that sees `used` above zero also sees the time of a
- * record that waits, or an earlier time if the processor reorders (capture/stream/compiled/merge.py).
+ * packet that waits, or an earlier time if the processor reorders (capture/stream/compiled/merge.py).
  */
 struct batch_state {
-    u64 used; /* bytes */
+    u64 used; /* bytes of blocks */
     u64 oldest_ns;
-    u64 submitted;  /* bytes put into the ring since the start, with their perf headers */
-    u64 refused_ns; /* time at which the ring last had no room for the batch that still waits; else 0 */
-    u64 has_ring;   /* set by user space */
-    u64 padding[3];
+    u64 submitted;      /* bytes put into the ring since the start, with their perf headers */
+    u64 refused_ns;     /* time at which the ring last had no room for the batch that still waits; else 0 */
+    u64 packets;        /* in the batch */
+    u64 has_ring;       /* set by user space */
+    u64 wall_offset_ns; /* wall-clock time minus CLOCK_MONOTONIC, for the next run; set by user space */
+    u64 padding;
 };
 
 /*

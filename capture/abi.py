@@ -38,12 +38,16 @@ _header = (BPF_FOLDER / "abi.h").read_text()
 _structs = parse_structs(_header)
 _enums = parse_enums(_header)
 
-PACKET_RECORD = _structs["packet_record"]
-"""Header of one record: timestamp_ns (CLOCK_MONOTONIC), captured and original (bytes), interface, flags, VLAN."""
+PACKET_RUN = _structs["packet_run"]
+"""Beginning of a run of blocks: wall_offset_ns, the packets that are reverse (bits), bytes of blocks, flags."""
+PACKET_BLOCK = _structs["packet_block"]
+"""Beginning of an Enhanced Packet Block."""
+PACKET_BLOCK_END = _structs["packet_block_end"]
+"""Its end, behind the packet and its padding."""
 INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact counters: packets, and bytes where the name ends in _bytes."""
 BATCH_STATE = _structs["batch_state"]
-"""The batch of a CPU: used (bytes), oldest_ns, submitted (bytes so far), and a flag that the CPU has a ring."""
+"""The batch of a CPU: used (bytes), oldest_ns, submitted (bytes so far), packets; has_ring, wall_offset_ns."""
 PRESSURE = _structs["pressure"]
 """Pressure on the rings: level, and the time of its last change (ns, CLOCK_MONOTONIC)."""
 CONVERSATION_KEY = _structs["conversation_key"]
@@ -52,10 +56,11 @@ CONVERSATION_KEY = _structs["conversation_key"]
 GROUP_KEY = _structs["group_key"]
 """An address, as a key of the groups map."""
 
-INBOUND = _enums["record_flag"]["RECORD_INBOUND"]
-OUTBOUND = _enums["record_flag"]["RECORD_OUTBOUND"]
-REVERSE = _enums["record_flag"]["RECORD_REVERSE"]
-VLAN = _enums["record_flag"]["RECORD_VLAN"]
+INBOUND = _enums["packet_flag"]["PACKET_INBOUND"]
+OUTBOUND = _enums["packet_flag"]["PACKET_OUTBOUND"]
+REVERSE = _enums["packet_flag"]["PACKET_REVERSE"]
+ALONE = _enums["packet_flag"]["PACKET_ALONE"]
+TAGGED = _enums["packet_flag"]["PACKET_TAGGED"]
 LOW_IS_SOURCE = _enums["source_side"]["LOW_IS_SOURCE"]
 HIGH_IS_SOURCE = _enums["source_side"]["HIGH_IS_SOURCE"]
 GROUP_NODE = _enums["group"]["GROUP_NODE"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capture.abi import HOOKS, PACKET_RECORD
+from capture.abi import HOOKS, PACKET_BLOCK, PACKET_BLOCK_END
 from capture.errors import SpecError
 from capture.filters.filter_h import FilterProgram, filter_program, filter_text
 from capture.filters.podname import PodName
@@ -24,7 +24,7 @@ RING_MIN = 128 << 10
 """Smallest ring, bytes: it must hold the largest record (65,528 bytes) while the record before it is being read, and
 be a multiple of a page, which has up to 64 KiB."""
 RING_MAX = 1 << 30
-WATERMARK_MAX = 1 << 20
+WATERMARK_MAX = 4 << 20
 NOTHING = "less 0"
 """A tcpdump expression that matches no packet, for rules whose pods do not exist yet."""
 SLOTS_FOLLOWED = 1024
@@ -257,10 +257,7 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         "snaplen": plan.spec.snaplen,
         "sampling": sampling_as_json(plan.spec),
         "on_pressure": spec_as_json(plan.spec)["on_pressure"],
-        "record": {
-            "bytes": PACKET_RECORD.itemsize,
-            "fields": {name: f"{dtype} at {at}" for name, (dtype, at, *_) in (PACKET_RECORD.fields or {}).items()},
-        },
+        "block": {"bytes": PACKET_BLOCK.itemsize + PACKET_BLOCK_END.itemsize},
         "rings": {"cpus": list(plan.cpus), "bytes_each": plan.ring_bytes, "wake_at": plan.watermark},
         "batching": plan.batching,
     }

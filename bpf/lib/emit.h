@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A matched packet -> a record in this CPU's batch or ring; packets that the ring refuses are counted by
- * reason.
+ * A matched packet -> its block of the file, in this CPU's batch or ring; packets that the ring refuses are
+ * counted by reason.
  *
- * Submitting costs several times more than copying a small packet. So records wait in a batch of this CPU and
- * are put into the ring together: when the batch is full, when its oldest record is BATCH_AGE_NS old at the
+ * The block is made here, complete (pcapng 4.3), so that user space has nothing to do for a packet but to
+ * count it: it writes the bytes of the ring to the file (docs/decisions/0021).
+ *
+ * Submitting costs several times more than copying a small packet. So blocks wait in a batch of this CPU and
+ * are put into the ring together: when the batch is full, when its oldest packet is BATCH_AGE_NS old at the
  * next packet, or when user space runs flush_batch() on this CPU because no packet comes. Large packets are
  * submitted alone, after the batch. A batch for which the ring has no room waits, and new packets are lost
  * meanwhile.
@@ -15,26 +18,42 @@
 enum {
     EFAULT = 14,
     ENOSPC = 28,
+    ENHANCED_PACKET = 6,
+    EPB_FLAGS = 4 << 16 | 2, /* the option's length and code */
     BATCH_BYTES = 16 << 10,
+    BATCH_PACKETS = 8 * sizeof(((struct packet_run *)0)->reverse),
     LARGEST_BATCHED = 2040, /* for larger packets the second copy costs more than the call that it saves */
+    AROUND_PACKET = sizeof(struct packet_block) + sizeof(struct packet_block_end),
     BATCH_AGE_NS = 5000000,
     RETRY_NS = 50000, /* time between attempts to submit to a full ring */
-    /* perf_event_header.size is 16 bits. A record above this vanishes while the helper returns 0. */
+    /* perf_event_header.size is 16 bits. A sample above this vanishes while the helper returns 0. */
     LARGEST_SAMPLE = 65528,
     PERF_HEADERS = 12, /* struct perf_event_header, then the size of the raw data */
-    LARGEST_CAPTURE = LARGEST_SAMPLE - PERF_HEADERS - sizeof(struct packet_record),
+    BEFORE_ALONE = sizeof(struct packet_run) + sizeof(struct packet_block),
+    LARGEST_CAPTURE = LARGEST_SAMPLE - PERF_HEADERS - BEFORE_ALONE,
 };
 
 struct batch {
-    u8 bytes[BATCH_BYTES +
-             LARGEST_BATCHED]; /* the excess only proves to the verifier that nothing overflows */
+    struct packet_run run;
+    u8 blocks[BATCH_BYTES + LARGEST_BATCHED +
+              64]; /* the excess proves to the verifier that nothing overflows */
+};
+
+/* What the kernel puts before a packet that is submitted alone. */
+struct alone {
+    struct packet_run run;
+    struct packet_block block;
 };
 
 BPF_PERCPU_ARRAY(batches, struct batch, 1);
 
-/* Records in a batch and samples in a ring begin at multiples of 8. */
-static __always_inline u64 padded(u64 bytes) {
-    return (bytes + 7) & ~7ULL;
+static __always_inline u64 rounded_up(u64 bytes, u64 to) {
+    return (bytes + to - 1) & ~(to - 1);
+}
+
+/* Bytes that a sample takes in a ring. */
+static __always_inline u64 in_ring(u64 bytes) {
+    return rounded_up(PERF_HEADERS + bytes, 8);
 }
 
 /* Submit the batch; true if it is empty afterwards. If the ring has no room, the batch stays for a later
@@ -43,77 +62,121 @@ static __always_inline bool flush(CONTEXT *ctx, u32 cpu, struct batch_state *sta
     u64 used = state->used;
     if (used == 0)
         return true;
-    if (rings.perf_submit(ctx, batch->bytes, within(used, BATCH_BYTES))) {
+    batch->run.bytes = used;
+    if (rings.perf_submit(ctx, batch, sizeof(batch->run) + within(used, BATCH_BYTES))) {
         state->refused_ns = bpf_ktime_get_ns();
         feel_pressure(state, cpu, true);
         return false;
     }
-    state->submitted += padded(PERF_HEADERS + used);
+    state->submitted += in_ring(sizeof(batch->run) + used);
     state->refused_ns = 0;
     state->used = 0;
     feel_pressure(state, cpu, false);
     return true;
 }
 
-/* Add a record and its packet to the batch; false if the packet cannot be read. */
+static __always_inline void stamp(struct packet_block *block, u64 wall_ns) {
+    block->time_high = wall_ns >> 32;
+    block->time_low = wall_ns;
+}
+
+static __always_inline void put_tag(CONTEXT *ctx, u16 *to) {
+    to[0] = tag_protocol(ctx);
+    to[1] = bpf_htons(tag_control(ctx));
+}
+
+/* Copy the packet to where its block has it, with its tag; false if it cannot be read. */
+static __always_inline bool copy_packet(CONTEXT *ctx, u8 *to, u64 captured, u32 tagged) {
+    if (!tagged)
+        return !load_bytes(ctx, 0, to, within(captured, LARGEST_BATCHED));
+    put_tag(ctx, (u16 *)(to + MACS));
+    return !load_bytes(ctx, 0, to, MACS) &&
+           !load_bytes(ctx, MACS, to + MACS + VLAN_TAG,
+                       within(captured - MACS - VLAN_TAG, LARGEST_BATCHED - MACS - VLAN_TAG));
+}
+
+/* Add a packet to the batch; false if it cannot be read. */
 static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, struct batch *batch,
-                                   const struct packet_record *record) {
-    u64 used = state->used, captured = record->captured;
-    if (used > BATCH_BYTES - sizeof(*record))
+                                   struct packet_block *block, u64 now, u32 flags) {
+    u64 used = state->used, number = state->packets;
+    if (used == 0) {
+        __builtin_memset(&batch->run, 0, sizeof(batch->run));
+        batch->run.wall_offset_ns = state->wall_offset_ns;
+        state->oldest_ns = now;
+        number = 0;
+    }
+    if (used > BATCH_BYTES - AROUND_PACKET || number >= BATCH_PACKETS)
         return false;
-    u8 *to = __builtin_assume_aligned(batch->bytes + used, 8); /* else it is copied byte by byte */
-    __builtin_memcpy(to, record, sizeof(*record));
-    if (load_bytes(ctx, 0, to + sizeof(*record), within(captured, LARGEST_BATCHED)))
+    stamp(block, now + batch->run.wall_offset_ns);
+    u64 captured = within(block->captured, LARGEST_BATCHED);
+    u8 *packet = batch->blocks + used + sizeof(*block);
+    *(u32 *)(packet + (captured & ~3ULL)) = 0; /* zeros behind the packet */
+    if (!copy_packet(ctx, packet, captured, flags & PACKET_TAGGED))
         return false;
-    if (used == 0)
-        state->oldest_ns = record->timestamp_ns;
+    struct packet_block_end end = {EPB_FLAGS, flags & (PACKET_INBOUND | PACKET_OUTBOUND), 0, block->total};
+    /* Told the alignment, because clang copies byte by byte what it does not know to be aligned. */
+    __builtin_memcpy(__builtin_assume_aligned(batch->blocks + used, 4), block, sizeof(*block));
+    __builtin_memcpy(__builtin_assume_aligned(packet + rounded_up(captured, 4), 4), &end, sizeof(end));
+    batch->run.reverse[number / 64] |= (u64) !!(flags & PACKET_REVERSE) << (number % 64);
+    state->packets = number + 1;
     barrier();
-    state->used = used + sizeof(*record) + padded(captured);
+    state->used = used + block->total;
     return true;
 }
 
-/* Return 0, or the error of the ring. A packet that is submitted alone must not overtake the batch. */
-static __always_inline int submit(CONTEXT *ctx, u32 cpu, struct batch_state *state, struct batch *batch,
-                                  const struct packet_record *record) {
-    bool alone = !BATCHING || record->captured > LARGEST_BATCHED;
-    u32 size = sizeof(*record) + padded(record->captured);
-    bool full = alone || state->used + size > BATCH_BYTES;
-    if (full || record->timestamp_ns - state->oldest_ns > BATCH_AGE_NS) {
-        bool may_try = record->timestamp_ns - state->refused_ns > RETRY_NS;
-        if (!(may_try && flush(ctx, cpu, state, batch)) && full)
-            return -ENOSPC;
-    }
-    if (!alone)
-        return append(ctx, state, batch, record) ? 0 : -EFAULT;
-    int refused = rings.perf_submit_skb(ctx, record->captured, (void *)record, sizeof(*record));
+/* Submit a packet alone. Return 0, or the error of the ring. */
+static __always_inline int submit_alone(CONTEXT *ctx, u32 cpu, struct batch_state *state,
+                                        struct alone *packet, u32 bytes, u64 now, u32 flags) {
+    packet->run = (struct packet_run){
+        .wall_offset_ns = state->wall_offset_ns,
+        .reverse = {!!(flags & PACKET_REVERSE)},
+        .bytes = sizeof(packet->block) + bytes,
+        .flags = flags | PACKET_ALONE,
+    };
+    put_tag(ctx, packet->run.tag);
+    stamp(&packet->block, now + packet->run.wall_offset_ns);
+    int refused = rings.perf_submit_skb(ctx, bytes, packet, BEFORE_ALONE);
     if (!refused)
-        state->submitted += padded(PERF_HEADERS + sizeof(*record) + record->captured);
+        state->submitted += in_ring(BEFORE_ALONE + bytes);
     feel_pressure(state, cpu, refused == -ENOSPC);
     return refused;
 }
 
-/* Return the number of bytes of a packet that a record takes: all, up to the snaplen. */
+/* Return the number of bytes of a packet that are captured: all, up to the snaplen. */
 static __always_inline u32 bytes_of(CONTEXT *ctx) {
     u32 length = length_of(ctx), limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
     if (has_tag(ctx))
-        limit -= VLAN_TAG; /* user space puts the tag back where the wire has it */
+        limit -= VLAN_TAG; /* the tag is put back where the wire has it */
     return length < limit ? length : limit;
+}
+
+/* Return 0, or the error of the ring. A packet that is submitted alone must not overtake the batch. */
+static __always_inline int submit(CONTEXT *ctx, u32 cpu, struct batch_state *state, struct batch *batch,
+                                  u32 bytes, u32 flags) {
+    u64 now = bpf_ktime_get_ns(); /* read last, so that packets that are not kept cost no reading */
+    u32 tag = flags & PACKET_TAGGED ? VLAN_TAG : 0;
+    struct alone packet;
+    packet.block = (struct packet_block){
+        .type = ENHANCED_PACKET,
+        .total = AROUND_PACKET + rounded_up(bytes + tag, 4),
+        .interface = program_row() / HOOKS,
+        .captured = bytes + tag,
+        .original = length_of(ctx) + tag,
+    };
+    bool alone = !BATCHING || packet.block.captured > LARGEST_BATCHED;
+    bool full = alone || state->used + packet.block.total > BATCH_BYTES || state->packets >= BATCH_PACKETS;
+    if (full || now - state->oldest_ns > BATCH_AGE_NS) {
+        bool may_try = now - state->refused_ns > RETRY_NS;
+        if (!(may_try && flush(ctx, cpu, state, batch)) && full)
+            return -ENOSPC;
+    }
+    if (alone)
+        return submit_alone(ctx, cpu, state, &packet, bytes, now, flags);
+    return append(ctx, state, batch, &packet.block, now, flags) ? 0 : -EFAULT;
 }
 
 static __always_inline void emit(CONTEXT *ctx, enum hook hook, enum direction direction, u32 bytes,
                                  struct direction_counters *account) {
-    u32 flags =
-        (hook == HOOK_FROM_POD ? RECORD_OUTBOUND : RECORD_INBOUND) | (direction == REVERSE) * RECORD_REVERSE;
-    u32 tagged = has_tag(ctx);
-    struct packet_record record = {
-        .timestamp_ns = bpf_ktime_get_ns(), /* read last, so that packets that are not kept cost no reading */
-        .captured = bytes,
-        .original = length_of(ctx) + tagged * VLAN_TAG,
-        .interface = program_row() / HOOKS,
-        .flags = flags | tagged * RECORD_VLAN,
-        .vlan_tci = tag_control(ctx),
-        .vlan_protocol = tag_protocol(ctx),
-    };
     u32 zero = 0, cpu = bpf_get_smp_processor_id();
     struct batch_state *state = batch_states.lookup(&cpu);
     struct batch *batch = batches.lookup(&zero);
@@ -121,7 +184,11 @@ static __always_inline void emit(CONTEXT *ctx, enum hook hook, enum direction di
         account->lost_other++;
         return;
     }
-    int refused = submit(ctx, cpu, state, batch, &record);
+    u32 flags = hook == HOOK_FROM_POD ? PACKET_OUTBOUND : PACKET_INBOUND;
+    flags |= (direction == REVERSE) * PACKET_REVERSE;
+    flags |= !!has_tag(ctx) * PACKET_TAGGED;
+    /* The verifier forgets what it knew of these, or it would follow all that comes for each way to here. */
+    int refused = submit(ctx, cpu, state, batch, bytes ^ unknown_zero(ctx), flags ^ unknown_zero(ctx));
     if (refused == -ENOSPC)
         account->lost_ring_full++;
     else if (refused)

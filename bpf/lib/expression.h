@@ -10,7 +10,6 @@
 enum {
     HEAD = 128,
     HEAD_END = HEAD - 4, /* a word that begins here or before is whole in the head */
-    MACS = 12,
     EXTENSIONS_MIRRORED = 4,
 };
 

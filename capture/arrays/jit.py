@@ -1,6 +1,8 @@
 """A Python function over arrays -> machine code by numba, cached on disk for the next start."""
 
+import functools
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from numba import njit, types
@@ -12,6 +14,16 @@ from numba.core.runtime import rtsys
 types.NamedTuple.mangling_args = property(lambda self: (self.instance_class.__name__, ()))
 
 
+@functools.cache
+def _stamp() -> tuple[int, int]:
+    """Return a value that changes when a file changes from which loops are made."""
+    folder = Path(__file__).parents[1]
+    made_from = [*folder.glob("*/compiled/*.py"), *folder.glob("*/*/compiled/*.py")]
+    made_from += [folder / "abi.py", folder / "bpf" / "abi.h"]
+    found = [file.stat() for file in made_from]
+    return max(file.st_mtime_ns for file in found), sum(file.st_size for file in found)
+
+
 class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
     """A function's machine code on disk, loaded without initializing the compiler.
 
@@ -19,10 +31,19 @@ class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
     (docs/decisions/0001). Here this happens only if the function is not in the cache and has to be compiled.
     """
 
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        # A loop has the machine code of those that it calls, and the layouts of abi.h, in its own.
+        self._cache_file._source_stamp = _stamp()
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the cached code for a signature, or None."""
         rtsys.initialize(target_context)
-        return self._load_overload(sig, target_context)
+        try:
+            return self._load_overload(sig, target_context)
+        except (ImportError, AttributeError):  # kept by an earlier version, whose types had other names
+            self.flush()
+            return None
 
 
 def loop(function: Any) -> Any:

@@ -36,8 +36,7 @@ def plan_text(plan: CapturePlan) -> str:
         lines.append(f"sampling  {', '.join(facts['sampling']['sample'])}{control}")
     if facts["on_pressure"]:
         lines.append(f"pressure  {', then '.join(facts['on_pressure'])}")
-    fields = ", ".join(f"{name} {kind}" for name, kind in facts["record"]["fields"].items())
-    lines.append(f"record    {facts['record']['bytes']} bytes and the packet: {fields}")
+    lines.append(f"block     {facts['block']['bytes']} bytes around each packet")
     rings = facts["rings"]
     lines.append(
         f"rings     {len(rings['cpus'])} CPUs x {format_size(rings['bytes_each'])}, reader wakes at "

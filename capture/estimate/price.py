@@ -16,7 +16,7 @@ from capture.wire.direction import Direction
 
 HEADERS_LEAST, HEADERS_MOST = 54, 66
 """Bytes that headers-only keeps of most packets: Ethernet, IPv4 and TCP, without options, and with time stamps."""
-CAPTURED_MOST = 65_492
+CAPTURED_MOST = 65_448
 """Most bytes of one packet that fit a perf record."""
 
 

@@ -1,4 +1,4 @@
-"""Batches of records that wait on their CPUs -> flushed into the rings, when no packet comes that would do it.
+"""Batches of packets that wait on their CPUs -> flushed into the rings, when no packet comes that would do it.
 
 Only its own CPU may change a batch, because softirqs are off there while a program runs. To flush a batch, this
 thread moves to that CPU and runs the program there. The state of each batch is read from the map's memory.
@@ -12,7 +12,7 @@ import numpy as np
 
 from capture.abi import BATCH_STATE
 from capture.kernel import syscall
-from capture.stream.compiled.merge import oldest_waiting
+from capture.stream.compiled.cursors import oldest_waiting
 
 _DUMMY_FRAME = bytes(14)
 
@@ -42,15 +42,19 @@ class Batches:
         self.states["has_ring"][list(cpus)] = 1
 
     def flush(self, before_ns: int) -> int:
-        """Flush the batches that have records older than `before_ns` (CLOCK_MONOTONIC).
+        """Flush the batches that have packets older than `before_ns` (CLOCK_MONOTONIC).
 
-        Returns the time of the oldest record that still waits in a batch, or NEVER.
+        Returns the time of the oldest packet that still waits in a batch, or NEVER.
         """
         oldest: int = oldest_waiting(self._longs)
         if oldest >= before_ns:
             return oldest
         self._flush_on(np.flatnonzero((self.states["used"] > 0) & (self.states["oldest_ns"] < before_ns)).tolist())
         return int(oldest_waiting(self._longs))
+
+    def stamp_with(self, wall_offset_ns: int) -> None:
+        """See RecordSource.stamp_with."""
+        self.states["wall_offset_ns"] = wall_offset_ns
 
     def _flush_on(self, cpus: list[int]) -> None:
         home = os.sched_getaffinity(0)

@@ -217,9 +217,9 @@ def _clock() -> Answer:
 def _loops() -> Answer:
     began = time.monotonic_ns()
     try:
-        from capture.stream.compiled import merge
+        from capture.stream.compiled import portions
 
-        merge.compiled()
+        portions.compiled()
     except Exception as error:
         return Answer(False, f"numba cannot compile: {error}", "set NUMBA_CACHE_DIR to a folder you may write to")
     return Answer(True, f"ready in {format_duration(time.monotonic_ns() - began)}")

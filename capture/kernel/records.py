@@ -38,7 +38,8 @@ class Records:
                 self._gauge = PressureGauge(module, self._batches, plan.cpus, possible, plan.ring_bytes)
                 stack.callback(self._gauge.close)
             self.memory = self._rings.memory
-            self.watch, self.wait, self.flush = self._rings.watch, self._rings.wait, self._batches.flush
+            self.watch, self.wait = self._rings.watch, self._rings.wait
+            self.flush, self.stamp_with = self._batches.flush, self._batches.stamp_with
             self.close = stack.pop_all().close
 
     def report(self, heads: Longs, read: Longs, now_ns: int) -> None:

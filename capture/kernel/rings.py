@@ -46,7 +46,6 @@ class Rings:
         self.memory = RingMemory(
             words=np.frombuffer(memory, np.uint32),
             longs=np.frombuffer(memory, np.int64),
-            bytes=memory.cast("B"),
             stride=self._stride,
             page=page,
         )

@@ -2,10 +2,10 @@
 
 The problem
     The account must be exact, and an error in it must show. So two sides count independently: the programs count each
-    packet that they see, match, leave out or lose, and the loop counts each record that it moves.
+    packet that they see, match, leave out or lose, and the loop counts each block that it moves.
 
 The invariant
-    `moved` has every record that merge() passed, once: written, or over a limit. It is never taken back. If the
+    `moved` has every packet that merge() passed, once: written, or over a limit. It is never taken back. If the
     output fails, `_arrived` is a copy of `moved` from before the first write that did not arrive whole; from then on
     the difference between the two is lost in writing.
 
@@ -39,11 +39,14 @@ class Ledger:
 
     def __init__(self, interfaces: int) -> None:
         self.moved: Tallies = np.zeros((interfaces, FLAG_SETS, TALLY_COLUMNS), np.int64)
+        self.before: Tallies = self.moved.copy()
+        """`moved` without the last portion. Written by write_portions()."""
         self._arrived: Tallies | None = None
 
     def grow(self, interfaces: int) -> None:
         """Make room for `interfaces` interfaces; earlier ones keep their rows."""
         self.moved = _padded(self.moved, interfaces)
+        self.before = self.moved.copy()
 
     def only_arrived(self, until: Tallies) -> None:
         """Record that nothing reached the output after `until`, an earlier copy of `moved`, or will reach it."""

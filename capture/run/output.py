@@ -16,7 +16,7 @@ from capture.run.account import Account
 from capture.run.ledger import Ledger, Tallies
 from capture.run.limits import Limits
 from capture.run.roster import Roster
-from capture.sink.protocol import ReaderGoneError, Sink
+from capture.sink.protocol import FileEnd, ReaderGoneError, Sink
 
 STALLED_SECONDS = 3.0
 """Time without any progress after which the reader of the output is given up at the end, seconds."""
@@ -105,6 +105,21 @@ class Output:
                 self._sink.write(*parts)
             except SinkError as error:
                 self._fail(error)
+        return self.check()
+
+    @property
+    def place(self) -> FileEnd | None:
+        """See Sink.place."""
+        try:
+            return self._sink.place if self.failure is None else None
+        except SinkError as error:
+            self._fail(error)
+            return None
+
+    def wrote(self, place: FileEnd, calls: int, size: int) -> str | None:
+        """Note that packets were written to `place`. Returns a reason to end, None to go on."""
+        self._writes += calls
+        place.wrote(calls, size)
         return self.check()
 
     def check(self) -> str | None:

@@ -30,7 +30,7 @@ from capture.run.running import CLOCK_SECONDS, RunningCapture, on_wall_clock
 from capture.sink.protocol import Sink
 from capture.spec import CaptureSpec
 from capture.stream.clock import WallClock, wall_offset
-from capture.stream.compiled import merge
+from capture.stream.compiled import portions
 
 
 def start(
@@ -53,7 +53,7 @@ def start(
     with _step("compiling the programs"):
         module = stack.enter_context(contextlib.closing(module_of(plan)))
     with _step("loading the compiled loops"):
-        merge.compiled()
+        portions.compiled()
     with _step("making rings"):
         records = stack.enter_context(contextlib.closing(Records(plan, module)))
         counters = Counters(module.map_fd("accounts"), possible_cpus())

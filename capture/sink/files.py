@@ -19,6 +19,8 @@ from capture.units import format_size
 BALLAST = 64 << 10
 """Bytes reserved until the end, so that the statistics and the summary still fit on a full disk."""
 
+_CALLS_MOST = 1 << 30
+
 
 class FileSink:
     """New files with mode 0600; a missing directory is made with mode 0700."""
@@ -69,9 +71,37 @@ class FileSink:
             self._remove_earlier_summary()
         before = self._file.size
         self._file.append(*parts)
+        self._written(1, self._file.size - before)
+
+    @property
+    def place(self) -> "FileSink | None":
+        self._file.check()
+        return self if self._file.replaced else None
+
+    @property
+    def descriptor(self) -> int:
+        """See FileEnd."""
+        return self._file.descriptor
+
+    @property
+    def position(self) -> int:
+        """See FileEnd."""
+        return self._file.size
+
+    @property
+    def calls_most(self) -> int:
+        """See FileEnd: the space of --min-free stays free, so it is looked at after each write."""
+        return _CALLS_MOST if self._storage.min_free is None else 1
+
+    def wrote(self, calls: int, size: int) -> None:
+        """See FileEnd."""
+        self._file.size += size
+        self._written(calls, size)
+
+    def _written(self, calls: int, size: int) -> None:
         self._cache.wrote(self._file.descriptor, self._file.size)
-        self.bytes_written += self._file.size - before
-        self.durable += 1
+        self.bytes_written += size
+        self.durable += calls
 
     def _remove_earlier_summary(self) -> None:
         # Before the earlier file is replaced: its summary must never stand beside another file.

@@ -13,19 +13,22 @@ from capture.sink.place import Owner, cannot, create, create_over
 
 
 class OutputFile:
-    """A file that is being written; `size` is its length in bytes."""
+    """A file that is being written; `size` is its length in bytes.
+
+    `replaced` is True when no earlier file has the name any more.
+    """
 
     def __init__(self, path: str, owner: Owner | None) -> None:
         self.path, self.size = path, 0
         self._owner = owner
         try:
-            self.descriptor, self._ours = _open(path, owner)
+            self.descriptor, self.replaced = _open(path, owner)
         except OSError as error:
             raise cannot("write", path, error) from None
 
     def append(self, *parts: memoryview | bytes) -> None:
         """Write all parts in order, or raise SinkError with none of them written."""
-        if not self._ours:
+        if not self.replaced:
             self._replace_earlier()
         self.check()
         written, left = 0, [memoryview(part) for part in parts if part]
@@ -49,7 +52,7 @@ class OutputFile:
         except OSError as error:
             raise cannot("replace", self.path, error) from None
         os.close(self.descriptor)
-        self.descriptor, self._ours = descriptor, True
+        self.descriptor, self.replaced = descriptor, True
 
     def check(self) -> None:
         """Raise SinkError if somebody removed the file, or the directory with it."""
@@ -64,7 +67,7 @@ class OutputFile:
 
     def discard(self) -> None:
         """Close the file and remove it."""
-        if self._ours:
+        if self.replaced:
             remove(self.path, self.identity)
         os.close(self.descriptor)
 

@@ -20,6 +20,25 @@ class FileRecord:
     began_ns: int
 
 
+class FileEnd(Protocol):
+    """The end of a file, to which the loop over packets may write itself."""
+
+    @property
+    def descriptor(self) -> int:
+        """The open file."""
+
+    @property
+    def position(self) -> int:
+        """Where its next bytes belong."""
+
+    @property
+    def calls_most(self) -> int:
+        """So many writes may go there before `check`."""
+
+    def wrote(self, calls: int, size: int) -> None:
+        """Note that `size` bytes were written there, whole; they count as so many calls of `write`."""
+
+
 class Sink(Protocol):
     """The output of a capture."""
 
@@ -39,6 +58,10 @@ class Sink(Protocol):
     @property
     def files_removed(self) -> int:
         """Number of files that were removed to make room for later ones."""
+
+    @property
+    def place(self) -> "FileEnd | None":
+        """Where the next bytes may be written instead of by `write`; None if they may not. Raises SinkError."""
 
     def write(self, *parts: memoryview | bytes) -> None:
         """Accept all parts in order; the caller may reuse their memory afterwards.

@@ -30,6 +30,7 @@ class StreamSink:
 
     files: tuple[FileRecord, ...] = ()
     files_removed = 0
+    place = None
 
     def __init__(self, descriptor: int, name: str, shown: str) -> None:
         self.name, self.bytes_written, self.durable = name, 0, 0

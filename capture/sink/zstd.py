@@ -61,6 +61,8 @@ class _NextFile:
 class ZstdSink:
     """Compresses into another sink, which only the thread uses while it runs."""
 
+    place = None
+
     def __init__(self, inner: Sink) -> None:
         self.name, self.bytes_written = inner.name, 0
         self._inner, self._frame, self._completed = inner, Frame(), 0

@@ -55,7 +55,8 @@ class Ext4:
 _FILTER = struct.Struct("=HBBI")
 _LOAD, _JUMP_EQUAL, _JUMP_ABOVE, _RETURN = 0x20, 0x15, 0x25, 0x06
 _ALLOWED, _REFUSED = 0x7FFF0000, 0x00050000
-_PWRITE64 = {"x86_64": 18, "aarch64": 68}
+_CALLS = {"x86_64": (18, 296, 328), "aarch64": (68, 70, 287)}
+"""Numbers of pwrite64, pwritev and pwritev2."""
 _LENGTH, _OFFSET = 16 + 2 * 8, 16 + 3 * 8
 _REFUSE = """
 import ctypes, os, sys
@@ -76,13 +77,18 @@ def refusing(code: int, beyond: int) -> list[str]:
     So a quota is met: what was held back for the end is there when it is given back. The kernels that run the tests
     have none on a file system that `mkfs` of a plain Debian makes; the error comes from the same system call.
     """
+    pwrite64, pwritev, pwritev2 = _CALLS[platform.machine()]
     steps = [
         (_LOAD, 0, 0, 0),
-        (_JUMP_EQUAL, 0, 5, _PWRITE64[platform.machine()]),
+        (_JUMP_EQUAL, 6, 0, pwritev),  # their lengths are in memory: all of them are refused
+        (_JUMP_EQUAL, 5, 0, pwritev2),
+        (_JUMP_EQUAL, 0, 7, pwrite64),
         (_LOAD, 0, 0, _OFFSET),
-        (_JUMP_ABOVE, 0, 3, beyond),
+        (_JUMP_ABOVE, 0, 5, beyond),
         (_LOAD, 0, 0, _LENGTH),
-        (_JUMP_ABOVE, 0, 1, 4096),
+        (_JUMP_ABOVE, 2, 3, 4096),
+        (_LOAD, 0, 0, _OFFSET),
+        (_JUMP_ABOVE, 0, 1, beyond),
         (_RETURN, 0, 0, _REFUSED | code),
         (_RETURN, 0, 0, _ALLOWED),
     ]

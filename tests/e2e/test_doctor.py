@@ -102,7 +102,7 @@ def test_the_user_nobody_is_told_what_is_missing() -> None:
 
 FEWER = [
     # capabilities, the checks that fail, words of the last one's finding
-    (("bpf", "net_admin"), ["capabilities", "rings"], "CAP_PERFMON"),
+    (("bpf", "net_admin"), ["capabilities", "program", "rings"], "CAP_PERFMON"),
     (("bpf", "net_admin", "perfmon"), ["rings"], "locked memory is limited (kernel.perf_event_mlock_kb "),
     (("bpf", "perfmon", "ipc_lock"), ["capabilities", "bpf"], "CAP_NET_ADMIN"),
 ]

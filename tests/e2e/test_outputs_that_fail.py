@@ -18,7 +18,7 @@ import zstandard
 
 from capture.benchmark.senders import FlowSender
 from capture.benchmark.veth_pair import VethPair
-from capture.run.drain import WRITE_BYTES
+from capture.stream.compiled.merge import PORTION
 from testbed import packets
 from testbed.patience import wait_until
 from testbed.tool import assert_adds_up, check_with_readers
@@ -160,7 +160,7 @@ def test_the_quota_is_used_up(link: VethPair, tmp_path: Path, words: list[str]) 
     account = recording.summary["account"]
     assert account["lost"] == account["lost_by"]["writing"] > 0
     check_files([file], account)
-    assert MIB // 4 < file.stat().st_size < MIB // 4 + 2 * WRITE_BYTES
+    assert MIB // 4 < file.stat().st_size < MIB // 4 + 2 * PORTION
 
 
 def test_the_directory_is_removed(link: VethPair, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def stalled(name: str, recording: Recording, stream: bytes, folder: Path) -> Non
     if "zstd" in words:
         stream = zstandard.ZstdDecompressor().decompressobj().decompress(stream)
     arrived = whole_packets(stream)
-    assert account["written"] <= arrived <= account["written"] + WRITE_BYTES // 1000 + 1
+    assert account["written"] <= arrived <= account["written"] + PORTION // 1000 + 1
     assert account["written"] > 0
 
 

@@ -53,7 +53,7 @@ STEPS = [
     Step("capture.run.start.module_of", error=CLANG, said="clang rejects it", kind=CompileError),
     Step("capture.kernel.compiler._compile", 2, CLANG, "clang rejects", CompileError, {"hook": Hook.XDP}),
     Step("capture.kernel.compiler.with_maps", 1, CLANG, "clang rejects", CompileError, {"hook": Hook.XDP}),
-    Step("capture.run.start.merge.compiled", error=NO_MEMORY, said="Cannot allocate memory"),
+    Step("capture.run.start.portions.compiled", error=NO_MEMORY, said="Cannot allocate memory"),
     Step("capture.kernel.rings.select.epoll"),
     Step("capture.kernel.syscall.open_output_event", 1, said="no ring of .* Too many open files"),
     Step("capture.kernel.syscall.open_output_event", 2, said="no ring of .* Too many open files"),

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from capture.benchmark.veth_pair import VethPair
-from capture.run.drain import WRITE_BYTES
 from capture.run.section import closing_bytes
 from capture.sink.files import BALLAST
+from capture.stream.compiled.merge import PORTION
 from testbed.patience import PATIENCE
 from testbed.tool import assert_adds_up, bicap, check_with_readers
 from tests.e2e.disks import Recording, tmpfs
@@ -132,7 +132,7 @@ def test_the_space_of_min_free_stays_free(link: VethPair, tmp_path: Path) -> Non
             recording.process.send_signal(signal.SIGCONT)
             assert recording.ends() == 0, recording.log
         found = os.statvfs(disk)
-        assert abs(found.f_bavail * found.f_frsize - least) < WRITE_BYTES + 4 * BALLAST // 3
+        assert abs(found.f_bavail * found.f_frsize - least) < PORTION + 4 * BALLAST // 3
         summary = recording.summary
         assert summary["end_reason"].endswith("are free on its disk, and 50% must stay free (--min-free)")
         assert summary["end_reason"] in recording.log

@@ -1,4 +1,4 @@
-"""The real programs, run on one packet at a time by BPF_PROG_TEST_RUN, and the records they leave in the rings.
+"""The real programs, run on one packet at a time by BPF_PROG_TEST_RUN, and the blocks they leave in the rings.
 
 with Programs(filter_program(rules)) as programs:
     assert programs.run(packet, "from_pod") is not None
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.abi import HOOKS, PACKET_RECORD, PERF_HEADERS
+from capture.abi import ALONE, HOOKS, PACKET_BLOCK, PACKET_BLOCK_END, PACKET_RUN, PERF_HEADERS, REVERSE, TAGGED
 from capture.errors import VerifierError
 from capture.filters.filter_h import ADDRESSES_MAX, FilterProgram
 from capture.kernel import syscall
@@ -31,18 +31,50 @@ RING_BYTES = 1 << 20
 EVERYTHING = sampling_program(Sampling())
 ENTRIES = ("from_pod", "to_pod")
 CONTROL_HEAD, CONTROL_TAIL = 1024 // 8, 1032 // 8
+PERF_RECORD_SAMPLE = 9
 
 
 @dataclass(frozen=True, slots=True)
-class RingRecord:
-    """A packet as user space gets it from the program."""
+class RingPacket:
+    """A packet as user space gets it from the program; `time` is CLOCK_MONOTONIC (ns), `flags` enum packet_flag."""
 
-    header: Any
+    time: int
+    interface: int
+    original: int
+    flags: int
     packet: bytes
 
-    @property
-    def flags(self) -> int:
-        return int(self.header["flags"])
+
+def packets_of(sample: bytes) -> list[RingPacket]:
+    """Return the packets of a run, whose blocks are taken apart here, field by field."""
+    run = np.frombuffer(sample, PACKET_RUN, 1)[0]
+    blocks = sample[PACKET_RUN.itemsize :][: int(run["bytes"])]
+    found: list[RingPacket] = []
+    at = 0
+    while at < len(blocks):
+        block = np.frombuffer(blocks, PACKET_BLOCK, 1, at)[0]
+        captured, total, wall = int(block["captured"]), int(block["total"]), int(block["time_high"]) << 32
+        wall += int(block["time_low"])
+        assert block["type"] == 6
+        assert total == PACKET_BLOCK.itemsize + (captured + 3 & ~3) + PACKET_BLOCK_END.itemsize
+        packet = at + PACKET_BLOCK.itemsize
+        if run["flags"] & ALONE:
+            data, flags = blocks[packet:], int(run["flags"]) & 3
+            if run["flags"] & TAGGED:
+                data = data[:12] + run["tag"].tobytes() + data[12:]
+            assert len(data) == captured
+            at = len(blocks)
+        else:
+            data, end = blocks[packet : packet + captured], at + total - PACKET_BLOCK_END.itemsize
+            assert not any(blocks[packet + captured : end]), "padding is zero"
+            option, flags, last, again = (int(word) for word in np.frombuffer(blocks, PACKET_BLOCK_END, 1, end)[0])
+            assert (option, last, again) == (4 << 16 | 2, 0, total)
+            at += total
+        reverse = int(run["reverse"][len(found) // 64]) >> len(found) % 64 & 1
+        flags |= REVERSE * reverse
+        time = (wall - int(run["wall_offset_ns"])) % (1 << 64)
+        found.append(RingPacket(time, int(block["interface"]), int(block["original"]), flags, data))
+    return found
 
 
 class Programs:
@@ -102,7 +134,7 @@ class Programs:
         self._rings.close()
         self.module.close()
 
-    def run(self, packet: bytes, entry: str = "from_pod") -> RingRecord | None:
+    def run(self, packet: bytes, entry: str = "from_pod") -> RingPacket | None:
         """Run a program on a packet. Returns its record, None if it left none. The verdict must be NEXT."""
         run = syscall.prog_test_run(self.descriptors[entry], packet)
         assert run.verdict == self.passes, f"the program decided the packet's fate: {run.verdict}"
@@ -110,7 +142,7 @@ class Programs:
         assert len(records) <= 1
         return records[0] if records else None
 
-    def records(self) -> list[RingRecord]:
+    def records(self) -> list[RingPacket]:
         """Flush the batch, and return all records in the rings."""
         syscall.prog_test_run(self.descriptors["flush_waiting"], bytes(14))
         found = []
@@ -124,15 +156,10 @@ class Programs:
             )
             data = memory.words.view(np.uint8)[start + memory.page : start + memory.stride]
             while tail < head:
-                size = int.from_bytes(data[np.arange(tail + 6, tail + 8) % RING_BYTES].tobytes(), sys.byteorder)
-                raw = data[np.arange(tail, tail + size) % RING_BYTES].tobytes()
-                at = PERF_HEADERS
-                while at + PACKET_RECORD.itemsize <= size:
-                    header = np.frombuffer(raw, PACKET_RECORD, 1, at)[0]
-                    at += PACKET_RECORD.itemsize
-                    captured = int(header["captured"])
-                    found.append(RingRecord(header, raw[at : at + captured]))
-                    at += (captured + 7) & ~7
+                event = data[np.arange(tail, tail + 8) % RING_BYTES].tobytes()
+                kind, size = (int.from_bytes(word, sys.byteorder) for word in (event[:4], event[6:]))
+                if kind == PERF_RECORD_SAMPLE:  # the kernel also tells what a full ring lost
+                    found += packets_of(data[np.arange(tail + PERF_HEADERS, tail + size) % RING_BYTES].tobytes())
                 tail += size
             memory.longs[control + CONTROL_TAIL] = tail
         return found

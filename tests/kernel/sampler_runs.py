@@ -19,7 +19,7 @@ from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import sampling_program
 from testbed import packets
-from tests.kernel.harness import Programs, RingRecord
+from tests.kernel.harness import Programs, RingPacket
 
 SNAPLEN = 80
 """Snaplen that is longer than any frame here."""
@@ -165,7 +165,7 @@ def sampled(
 
 def records(
     programs: Programs, frames: Iterable[bytes], entry: str = "from_pod", repeat: int = 1
-) -> Iterator[RingRecord]:
+) -> Iterator[RingPacket]:
     """Yield the records that programs keep of frames, each of which passes `repeat` times."""
     descriptor = programs.descriptors[entry]
     for number, frame in enumerate(frames, start=1):

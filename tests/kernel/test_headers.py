@@ -108,7 +108,7 @@ def test_headers_are_kept_and_no_payload(matching: str, samplers: tuple[str, ...
             record = programs.run(frame)
             assert record is not None, what
             assert record.packet == frame[:kept], what
-            assert record.header["original"] == len(frame), what
+            assert record.original == len(frame), what
         found = programs.counters()["forward"]
         assert (found["matched"], found["cut"]) == (len(CASES), 0)  # what was asked for is no cut
 
@@ -139,7 +139,7 @@ def test_snaplen_cuts_headers_too(snaplen: int, kept: int) -> None:
     with sampled(headers_only=True, snaplen=snaplen) as programs:
         record = programs.run(REQUEST)
         assert record is not None
-        assert (record.packet, record.header["original"]) == (REQUEST[:kept], len(REQUEST))
+        assert (record.packet, record.original) == (REQUEST[:kept], len(REQUEST))
 
 
 @pytest.mark.random
@@ -151,5 +151,5 @@ def test_any_bytes_are_captured_from_their_beginning_with_their_true_length() ->
             record = programs.run(frame)
             assert record is not None, f"seed {SEED}: {frame.hex()}"
             assert record.packet == frame[: max(ETHERNET, len(record.packet))], f"seed {SEED}: {frame.hex()}"
-            assert record.header["original"] == len(frame)
+            assert record.original == len(frame)
         assert counts(programs)["matched"] == len(frames)

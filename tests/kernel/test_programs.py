@@ -29,9 +29,9 @@ def test_without_rules_every_packet_is_kept_whole_and_flagged_by_side() -> None:
             assert back is not None
             assert (out.packet, back.packet) == (frame, frame)
             assert (out.flags, back.flags) == (OUTBOUND, INBOUND | REVERSE)
-            assert out.header["interface"] == 3
-            assert out.header["original"] == len(frame)
-            assert out.header["timestamp_ns"] < back.header["timestamp_ns"]
+            assert out.interface == 3
+            assert out.original == len(frame)
+            assert out.time < back.time
         counters = programs.counters("from_pod")
         assert (counters["seen"], counters["unmatched"], counters["forward"]["matched"]) == (4, 0, 4)
 
@@ -92,4 +92,4 @@ def test_snaplen_cuts_the_bytes_and_keeps_the_length(snaplen: int) -> None:
         record = programs.run(frame)
         assert record is not None
         assert record.packet == frame[:snaplen]
-        assert record.header["original"] == len(frame)
+        assert record.original == len(frame)

@@ -425,7 +425,7 @@ def test_a_full_ring_loses_packets_and_the_batch_is_delivered_when_there_is_room
         found = counts(programs)
         assert len(first) + len(waited) == found["matched"] - found["lost_ring_full"] < found["matched"]
         assert bool(waited) == (100 in sizes or 1000 in sizes)  # large ones do not wait for others
-        times = [int(record.header["timestamp_ns"]) for record in first + waited]
+        times = [record.time for record in first + waited]
         assert times == sorted(times)
         assert {record.packet for record in first + waited} == set(frames)
         fill(programs, frames, 9)
@@ -484,7 +484,7 @@ def test_each_level_of_pressure_applies_its_measures(measures: tuple[OnPressure,
             found = list(records(programs, frames))
             kept_bytes = headers if cuts else whole
             assert [r.packet for r in found] == [f[:kept_bytes] for f, yes in zip(frames, mine, strict=True) if yes]
-            assert {int(r.header["original"]) for r in found} == {whole}
+            assert {r.original for r in found} == {whole}
             out, cut = out + int(in_share.sum() - mine.sum()), cut + cuts * len(found)
             names = ("sampled_by_pressure", "cut", "cut_bytes")
             assert list(counts(programs, names=names).values()) == [out, cut, cut * 100]

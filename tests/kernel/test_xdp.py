@@ -30,7 +30,7 @@ def test_a_record_is_that_of_tc() -> None:
         record = programs.run(REQUEST)
         assert record is not None
         assert record.packet == REQUEST[:40]
-        assert (record.header["original"], record.flags) == (len(REQUEST), OUTBOUND)
+        assert (record.original, record.flags) == (len(REQUEST), OUTBOUND)
         counted = programs.counters()
         assert (counted["seen"], counted["seen_bytes"]) == (1, len(REQUEST))
 

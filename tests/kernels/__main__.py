@@ -86,7 +86,7 @@ def _environment() -> list[str]:
     cache = machine.CACHE / "loops"
     cache.mkdir(parents=True, exist_ok=True)
     words = ["NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", f"NUMBA_CACHE_DIR={cache}", "BICAP_REQUIRE_KERNEL=1"]
-    warm = "from capture.stream.compiled import merge; merge.compiled()"
+    warm = "from capture.stream.compiled import portions; portions.compiled()"
     subprocess.run(["env", *words, sys.executable, "-c", warm], check=True)
     return words
 

@@ -95,5 +95,5 @@ def _trace(programs: Programs, entry: str, steady: bool) -> dict[str, Any]:
     records = programs.records()
     return {
         "matched": counted | {"neither": int(counters["unmatched"])},
-        "records": [[int(r.header["original"]), r.flags, r.packet.hex()] for r in records] if steady else None,
+        "records": [[r.original, r.flags, r.packet.hex()] for r in records] if steady else None,
     }

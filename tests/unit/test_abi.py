@@ -79,7 +79,7 @@ def test_fields_have_the_width_that_the_header_says() -> None:
     assert fields["one"][0].names == ("a", "b")
 
 
-def test_the_packet_follows_its_record_at_a_whole_word() -> None:
-    # merge copies 32-bit words and pads records to 8 bytes.
-    assert abi.PACKET_RECORD.itemsize % 8 == 0
+def test_blocks_lie_at_whole_words() -> None:
+    assert [struct.itemsize for struct in (abi.PACKET_BLOCK, abi.PACKET_BLOCK_END)] == [28, 16]  # pcapng 4.3
+    assert abi.PACKET_RUN.itemsize % 8 == 0
     assert abi.BATCH_STATE.itemsize == 64  # a cache line: CPUs must not share one

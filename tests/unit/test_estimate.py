@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture.abi import PACKET_BLOCK, PACKET_BLOCK_END
 from capture.errors import FormatError, SpecError, TargetError
 from capture.estimate import costs
 from capture.estimate.costs import COEFFICIENTS, Cost, Costs, Known, known_costs, shipped
@@ -20,7 +21,6 @@ from capture.estimate.price import estimate as estimate_with
 from capture.estimate.room import Disk, bytes_needed, seconds_until_full, warnings
 from capture.estimate.room import DiskLimits as Limits
 from capture.pcapng.blocks import PACKET_HEADER, PACKET_TRAILER, packet_block_bytes
-from capture.stream.compiled.merge import EPB_HEADER_WORDS, EPB_TRAILER_WORDS
 from capture.wire.direction import Direction
 
 FORWARD, REVERSE, BOTH = Direction.FORWARD, Direction.REVERSE, Direction.BOTH
@@ -210,7 +210,7 @@ def test_a_calibration_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: 
 
 
 def test_a_block_is_as_long_as_the_merge_writes_it() -> None:
-    assert (PACKET_HEADER, PACKET_TRAILER) == (EPB_HEADER_WORDS * 4, EPB_TRAILER_WORDS * 4)
+    assert (PACKET_BLOCK.itemsize, PACKET_BLOCK_END.itemsize) == (PACKET_HEADER, PACKET_TRAILER)
     assert [packet_block_bytes(captured) for captured in (60, 61, 64, 65)] == [104, 108, 108, 112]
 
 

@@ -76,7 +76,7 @@ def test_a_heavy_module_would_be_seen() -> None:
 @pytest.mark.slow
 def test_what_is_kept_is_loaded_without_the_tables_of_the_compiler(tmp_path: Path) -> None:
     tables = "numba.np.random.generator_core"  # numba imports it when its compiler fills its tables
-    load = "from capture.stream.compiled import merge; merge.compiled()"
+    load = "from capture.stream.compiled import portions; portions.compiled()"
     first, second = (modules(load, {"NUMBA_CACHE_DIR": str(tmp_path)}) for _ in range(2))
     assert tables in first
     assert "numba" in second

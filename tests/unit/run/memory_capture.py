@@ -22,11 +22,10 @@ from capture.run.output import Output
 from capture.run.roster import Roster
 from capture.spec import CaptureSpec, Hook
 from capture.stream.clock import SETTLE_NS, WallClock
-from capture.stream.compiled import merge
-from capture.stream.source import RingMemory
+from capture.stream.compiled.cursors import NEVER
 from testbed.foreign_blocks import enhanced
 from tests.unit.run.sinks import FakeSink
-from tests.unit.stream.memory_rings import FakeRings, record
+from tests.unit.stream.memory_rings import Captured, FakeRings, captured
 
 STEP_NS = 10 * SETTLE_NS
 """Time between two rounds."""
@@ -45,8 +44,8 @@ class SentPacket:
         return OUTBOUND | REVERSE if self.reverse else INBOUND
 
     @property
-    def record(self) -> bytes:
-        return record(self.at, self.data, flags=self.flags)
+    def captured(self) -> Captured:
+        return captured(self.at, self.data, flags=self.flags)
 
     @property
     def block(self) -> bytes:
@@ -70,7 +69,7 @@ class MemorySource:
 
     def __post_init__(self) -> None:
         rings = self.rings
-        self.memory = RingMemory(rings.words, rings.longs, rings.words.view(np.uint8).data, rings.stride, rings.page)
+        self.memory = rings.memory
         self.batches = [[] for _ in range(rings.cpus)]
         self.rows = np.zeros(HOOKS, INTERFACE_COUNTERS)
 
@@ -87,11 +86,12 @@ class MemorySource:
         self.rows[0]["seen"] += 1
         self._count(packet, matched=1)
         batch = self.batches[cpu]
-        if not wait or sum(len(one.record) for one in [*batch, packet]) > self.rings.data_bytes // 2:
+        fits = sum(len(one.block) for one in [*batch, packet]) <= self.rings.data_bytes // 2
+        if not wait or not fits:
             self._submit(cpu)
-        if not batch and not wait and self.rings.fits(cpu, packet.record):
-            self.rings.put(cpu, packet.record)
-        elif wait and sum(len(one.record) for one in [*batch, packet]) <= self.rings.data_bytes // 2:
+        if not batch and not wait and self.rings.fits(cpu, packet.captured):
+            self.rings.put(cpu, packet.captured)
+        elif wait and (not batch or fits):
             batch.append(packet)
         else:
             self._count(packet, lost_ring_full=1)
@@ -99,9 +99,9 @@ class MemorySource:
         return True
 
     def _submit(self, cpu: int) -> None:
-        records = [packet.record for packet in self.batches[cpu]]
-        if records and self.rings.fits(cpu, *records):
-            self.rings.put(cpu, *records)
+        packets = [packet.captured for packet in self.batches[cpu]]
+        if packets and self.rings.fits(cpu, *packets):
+            self.rings.put(cpu, *packets)
             self.batches[cpu].clear()
 
     def flush(self, before_ns: int) -> int:
@@ -109,7 +109,10 @@ class MemorySource:
         for cpu, batch in enumerate(self.batches):
             if batch and batch[0].at < before_ns:
                 self._submit(cpu)
-        return min((batch[0].at for batch in self.batches if batch), default=merge.NEVER)
+        return min((batch[0].at for batch in self.batches if batch), default=NEVER)
+
+    def stamp_with(self, wall_offset_ns: int) -> None:
+        self.rings.offset_ns = wall_offset_ns
 
     def report(self, heads: Longs, read: Longs, now_ns: int) -> None:
         self.reported.append((heads - read).tolist())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from capture.errors import SinkError
-from capture.sink.protocol import FileRecord, ReaderGoneError
+from capture.sink.protocol import FileEnd, FileRecord, ReaderGoneError
 
 FULL, GONE = SinkError("cannot write f: the disk is full"), ReaderGoneError("the reader of f closed it")
 
@@ -28,6 +28,7 @@ class FakeSink:
     took_per_flush: int = 1 << 30
     """Jobs of the queue that arrive during one `flush`."""
     files_removed: int = 0
+    place: FileEnd | None = None
 
     @property
     def files(self) -> tuple[FileRecord, ...]:

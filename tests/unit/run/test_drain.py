@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.run.drain import HURRIED_PATIENCE_NS, PATIENCE_NS, WRITE_BYTES, Round
+from capture.run.drain import HURRIED_PATIENCE_NS, PATIENCE_NS, Round
 from capture.run.section import closing_bytes
 from capture.storage import Storage
 from capture.stream.compiled import merge
@@ -90,7 +90,7 @@ def test_a_packet_that_waits_in_a_batch_alone_is_pending() -> None:
     assert machine.round() == Round(pending=True, full=False)
 
 
-@pytest.mark.parametrize(("share", "patience"), [(9, PATIENCE_NS), (7, HURRIED_PATIENCE_NS)])
+@pytest.mark.parametrize(("share", "patience"), [(11, PATIENCE_NS), (7, HURRIED_PATIENCE_NS)])
 def test_batches_are_flushed_sooner_while_rings_fill(share: int, patience: int) -> None:
     machine = Machine(ring_bytes=1 << 12)
     machine.packets(0, SentPacket(2 * STEP_NS, bytes((1 << 12) // share)))
@@ -115,7 +115,7 @@ def test_a_record_of_another_kind_is_not_a_packet() -> None:
     machine = Machine()
     packets = conversation(2)
     machine.packets(0, packets[0])
-    machine.source.rings.put(0, bytes(20), kind=LOST)
+    machine.source.rings.put_event(0, bytes(20), kind=LOST)
     machine.packets(0, packets[1])
     machine.settle()
     assert machine.blocks == blocks_of(packets)
@@ -322,10 +322,11 @@ def test_at_the_end_a_portion_waits_until_the_portion_before_it_is_written() -> 
 
 def test_a_portion_of_large_packets_is_full_though_few_of_its_bytes_are_copied() -> None:
     machine = Machine(ring_bytes=1 << 20)
-    packets = [SentPacket(1 + n, bytes(merge.LARGE)) for n in range(40)]
+    packets = [SentPacket(1 + n, bytes(8192)) for n in range(40)]
     machine.packets(0, *packets)
     machine.round()
     assert machine.round() == Round(pending=True, full=True)
+    assert machine.round() == Round(pending=True, full=False)
     assert machine.blocks == blocks_of(packets)
 
 
@@ -338,7 +339,7 @@ def test_a_full_portion_is_followed_by_the_next_round_at_once() -> None:
     while not portions or portions[-1].full:
         before = len(machine.blocks)
         portions.append(machine.round())
-        assert len(machine.blocks) - before <= WRITE_BYTES + 4 * merge.LARGEST_BLOCK_WORDS
+        assert len(machine.blocks) - before <= merge.PORTION + (1 << 16)
     assert [portion.full for portion in portions] == [True, True, False]
     assert machine.blocks == blocks_of(packets)
 

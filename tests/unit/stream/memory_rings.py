@@ -1,14 +1,89 @@
 """Ring memory as the kernel would write it, made from plain values: for tests and for simulations of many CPUs."""
 
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass
 
 import numpy as np
 
-from capture.abi import PACKET_RECORD, PERF_HEADERS
+from capture.abi import ALONE, INBOUND, OUTBOUND, PACKET_RUN, PERF_HEADERS, REVERSE, TAGGED
 from capture.stream.compiled import merge
+from capture.stream.compiled.cursors import BLOCK_AT, NEVER, RUN_END, SAMPLE_END, release, snapshot
+from capture.stream.compiled.portions import NO_FILE, loop_over, parts, write_portions
+from capture.stream.source import RingMemory
 
 PAGE = 4096
 SAMPLE, LOST = 9, 2
+LARGEST_BATCHED, PACKETS_OF_A_RUN = 2040, 192
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A packet as the programs capture it; `vlan` is (protocol, TCI) of a tag that was taken out of its bytes."""
+
+    at: int
+    data: bytes
+    original: int
+    interface: int = 0
+    flags: int = INBOUND
+    vlan: tuple[int, int] | None = None
+
+    @property
+    def tagged(self) -> bytes:
+        """The packet with its tag."""
+        return self.data if self.vlan is None else self.data[:12] + struct.pack(">HH", *self.vlan) + self.data[12:]
+
+    @property
+    def alone(self) -> bool:
+        return len(self.tagged) > LARGEST_BATCHED
+
+    def beginning(self, offset_ns: int) -> bytes:
+        """Return the block up to the packet."""
+        size, wall = len(self.tagged), self.at + offset_ns
+        total = 44 + (size + 3 & ~3)
+        return struct.pack("<7I", 6, total, self.interface, wall >> 32, wall & 0xFFFFFFFF, size, self.original)
+
+    def block(self, offset_ns: int) -> bytes:
+        """Return the block as the kernel makes it in a batch."""
+        beginning, size = self.beginning(offset_ns), len(self.tagged)
+        end = struct.pack("<HHIII", 2, 4, self.flags & (INBOUND | OUTBOUND), 0, 44 + (size + 3 & ~3))
+        return beginning + self.tagged + bytes(-size % 4) + end
+
+
+def captured(
+    at: int, packet: bytes, *, original: int | None = None, interface: int = 0, flags: int = INBOUND,
+    vlan: tuple[int, int] | None = None,
+) -> Captured:  # fmt: skip
+    whole = len(packet) + 4 * (vlan is not None)
+    return Captured(at, packet, whole if original is None else original, interface, flags, vlan)
+
+
+def run_of(packets: list[Captured], offset_ns: int) -> bytes:
+    """Return a run as the kernel submits it: of packets from a batch, or of one that is alone."""
+    run = np.zeros(1, PACKET_RUN)
+    run["wall_offset_ns"] = offset_ns % (1 << 64)
+    reverse = sum(1 << n for n, packet in enumerate(packets) if packet.flags & REVERSE)
+    run["reverse"] = [reverse >> 64 * n & (1 << 64) - 1 for n in range(3)]
+    first = packets[0]
+    if first.alone:
+        blocks = first.beginning(offset_ns) + first.data
+        run["flags"] = first.flags | ALONE
+        if first.vlan is not None:
+            run["flags"] |= TAGGED
+            run["tag"] = np.frombuffer(first.tagged, np.uint16, 2, 12)
+    else:
+        blocks = b"".join(packet.block(offset_ns) for packet in packets)
+    run["bytes"] = len(blocks)
+    return bytes(run.tobytes()) + blocks
+
+
+def runs_of(packets: tuple[Captured, ...], offset_ns: int) -> list[bytes]:
+    """Return the runs in which the programs submit packets that come one after the other."""
+    runs: list[list[Captured]] = []
+    for packet in packets:
+        if not runs or packet.alone or runs[-1][0].alone or len(runs[-1]) == PACKETS_OF_A_RUN:
+            runs.append([])
+        runs[-1].append(packet)
+    return [run_of(run, offset_ns) for run in runs]
 
 
 @dataclass
@@ -18,71 +93,61 @@ class FakeRings:
     cpus: int
     data_bytes: int = 1 << 16
     page: int = PAGE
-    blocks: list[bytes] = field(default_factory=list)
+    offset_ns: int = 0
+    """Wall-clock minus monotonic time with which runs are stamped."""
 
     def __post_init__(self) -> None:
         self.stride = self.page + self.data_bytes
         self.longs = np.zeros(self.cpus * self.stride // 8, np.int64)
         self.words = self.longs.view(np.uint32)
-        self.heads = np.zeros(self.cpus, np.int64)
-        self.cursors = np.zeros((self.cpus, 2), np.int64)
+        self.memory = RingMemory(self.words, self.longs, self.stride, self.page)
         self.state = np.zeros(merge.STATE_SLOTS, np.int64)
         self.state[[merge.LEFT, merge.LEFT_FORWARD, merge.LEFT_REVERSE, merge.BYTES_LEFT, merge.FILE_LEFT]] = 1 << 62
-        self.tallies = np.zeros((8, merge.FLAG_SETS, 3), np.int64)
+        self.tallies = np.zeros((8, merge.FLAG_SETS, merge.TALLY_COLUMNS), np.int64)
+        self.loop = loop_over(self.memory, self.state)
+        self.copied = 0
 
     def control(self, cpu: int, word: int) -> int:
         return cpu * self.stride // 8 + (1024 + 8 * word) // 8
 
     def rewind(self, cpu: int, position: int) -> None:
-        """Begin a ring at another position, so that records wrap around its end."""
+        """Begin a ring at another position, so that blocks wrap around its end."""
         self.longs[self.control(cpu, 0)] = self.longs[self.control(cpu, 1)] = position
-        self.cursors[cpu] = position
+        self.loop.rings.cursors[cpu, [BLOCK_AT, RUN_END, SAMPLE_END]] = position
 
-    def fits(self, cpu: int, *records: bytes) -> bool:
-        """True if a ring has room for one perf sample with these records."""
-        size = (PERF_HEADERS + sum(map(len, records)) + 7) & ~7
+    def fits(self, cpu: int, *packets: Captured) -> bool:
+        """True if a ring has room for these packets."""
+        size = sum(_in_ring(run) for run in runs_of(packets, self.offset_ns))
         head, tail = (int(self.longs[self.control(cpu, word)]) for word in (0, 1))
         return head + size - tail <= self.data_bytes
 
-    def put(self, cpu: int, *records: bytes, kind: int = SAMPLE) -> None:
-        """Append one perf sample with some records; padding keeps the random bytes that were there."""
-        raw = b"".join(records)
-        size = (PERF_HEADERS + len(raw) + 7) & ~7
-        sample = np.frombuffer(np.array([kind, size << 16, size - PERF_HEADERS], np.uint32).tobytes() + raw, np.uint8)
-        assert self.fits(cpu, *records), "the ring is full"
-        head = int(self.longs[self.control(cpu, 0)])
+    def put(self, cpu: int, *packets: Captured) -> None:
+        """Append packets that come one after the other, as the programs submit them."""
+        for run in runs_of(packets, self.offset_ns):
+            self.put_event(cpu, run)
+
+    def put_event(self, cpu: int, raw: bytes, kind: int = SAMPLE) -> None:
+        """Append one perf event; padding keeps the random bytes that were there."""
+        size = _in_ring(raw)
+        event = np.frombuffer(np.array([kind, size << 16, size - PERF_HEADERS], np.uint32).tobytes() + raw, np.uint8)
+        head, tail = (int(self.longs[self.control(cpu, word)]) for word in (0, 1))
+        assert head + size - tail <= self.data_bytes, "the ring is full"
         data = self.words.view(np.uint8)[cpu * self.stride + self.page : (cpu + 1) * self.stride]
         data[np.arange(head, head + size) % self.data_bytes] = 0xEE
-        data[np.arange(head, head + len(sample)) % self.data_bytes] = sample
+        data[np.arange(head, head + len(event)) % self.data_bytes] = event
         self.longs[self.control(cpu, 0)] = head + size
 
-    def take(self, final_ns: int = merge.NEVER, offset_ns: int = 0, room: int = 1 << 20) -> bytes:
-        """Merge until no more records are final. Returns the blocks."""
-        pieces = np.zeros((merge.PIECES_MOST, merge.PIECE_COLUMNS), np.int64)
-        out = np.full(room // 4 + merge.LARGEST_BLOCK_WORDS, 0xDDDDDDDD, np.uint32)
-        merge.snapshot(self.longs, self.stride, self.heads)
-        taken = []
-        while True:
-            count = merge.merge(
-                self.words, self.longs, self.stride, self.page, self.heads, self.cursors,
-                final_ns, offset_ns, out, pieces, self.state, self.tallies,
-            )  # fmt: skip
-            blocks, rings = out[:count].view(np.uint8).data, self.words.view(np.uint8).data
-            taken += [bytes(part) for part in merge.parts(blocks, rings, pieces[: self.state[merge.PIECES]])]
-            merge.release(self.longs, self.stride, self.cursors)
-            if not count:
-                return b"".join(taken)
+    def take(self, final_ns: int = NEVER, offset_ns: int = 0) -> bytes:
+        """Merge until no more blocks are final. Returns them."""
+        snapshot(self.loop.rings)
+        taken: list[bytes] = []
+        before = self.tallies.copy()
+        while write_portions(self.loop, final_ns, offset_ns, self.tallies, before, NO_FILE, 1)[2]:
+            taken += map(bytes, parts(self.loop))
+            self.copied += 4 * int(self.state[merge.COPIED])
+            release(self.loop.rings)
+        return b"".join(taken)
 
 
-def record(
-    timestamp_ns: int, packet: bytes, *, original: int | None = None, interface: int = 0, flags: int = 1,
-    vlan: tuple[int, int] = (0, 0),
-) -> bytes:  # fmt: skip
-    """Return one record as bpf/abi.h defines it; `vlan` is (protocol, TCI)."""
-    header = np.zeros(1, PACKET_RECORD)
-    header["timestamp_ns"], header["captured"] = timestamp_ns, len(packet)
-    header["original"] = len(packet) if original is None else original
-    header["interface"], header["flags"] = interface, flags
-    header["vlan_protocol"] = int.from_bytes(vlan[0].to_bytes(2, "big"), "little")
-    header["vlan_tci"] = vlan[1]
-    return header.tobytes() + packet + b"\xee" * (-len(packet) % 8)
+def _in_ring(raw: bytes) -> int:
+    return (PERF_HEADERS + len(raw) + 7) & ~7
