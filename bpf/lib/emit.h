@@ -98,15 +98,14 @@ static __always_inline bool copy_packet(CONTEXT *ctx, u8 *to, u64 captured, u32 
 /* Add a packet to the batch; false if it cannot be read. */
 static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, struct batch *batch,
                                    struct packet_block *block, u64 now, u32 flags) {
-    u64 used = state->used, number = state->packets;
+    /* Both are below these powers of two; masks tell the verifier so without another path. */
+    u64 used = state->used & (BATCH_BYTES - 1), number = state->packets & 255;
     if (used == 0) {
         __builtin_memset(&batch->run, 0, sizeof(batch->run));
         batch->run.wall_offset_ns = state->wall_offset_ns;
         state->oldest_ns = now;
         number = 0;
     }
-    if (used > BATCH_BYTES - AROUND_PACKET || number >= BATCH_PACKETS)
-        return false;
     stamp(block, now + batch->run.wall_offset_ns);
     u64 captured = within(block->captured, LARGEST_BATCHED);
     u8 *packet = batch->blocks + used + sizeof(*block);
