@@ -22,7 +22,8 @@ EVERYWHERE = ("bicap", "tcpdump", "dumpcap")
 def contestants(load: BenchLoad, names: list[str] | None, all_of_them: bool) -> list[Tool | None]:
     """No tool, then those that are asked for or belong to the load."""
     wanted = names or ([tool.name for tool in all_tools()] if all_of_them else EVERYWHERE)
-    return [None, *(tool for tool in all_tools(load.expression) if tool.name in wanted)]
+    able = [tool for tool in all_tools(load.expression) if tool.takes_several or load.links == 1]
+    return [None, *(tool for tool in able if tool.name in wanted)]
 
 
 _LOADS = f"of {', '.join(LOADS)}".replace("%", "%%")

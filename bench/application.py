@@ -76,7 +76,7 @@ def measure(node: PlainNode, tool: Tool | None, folder: str, seconds: float) -> 
         before = 0
         running = None
         if tool:
-            running = tool.start(node.netns, node.server.veth, file, SNAPLEN, cpu=None)
+            running = tool.start(node.netns, [node.server.veth], file, SNAPLEN, cpu=None)
             before = _passed(node)
         said.append(json.loads(_talk(node, serve, ask, seconds)))
         if running:

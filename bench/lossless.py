@@ -25,7 +25,7 @@ def highest(attempt: Callable[[float | None], Run], full: float) -> float:
     """Packets per second; `attempt` sends at a rate, None for full speed, which is `full` without a tool."""
     run = attempt(None)
     if not run.lost:
-        return 1e9 / run.sender_ns
+        return run.rate
     best, low, high = 0.0, 0.0, full
     for _ in range(STEPS):
         asked = (low + high) / 2
@@ -33,14 +33,14 @@ def highest(attempt: Callable[[float | None], Run], full: float) -> float:
         if run.lost:
             high = asked
         else:
-            low, best = asked, max(best, 1e9 / run.sender_ns)
+            low, best = asked, max(best, run.rate)
     return best
 
 
 def rates(load: BenchLoad, names: list[str], repeat: int) -> dict[str, object]:
     """Packets per second that each tool took in each round, and the sender's alone."""
-    with VethPair() as link, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
-        full = 1e9 / measure(link, load, None, folder).sender_ns
+    with VethPair(count=load.pairs) as link, tempfile.TemporaryDirectory(dir=TMPFS) as folder:
+        full = measure(link, load, None, folder).rate
         contestants = [tool for tool in tools(load.expression) if tool.name in names]
         found: dict[str, list[float]] = {tool.name: [] for tool in contestants}
         for _ in range(repeat):

@@ -83,7 +83,7 @@ def measure(link: VethPair, tool: Tool | None, count: int, folder: str) -> tuple
     if tool is None:
         return send_one(link, FRAME, count) * 1e9 / count, None
     file = f"{folder}/capture"
-    running = tool.start(link.netns, "vb", file, snaplen=64)
+    running = tool.start(link.netns, ["vb"], file, snaplen=64)
     seconds = send_one(link, FRAME, count)
     running.stop()
     summary = Path(f"{file}.json")

@@ -13,7 +13,8 @@ from bench import application, lossless, model
 from bench.lines import read
 from bench.markdown import as_markdown, markdown
 from bench.targets import rows as verdicts
-from capture.benchmark.results import Results
+from capture.benchmark.result_table import text
+from capture.benchmark.results import REFERENCE, Results
 from capture.estimate.costs import shipped
 
 PAGE, FOLDER = Path("docs/performance.md"), Path("docs/performance")
@@ -28,9 +29,27 @@ def loads(results: Results) -> str:
     return markdown(columns, [[load, *_cells(results, load)] for load in results.loads])
 
 
+def node(results: Results) -> str:
+    """A row per load: both parts of what the node pays, and their sum, for bicap and tcpdump; and the ratio."""
+    tools, parts = ("bicap", REFERENCE), ("added ns", "CPU ns", "node ns")
+    rows = [
+        [
+            load,
+            *(
+                text(value(load, tool))
+                for tool in tools
+                for value in (results.added_ns, results.cpu_ns, results.node_ns)
+            ),
+            text(results.node_ratio(load, "bicap"), 2),
+        ]
+        for load in results.loads
+    ]
+    return markdown(["load", *(f"{part}, {tool}" for tool in tools for part in parts), "ratio"], rows)
+
+
 def _cells(results: Results, load: str) -> list[str]:
     def cell(value: Callable[[str], float | None], digits: int) -> list[str]:
-        return ["" if (found := value(tool)) is None else f"{found:,.{digits}f}" for tool in TOOLS]
+        return [text(value(tool), digits) for tool in TOOLS]
 
     def lost(tool: str) -> float | None:
         line = results.line(load, tool)
@@ -58,6 +77,7 @@ def tables(folder: Path) -> dict[str, str]:
     return {
         "machine": machine(results),
         "peers": as_markdown(results, results.loads[0]),
+        "node": node(results),
         "loads": loads(results),
         "targets": markdown(["target", "measured", "at most", ""], verdicts(results)),
         "lossless": lossless.table(str(folder / LOSSLESS)),
@@ -69,10 +89,10 @@ def tables(folder: Path) -> dict[str, str]:
 
 def filled(page: str, found: dict[str, str]) -> str:
     """The page with its tables; every one has its place."""
-    for name, text in found.items():
+    for name, table in found.items():
         before, mark, rest = page.partition(f"<!-- {name} -->\n")
         assert mark, f"{PAGE} has no place for {name}"
-        page = f"{before}{mark}\n{text}\n\n{_END}{rest.partition(_END)[2]}"
+        page = f"{before}{mark}\n{table}\n\n{_END}{rest.partition(_END)[2]}"
     return page
 
 

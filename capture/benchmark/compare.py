@@ -15,7 +15,7 @@ from capture.benchmark.veth_pair import VethPair
 def compare(load: BenchLoad, contestants: Sequence[Tool | None], repeat: int) -> list[Line]:
     """A line per contestant, of as many rounds as asked for; None is the sender without a tool."""
     runs: dict[str, list[Run]] = defaultdict(list)
-    with VethPair() as link, tempfile.TemporaryDirectory(dir=DISK if load.disk else TMPFS) as folder:
+    with VethPair(count=load.pairs) as link, tempfile.TemporaryDirectory(dir=DISK if load.disk else TMPFS) as folder:
         measure(link, load, None, folder)
         for number, tool in rounds(contestants, repeat):
             name = tool.name if tool else NOTHING

@@ -1,5 +1,6 @@
-"""A load -> packets at an interface, at full speed or at a rate, from one CPU or from two."""
+"""A load -> packets at interfaces, at full speed or at a rate, from one CPU or from two."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from types import TracebackType
 
 from capture.benchmark import frames
 from capture.benchmark.loads import BenchLoad, Way
-from capture.benchmark.senders import BATCH, FlowSender, QueueSender, XdpSender
+from capture.benchmark.mix_sender import MixSender
+from capture.benchmark.senders import BATCH, FlowSender, QueueSender, TimedSender, XdpSender
 from capture.benchmark.tools import SENDER_CPU
 from capture.benchmark.veth_pair import VethPair
 
@@ -34,12 +36,23 @@ class LoadSource:
 
     def __init__(self, link: VethPair, load: BenchLoad) -> None:
         self._link, self._load = link, load
-        frame = frames.udp(load.size)
-        self._xdp = [
-            FlowSender(link.va, frame, load.flows) for _ in range(load.senders if load.way != Way.OUT else 0)
-        ]
-        self._queues = [QueueSender(link.vb, frame)] if load.way is not Way.IN else []
-        self._all: list[FlowSender | QueueSender] = [*self._xdp, *self._queues]
+        self._open = contextlib.ExitStack()
+        self._xdp: list[TimedSender] = []
+        self._queues: list[QueueSender] = []
+        if load.mix:
+            there, back = link.pairs
+            self._open.enter_context(contextlib.closing(link.forward(back, there.name)))
+            self._xdp = [MixSender(there.sender, frames.udp(max(load.mix)), back.sender, load.mix, load.flows)]
+        else:
+            frame, pairs = frames.udp(load.size), link.pairs[: load.links]
+            if load.way is not Way.OUT:
+                senders = [pairs[number % len(pairs)].sender for number in range(load.senders)]
+                self._xdp = [FlowSender(sender, frame, load.flows) for sender in senders]
+            if load.way is not Way.IN:
+                self._queues = [QueueSender(link.vb, frame)]
+        self._all: list[TimedSender | QueueSender] = [*self._xdp, *self._queues]
+        for sender in self._all:
+            self._open.enter_context(contextlib.closing(sender))
 
     def __enter__(self) -> "LoadSource":
         return self
@@ -47,37 +60,43 @@ class LoadSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for one in self._all:
-            one.close()
+        self._open.close()
 
     def send(self, count: int) -> float:
         """Send at full speed; nanoseconds of a sending CPU per packet."""
         if self._load.senders > 1:
-            with ThreadPoolExecutor(self._load.senders) as pool:
-                share = count // self._load.senders
-                jobs = [pool.submit(self._on, cpu, partial(one.send, share)) for cpu, one in enumerate(self._xdp)]
-                return sum(job.result() for job in jobs) * 1e9 / count
-        turns = self._all * (_TURNS if self._load.way is Way.BOTH else 1)
+            share = count // self._load.senders
+            return sum(self._side_by_side(lambda sender: sender.send(share))) * 1e9 / count
+        turns = self._all * (_TURNS if len(self._all) > 1 else 1)
         share = count // len(turns)
         return self._on(SENDER_CPU, lambda: sum(sender.send(share) for sender in turns)) * 1e9 / count
 
     def pace(self, count: int, packets_per_second: float) -> Paced:
-        """Send at a rate, received packets from one CPU only."""
-        batch = max(2, round(packets_per_second / _BURSTS_PER_SECOND / BATCH)) * BATCH
-        bursts = -(-count // batch)
-        active = 0.0
+        """Send at a rate, by XDP alone; the bursts of several senders begin together."""
+        each = packets_per_second / len(self._xdp)
+        batch = max(2, round(each / _BURSTS_PER_SECOND / BATCH)) * BATCH
+        bursts = -(-count // batch // len(self._xdp))
+        began = time.monotonic()
 
-        def send() -> float:
-            nonlocal active
-            began = due = time.monotonic()
-            for _ in range(bursts):
-                active += self._xdp[0].send(batch)
-                due += batch / packets_per_second
-                time.sleep(max(0.0, due - time.monotonic()))
-            return time.monotonic() - began
+        def send(sender: TimedSender) -> float:
+            active = 0.0
+            for number in range(1, bursts + 1):
+                active += sender.send(batch)
+                time.sleep(max(0.0, began + number * batch / each - time.monotonic()))
+            return active
 
-        seconds = self._on(SENDER_CPU, send)
-        return Paced(bursts * batch, seconds, active * 1e9 / (bursts * batch))
+        active = sum(self._side_by_side(send))
+        sent = bursts * batch * len(self._xdp)
+        return Paced(sent, time.monotonic() - began, active * 1e9 / sent)
+
+    def _side_by_side(self, job: Callable[[TimedSender], float]) -> list[float]:
+        """Call it for each XDP sender, one sender on each CPU; a single one has the CPU that is for it."""
+        cpus = [SENDER_CPU] if len(self._xdp) == 1 else range(len(self._xdp))
+        with ThreadPoolExecutor(len(self._xdp)) as pool:
+            jobs = [
+                pool.submit(self._on, cpu, partial(job, sender)) for cpu, sender in zip(cpus, self._xdp, strict=True)
+            ]
+            return [job.result() for job in jobs]
 
     def _on(self, cpu: int, job: Callable[[], float]) -> float:
         def pinned() -> float:

@@ -18,12 +18,14 @@ SNAPLEN = 262_144
 
 @dataclass(frozen=True)
 class Run:
-    """The sender's time per packet, pauses included where it holds a rate; without a tool no more than packets.
+    """What one run cost and caught; without a tool no more than packets.
 
-    `dropped` are packets that the link itself had no room for: the interface never saw them, and no tool can.
+    `sender_ns` is a sending CPU's time per packet, without pauses; `rate` is packets per second, with them. `dropped`
+    are packets that the link itself had no room for: the interface never saw them, and no tool can.
     """
 
     sender_ns: float
+    rate: float
     sent: int
     dropped: int
     expected: int
@@ -50,14 +52,15 @@ def warm(folder: str, size: int) -> None:
 
 
 def measure(link: VethPair, load: BenchLoad, tool: Tool | None, folder: str, rate: float | None = None) -> Run:
-    """One run, at full speed or at a rate (packets per second), with a file in the folder."""
+    """One run, at the load's speed or at a rate (packets per second), with a file in the folder."""
     with LoadSource(link, load) as source:
         if tool is None:
             return _send(link, load, source, rate)
         warm(folder, round(1.5 * load.expected(load.packets) * (load.size + 64)))
         file = f"{folder}/capture"
         cpu = TOOL_CPU if load.senders == 1 else None
-        with link.without_xdp(tool.brings_xdp), tool.start(link.netns, "vb", file, SNAPLEN, cpu) as running:
+        where = [pair.name for pair in link.pairs[: load.links]]
+        with link.without_xdp(tool.brings_xdp), tool.start(link.netns, where, file, SNAPLEN, cpu) as running:
             run = _send(link, load, source, rate)
             result = running.stop()
         for left in Path(folder).glob("capture*"):
@@ -66,14 +69,20 @@ def measure(link: VethPair, load: BenchLoad, tool: Tool | None, folder: str, rat
 
 
 def _send(link: VethPair, load: BenchLoad, source: LoadSource, rate: float | None) -> Run:
-    count, before = load.packets, link.counters("vb")[0]
+    count, before = load.packets, _arrived(link)
+    rate = rate or load.rate
     if rate is None:
         sender_ns = source.send(count)
+        rate = load.senders * 1e9 / sender_ns
     else:
         paced = source.pace(count, rate)
-        count, sender_ns = paced.sent, paced.seconds * 1e9 / paced.sent
-    dropped = load.received(count) - (link.counters("vb")[0] - before)
-    return Run(sender_ns, count, dropped, load.expected(count - dropped))
+        count, sender_ns, rate = paced.sent, paced.active_ns, paced.sent / paced.seconds
+    dropped = load.received(count) - (_arrived(link) - before)
+    return Run(sender_ns, rate, count, dropped, load.expected(count - dropped))
+
+
+def _arrived(link: VethPair) -> int:
+    return sum(link.counters(pair.name)[0] for pair in link.pairs)
 
 
 def rounds(contestants: Sequence[T], repeat: int) -> Iterator[tuple[int, T]]:

@@ -4,7 +4,7 @@ import statistics
 
 from capture.benchmark.results import Line, Results, spread
 
-COLUMNS = ("tool", "Mpps", "sender ns", "added ns", "CPU ns", "lost", "file MB", "RSS MiB")
+COLUMNS = ("tool", "Mpps", "sender ns", "added ns", "CPU ns", "node ns", "ratio", "lost", "file MB", "RSS MiB")
 
 
 def rows(results: Results, load: str) -> list[tuple[str, ...]]:
@@ -16,16 +16,22 @@ def _row(results: Results, line: Line) -> tuple[str, ...]:
     ns = statistics.median(line.sender_ns)
     begin = (line.tool, f"{1000 / ns:.2f}", spread(line.sender_ns))
     if not line.cpu_ns:
-        return (*begin, "", "", "", "", "")
-    added = results.added_ns(line.load, line.tool)
+        return (*begin, *[""] * (len(COLUMNS) - len(begin)))
     return (
         *begin,
-        "" if added is None else f"{added:.0f}",
+        text(results.added_ns(line.load, line.tool)),
         spread(line.cpu_ns),
+        text(results.node_ns(line.load, line.tool)),
+        text(results.node_ratio(line.load, line.tool), 2),
         f"{line.lost_most:,}",
         f"{line.file_bytes[0] / 1e6:,.0f}",
         f"{max(line.rss_mib):,.0f}",
     )
+
+
+def text(value: float | None, digits: int = 0) -> str:
+    """The value with so many digits, "" if there is none."""
+    return "" if value is None else f"{value:,.{digits}f}"
 
 
 def as_text(results: Results) -> str:

@@ -6,13 +6,16 @@ printed, plotted or checked comes from these lines.
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from capture.benchmark.loads import BenchLoad
 from capture.benchmark.measure import Run
 from capture.benchmark.tools import machine
 
 NOTHING = "nothing"
+REFERENCE = "tcpdump"
+"""The tool whose price is 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,12 @@ class Line:
     def lost_shares(self) -> list[float]:
         """Of what should have been written, per run; none where that is nothing."""
         return [lost / expected for lost, expected in zip(self.lost, self.expected, strict=False) if expected]
+
+    @property
+    def wanted_share(self) -> float:
+        """Share of the packets at the interface that a tool should write; 1 where that is none, as for `cpu_ns`."""
+        passed = self.sent * len(self.expected) - sum(self.dropped)
+        return sum(self.expected) / passed or 1.0
 
 
 def line_of(load: BenchLoad, tool: str, runs: Sequence[Run]) -> Line:
@@ -96,3 +105,26 @@ class Results:
         """The tool's own time per packet."""
         line = self.line(load, tool)
         return statistics.median(line.cpu_ns) if line and line.cpu_ns else None
+
+    def node_ns(self, load: str, tool: str) -> float | None:
+        """What the node pays per packet at the interface: what is added to the sender, and the tool's own time."""
+        line, added, own = self.line(load, tool), self.added_ns(load, tool), self.cpu_ns(load, tool)
+        return None if line is None or added is None or own is None else added + own * line.wanted_share
+
+    def node_ratio(self, load: str, tool: str) -> float | None:
+        """What the node pays for the tool, through what it pays for tcpdump in the same run."""
+        ours, theirs = self.node_ns(load, tool), self.node_ns(load, REFERENCE)
+        return None if ours is None or theirs is None or theirs <= 0 else ours / theirs
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """An object per line: its runs, and the medians that follow from the other lines of its load."""
+        return [
+            asdict(line)
+            | {
+                "added_ns": self.added_ns(line.load, line.tool),
+                "node_ns": self.node_ns(line.load, line.tool),
+                "node_ratio": self.node_ratio(line.load, line.tool),
+            }
+            for load in self.loads
+            for line in self.tools(load)
+        ]

@@ -11,7 +11,7 @@ import ctypes
 import os
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from capture.kernel import syscall
 from capture.kernel.compiler import import_bcc
@@ -25,8 +25,8 @@ _HEADERS = 42
 """Ethernet, IPv4 and UDP: what stays of the frame where contents are given."""
 
 _POSITION = struct.Struct("=5Q")
-# Frames are used again, so what the program writes depends on its count alone and not on what the frame holds.
-_FLOWS_PROGRAM = """
+# Frames are used again, so what a program writes depends on its count alone and not on what the frame holds.
+_PROGRAM_HEAD = """
 #include <linux/types.h>
 
 struct position {
@@ -38,6 +38,14 @@ struct position {
 };
 BPF_ARRAY(positions, struct position, 1);
 
+static void count(struct position *position) {
+    if (position->packets % BATCH == 0)
+        position->last_batch_ns = bpf_ktime_get_ns();
+    if (position->packets++ == 0)
+        position->began_ns = position->last_batch_ns;
+}
+"""
+_FLOWS_PROGRAM = """
 #if CONTENTS
 struct content {
     u8 bytes[LENGTH];
@@ -52,10 +60,7 @@ int transmit(struct xdp_md *ctx) {
     struct position *position = positions.lookup(&only);
     if (!position || frame + HEADERS > (u8 *)(long)ctx->data_end)
         return XDP_ABORTED;
-    if (position->packets % BATCH == 0)
-        position->last_batch_ns = bpf_ktime_get_ns();
-    if (position->packets++ == 0)
-        position->began_ns = position->last_batch_ns;
+    count(position);
     u32 flow = position->flow;
     position->flow = flow + 1 == FLOWS ? 0 : flow + 1;
     *(u32 *)(frame + 26) = __builtin_bswap32(10 << 24 | flow);
@@ -126,22 +131,20 @@ class XdpSender:
         os.close(self._program)
 
 
-class FlowSender(XdpSender):
-    """Packet i is of conversation i modulo `flows`, and has content i modulo their number, if there are any.
+class TimedSender(XdpSender):
+    """Transmits what a program in C makes of a frame.
 
-    The source of a UDP frame over IPv4 is rewritten: its address is 10/8 and the conversation's number, its port
-    follows from that. Contents are as long as the frame's. Counting goes on from one `send` to the next, which
-    must not run at the same time.
+    The program has a function `transmit`, and updates the one `struct position` of `positions` with each packet.
+    Counting goes on from one `send` to the next, which must not run at the same time.
     """
 
-    def __init__(self, ifindex: int, frame: bytes, flows: int = 1, contents: Sequence[bytes] = ()) -> None:
-        assert 0 < flows <= FLOWS_MAX, "the number of a conversation is the last 24 bits of an address"
-        assert all(len(content) == len(frame) - _HEADERS for content in contents)
-        sizes = {"FLOWS": flows, "CONTENTS": len(contents), "LENGTH": len(frame) - _HEADERS}
-        sizes |= {"HEADERS": _HEADERS, "BATCH": BATCH}
-        flags = ["-Wno-macro-redefined", *(f"-D{name}={value}" for name, value in sizes.items())]
+    def __init__(
+        self, ifindex: int, frame: bytes, text: str, macros: Mapping[str, int], contents: Sequence[bytes] = ()
+    ) -> None:
+        defined = {"HEADERS": _HEADERS, "BATCH": BATCH} | dict(macros)
+        flags = ["-Wno-macro-redefined", *(f"-D{name}={value}" for name, value in defined.items())]
         bcc = import_bcc()
-        module = bcc.BPF(text=_FLOWS_PROGRAM.encode(), cflags=flags)
+        module = bcc.BPF(text=(_PROGRAM_HEAD + text).encode(), cflags=flags)
         for number, content in enumerate(contents):
             padded = content + bytes(-len(content) % 8)
             syscall.map_update(module[b"contents"].map_fd, struct.pack("=I", number), padded)
@@ -166,6 +169,20 @@ class FlowSender(XdpSender):
     def close(self) -> None:
         super().close()
         os.close(self._positions)
+
+
+class FlowSender(TimedSender):
+    """Packet i is of conversation i modulo `flows`, and has content i modulo their number, if there are any.
+
+    The source of a UDP frame over IPv4 is rewritten: its address is 10/8 and the conversation's number, its port
+    follows from that. Contents are as long as the frame's.
+    """
+
+    def __init__(self, ifindex: int, frame: bytes, flows: int = 1, contents: Sequence[bytes] = ()) -> None:
+        assert 0 < flows <= FLOWS_MAX, "the number of a conversation is the last 24 bits of an address"
+        assert all(len(content) == len(frame) - _HEADERS for content in contents)
+        sizes = {"FLOWS": flows, "CONTENTS": len(contents), "LENGTH": len(frame) - _HEADERS}
+        super().__init__(ifindex, frame, _FLOWS_PROGRAM, sizes, contents)
 
 
 class QueueSender:

@@ -1,7 +1,7 @@
-"""Capture tools as they are compared: each is started on one interface, becomes ready, is stopped, and is counted.
+"""Capture tools as they are compared: each is started on interfaces, becomes ready, is stopped, and is counted.
 
-Same interface, snaplen and ring memory for all (64 MiB); the tool on the first CPU that we may use, the sender on the
-second.
+Same interfaces, snaplen and ring memory for all (64 MiB); the tool on the first CPU that we may use, the sender on
+the second.
 """
 
 import os
@@ -34,20 +34,35 @@ class ToolResult:
 
 @dataclass(frozen=True)
 class Tool:
-    """A command line; `{file}`, `{ready}`, `{interface}` and `{snaplen}` are filled in."""
+    """A command line; `{file}`, `{ready}`, `{interface}` and `{snaplen}` are filled in.
+
+    A word `{listen}` becomes `-i NAME` for each interface, or `-i any` for several if the tool takes only one.
+    """
 
     name: str
     command: Sequence[str]
     ready: Callable[[str], bool]
     brings_xdp: bool = False
     """It puts an XDP program of its own on the interface, and wants none there before."""
+    takes_one: bool = False
+    """It takes the option -i only once."""
 
-    def start(self, netns: str, interface: str, file: str, snaplen: int, cpu: int | None = TOOL_CPU) -> "Running":
+    @property
+    def takes_several(self) -> bool:
+        """True if it can listen at several interfaces at once."""
+        return "{listen}" in self.command
+
+    def start(
+        self, netns: str, interfaces: Sequence[str], file: str, snaplen: int, cpu: int | None = TOOL_CPU
+    ) -> "Running":
+        listened = ["any"] if self.takes_one and len(interfaces) > 1 else interfaces
+        listen = [word for name in listened for word in ("-i", name)]
         for stale in (file, f"{file}.ready", f"{file}.log"):
             Path(stale).unlink(missing_ok=True)
         words = [
-            word.format(file=file, ready=f"{file}.ready", interface=interface, snaplen=snaplen)
+            filled.format(file=file, ready=f"{file}.ready", interface=interfaces[0], snaplen=snaplen)
             for word in self.command
+            for filled in (listen if word == "{listen}" else [word])
         ]
         return Running(self, netns, words, file, cpu)
 
@@ -100,7 +115,7 @@ def bicap(name: str = "bicap", options: str = "", expression: str = "") -> Tool:
     ours = f"-q --buffer {RING_MIB}MiB --ready-file {{ready}} {options} -w {{file}}"
     return Tool(
         name,
-        [*f"{BICAP} capture -i {{interface}} -s {{snaplen}} {ours}".split(), *([expression] if expression else [])],
+        [*f"{BICAP} capture {{listen}} -s {{snaplen}} {ours}".split(), *([expression] if expression else [])],
         lambda file: os.path.exists(f"{file}.ready"),
         brings_xdp="--hook xdp" in options,
     )
@@ -109,12 +124,12 @@ def bicap(name: str = "bicap", options: str = "", expression: str = "") -> Tool:
 def tools(expression: str = "") -> list[Tool]:
     """bicap and the tools that it is compared with on any node, with the same filter."""
     words = [expression] if expression else []
-    where = "-i {interface} -s {snaplen}"
+    where = "{listen} -s {snaplen}"
     tcpdump = f"tcpdump {where} -p -n --time-stamp-precision=nano -B {RING_MIB * 1024} -Z root -w {{file}}"
     dumpcap = f"dumpcap {where} -q -p -B {RING_MIB} -w {{file}}"
     return [
         bicap(expression=expression),
-        Tool("tcpdump", [*tcpdump.split(), *words], log_says("listening on")),
+        Tool("tcpdump", [*tcpdump.split(), *words], log_says("listening on"), takes_one=True),
         Tool("dumpcap", [*dumpcap.split(), *(["-f", *words] if words else [])], log_says("File:")),
     ]
 

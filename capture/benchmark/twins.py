@@ -7,19 +7,14 @@ What slows the machine slows both links: their difference is steady where times 
 
 import contextlib
 import os
-import socket
 import time
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 
-from capture.benchmark.senders import FlowSender, load_redirect
+from capture.benchmark.senders import FlowSender
 from capture.benchmark.tools import SENDER_CPU
 from capture.benchmark.veth_pair import VethPair, run
-from capture.kernel.attach import INGRESS, attach
-from capture.kernel.features import choose_hook
-from capture.plan import Interface
-from capture.spec import Hook
 
 _SETTLE = 0.1
 """Seconds in which a capture takes what is left in its rings."""
@@ -33,17 +28,11 @@ class ForwardingPair(VethPair):
         try:
             run("ip", "-n", self.netns, "link", "add", "out", "type", "veth", "peer", "name", "nowhere")
             run("ip", "-n", self.netns, "link", "set", "out", "up")
-            self._forward()
+            self._forwarding = self.forward(self.pairs[0], "out")
         except BaseException:
             super().__exit__(None, None, None)
             raise
         return self
-
-    def _forward(self) -> None:
-        program = load_redirect(self.namespace.run(lambda: socket.if_nametoindex("out")))
-        vb = Interface("vb", self.vb, self.namespace.inode)
-        self._forwarding = attach(choose_hook(Hook.AUTO), program, vb, INGRESS, self.namespace)
-        os.close(program)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

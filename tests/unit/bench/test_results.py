@@ -41,10 +41,10 @@ RESULTS = Results(
 
 TABLE = """\
 64 B: 1,000 packets of 64 bytes, 3 runs; median (least-most)
-tool      Mpps      sender ns  added ns      CPU ns  lost  file MB  RSS MiB
+tool      Mpps      sender ns  added ns      CPU ns  node ns  ratio  lost  file MB  RSS MiB
 nothing  10.00   100 (90-130)
-bicap     5.88  170 (160-200)        70  50 (49-59)     5        2       11
-tcpdump   4.17  240 (230-270)       140  80 (79-89)     0        2       11
+bicap     5.88  170 (160-200)        70  50 (49-59)      120   0.55     5        2       11
+tcpdump   4.17  240 (230-270)       140  80 (79-89)      220   1.00     0        2       11
 """
 
 
@@ -66,9 +66,37 @@ def test_lines_are_read_as_they_were_saved_and_the_last_of_a_kind_counts(tmp_pat
     assert read(path) == [again, other]
 
 
+def test_a_node_pays_what_the_sender_and_the_process_pay_per_packet_at_the_interface() -> None:
+    half = replace(line("hit 50 %", "bicap", 130, 40), expected=[500] * 3)
+    dropped = replace(line("half dropped", "bicap", 130, 40), expected=[500] * 3, dropped=[500] * 3)
+    alone = [line(load, NOTHING, 100) for load in ("hit 50 %", "half dropped")]
+    found = Results([half, dropped, *alone])
+    assert found.node_ns("hit 50 %", "bicap") == 30 + 40 / 2
+    assert found.node_ns("half dropped", "bicap") == 30 + 40
+    assert found.node_ns("hit 50 %", NOTHING) is None
+    assert found.node_ratio("hit 50 %", "bicap") is None
+
+
+def test_json_has_what_follows_from_the_other_lines_of_a_load() -> None:
+    found = {(entry["load"], entry["tool"]): entry for entry in RESULTS.as_json()}
+    parts = ("added_ns", "node_ns", "node_ratio")
+    assert [found["64 B", "bicap"][part] for part in parts] == [70, 120, 120 / 220]
+    assert [found["64 B", "tcpdump"][part] for part in parts] == [140, 220, 1]
+    assert [found["64 B", NOTHING][part] for part in parts] == [0, None, None]
+    assert found["64 B", "bicap"]["cpu_ns"] == [49, 50, 59]
+
+
+def test_a_loss_is_judged_only_where_tcpdump_loses_nothing() -> None:
+    lines = [line("64 B", "bicap", 170, 50, lost=5), line("64 B", NOTHING, 100)]
+    for theirs, judged in ((0, True), (1, False)):
+        found = targets.rows(Results([*lines, line("64 B", "tcpdump", 240, 80, lost=theirs)]))
+        assert any(name.startswith("lost") for name, *_ in found) == judged
+
+
 VERDICTS = [
     # target, ratio, verdict
     ("lost at full speed, 64 B", "0.01", "not met"),
+    ("what a node pays through tcpdump's, 64 B", "0.55", "met"),
     ("CPU per packet through tcpdump's, 64 B", "0.62", "met"),
     ("added to the sender through tcpdump's, 64 B", "0.50", "met"),
     ("added for what does not match, through tcpdump's full capture", "0.21", "met"),
@@ -153,10 +181,10 @@ def test_the_highest_rate_without_loss_is_found_to_a_step(limit: float) -> None:
     def attempt(rate: float | None) -> Run:
         actual = min(rate or 9e6, 9e6)
         lost = 1 if actual > limit else 0
-        return Run(1e9 / actual, 100, 0, 100, ToolResult(100 - lost, 0, 0.0, 0.0))
+        return Run(1e9 / actual, actual, 100, 0, 100, ToolResult(100 - lost, 0, 0.0, 0.0))
 
     assert limit - 10e6 / (1 << STEPS) <= highest(attempt, 10e6) <= limit
 
 
 def test_a_tool_that_loses_nothing_at_full_speed_has_the_rate_that_it_leaves_the_sender() -> None:
-    assert highest(lambda rate: Run(200.0, 100, 0, 100, ToolResult(100, 0, 0.0, 0.0)), 10e6) == 5e6
+    assert highest(lambda rate: Run(200.0, 5e6, 100, 0, 100, ToolResult(100, 0, 0.0, 0.0)), 10e6) == 5e6
