@@ -13,12 +13,10 @@ import re
 import socket
 from typing import Protocol
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from capture.errors import AttachError, PrivilegeError, TargetError
 from capture.kernel import syscall
 from capture.kernel.features import has_tcx
+from capture.kernel.netlink import IPRoute, NetlinkError
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
 from capture.spec import Hook

@@ -10,8 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from capture.kernel.netlink import ifaddrmsg, ifinfmsg
 
 # include/uapi/linux/netlink.h, rtnetlink.h, if_link.h, if_addr.h
 _SOL_NETLINK, _NETLINK_GET_STRICT_CHK = 270, 12

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from capture.errors import PrivilegeError, SpecError, TargetError
 from capture.filters.rule import Address
 from capture.kernel.dump import dump_addresses, dump_links
+from capture.kernel.netlink import IPRoute, NetlinkError
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
 

@@ -10,12 +10,10 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from capture.errors import SinkError, TargetError
 from capture.estimate.load import InterfaceLoad, Load
 from capture.estimate.room import Disk
+from capture.kernel.netlink import IPRoute, NetlinkError
 from capture.kernel.netns import Namespace
 from capture.plan import PlannedInterface
 

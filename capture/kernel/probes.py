@@ -18,7 +18,7 @@ from capture.kernel.counters import online_cpus
 from capture.kernel.features import BTF, NEEDED, NOTHING, choose_hook, has_tcx, missing_capabilities, not_permitted
 from capture.kernel.llvm import loaded_llvm
 from capture.kernel.netns import Namespace
-from capture.kernel.program import Module, module_of
+from capture.kernel.program import Module, compiled_now
 from capture.kernel.rings import refused
 from capture.kernel.wallclock import clock_state
 from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, place_of, ring_bytes
@@ -89,7 +89,7 @@ def _program() -> Answer:
     )
     began = time.monotonic_ns()
     try:
-        module = module_of(plan)
+        module = compiled_now(plan)
         compiled = format_duration(time.monotonic_ns() - began)
         try:
             sizes = [f"{entry}{_verify(module, entry)}" for entry in ("from_pod", "to_pod")]

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from capture.abi import HOOK_FROM_POD, HOOK_TO_POD, HOOKS
 from capture.errors import KernelError, VerifierError
-from capture.kernel import compiler, syscall
+from capture.filters.filter_h import FilterProgram
+from capture.kernel import compiler, kept, syscall
 from capture.kernel.compiler import FLUSH, PASSES, TOO_LARGE, Compiled
 from capture.kernel.counters import possible_cpus
 from capture.kernel.features import has_coarse_clock, lacking, missing_capabilities, not_permitted
 from capture.kernel.instructions import with_constant
 from capture.plan import CapturePlan
+from capture.sampling.sampling_h import SamplingProgram
 from capture.spec import Hook
 
 ROW_PLACEHOLDER, SHARED_PLACEHOLDER = 0x5107A51075107A51, 0x5107A51075107A52
@@ -100,7 +102,17 @@ class Module:
 
 
 def module_of(plan: CapturePlan) -> Module:
-    """Return the compiled programs of a plan. Raises CompileError, MissingBccError, PrivilegeError."""
+    """Return the programs of a plan, compiled now or before. Raises CompileError, MissingBccError, PrivilegeError."""
+    return Module(kept.compiled_once(*_sources(plan), kept.folder()))
+
+
+def compiled_now(plan: CapturePlan) -> Module:
+    """Return the programs of a plan, compiled even if they are kept. Raises as `module_of`."""
+    return Module(compiler.compile_programs(*_sources(plan)))
+
+
+def _sources(plan: CapturePlan) -> tuple[FilterProgram, SamplingProgram, dict[str, int], bool]:
+    """Return filter, sampling, macros, and True if the programs are also for XDP."""
     defines = {
         "SNAPLEN": plan.spec.snaplen,
         "ROWS": plan.rows,
@@ -109,7 +121,7 @@ def module_of(plan: CapturePlan) -> Module:
         "RING_BYTES": plan.ring_bytes,
         "COARSE_CLOCK": int(has_coarse_clock() or False),
     }
-    return Module(compiler.compile_programs(plan.filter, plan.sampling, defines, xdp=plan.hook is Hook.XDP))
+    return plan.filter, plan.sampling, defines, plan.hook is Hook.XDP
 
 
 def _verdict(log: str) -> str:

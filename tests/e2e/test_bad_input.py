@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import capture.kernel.compiler
+import capture.kernel.kept
 from capture.cli.main import main
 from capture.errors import CompileError, VerifierError
 from capture.filters.filter_h import FilterProgram
-from capture.sampling.sampling_h import SamplingProgram
 from testbed.patience import PATIENCE
 from testbed.tool import BICAP, Finished, bicap
 from testbed.two_pods import PlainNode, run
@@ -317,14 +318,12 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Append text to the filter header of all programs that this process compiles."""
 
     def install(text: str) -> None:
-        compile_programs = capture.kernel.compiler.compile_programs
+        compiled_once = capture.kernel.kept.compiled_once
 
-        def spoiled(
-            wanted: FilterProgram, sampling: SamplingProgram, defines: dict[str, int], **more: bool
-        ) -> capture.kernel.compiler.Compiled:
-            return compile_programs(replace(wanted, header=f"{wanted.header}\n{text}"), sampling, defines, **more)
+        def spoiled(wanted: FilterProgram, *more: Any) -> capture.kernel.compiler.Compiled:
+            return compiled_once(replace(wanted, header=f"{wanted.header}\n{text}"), *more)
 
-        monkeypatch.setattr(capture.kernel.compiler, "compile_programs", spoiled)
+        monkeypatch.setattr(capture.kernel.kept, "compiled_once", spoiled)
 
     return install
 

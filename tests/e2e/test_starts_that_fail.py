@@ -18,12 +18,15 @@ from capture import Capture, CaptureSpec, open_sink, plan_capture
 from capture.benchmark.veth_pair import VethPair
 from capture.errors import BicapError, CompileError, KernelError, SinkError, SpecError, VerifierError
 from capture.filters.conversations import Conversation, ConversationList
+from capture.kernel import kept
+from capture.kernel.program import module_of
 from capture.sampling.levels import OnPressure
 from capture.selection.selection import Selection
 from capture.spec import Hook
 from testbed.fake_runtime import FakeRuntime
 from tests.e2e.kernel_objects import held_by, left_of
 
+NOWHERE = Path("/proc/no/folder")
 NO_FILES = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 NO_MEMORY = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 FULL_DISK = SinkError("cannot write f: the disk is full")
@@ -40,6 +43,8 @@ class Step:
     said: str = "the capture cannot start, .* failed: Too many open files"
     kind: type[BicapError] = KernelError
     spec: dict[str, Any] = field(default_factory=dict)
+    compiles: bool = False
+    """The programs are compiled; else they are kept from before."""
 
     def __str__(self) -> str:
         return f"{self.function} {self.call} {' '.join(self.spec)}"
@@ -51,8 +56,11 @@ STEPS = [
     Step("capture.run.ending.os.eventfd"),
     Step("capture.run.start.Namespace", error=KernelError("no namespace"), said="no namespace"),
     Step("capture.run.start.module_of", error=CLANG, said="clang rejects it", kind=CompileError),
-    Step("capture.kernel.compiler._compile", 2, CLANG, "clang rejects", CompileError, {"hook": Hook.XDP}),
-    Step("capture.kernel.compiler.with_maps", 1, CLANG, "clang rejects", CompileError, {"hook": Hook.XDP}),
+    Step("capture.kernel.compiler._compile", 2, CLANG, "clang rejects", CompileError, {"hook": Hook.XDP}, True),
+    Step("capture.kernel.compiler.with_maps", 1, CLANG, "clang rejects", CompileError, {"hook": Hook.XDP}, True),
+    Step("capture.kernel.syscall.map_create", 1, NO_MEMORY, "refuses the map .*: Cannot allocate memory"),
+    Step("capture.kernel.syscall.map_create", 3, NO_MEMORY, "refuses the map .*: Cannot allocate memory"),
+    Step("capture.kernel.frozen.with_maps", 1, CLANG, "clang rejects", CompileError),
     Step("capture.run.start.portions.compiled", error=NO_MEMORY, said="Cannot allocate memory"),
     Step("capture.kernel.rings.select.epoll"),
     Step("capture.kernel.syscall.open_output_event", 1, said="no ring of .* Too many open files"),
@@ -151,6 +159,7 @@ def fail_at(patch: pytest.MonkeyPatch, step: Step, meanwhile: Callable[[], None]
 def start_fails(link: VethPair, spec: CaptureSpec, step: Step, folder: Path) -> None:
     """Start a capture of which a step fails; check what is told, and that nothing is left."""
     plan = plan_capture(spec)
+    module_of(plan).close()
     before = Held.now(link)
     file = folder / "new" / "f.pcapng"
     objects: set[tuple[str, int]] = set()
@@ -163,6 +172,8 @@ def start_fails(link: VethPair, spec: CaptureSpec, step: Step, folder: Path) -> 
 
     capture = Capture(plan, open_sink(str(file)))
     with pytest.MonkeyPatch.context() as patch:
+        if step.compiles:
+            patch.setattr(kept, "folder", lambda: kept.Folder(NOWHERE))
         fail_at(patch, step, look)
         with pytest.raises(step.kind, match=step.said) as caught:
             capture.__enter__()

@@ -7,6 +7,7 @@ with Programs(filter_program(rules)) as programs:
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,15 @@ from capture.kernel.conversations_map import ConversationsMap
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import has_coarse_clock
 from capture.kernel.groups_map import GroupsMap
+from capture.kernel.kept import Folder, compiled_once
 from capture.kernel.program import Module
 from capture.kernel.rings import Rings
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import SamplingProgram, sampling_program
 from capture.spec import SNAPLEN_MAX
-from tests.kernel.kept import compiled_once
 
+KEPT = Folder(Path(__file__).parents[2] / ".pytest_cache" / "programs", largest=1 << 28)
+"""As pytest's own cache: nobody misses it. Tests ask for some thousand programs; workers side by side share them."""
 RING_BYTES = 1 << 20
 EVERYTHING = sampling_program(Sampling())
 ENTRIES = ("from_pod", "to_pod")
@@ -99,7 +102,7 @@ class Programs:
         if loaded:
             self.module, self.descriptors = loaded
         else:
-            self.module = Module(compiled_once(wanted, sampling, sizes, xdp))
+            self.module = Module(compiled_once(wanted, sampling, sizes, xdp, KEPT))
             try:
                 self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
                 self.descriptors["flush_waiting"] = self.module.load("flush_waiting")

@@ -1,22 +1,26 @@
-"""What the other tests of this tier run on is what bcc makes of a program, be it kept from before or not."""
+"""A program that was kept is what bcc makes of it, and what may have changed is compiled again."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from capture.errors import KernelError
 from capture.filters.expression import parse_expression
 from capture.filters.filter_h import FilterProgram, filter_program
 from capture.filters.ruletext import RuleText
+from capture.kernel import kept
 from capture.kernel.compiler import Compiled, compile_programs
+from capture.kernel.frozen import MapShape, freeze, thaw
 from capture.kernel.instructions import with_maps
+from capture.kernel.kept import Folder
 from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import SamplingProgram, sampling_program
-from tests.kernel import kept
-from tests.kernel.frozen import MapShape, freeze
 
 EVERYTHING = sampling_program(Sampling())
 DEFINES = {"SNAPLEN": 1500, "ROWS": 2, "CPUS": 2, "RING_BYTES": 1 << 20, "BATCHING": 1, "COARSE_CLOCK": 1}
@@ -34,9 +38,16 @@ PROGRAMS: dict[str, tuple[FilterProgram, SamplingProgram, bool]] = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(kept, "FOLDER", tmp_path / "programs")
-    return tmp_path / "programs"
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "programs")
+
+
+def everything(folder: Folder) -> Compiled:
+    return kept.compiled_once(filter_program(), EVERYTHING, DEFINES, False, folder)
+
+
+def files(folder: Folder) -> list[Path]:
+    return sorted(folder.path.iterdir())
 
 
 def content(compiled: Compiled) -> tuple[Mapping[str, bytes], bytes | None, Mapping[str, MapShape]]:
@@ -49,28 +60,89 @@ def content(compiled: Compiled) -> tuple[Mapping[str, bytes], bytes | None, Mapp
 
 
 @pytest.mark.parametrize("what", PROGRAMS)
-def test_what_is_kept_is_what_bcc_makes(what: str, folder: Path) -> None:
+def test_what_is_kept_is_what_bcc_makes(what: str, folder: Folder) -> None:
     wanted, sampling, xdp = PROGRAMS[what]
     made = content(compile_programs(wanted, sampling, DEFINES, xdp))
-    assert content(kept.compiled_once(wanted, sampling, DEFINES, xdp)) == made
-    assert len(list(folder.iterdir())) == 1
-    assert content(kept.compiled_once(wanted, sampling, DEFINES, xdp)) == made
-    assert len(list(folder.iterdir())) == 1
+    assert content(kept.compiled_once(wanted, sampling, DEFINES, xdp, folder)) == made
+    assert len(files(folder)) == 1
+    assert content(kept.compiled_once(wanted, sampling, DEFINES, xdp, folder)) == made
+    assert len(files(folder)) == 1
 
 
-def test_what_was_made_once_is_not_compiled_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept.compiled_once(filter_program(), EVERYTHING, DEFINES).close()
-    monkeypatch.setattr(kept, "compile_programs", None)
-    kept.compiled_once(filter_program(), EVERYTHING, DEFINES).close()
+@pytest.fixture
+def compiles(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one with each compile."""
+    seen: list[int] = []
+
+    def counted(*asked: Any) -> Compiled:
+        seen.append(1)
+        return compile_programs(*asked)
+
+    monkeypatch.setattr(kept, "compile_programs", counted)
+    return seen
 
 
-def test_where_nothing_can_be_written_it_is_compiled_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_made_once_is_not_compiled_again(folder: Folder, compiles: list[int]) -> None:
+    for _ in range(2):
+        everything(folder).close()
+    assert len(compiles) == 1
+
+
+def damage(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def replace_library(file: Path) -> None:
+    found = msgspec.msgpack.decode(file.read_bytes(), type=kept.Kept)
+    other = replace(found.libraries[0], changed_ns=1)
+    file.write_bytes(msgspec.msgpack.encode(replace(found, libraries=(other, *found.libraries[1:]))))
+
+
+def remove_library(file: Path) -> None:
+    found = msgspec.msgpack.decode(file.read_bytes(), type=kept.Kept)
+    gone = replace(found.libraries[0], path="/no/such/libbcc.so.0")
+    file.write_bytes(msgspec.msgpack.encode(replace(found, libraries=(gone,))))
+
+
+DOUBTS: dict[str, Callable[[Path], object]] = {
+    "is damaged": damage,
+    "is empty": lambda file: file.write_bytes(b""),
+    "was compiled by another library": replace_library,
+    "was compiled by a library that is gone": remove_library,
+    "is of another user": lambda file: os.chown(file, 65534, 0),
+    "can be written by its group": lambda file: file.chmod(0o620),
+    "can be written by everybody": lambda file: file.chmod(0o602),
+}
+
+
+@pytest.mark.parametrize("what", DOUBTS)
+def test_a_file_is_not_used_but_written_anew_if_it(what: str, folder: Folder, compiles: list[int]) -> None:
+    everything(folder).close()
+    DOUBTS[what](files(folder)[0])
+    for _ in range(2):
+        everything(folder).close()
+    assert len(compiles) == 2
+
+
+def test_where_nothing_can_be_written_it_is_compiled_each_time(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(kept, "FOLDER", tmp_path / "file" / "programs")
     made = content(compile_programs(filter_program(), EVERYTHING, DEFINES))
-    assert content(kept.compiled_once(filter_program(), EVERYTHING, DEFINES)) == made
+    assert content(everything(Folder(tmp_path / "file" / "programs"))) == made
+
+
+def test_it_is_kept_where_compiled_loops_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert kept.folder().path == tmp_path / "programs"
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    assert kept.folder().path.parent == Path(kept.__file__).parent / "__pycache__"
+
+
+def test_a_map_that_the_kernel_refuses_is_named(folder: Folder) -> None:
+    everything(folder).close()
+    found = msgspec.msgpack.decode(files(folder)[0].read_bytes(), type=kept.Kept)
+    shapes = {name: replace(shape, value_bytes=0) for name, shape in found.programs.shapes.items()}
+    with pytest.raises(KernelError, match=r"the kernel refuses the map .*: Invalid argument"):
+        thaw(replace(found.programs, shapes=shapes))
 
 
 Change = dict[str, Any]
@@ -98,13 +170,11 @@ def test_another_processor_and_other_tools_are_another_name(monkeypatch: pytest.
     assert len({here, there, kept.key(RULE, EVERYTHING, DEFINES, False)}) == 3
 
 
-def test_what_was_not_used_for_longest_makes_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.mkdir()
+def test_what_was_not_used_for_longest_makes_room(tmp_path: Path) -> None:
+    small = Folder(tmp_path, largest=200)
     for number in range(3):
-        (folder / str(number)).write_bytes(bytes(100))
-        os.utime(folder / str(number), (number, number))
-    monkeypatch.setattr(kept, "LARGEST", 200)
-    kept.compiled_once(filter_program(), EVERYTHING, DEFINES).close()
-    assert {file.name for file in folder.iterdir()} - {"1", "2"} == {
-        kept.key(filter_program(), EVERYTHING, DEFINES, False)
-    }
+        (tmp_path / str(number)).write_bytes(bytes(100))
+        os.utime(tmp_path / str(number), (number, number))
+    everything(small).close()
+    made = kept.key(filter_program(), EVERYTHING, DEFINES, False)
+    assert {file.name for file in files(small)} == {"1", "2", made}

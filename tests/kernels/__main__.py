@@ -23,8 +23,8 @@ from capture.abi import HOOKS
 from capture.errors import BicapError
 from capture.kernel.compiler import compile_programs
 from capture.kernel.counters import possible_cpus
+from capture.kernel.frozen import Frozen, freeze
 from capture.spec import SNAPLEN_MAX
-from tests.kernel.frozen import Frozen, freeze
 from tests.kernel.harness import RING_BYTES
 from tests.kernels import machine, programs, table
 from tests.kernels.guest import Compiled

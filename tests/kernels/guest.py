@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from capture.kernel import features, syscall
-from tests.kernel.frozen import Frozen
+from capture.kernel.frozen import Frozen
 from tests.kernels import programs
 from tests.kernels.variants import Variant
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from capture.errors import BicapError
 from capture.kernel import syscall
+from capture.kernel.frozen import Frozen, thaw
 from capture.kernel.program import Module
 from testbed import generate, packets
-from tests.kernel.frozen import Frozen, thaw
 from tests.kernel.harness import ENTRIES, Programs
 from tests.kernels.variants import Variant
 

@@ -10,7 +10,8 @@ from itertools import pairwise
 import pytest
 
 from capture.kernel.counters import possible_cpus
-from tests.kernel.kept import compiled_once
+from capture.kernel.kept import compiled_once
+from tests.kernel.harness import KEPT
 from tests.kernels.variants import variants
 
 # include/uapi/linux/bpf.h: BPF_ST and BPF_STX with BPF_MEM and BPF_B; then the classes of jumps, and of those that
@@ -48,9 +49,8 @@ def test_bytes_written_one_by_one_are_found() -> None:
 def test_programs_do_not_write_byte_by_byte(name: str) -> None:
     variant = variants()[name]
     sizes = {"SNAPLEN": 262144, "ROWS": 2, "CPUS": possible_cpus(), "RING_BYTES": 1 << 20, "BATCHING": 1}
-    compiled = compiled_once(
-        variant.wanted, variant.sampling, {**sizes, "COARSE_CLOCK": 1, **variant.defines}, variant.xdp
-    )
+    defines = {**sizes, "COARSE_CLOCK": 1, **variant.defines}
+    compiled = compiled_once(variant.wanted, variant.sampling, defines, variant.xdp, KEPT)
     try:
         for function, code in {**compiled.code, "xdp": compiled.xdp or b""}.items():
             assert longest_run_of_byte_stores(code) < 4, function

@@ -83,6 +83,27 @@ def test_what_is_kept_is_loaded_without_the_tables_of_the_compiler(tmp_path: Pat
     assert tables not in second
 
 
+def test_parts_of_pyroute2_are_imported_alone_and_the_whole_is_there_for_others() -> None:
+    code = "from capture.kernel.netlink import IPRoute; "
+    alone = modules(code)
+    assert "pyroute2.iproute.linux" in alone
+    assert not {"pyroute2", "pyroute2.ndb.main"} & alone
+    whole = "import pyroute2; assert pyroute2.IPRoute is IPRoute; assert pyroute2.NDB"
+    assert "pyroute2.ndb.main" in modules(code + whole)
+    assert "pyroute2.ndb.main" in modules("import pyroute2; " + code + whole)
+
+
+def test_all_of_pyroute2_is_imported_if_its_parts_need_it(tmp_path: Path) -> None:
+    fake = tmp_path / "pyroute2"
+    for module in ("iproute/linux", "netlink/exceptions", "netlink/rtnl/ifaddrmsg", "netlink/rtnl/ifinfmsg"):
+        file = fake / f"{module}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("from pyroute2 import needed\nIPRoute = NetlinkError = ifaddrmsg = ifinfmsg = needed\n")
+    (fake / "__init__.py").write_text("needed = 1\n")
+    found = modules(f"sys.path.insert(0, {str(tmp_path)!r}); from capture.kernel.netlink import IPRoute")
+    assert {"pyroute2", "pyroute2.iproute.linux"} <= found
+
+
 def test_every_name_of_the_api_is_there_and_no_other() -> None:
     assert {name for name in dir(capture) if name[0].isupper()} <= set(capture.__all__) | {"TYPE_CHECKING", "Any"}
     for name in capture.__all__:

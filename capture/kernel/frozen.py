@@ -1,18 +1,23 @@
-"""Programs compiled by bcc -> a value that can be written to a file, and loaded into another kernel on this machine.
+"""Programs compiled by bcc -> a value that can be written to a file, and loaded by another process or kernel.
 
 The instructions name maps by descriptors of the process that compiled them. Beside them stands what those maps are,
 so that the other side makes the same and puts its own descriptors in their place.
 """
 
+import contextlib
 import ctypes
 import dataclasses
+import errno
 import os
+import resource
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from capture.errors import KernelError
 from capture.kernel import syscall
 from capture.kernel.compiler import Compiled
+from capture.kernel.features import lacking, missing_capabilities, not_permitted
 from capture.kernel.instructions import with_maps
 
 
@@ -48,22 +53,31 @@ def freeze(compiled: Compiled) -> Frozen:
 
 
 def thaw(frozen: Frozen) -> Compiled:
-    """Make the maps in this kernel. Raises OSError that names the map that the kernel refuses."""
-    maps: dict[str, int] = {}
+    """Make the maps in this kernel. Raises KernelError that names the map that the kernel refuses, PrivilegeError."""
+    with contextlib.ExitStack() as stack:
+        maps: dict[str, int] = {}
+        for name, shape in frozen.shapes.items():
+            maps[name] = _make(name, shape)
+            stack.callback(os.close, maps[name])
+        fds = {fd: maps[name] for name, fd in frozen.maps.items()}
+        code = {function: with_maps(text, fds) for function, text in frozen.code.items()}
+        return Compiled(code, frozen.xdp and with_maps(frozen.xdp, fds), maps, stack.pop_all().close)
 
-    def close() -> None:
-        for descriptor in maps.values():
-            os.close(descriptor)
 
-    for name, shape in frozen.shapes.items():
+def _make(name: str, shape: MapShape) -> int:
+    attributes = dataclasses.astuple(shape)
+    try:
         try:
-            maps[name] = syscall.map_create(*dataclasses.astuple(shape))
-        except OSError as error:
-            close()
-            raise OSError(error.errno, f"map {name}: {error.strerror}") from None
-    fds = {fd: maps[name] for name, fd in frozen.maps.items()}
-    code = {function: with_maps(text, fds) for function, text in frozen.code.items()}
-    return Compiled(code, frozen.xdp and with_maps(frozen.xdp, fds), maps, close)
+            return syscall.map_create(*attributes)
+        except PermissionError:
+            # Before Linux 5.11 maps are locked memory, whose limit is small.
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            return syscall.map_create(*attributes)
+    except OSError as error:
+        if error.errno == errno.EPERM or missing_capabilities():
+            raise not_permitted("making maps") from None
+        raise KernelError(lacking() or f"the kernel refuses the map {name}: {error.strerror}") from None
 
 
 def _shape(descriptor: int) -> MapShape:
