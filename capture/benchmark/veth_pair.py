@@ -24,7 +24,7 @@ def run(*words: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class VethEnds:
     """A pair: the ifindex of the end that senders use, and name and ifindex of the one where packets arrive."""
 
     sender: int
@@ -62,7 +62,7 @@ class VethPair:
         self.namespace = Namespace(self.netns)
         self.pairs = self.namespace.run(
             lambda: [
-                Ends(socket.if_nametoindex(sender), receiver, socket.if_nametoindex(receiver))
+                VethEnds(socket.if_nametoindex(sender), receiver, socket.if_nametoindex(receiver))
                 for sender, receiver in self._names
             ]
         )
@@ -80,7 +80,7 @@ class VethPair:
         while self._xdp_links:
             os.close(self._xdp_links.pop())
 
-    def forward(self, pair: Ends, target: str) -> Attachment:
+    def forward(self, pair: VethEnds, target: str) -> Attachment:
         """Let all that arrives at a pair leave by the target, as a node forwards the packets of a pod."""
         program = load_redirect(self.namespace.run(lambda: socket.if_nametoindex(target)))
         try:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from capture.run.capture import Capture
     from capture.run.summary import Summary
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
-
 
 @click.command(cls=GroupedCommand, short_help="Capture both directions of chosen conversations into pcapng.")
 @capture_options
@@ -59,8 +57,7 @@ def capture(
     if not (look is assume is costs is None or dry_run):
         raise SpecError("--look, --assume and --costs are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
-    from capture.kernel.features import CAPABILITIES
-    from capture.kernel.privileges import drop
+    from capture.run import own_process as process
     from capture.run.capture import Capture
     from capture.run.planning import plan_capture
     from capture.sink.open import open_sink
@@ -68,7 +65,7 @@ def capture(
 
     own_process = context.obj == OWN_PROCESS
     if own_process:
-        drop(frozenset(CAPABILITIES))
+        process.drop_unused_privileges()
     plan = plan_capture(spec)
     if dry_run:
         from capture.cli.plan import look_ahead, plan_report
@@ -84,11 +81,13 @@ def capture(
         plan,
         open_sink(output, spec.storage),
         on_event=(lambda _: None) if quiet else _note,
-        on_attached=lambda attached: _give_up_privileges(attached, output, ready_file) if own_process else None,
+        on_attached=lambda attached: (
+            process.give_up_privileges(attached, (output, ready_file)) if own_process else None
+        ),
     )
     if spec.start_at_ns and not quiet:
         _note(f"begins at {datetime.fromtimestamp(spec.start_at_ns / 1e9):%Y-%m-%d %H:%M:%S}")
-    _end_on_signals(running)
+    process.end_on_signals(running)
     try:
         with running:
             _reread_on_hangup(running, spec.conversations)
@@ -104,23 +103,20 @@ def capture(
                 with LiveCounters(sys.stderr) as live:
                     running.run(live.show, interval / 1e9)
     finally:
-        for number in _ENDING:  # the rest is short, and a second Ctrl-C must not interrupt it
-            signal.signal(number, signal.SIG_IGN)
+        process.ignore_signals()
         # Also if writing failed: what was caught until then is complete and accounted for.
         if running.summary is not None:
             _report(running.summary, quiet, as_json, failed=sys.exception() is not None)
 
 
 def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> None:
-    from capture.sink.place import owner_of, summary_path, write_beside
+    from capture.run.own_process import write_summary
 
     failure: SinkError | None = None
-    if summary.files:  # nothing goes beside a pipe or a device
-        text = json.dumps(summary.as_json(), indent=2) + "\n"
-        try:
-            write_beside(summary_path(summary.output), text, owner_of(summary.plan.spec.storage.user))
-        except SinkError as error:
-            failure = error
+    try:
+        write_summary(summary)
+    except SinkError as error:
+        failure = error
     if not quiet:
         for line in summary.lines():
             _note(line)
@@ -128,23 +124,6 @@ def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> Non
         click.echo(json.dumps(summary.as_json()))
     if failure is not None and not failed:  # if the output failed, that is the error to report
         raise failure
-
-
-def _give_up_privileges(running: "Capture", output: str, ready_file: str | None) -> None:
-    """Drop all privileges but those needed from now on, before packets of strangers are read."""
-    from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
-    from capture.sink.place import is_in_own_directory
-
-    keep = needed_later(running.plan)
-    files = [file for file in (output, ready_file) if file not in (None, "-")]
-    if running.plan.spec.storage.user or not all(is_in_own_directory(file) for file in files):
-        keep |= FILE_CAPABILITIES
-    drop(keep, works=running.accounts)
-
-
-def _end_on_signals(running: "Capture") -> None:
-    for number in _ENDING:
-        signal.signal(number, lambda received, _: running.stop(f"ended by {signal.Signals(received).name}"))
 
 
 def _reread_on_hangup(running: "Capture", conversations: ConversationList | None) -> None:

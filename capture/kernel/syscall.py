@@ -221,6 +221,20 @@ def munmap(address: int, length: int) -> None:
     _checked(_libc.munmap(address, length))
 
 
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(number: int) -> None:
+    """Send this process a signal when the thread that made it ends."""
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0))
+
+
+def trim_heap() -> None:
+    """Give free memory of the C heap back to the kernel, where the C library can (glibc)."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 

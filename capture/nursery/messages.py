@@ -1,0 +1,57 @@
+"""What the server and its children say of a capture -> JSON lines, and back.
+
+A child has two lines to its caller. On the one the server says that it was forked, and how it ended, also if it was
+killed; on the other the child says what became of its capture.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+
+class Forked(msgspec.Struct, frozen=True, tag="forked"):
+    """The child exists; its pidfd comes with the message."""
+
+    pid: int
+
+
+class NotForked(msgspec.Struct, frozen=True, tag="not forked"):
+    """The server could not fork; there is no child."""
+
+    reason: str
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """The child has ended: its exit code, or -N if signal N killed it."""
+
+    code: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """Packets are being caught at these interfaces."""
+
+    interfaces: list[str]
+
+
+class Concluded(msgspec.Struct, frozen=True, tag="concluded"):
+    """The capture is over. `error` is the line that a user would see; the summary is there if it came to one."""
+
+    error: str | None = None
+    summary: dict[str, Any] | None = None
+
+
+Message = Forked | NotForked | Ended | Ready | Concluded
+_decoder = msgspec.json.Decoder(Message)
+
+
+def line(message: Message) -> bytes:
+    """Return the message as a line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def whole_lines(buffer: bytearray) -> Iterator[Message]:
+    """Take the whole lines out of a buffer; what a killed child left unfinished stays in it."""
+    while (end := buffer.find(b"\n")) >= 0:
+        yield _decoder.decode(buffer[:end])
+        del buffer[: end + 1]

@@ -1,0 +1,30 @@
+"""Messages -> lines, and the whole lines of what was received -> messages."""
+
+import pytest
+
+from capture.nursery.messages import Concluded, Ended, Forked, Message, NotForked, Ready, line, whole_lines
+
+MESSAGES: list[Message] = [
+    Forked(4711),
+    NotForked("no process can be made: Cannot allocate memory"),
+    Ready(["eth0", "net1"]),
+    Concluded("interface x does not exist", None),
+    Concluded(None, {"account": {"seen": 5}}),
+    Ended(-9),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_is_read_as_it_was_written(message: Message) -> None:
+    assert list(whole_lines(bytearray(line(message)))) == [message]
+
+
+def test_lines_are_read_when_they_are_whole_and_the_rest_is_left() -> None:
+    text = b"".join(map(line, MESSAGES))
+    buffer = bytearray()
+    found: list[Message] = []
+    for byte in text[:-1]:
+        buffer.append(byte)
+        found += whole_lines(buffer)
+    assert found == MESSAGES[:-1]
+    assert buffer == line(MESSAGES[-1])[:-1]
