@@ -20,6 +20,8 @@ _TURNS = 8
 """So often the two directions of a load take turns: each call of the kernel's has a price of its own."""
 _BURSTS_PER_SECOND = 50
 """A rate is held by bursts: 20 ms of traffic at once, then a pause."""
+_LEAST_BATCHES = 4
+"""Batches in a burst, at least. A call that sends takes some 25 ms, because it waits for RCU."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class LoadSource:
     def pace(self, count: int, packets_per_second: float) -> Paced:
         """Send at a rate, by XDP alone; the bursts of several senders begin together."""
         each = packets_per_second / len(self._xdp)
-        batch = max(2, round(each / _BURSTS_PER_SECOND / BATCH)) * BATCH
+        batch = max(_LEAST_BATCHES, round(each / _BURSTS_PER_SECOND / BATCH)) * BATCH
         bursts = -(-count // batch // len(self._xdp))
         began = time.monotonic()
 
@@ -90,8 +92,9 @@ class LoadSource:
         return Paced(sent, time.monotonic() - began, active * 1e9 / sent)
 
     def _side_by_side(self, job: Callable[[TimedSender], float]) -> list[float]:
-        """Call it for each XDP sender, one sender on each CPU; a single one has the CPU that is for it."""
-        cpus = [SENDER_CPU] if len(self._xdp) == 1 else range(len(self._xdp))
+        """Call it for each XDP sender: a single one has the CPU that is for it, several share all in turn."""
+        usable = [SENDER_CPU] if len(self._xdp) == 1 else sorted(os.sched_getaffinity(0))
+        cpus = [usable[number % len(usable)] for number in range(len(self._xdp))]
         with ThreadPoolExecutor(len(self._xdp)) as pool:
             jobs = [
                 pool.submit(self._on, cpu, partial(job, sender)) for cpu, sender in zip(cpus, self._xdp, strict=True)

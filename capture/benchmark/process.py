@@ -48,6 +48,11 @@ class Process:
                 raise RuntimeError(f"{' '.join(self._words)} did not become ready: {self.log()}")
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def log(self) -> str:
         """What it printed."""
         return self._log.read_text()

@@ -17,6 +17,8 @@ from capture.kernel.netns import Namespace
 from capture.plan import Interface
 from capture.spec import Hook
 
+_LETTERS = "vwxyzabcdefghijklmnopqrstu"
+
 
 def run(*words: str) -> str:
     """Run a command that must succeed; its standard output. Raises CalledProcessError."""
@@ -41,7 +43,7 @@ class VethPair:
 
     def __init__(self, mtu: int = 1500, xdp: bool = True, count: int = 1) -> None:
         self._mtu, self._xdp = str(mtu), xdp
-        self._names = [(f"{letter}a", f"{letter}b") for letter in "vwxyz"[:count]]
+        self._names = [(f"{letter}a", f"{letter}b") for letter in _LETTERS[:count]]
 
     def __enter__(self) -> "VethPair":
         self.netns = f"bicap-bench-{uuid.uuid4().hex[:6]}"

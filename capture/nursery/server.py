@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from capture.errors import BicapError
 from capture.kernel.compiler import import_bcc
+from capture.kernel.descriptors import allow_descriptors
 from capture.kernel.features import has_coarse_clock, has_tcx
 from capture.kernel.program import compiled_now
 from capture.kernel.syscall import trim_heap
@@ -30,6 +31,8 @@ from capture.spec import CaptureSpec
 from capture.stream.compiled import portions
 
 READY = b"!"
+_DESCRIPTORS = 4096
+"""Two for each child, at least."""
 
 
 class Request(NamedTuple):
@@ -44,6 +47,7 @@ class Request(NamedTuple):
 
 def load() -> None:
     """Load what captures need, so that children share its memory: modules, loops, and bcc with all of LLVM."""
+    allow_descriptors(_DESCRIPTORS)
     portions.compiled()
     has_tcx()
     has_coarse_clock()
@@ -83,6 +87,10 @@ class ForkServer:
             for pidfd in self._lives:
                 signal.pidfd_send_signal(pidfd, signal.SIGTERM)
             return False
+        if len(descriptors) < len(Request._fields):  # this process may not open more
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return True
         request = Request(*descriptors)
         try:
             pid = _fork(request)
