@@ -57,15 +57,13 @@ def capture(
     if not (look is assume is costs is None or dry_run):
         raise SpecError("--look, --assume and --costs are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
-    from capture.run import own_process as process
-    from capture.run.capture import Capture
+    from capture.kernel.privileges import drop_unused
+    from capture.kernel.program import compiling_ahead
     from capture.run.planning import plan_capture
-    from capture.sink.open import open_sink
-    from capture.sink.place import make_way, write_beside
 
     own_process = context.obj == OWN_PROCESS
     if own_process:
-        process.drop_unused_privileges()
+        drop_unused()
     plan = plan_capture(spec)
     if dry_run:
         from capture.cli.plan import look_ahead, plan_report
@@ -74,6 +72,14 @@ def capture(
         return
     if output is None:
         raise SpecError("no output given; name a file with -w, or -w - for a live stream")
+    with compiling_ahead(plan):
+        from capture.run import own_process as process
+        from capture.run.capture import Capture
+        from capture.sink.open import open_sink
+        from capture.sink.place import make_way, write_beside
+        from capture.stream.compiled import portions
+
+        portions.compiled()
 
     if ready_file:
         make_way(ready_file)

@@ -6,7 +6,7 @@ thread moves to that CPU and runs the program there. The state of each batch is 
 
 import mmap
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,19 +15,6 @@ from capture.kernel import syscall
 from capture.stream.compiled.cursors import oldest_waiting
 
 _DUMMY_FRAME = bytes(14)
-
-
-def can_visit(cpus: Iterable[int]) -> bool:
-    """True if this thread may run on each of the CPUs: a cpuset can forbid it."""
-    home = os.sched_getaffinity(0)
-    try:
-        for cpu in cpus:
-            os.sched_setaffinity(0, {cpu})
-    except OSError:
-        return False
-    finally:
-        os.sched_setaffinity(0, home)
-    return True
 
 
 class Batches:

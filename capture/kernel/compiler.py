@@ -69,7 +69,7 @@ def compile_programs(
     """Compile the programs and make their maps. Raises CompileError, MissingBccError, PrivilegeError."""
     bcc = import_bcc()
     text, switches = source(wanted, sampling, defines)
-    large = len(wanted.header) > _LARGE
+    large = may_end_the_process(wanted)
     with contextlib.ExitStack() as stack:
         tc = _compile(bcc, text, switches | {"XDP": 0}, large)
         stack.callback(tc.cleanup)
@@ -85,6 +85,11 @@ def compile_programs(
             finally:
                 other.cleanup()
         return Compiled(code, received, maps, stack.pop_all().close)
+
+
+def may_end_the_process(wanted: FilterProgram) -> bool:
+    """True if LLVM may end the process on this filter, so that it has to be tried in another one."""
+    return len(wanted.header) > _LARGE
 
 
 def source(

@@ -9,7 +9,7 @@ import os
 import re
 import resource
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from capture.errors import AttachError, PrivilegeError
 from capture.kernel import syscall
@@ -99,6 +99,19 @@ def lacking() -> str:
         (has_mapped_arrays, "arrays that a process can map, which came with Linux 5.5"),
     ) if has() is False]  # fmt: skip
     return f"this kernel has no {' and no '.join(missing)}; use Linux 5.10 or newer" if missing else ""
+
+
+def can_visit(cpus: Iterable[int]) -> bool:
+    """True if this thread may run on each of the CPUs: a cpuset can forbid it."""
+    home = os.sched_getaffinity(0)
+    try:
+        for cpu in cpus:
+            os.sched_setaffinity(0, {cpu})
+    except OSError:
+        return False
+    finally:
+        os.sched_setaffinity(0, home)
+    return True
 
 
 def choose_hook(asked: Hook) -> Hook:

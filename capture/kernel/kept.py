@@ -67,6 +67,8 @@ class Kept:
     programs: Frozen
 
 
+_not_written: dict[str, Frozen] = {}
+"""Programs that were compiled ahead, and could not be written; by name, until they are asked for."""
 _decoder = msgspec.msgpack.Decoder(Kept)
 
 
@@ -80,15 +82,32 @@ def compiled_once(
     wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, int], xdp: bool, kept_in: Folder
 ) -> Compiled:
     """Return what compile_programs returns, and call it only if no file of the folder has it. Raises as it does."""
-    file = kept_in.path / key(wanted, sampling, defines, xdp)
-    found = _find(file)
+    name = key(wanted, sampling, defines, xdp)
+    found = _not_written.pop(name, None) or _find(kept_in.path / name)
     if found is not None:
         return thaw(found)
     compiled = compile_programs(wanted, sampling, defines, xdp)
     with suppress(OSError):  # the folder may be read-only: compiled at each start
-        _make_room(kept_in)
-        _keep(file, Kept(_libraries(), freeze(compiled)))
+        _keep(kept_in, name, freeze(compiled))
     return compiled
+
+
+def compile_ahead(
+    wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, int], xdp: bool, kept_in: Folder
+) -> None:
+    """Compile what the next `compiled_once` will return, if it is not kept. Raises as compile_programs does."""
+    name = key(wanted, sampling, defines, xdp)
+    if _find(kept_in.path / name) is not None:
+        return
+    compiled = compile_programs(wanted, sampling, defines, xdp)
+    try:
+        made = freeze(compiled)
+    finally:
+        compiled.close()
+    try:
+        _keep(kept_in, name, made)
+    except OSError:
+        _not_written[name] = made
 
 
 def _find(file: Path) -> Frozen | None:
@@ -110,10 +129,11 @@ def _is_ours(found: os.stat_result) -> bool:
     return found.st_uid in (0, os.geteuid()) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _keep(file: Path, what: Kept) -> None:
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as new:
-        new.write(msgspec.msgpack.encode(what))
-    os.replace(new.name, file)  # whole or not at all, whoever else writes it
+def _keep(kept_in: Folder, name: str, programs: Frozen) -> None:
+    _make_room(kept_in)
+    with tempfile.NamedTemporaryFile(dir=kept_in.path, delete=False) as new:
+        new.write(msgspec.msgpack.encode(Kept(_libraries(), programs)))
+    os.replace(new.name, kept_in.path / name)  # whole or not at all, whoever else writes it
 
 
 @cache

@@ -30,6 +30,11 @@ def needed_later(plan: CapturePlan) -> frozenset[str]:
     return frozenset(needed)
 
 
+def drop_unused() -> None:
+    """Drop all privileges that no capture uses; call this before the plan is made."""
+    drop(frozenset(CAPABILITIES))
+
+
 def drop(keep: frozenset[str], works: Callable[[], object] = lambda: None) -> frozenset[str]:
     """Drop all capabilities of this thread except `keep`. Returns those it has left.
 

@@ -15,7 +15,16 @@ from capture.kernel.attach import EGRESS, INGRESS, attach
 from capture.kernel.checks import Answer, Check
 from capture.kernel.compiler import import_bcc
 from capture.kernel.counters import online_cpus
-from capture.kernel.features import BTF, NEEDED, NOTHING, choose_hook, has_tcx, missing_capabilities, not_permitted
+from capture.kernel.features import (
+    BTF,
+    NEEDED,
+    NOTHING,
+    can_visit,
+    choose_hook,
+    has_tcx,
+    missing_capabilities,
+    not_permitted,
+)
 from capture.kernel.llvm import loaded_llvm
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, compiled_now
@@ -236,8 +245,6 @@ def _cache() -> Answer:
 
 
 def _cpus() -> Answer:
-    from capture.kernel.batches import can_visit
-
     cpus = online_cpus()
     if can_visit(cpus):
         return Answer(True, f"each of the {len(cpus)} may be visited")

@@ -4,9 +4,12 @@ bcc compiles the text and makes the maps (compiler.py). The instructions are loa
 verifier's log, and can put the row of each program's counters into its code.
 """
 
+import contextlib
 import ctypes
 import errno
 import re
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from capture.abi import HOOK_FROM_POD, HOOK_TO_POD, HOOKS
@@ -104,6 +107,29 @@ class Module:
 def module_of(plan: CapturePlan) -> Module:
     """Return the programs of a plan, compiled now or before. Raises CompileError, MissingBccError, PrivilegeError."""
     return Module(kept.compiled_once(*_sources(plan), kept.folder()))
+
+
+@contextlib.contextmanager
+def compiling_ahead(plan: CapturePlan) -> Iterator[None]:
+    """Compile the programs of a plan in a thread while the block does something else, like loading modules.
+
+    `module_of` then finds them. Errors are left to it. Nothing may be written to descriptor 2 in the block: the
+    compiler's output is caught there.
+    """
+    if compiler.may_end_the_process(plan.filter):  # it would be tried in a fork, which is for a single thread
+        yield
+        return
+
+    def compile_them() -> None:
+        with contextlib.suppress(Exception):
+            kept.compile_ahead(*_sources(plan), kept.folder())
+
+    thread = threading.Thread(target=compile_them, name="compiler")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def compiled_now(plan: CapturePlan) -> Module:

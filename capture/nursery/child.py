@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from capture.errors import BicapError, SpecError
+from capture.kernel.privileges import drop_unused
 from capture.kernel.syscall import end_with_parent, trim_heap
 from capture.nursery.messages import Concluded, Message, Ready
 from capture.request.convert import spec_of
@@ -76,7 +77,7 @@ def _capture(document: bytes, say: Callable[[Message], None], captures: list[Cap
     spec, output = spec_of(asked), asked.storage.path
     if output is None:
         raise SpecError("no output given; the document needs storage.path")
-    own_process.drop_unused_privileges()
+    drop_unused()
     plan = plan_capture(spec)
     running = Capture(
         plan,

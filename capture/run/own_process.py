@@ -7,7 +7,6 @@ import json
 import signal
 from collections.abc import Iterable
 
-from capture.kernel.features import CAPABILITIES
 from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
 from capture.run.capture import Capture
 from capture.run.summary import Summary
@@ -15,11 +14,6 @@ from capture.sink.place import is_in_own_directory, owner_of, summary_path, writ
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a capture, which then completes its file."""
-
-
-def drop_unused_privileges() -> None:
-    """Drop all privileges that no capture uses; call this before the plan is made."""
-    drop(frozenset(CAPABILITIES))
 
 
 def give_up_privileges(running: Capture, files: Iterable[str | None]) -> None:

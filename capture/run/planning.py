@@ -1,9 +1,8 @@
 """A spec and the present state of the machine -> the plan of a capture; nothing is loaded."""
 
 from capture.errors import TargetError
-from capture.kernel.batches import can_visit
 from capture.kernel.counters import online_cpus
-from capture.kernel.features import choose_hook
+from capture.kernel.features import can_visit, choose_hook
 from capture.plan import CapturePlan, make_plan
 from capture.spec import CaptureSpec
 from capture.targets.finder import Finder

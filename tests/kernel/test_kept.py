@@ -1,6 +1,7 @@
 """A program that was kept is what bcc makes of it, and what may have changed is compiled again."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from capture.errors import KernelError
+from capture.errors import CompileError, KernelError
 from capture.filters.expression import parse_expression
 from capture.filters.filter_h import FilterProgram, filter_program
 from capture.filters.ruletext import RuleText
@@ -18,9 +19,12 @@ from capture.kernel.compiler import Compiled, compile_programs
 from capture.kernel.frozen import MapShape, freeze, thaw
 from capture.kernel.instructions import with_maps
 from capture.kernel.kept import Folder
+from capture.kernel.program import compiling_ahead, module_of
+from capture.plan import Interface, make_plan, place_of
 from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import SamplingProgram, sampling_program
+from capture.spec import CaptureSpec, Hook
 
 EVERYTHING = sampling_program(Sampling())
 DEFINES = {"SNAPLEN": 1500, "ROWS": 2, "CPUS": 2, "RING_BYTES": 1 << 20, "BATCHING": 1, "COARSE_CLOCK": 1}
@@ -86,6 +90,57 @@ def test_what_was_made_once_is_not_compiled_again(folder: Folder, compiles: list
     for _ in range(2):
         everything(folder).close()
     assert len(compiles) == 1
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_was_compiled_ahead_is_not_compiled_again(tmp_path: Path, compiles: list[int], writable: bool) -> None:
+    (tmp_path / "file").touch()
+    where = Folder(tmp_path / "programs" if writable else tmp_path / "file" / "programs")
+    for _ in range(2 if writable else 1):
+        kept.compile_ahead(filter_program(), EVERYTHING, DEFINES, False, where)
+    everything(where).close()
+    assert len(compiles) == 1
+    everything(where).close()
+    assert len(compiles) == (1 if writable else 2), "nothing stays in memory"
+
+
+PLAN = make_plan(
+    CaptureSpec(interfaces=("lo",), snaplen=77), [place_of(Interface("lo", 1, 0))], Hook.CLSACT, (0,), batching=True
+)
+
+
+def test_a_plan_is_compiled_in_a_thread_and_found_afterwards(
+    folder: Folder, compiles: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "folder", lambda: folder)
+    with compiling_ahead(PLAN):
+        assert "compiler" in {thread.name for thread in threading.enumerate()} or len(compiles) == 1
+    assert len(compiles) == 1
+    module_of(PLAN).close()
+    assert len(compiles) == 1
+    assert "compiler" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_error_of_the_compiler_is_left_to_the_start(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Compiled:
+        raise CompileError("clang rejects it")
+
+    monkeypatch.setattr(kept, "folder", lambda: folder)
+    monkeypatch.setattr(kept, "compile_programs", refuse)
+    with compiling_ahead(PLAN):
+        pass
+    with pytest.raises(CompileError, match="clang rejects it"):
+        module_of(PLAN)
+
+
+def test_a_filter_that_may_end_the_process_is_not_compiled_beside_other_threads(
+    folder: Folder, compiles: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = replace(PLAN, filter=replace(PLAN.filter, header=PLAN.filter.header + "\n" * (64 << 10)))
+    monkeypatch.setattr(kept, "folder", lambda: folder)
+    with compiling_ahead(large):
+        pass
+    assert compiles == []
 
 
 def damage(file: Path) -> None:
