@@ -61,8 +61,9 @@ class Library:
 
 @dataclass(frozen=True)
 class Kept:
-    """The content of a file."""
+    """The content of a file, and the name under which it was written."""
 
+    name: str
     libraries: tuple[Library, ...]
     programs: Frozen
 
@@ -116,7 +117,7 @@ def _find(file: Path) -> Frozen | None:
             if not _is_ours(os.fstat(opened.fileno())):
                 return None
             kept = _decoder.decode(opened.read())
-        if any(Library.at(library.path) != library for library in kept.libraries):
+        if kept.name != file.name or any(Library.at(library.path) != library for library in kept.libraries):
             return None
     except (OSError, msgspec.DecodeError):
         return None
@@ -132,7 +133,7 @@ def _is_ours(found: os.stat_result) -> bool:
 def _keep(kept_in: Folder, name: str, programs: Frozen) -> None:
     _make_room(kept_in)
     with tempfile.NamedTemporaryFile(dir=kept_in.path, delete=False) as new:
-        new.write(msgspec.msgpack.encode(Kept(_libraries(), programs)))
+        new.write(msgspec.msgpack.encode(Kept(name, _libraries(), programs)))
     os.replace(new.name, kept_in.path / name)  # whole or not at all, whoever else writes it
 
 

@@ -159,9 +159,15 @@ def remove_library(file: Path) -> None:
     file.write_bytes(msgspec.msgpack.encode(replace(found, libraries=(gone,))))
 
 
+def rename_another(file: Path) -> None:
+    found = msgspec.msgpack.decode(file.read_bytes(), type=kept.Kept)
+    file.write_bytes(msgspec.msgpack.encode(replace(found, name="0" * 64)))
+
+
 DOUBTS: dict[str, Callable[[Path], object]] = {
     "is damaged": damage,
     "is empty": lambda file: file.write_bytes(b""),
+    "was written under another name": rename_another,
     "was compiled by another library": replace_library,
     "was compiled by a library that is gone": remove_library,
     "is of another user": lambda file: os.chown(file, 65534, 0),
