@@ -29,16 +29,19 @@ class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
 
     numba's own cache first registers everything that numba can compile, which delays each command
     (docs/decisions/0001). Here this happens only if the function is not in the cache and has to be compiled.
+    `allocates`: the code needs numba's runtime, which numba compiles anew in each process (20 ms).
     """
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, allocates: bool) -> None:
         super().__init__(function)
+        self._allocates = allocates
         # A loop has the machine code of those that it calls, and the layouts of abi.h, in its own.
         self._cache_file._source_stamp = _stamp()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the cached code for a signature, or None."""
-        rtsys.initialize(target_context)
+        if self._allocates:
+            rtsys.initialize(target_context)
         try:
             return self._load_overload(sig, target_context)
         except (ImportError, AttributeError):  # kept by an earlier version, whose types had other names
@@ -48,7 +51,7 @@ class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
 
 def loop(function: Any) -> Any:
     """Return the function compiled."""
-    return _kept(function, {})
+    return _kept(function)
 
 
 def borrowing_loop(function: Any) -> Any:
@@ -57,11 +60,11 @@ def borrowing_loop(function: Any) -> Any:
     The caller owns all arrays, so references to them need not be counted: counting is atomic, and takes twice as long
     as everything else where tables are passed on for each packet.
     """
-    return _kept(function, {"_nrt": False})
+    return _kept(function, allocates=False)
 
 
-def _kept(function: Any, options: dict[str, Any]) -> Any:
-    compiled = njit(nogil=True, **options)(function)
+def _kept(function: Any, allocates: bool = True) -> Any:
+    compiled = njit(nogil=True, _nrt=allocates)(function)
     with suppress(RuntimeError):  # no writable cache directory: compiled at each start, which takes seconds
-        compiled._cache = KeptCode(function)
+        compiled._cache = KeptCode(function, allocates)
     return compiled

@@ -81,6 +81,8 @@ def test_what_is_kept_is_loaded_without_the_tables_of_the_compiler(tmp_path: Pat
     assert tables in first
     assert "numba" in second
     assert tables not in second
+    runtime = "; from numba.core.runtime import rtsys; assert not rtsys._init, 'Traceback'"
+    assert "numba" in modules(load + runtime, {"NUMBA_CACHE_DIR": str(tmp_path)})
 
 
 def test_parts_of_pyroute2_are_imported_alone_and_the_whole_is_there_for_others() -> None:
