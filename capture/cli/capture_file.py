@@ -1,14 +1,21 @@
 """Options and the progress bar that commands on capture files share."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from capture.cli.groups import option
+from capture.errors import SpecError
 
 if TYPE_CHECKING:
-    from capture.analysis.packets.reading import Batch, CaptureFile
+    from capture.analysis.packets.reading import Batch
+    from capture.analysis.packets.several import Capture
+    from capture.arrays.aliases import Mask
+
+files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 
 across_interfaces = option(
     "Which",
@@ -24,12 +31,29 @@ inner = option(
     help="Take packets inside VXLAN, Geneve, GRE and IP in IP instead of those that carry them.",
 )
 
+packets = option(
+    "Which",
+    "--packets",
+    "expression",
+    metavar="EXPRESSION",
+    help="Only packets that match this tcpdump expression (man pcap-filter); it sees packets as they are in the "
+    "file, with what tunnels carry as payload.",
+)
+
+sessions_with_packets = option(
+    "Which",
+    "--packets",
+    "expression",
+    metavar="EXPRESSION",
+    help="Only sessions of which a packet matches this tcpdump expression (man pcap-filter), with all their packets.",
+)
+
 _STEP = 1 << 24
 """Bytes between two updates of the progress bar."""
 
 
-def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
-    """Return the file's batches, and show a progress bar on a terminal for a large file."""
+def with_progress(file: "Capture") -> Iterator["Batch"]:
+    """Return the batches of a capture, and show a progress bar on a terminal if it is large."""
     if file.size is None or file.size < 4 * _STEP or not sys.stderr.isatty():
         yield from file
         return
@@ -44,3 +68,22 @@ def with_progress(file: "CaptureFile") -> Iterator["Batch"]:
             if file.position - shown >= _STEP:
                 shown = file.position
                 progress.update(task, completed=shown)
+
+
+def matching_sessions(
+    words: Sequence[str], expression: str | None, across_interfaces: bool, inner: bool
+) -> "Mask | None":
+    """Return a mask [session number] of sessions of which a packet matches, found by reading the files once.
+
+    None without an expression. Raises SpecError, FilterError and TargetError.
+    """
+    if expression is None:
+        return None
+    if "-" in words:
+        raise SpecError("--packets reads the files twice; give a file instead of standard input")
+    from capture.analysis.packets.matching import Expression
+    from capture.analysis.packets.merged import open_captures
+    from capture.views.queries import sessions_with
+
+    with open_captures(words, inner) as capture:
+        return sessions_with(capture, with_progress(capture), Expression(expression), across_interfaces)

@@ -1,10 +1,10 @@
-"""`bicap follow FILE SESSION`: a capture file -> the data of both sides of one session, in order."""
+"""`bicap follow FILE... SESSION`: capture files -> the data of both sides of one session, in order."""
 
 import sys
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, with_progress
+from capture.cli.capture_file import across_interfaces, files, inner, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -12,7 +12,7 @@ _SIDES = {"client": 0, "server": 1}
 
 
 @click.command(cls=GroupedCommand, short_help="Show what the two sides of a session said.")
-@click.argument("file")
+@files
 @click.argument("session")
 @option("Which", "--side", type=click.Choice(list(_SIDES)), help="Only what this side said.")
 @across_interfaces
@@ -28,18 +28,27 @@ _SIDES = {"client": 0, "server": 1}
 )
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, bytes in base64.")
 def follow(
-    file: str, session: str, side: str | None, across_interfaces: bool, inner: bool, form: str, as_json: bool
+    files: tuple[str, ...],
+    session: str,
+    side: str | None,
+    across_interfaces: bool,
+    inner: bool,
+    form: str,
+    as_json: bool,
 ) -> None:
     """Show what the two sides of a TCP or UDP session said, in order, each byte once.
 
-    SESSION is a number from `bicap sessions`, or a five-tuple like 'tcp 10.0.0.1:4000 10.0.0.2:80'. FILE is
-    pcap or pcapng, plain, gzip or zstd; - is standard input. Missing bytes are shown as gaps, with their number
-    and the reason. The last lines say whether anything is missing. A damaged file is shown as far as it can be read,
-    and the exit code is 5.
+    SESSION is a number from `bicap sessions` for the same files, or a five-tuple like
+    'tcp 10.0.0.1:4000 10.0.0.2:80'. Missing bytes are shown as gaps, with their number and the reason. The last lines
+    say whether anything is missing.
+
+    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input, a folder stands for its capture files, and a
+    pattern in quotes for the files that match. Several files are read as one, in order of time. A damaged file is
+    shown as far as it can be read, and the exit code is 5.
     """
     if form == "raw" and side is None and not as_json:
         raise SpecError("--as raw writes the bytes of one side; give --side client or --side server")
-    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.packets.merged import open_captures
     from capture.analysis.streams.followed import Followed, Which
     from capture.views.audit import audit_lines
     from capture.views.transcripts import HexTranscript, JsonTranscript, TextTranscript, Transcript, raw_bytes
@@ -48,7 +57,7 @@ def follow(
     forms: dict[str, type[Transcript]] = {"text": TextTranscript, "hex": HexTranscript}
     chosen = JsonTranscript if as_json else forms.get(form)
     transcript = chosen(followed) if chosen else None
-    with CaptureFile(file, inner) as capture:
+    with open_captures(files, inner) as capture:
         damage = None
         try:
             for part in followed.parts(with_progress(capture)):

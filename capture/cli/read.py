@@ -1,13 +1,13 @@
-"""`bicap read FILE`: a capture file -> one line per packet, like tcpdump's."""
+"""`bicap read FILE...`: capture files -> one line per packet, like tcpdump's."""
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner
+from capture.cli.capture_file import across_interfaces, files, inner, packets
 from capture.cli.groups import GroupedCommand, option
 
 
 @click.command(cls=GroupedCommand, short_help="Show the packets of a capture file.")
-@click.argument("file")
+@files
 @option(
     "Which",
     "--session",
@@ -18,14 +18,16 @@ from capture.cli.groups import GroupedCommand, option
     help="Only packets of this session, by its number in `bicap sessions`. May be repeated.",
 )
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N packets at most.")
+@packets
 @across_interfaces
 @inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 def read(
-    file: str,
+    files: tuple[str, ...],
     chosen: tuple[int, ...],
     count: int | None,
+    expression: str | None,
     across_interfaces: bool,
     inner: bool,
     numeric: bool,
@@ -33,18 +35,21 @@ def read(
 ) -> None:
     """Show the packets of a capture file, one a line: number, time, interface, direction, session and headers.
 
-    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. A damaged file is shown as far as it can be
-    read, and the exit code is 5.
+    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input, a folder stands for its capture files, and a
+    pattern in quotes for the files that match. Several files are read as one, in order of time. A damaged file is
+    shown as far as it can be read, and the exit code is 5.
     """
-    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.packets.matching import Expression
+    from capture.analysis.packets.merged import open_captures
     from capture.views.json_lines import json_lines
     from capture.views.packet_lines import PacketLines, packet_columns
-    from capture.views.queries import packets_of
+    from capture.views.queries import PacketQuery
 
-    with CaptureFile(file, inner) as capture:
+    query = PacketQuery(chosen, None if expression is None else Expression(expression), count)
+    with open_captures(files, inner) as capture:
         lines = PacketLines(capture.description, names=not numeric)
-        for packets in packets_of(capture, chosen, across_interfaces, count):
+        for batch in query.of(capture, across_interfaces, lines.watch):
             if as_json:
-                click.echo(json_lines(packet_columns(packets, capture.description)))
+                click.echo(json_lines(packet_columns(batch.packets, capture.description)))
             else:
-                click.echo(lines.lines(packets), nl=False)
+                click.echo(lines.lines(batch.packets), nl=False)

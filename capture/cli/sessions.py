@@ -1,16 +1,23 @@
-"""`bicap sessions FILE`: a capture file -> one row per conversation, as text, JSON lines, CSV or Parquet."""
+"""`bicap sessions FILE...`: capture files -> one row per conversation, as text, JSON lines, CSV or Parquet."""
 
 from itertools import chain, islice
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, with_progress
+from capture.cli.capture_file import (
+    across_interfaces,
+    files,
+    inner,
+    matching_sessions,
+    sessions_with_packets,
+    with_progress,
+)
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
 
 @click.command(cls=GroupedCommand, short_help="Show the conversations of a capture file.")
-@click.argument("file")
+@files
 @option(
     "Which",
     "--filter",
@@ -30,6 +37,7 @@ from capture.errors import FormatError, SpecError
     "file is read.",
 )
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N sessions at most.")
+@sessions_with_packets
 @across_interfaces
 @inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
@@ -37,10 +45,11 @@ from capture.errors import FormatError, SpecError
 @option("Output", "--csv", "csv", is_flag=True, help="Print CSV, with all columns.")
 @option("Output", "--parquet", metavar="TARGET", help="Write a Parquet file with all columns; needs pyarrow.")
 def sessions(
-    file: str,
+    files: tuple[str, ...],
     filters: tuple[str, ...],
     sort: str,
     count: int | None,
+    expression: str | None,
     across_interfaces: bool,
     inner: bool,
     numeric: bool,
@@ -50,20 +59,22 @@ def sessions(
 ) -> None:
     """Show the conversations of a capture file, one a line.
 
-    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input. A damaged file is shown as far as it can be
-    read, and the exit code is 5. docs/analysis.md explains the columns and their words.
+    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input, a folder stands for its capture files, and a
+    pattern in quotes for the files that match. Several files are read as one, in order of time. A damaged file is
+    shown as far as it can be read, and the exit code is 5. docs/analysis.md explains the columns and their words.
     """
     if as_json + csv + (parquet is not None) > 1:
         raise SpecError("--json, --csv and --parquet do not combine; give one of them")
-    from capture.analysis.packets.completeness import completeness
-    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.packets.merged import open_captures
+    from capture.analysis.packets.parts import completeness_of_all
     from capture.views.queries import SessionQuery, ended_sessions
 
     query = SessionQuery.parse(filters, sort, count)
-    known = completeness(file)
-    with CaptureFile(file, inner) as capture:
+    known = completeness_of_all(files)
+    only = matching_sessions(files, expression, across_interfaces, inner)
+    with open_captures(files, inner) as capture:
         damage: list[FormatError] = []
-        tables = query.of(ended_sessions(capture, with_progress(capture), across_interfaces, damage))
+        tables = query.of(ended_sessions(capture, with_progress(capture), across_interfaces, damage, only))
         tables = chain(
             list(islice(tables, 1)), tables
         )  # so a file that is no capture is refused before a heading is written

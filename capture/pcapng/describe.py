@@ -5,9 +5,10 @@ replacements. Names are printed on terminals, so they are cut to NAME_MAX and ha
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
 
 DEFAULT_RESOLUTION = 6
 NAME_MAX = 512
@@ -23,6 +24,16 @@ class InterfaceDescription:
     name: str = ""
     resolution: int = DEFAULT_RESOLUTION
     offset_s: int = 0
+
+
+class Description(Protocol):
+    """The interfaces and names that have been read so far; numbers of interfaces are indices."""
+
+    @property
+    def interfaces(self) -> Sequence[InterfaceDescription]: ...
+
+    @property
+    def names(self) -> Mapping[IPv4Address | IPv6Address, str]: ...
 
 
 @dataclass(frozen=True, slots=True)

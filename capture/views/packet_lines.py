@@ -13,7 +13,7 @@ from capture.analysis.query.names import hosts
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
 from capture.arrays.rows import picked
-from capture.pcapng.reader import Reader
+from capture.pcapng.describe import Description
 from capture.views.moments import clock_text
 from capture.wire.protocols import ACK, FIN, ICMP, ICMP_TYPES, ICMPV6, RST, SYN, TCP, UDP, icmp_text, protocol_name
 
@@ -26,16 +26,22 @@ _ECHO = {
 }
 _END = ("high", "low", "port")
 _REMEMBERED = 1 << 16
+_NEVER = 1 << 62
 _CIRCLE = 0xFFFFFFFF
 
 
 class PacketLines:
     """Lines for the packets of one file, in order."""
 
-    def __init__(self, description: Reader, names: bool) -> None:
+    def __init__(self, description: Description, names: bool) -> None:
         self._description, self._names = description, names
-        self._first: dict[int, int] = {}
-        """First sequence number, by 2 * session + side."""
+        self._first: dict[int, tuple[int, int]] = {}
+        """First sequence number and the packet that has it, by 2 * session + side."""
+
+    def watch(self, packets: Table) -> None:
+        """Learn from packets that have no line of their own."""
+        later = packets["kind"] & Kind.LATER_FRAGMENT > 0
+        self._learn(picked(packets, ~later & (packets["protocol"] == TCP)))
 
     def lines(self, packets: Table) -> str:
         """Return one line for each packet."""
@@ -85,23 +91,26 @@ class PacketLines:
             ", length ", numbers(length),
         )  # fmt: skip
 
-    def _relative(self, packets: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return sequence and acknowledgment numbers; the first of a side is absolute, as in tcpdump."""
+    def _learn(self, packets: Table) -> None:
+        """Keep the first sequence numbers of sides that have none yet; `packets` are TCP."""
         if len(self._first) >= _REMEMBERED:
             self._first.clear()
-        row, side = np.arange(len(packets)), packets["session"] * 2 + packets["side"]
+        sides, at = np.unique(packets["session"] * 2 + packets["side"], return_index=True)
+        firsts = zip(packets["sequence"][at].tolist(), packets["number"][at].tolist(), strict=True)
+        for side, first in zip(sides.tolist(), firsts, strict=True):
+            self._first.setdefault(side, first)
+
+    def _relative(self, packets: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return sequence and acknowledgment numbers; the first of a side is absolute, as in tcpdump."""
+        self._learn(packets)
+        side = packets["session"] * 2 + packets["side"]
         to_itself = np.logical_and.reduce([packets[f"source_{end}"] == packets[f"destination_{end}"] for end in _END])
         keys, which = np.unique(np.concatenate([side, side ^ ~to_itself]), return_inverse=True)
         own, other = which[: len(packets)], which[len(packets) :]
+        first = np.array([self._first.get(key, (0, _NEVER)) for key in keys.tolist()], np.int64).reshape(-1, 2)
         sequence, acknowledged = packets["sequence"].astype(np.int64), packets["acknowledgment"].astype(np.int64)
-        known = np.array([self._first.get(key, -1) for key in keys.tolist()], np.int64)
-        since = np.where(known < 0, len(packets), -1)
-        np.minimum.at(since, own, row)
-        first = np.flatnonzero((since >= 0) & (since < len(packets)))
-        known[first] = sequence[since[first]]
-        self._first.update(zip(keys[first].tolist(), known[first].tolist(), strict=True))
-        base = np.where(since[own] == row, 0, known[own])
-        other_base = np.where(since[other] <= row, known[other], 0)
+        base = np.where(first[own, 1] < packets["number"], first[own, 0], 0)
+        other_base = np.where(first[other, 1] <= packets["number"], first[other, 0], 0)
         return sequence - base & _CIRCLE, acknowledged - other_base & _CIRCLE
 
 
@@ -133,12 +142,12 @@ def _after_space(word: str) -> str:
     return f" {word}" if word else ""
 
 
-def interface_name(description: Reader, number: int) -> str:
+def interface_name(description: Description, number: int) -> str:
     """Return the name of an interface in the file, or "" if it has none."""
     return description.interfaces[number].name
 
 
-def packet_columns(packets: Table, description: Reader) -> dict[str, list[Any]]:
+def packet_columns(packets: Table, description: Description) -> dict[str, list[Any]]:
     """Return the columns of packets as plain lists, with addresses and interfaces as text."""
     halves = {f"{side}_{half}" for side in ("source", "destination") for half in ("high", "low")}
     plain = {name: packets[name].tolist() for name in PACKET.names or () if name not in halves and name != "offset"}

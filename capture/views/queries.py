@@ -1,36 +1,70 @@
 """Queries over a capture file -> the tables of packets and sessions that answer them, batch by batch."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from capture.analysis.packets.reading import Batch, CaptureFile
+from capture.analysis.packets.matching import Expression
+from capture.analysis.packets.reading import Batch
+from capture.analysis.packets.several import Capture
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
 from capture.analysis.sessions.tracker import Tracker
-from capture.arrays.aliases import Table
+from capture.arrays.aliases import Mask, Table
 from capture.arrays.rows import picked
 from capture.errors import FormatError
 
 
 def ended_sessions(
-    file: CaptureFile, batches: Iterable[Batch], across_interfaces: bool, damage: list[FormatError]
+    capture: Capture,
+    batches: Iterable[Batch],
+    across_interfaces: bool,
+    damage: list[FormatError],
+    only: Mask | None = None,
 ) -> Iterator[tuple[Table, Table]]:
-    """Return pairs (sessions that ended, samples) while the file is read.
+    """Return pairs (sessions that ended, samples) while a capture is read.
 
-    `batches` are those of `file`. An error in the file ends reading, and is appended to `damage`. Raises FormatError
-    if no packet of the file could be read.
+    `batches` are those of `capture`, `only` [session number] is true for the sessions to return. An error in a file
+    ends reading it, and is appended to `damage`. Raises FormatError if no packet could be read.
     """
+    for sessions, samples in _all_ended(capture, batches, across_interfaces, damage):
+        if only is not None:
+            sessions, samples = picked(sessions, only[sessions["session"]]), samples[only[samples["session"]]]
+        yield sessions, samples
+
+
+def _all_ended(
+    capture: Capture, batches: Iterable[Batch], across_interfaces: bool, damage: list[FormatError]
+) -> Iterator[tuple[Table, Table]]:
     tracker = Tracker(by_interface=not across_interfaces)
     try:
         for batch in batches:
             yield from tracker.feed(batch.data, batch.packets)
     except FormatError as error:
-        if not file.packets:
+        if not capture.packets:
             raise
         damage.append(error)
     yield from tracker.finish()
+
+
+def sessions_with(
+    capture: Capture, batches: Iterable[Batch], expression: Expression, across_interfaces: bool
+) -> Mask:
+    """Return a mask [session number] of the sessions of a capture of which a packet matches. Raises FilterError."""
+    matched = np.zeros(1 << 10, np.bool_)
+    tracker = Tracker(by_interface=not across_interfaces)
+    with suppress(FormatError):  # the next reading reports it
+        for batch in batches:
+            for _ in tracker.feed(batch.data, batch.packets):
+                pass
+            numbers = batch.packets["session"]
+            while int(numbers.max()) >= len(matched):
+                matched = np.concatenate([matched, np.zeros_like(matched)])
+            matched[numbers[expression.accepted(batch, capture.description.interfaces)]] = True
+    matched[0] = False  # packets without a session
+    return matched
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +101,45 @@ class SessionQuery:
             yield from spool.in_order()
 
 
-def packets_of(
-    batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool, count: int | None = None
-) -> Iterator[Table]:
-    """Return at most `count` packets with their session numbers: of these sessions, or of all if there are none."""
-    return first_rows(_packets_of(batches, sessions, across_interfaces), count)
+@dataclass(frozen=True, slots=True)
+class PacketQuery:
+    """Packets to show: of these sessions, or of all if there are none; that match an expression; at most `count`."""
 
+    sessions: tuple[int, ...] = ()
+    expression: Expression | None = None
+    count: int | None = None
 
-def _packets_of(batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool) -> Iterator[Table]:
-    tracker = Tracker(by_interface=not across_interfaces)
-    for batch in batches:
-        for _ in tracker.feed(batch.data, batch.packets):
-            pass
-        packets = batch.packets
-        if sessions:
-            packets = picked(packets, np.isin(packets["session"], sessions))
-        if len(packets):
-            yield packets
+    def of(
+        self, capture: Capture, across_interfaces: bool, watch: Callable[[Table], None] | None = None
+    ) -> Iterator[Batch]:
+        """Return the chosen packets with their session numbers. `watch` gets all packets before they are chosen from.
+
+        Raises FormatError, and FilterError.
+        """
+        left = self.count
+        for batch in self._chosen(capture, across_interfaces, watch):
+            yield batch if left is None else Batch(batch.data, batch.packets[:left])
+            if left is not None:
+                left -= len(batch.packets)
+                if left <= 0:
+                    return
+
+    def _chosen(
+        self, capture: Capture, across_interfaces: bool, watch: Callable[[Table], None] | None
+    ) -> Iterator[Batch]:
+        tracker = Tracker(by_interface=not across_interfaces)
+        for batch in capture:
+            for _ in tracker.feed(batch.data, batch.packets):
+                pass
+            packets = batch.packets
+            if watch is not None and self.expression is not None:
+                watch(packets)
+            if self.expression is not None:
+                packets = picked(packets, self.expression.accepted(batch, capture.description.interfaces))
+            if self.sessions:
+                packets = picked(packets, np.isin(packets["session"], self.sessions))
+            if len(packets):
+                yield Batch(batch.data, packets)
 
 
 def first_rows(tables: Iterable[Table], count: int | None) -> Iterator[Table]:

@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 import zstandard
 
-from testbed import generate
+from testbed import generate, packets
 from testbed.sessions_file import write
 from testbed.tool import BICAP, bicap
 
@@ -122,6 +122,63 @@ def test_reading_a_long_file_shows_its_progress_on_a_terminal(tmp_path: Path) ->
     assert any(0 < number < 100 for number in percentages)
 
 
+def test_packets_of_an_expression_keep_their_numbers_and_sessions(file: Path) -> None:
+    whole = bicap("read", str(file)).stdout.splitlines()
+    chosen = bicap(
+        "read", "--packets", "tcp port 10003 and tcp[tcpflags] & tcp-push != 0", str(file)
+    ).stdout.splitlines()
+    assert chosen == [line for line in whole if ".10003 " in line.replace(":", " ") and "[P.]" in line]
+    assert len(chosen) == 15
+    assert len(bicap("read", "--packets", "port 10003", "-c", "4", str(file)).stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("expression", ["port 10003 or port 10007", "tcp src port 10003 or tcp src port 10007"])
+def test_sessions_of_which_a_packet_matches_have_all_their_packets(expression: str, file: Path) -> None:
+    whole = [json.loads(line) for line in bicap("sessions", "--json", str(file)).stdout.splitlines()]
+    done = bicap("sessions", "--json", "--packets", expression, str(file))
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found == [session for session in whole if session["client_port"] in (10003, 10007)]
+    assert len(found) == 2
+    diagnosis = json.loads(bicap("diagnose", "--json", "--packets", expression, str(file)).stdout)
+    assert (diagnosis["sessions"], diagnosis["findings"]) == (2, [])
+    measures = json.loads(bicap("latency", "--json", "--packets", expression, str(file)).stdout)["measures"]
+    assert [row["count"] for row in measures if row["measure"] == "handshake"] == [2, 2]
+
+
+def test_a_set_of_files_answers_as_one_file(file: Path, tmp_path: Path) -> None:
+    content, cut = file.read_bytes(), 0
+    at = content.index(b"\6\0\0\0")  # the first packet's block
+    header, parts, start = content[:at], tmp_path / "set", at
+    parts.mkdir()
+    while at < len(content):
+        at += int.from_bytes(content[at + 4 : at + 8], "little")
+        if at - start > 50_000 or at == len(content):
+            cut += 1
+            (parts / f"ten_{cut:05d}_20260101000000.pcapng").write_bytes(header + content[start:at])
+            start = at
+    assert cut > 2
+    for words in (["read", "--json"], ["sessions", "--json"], ["latency", "--json"], ["diagnose", "--json"]):
+        one, several = bicap(*words, str(file)), bicap(*words, str(parts))
+        assert (several.code, several.stderr) == (0, "")
+        assert several.stdout == one.stdout
+    assert bicap("follow", str(parts), "7").stdout == bicap("follow", str(file), "7").stdout
+
+
+def test_evidence_names_the_part_that_has_the_packet(tmp_path: Path) -> None:
+    syn = packets.tcp("10.0.0.1", 4000, "10.0.0.2", 80, flags=packets.SYN)
+    refused = packets.tcp("10.0.0.2", 80, "10.0.0.1", 4000, flags=packets.RST | packets.ACK, acknowledgment=2)
+    pcap_of(tmp_path / "web.pcap1", [packets.arp(), syn])
+    pcap_of(tmp_path / "web.pcap2", [refused])
+    path = tmp_path / "web.pcap2"
+    path.write_bytes(path.read_bytes()[:24] + (2000).to_bytes(4, "little") + path.read_bytes()[28:])
+    assert (
+        "   see session 1, packet 3 (packet 1 of web.pcap2)" in bicap("diagnose", str(tmp_path)).stdout.splitlines()
+    )
+    (finding,) = json.loads(bicap("diagnose", "--json", str(tmp_path)).stdout)["findings"]
+    (evidence,) = finding["evidence"]
+    assert (evidence["packet"], evidence["part"], evidence["part_packet"]) == (3, str(path), 1)
+
+
 @pytest.mark.parametrize("command", ["read", "sessions", "latency"])
 def test_a_file_that_was_cut_off_is_shown_up_to_there_with_one_line_about_it(command: str, file: Path) -> None:
     whole = bicap(command, str(file)).stdout.splitlines()
@@ -147,7 +204,7 @@ def test_a_compressed_file_that_was_cut_off_is_read_up_to_there(compress: object
 BAD = [
     # words, the file's bytes (None: there is no file), exit code, what is said
     (["sessions", "FILE"], None, 3, "cannot be read: No such file or directory"),
-    (["read", "/tmp"], b"", 3, "/tmp cannot be read: Is a directory"),
+    (["read", "/proc/self/fdinfo"], b"", 3, "/proc/self/fdinfo has no capture files"),
     (["read", "FILE"], b"", 5, "not a pcap or pcapng file"),
     (["latency", "FILE"], b"GET / HTTP/1.1\r\n\r\n", 5, "not a pcap or pcapng file"),
     (["sessions", "FILE"], bytes(100), 5, "not a pcap or pcapng file"),
@@ -155,6 +212,8 @@ BAD = [
     (["sessions", "--filter", "colour=red", "FILE"], b"", 2, "there is no column colour"),
     (["sessions", "--sort", "colour", "FILE"], b"", 2, "is not a column of numbers"),
     (["sessions", "--json", "--csv", "FILE"], b"", 2, "give one of them"),
+    (["read", "FILE*"], None, 3, "no file matches"),
+    (["latency", "--packets", "tcp", "-"], b"", 2, "give a file instead of standard input"),
 ]
 
 
@@ -163,7 +222,7 @@ def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: in
     path = tmp_path / "file"
     if content is not None:
         path.write_bytes(content)
-    done = bicap(*(str(path) if word == "FILE" else word for word in words))
+    done = bicap(*(word.replace("FILE", str(path)) for word in words))
     assert done.code == code
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
