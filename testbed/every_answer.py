@@ -17,6 +17,7 @@ from capture.analysis.streams.followed import Followed, Which
 from capture.analysis.streams.reassembly import Said
 from capture.arrays.aliases import Table
 from capture.errors import FormatError, SpecError
+from capture.views.excerpt import Excerpt
 from capture.views.json_lines import json_lines
 from capture.views.packet_lines import PacketLines, packet_columns
 from capture.views.session_lines import session_lines
@@ -35,10 +36,13 @@ def ask_everything(path: Path) -> None:
     said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
     with CaptureFile(str(path)) as file:
         packets, names = PacketLines(file.description, names=True), file.description.names
+        excerpt = Excerpt(file.description, "all packets")
         ended: list[tuple[Table, Table]] = []
         for batch in whole(file):
             ended += tracker.feed(batch.data, batch.packets)
             assert packets.lines(batch.packets).count("\n") == len(batch.packets)
+            written = b"".join(excerpt.blocks(batch))
+            assert len(written) % 4 == 0
             assert json_lines(packet_columns(batch.packets, file.description)).count("\n") == len(batch.packets) - 1
         for sessions, samples in (*ended, *tracker.finish()):
             diagnosis.add("file", sessions)

@@ -61,8 +61,8 @@ def diagnose(
     from capture.analysis.latency.waits import Latency
     from capture.analysis.packets.parts import captures_of, completeness_of_all, files_of
     from capture.analysis.packets.several import CaptureParts, open_parts
+    from capture.views.diagnosing import add_capture
     from capture.views.diagnosis_report import Places, diagnosis_json, diagnosis_lines
-    from capture.views.queries import ended_sessions
 
     diagnosis, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
@@ -72,10 +72,8 @@ def diagnose(
     for parts in captures:
         only = matching_sessions(parts, expression, across_interfaces, inner)
         with open_parts(parts, inner) as capture:
-            for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage, only):
-                several = len(captures) > 1 or len(capture.description.interfaces) > 1
-                diagnosis.add(capture.name, sessions, several)
-                waits.add(sessions, samples)
+            batches = with_progress(capture)
+            add_capture(diagnosis, waits, capture, batches, across_interfaces, damage, only, len(captures) > 1)
             names = {**names, **capture.description.names}
             if isinstance(capture, CaptureParts):
                 places[capture.name] = capture.place

@@ -2,8 +2,10 @@
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, inner, packets
+from capture.cli.capture_file import across_interfaces, files, inner, packets, with_progress
 from capture.cli.groups import GroupedCommand, option
+from capture.cli.write_packets import write_packets
+from capture.errors import SpecError
 
 
 @click.command(cls=GroupedCommand, short_help="Show the packets of a capture file.")
@@ -17,19 +19,37 @@ from capture.cli.groups import GroupedCommand, option
     metavar="N",
     help="Only packets of this session, by its number in `bicap sessions`. May be repeated.",
 )
+@option(
+    "Which",
+    "--finding",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only packets of the sessions that finding N of `bicap diagnose` names.",
+)
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N packets at most.")
 @packets
 @across_interfaces
 @inner
+@option(
+    "Output",
+    "-w",
+    "--write",
+    "target",
+    metavar="FILE",
+    help="Write these packets into a new pcapng file, or - for standard output, instead of showing them: with their "
+    "interfaces, comments and names.",
+)
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 def read(
     files: tuple[str, ...],
     chosen: tuple[int, ...],
+    finding: int | None,
     count: int | None,
     expression: str | None,
     across_interfaces: bool,
     inner: bool,
+    target: str | None,
     numeric: bool,
     as_json: bool,
 ) -> None:
@@ -45,7 +65,14 @@ def read(
     from capture.views.packet_lines import PacketLines, packet_columns
     from capture.views.queries import PacketQuery
 
+    if finding is not None:
+        chosen = _sessions_of_finding(files, finding, chosen, across_interfaces, inner)
     query = PacketQuery(chosen, None if expression is None else Expression(expression), count)
+    if target is not None:
+        if as_json:
+            raise SpecError("-w and --json do not combine: -w shows no packets")
+        write_packets(files, inner, across_interfaces, query, target)
+        return
     with open_captures(files, inner) as capture:
         lines = PacketLines(capture.description, names=not numeric)
         for batch in query.of(capture, across_interfaces, lines.watch):
@@ -53,3 +80,24 @@ def read(
                 click.echo(json_lines(packet_columns(batch.packets, capture.description)))
             else:
                 click.echo(lines.lines(batch.packets), nl=False)
+
+
+def _sessions_of_finding(
+    words: tuple[str, ...], number: int, chosen: tuple[int, ...], across_interfaces: bool, inner: bool
+) -> tuple[int, ...]:
+    """Return the sessions that a finding names, found by reading the files once."""
+    from capture.analysis.packets.parts import captures_of, completeness_of, files_of
+    from capture.analysis.packets.several import open_parts
+    from capture.views.diagnosing import sessions_of_finding
+
+    if chosen:
+        raise SpecError("--finding and --session do not combine; give one of them")
+    if "-" in words:
+        raise SpecError("--finding reads the files twice; give a file instead of standard input")
+    captures = captures_of(files_of(words))
+    if len(captures) > 1:
+        raise SpecError("--finding is for one capture: give its files only, and see `bicap diagnose` for them")
+    with open_parts(captures[0], inner) as capture:
+        return sessions_of_finding(
+            number, capture, with_progress(capture), across_interfaces, completeness_of(captures[0])
+        )

@@ -149,8 +149,9 @@ def interface_name(description: Description, number: int) -> str:
 
 def packet_columns(packets: Table, description: Description) -> dict[str, list[Any]]:
     """Return the columns of packets as plain lists, with addresses and interfaces as text."""
-    halves = {f"{side}_{half}" for side in ("source", "destination") for half in ("high", "low")}
-    plain = {name: packets[name].tolist() for name in PACKET.names or () if name not in halves and name != "offset"}
+    hidden = {f"{side}_{half}" for side in ("source", "destination") for half in ("high", "low")}
+    hidden |= {"offset", "options", "big"}
+    plain = {name: packets[name].tolist() for name in PACKET.names or () if name not in hidden}
     for side in ("source", "destination"):
         addresses = zip(lines(hosts(packets, side)), plain["family"], strict=True)
         plain[side] = [address if family else None for address, family in addresses]

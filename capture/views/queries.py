@@ -109,6 +109,13 @@ class PacketQuery:
     expression: Expression | None = None
     count: int | None = None
 
+    def __str__(self) -> str:
+        """Return the options that ask for it."""
+        options = [f"--session {number}" for number in self.sessions]
+        options += [] if self.expression is None else [f"--packets {self.expression.text!r}"]
+        options += [] if self.count is None else [f"-c {self.count}"]
+        return " ".join(options) or "all packets"
+
     def of(
         self, capture: Capture, across_interfaces: bool, watch: Callable[[Table], None] | None = None
     ) -> Iterator[Batch]:

@@ -145,6 +145,49 @@ def test_sessions_of_which_a_packet_matches_have_all_their_packets(expression: s
     assert [row["count"] for row in measures if row["measure"] == "handshake"] == [2, 2]
 
 
+def test_chosen_packets_become_a_file_that_answers_for_itself(file: Path, tmp_path: Path) -> None:
+    done = bicap("read", str(file), "--session", "2", "--session", "9", "-w", str(tmp_path / "out.pcapng"))
+    assert (done.code, done.stdout) == (0, "")
+    assert done.stderr == f"60 packets in {tmp_path / 'out.pcapng'}\n"
+    found = [
+        json.loads(line) for line in bicap("sessions", "--json", str(tmp_path / "out.pcapng")).stdout.splitlines()
+    ]
+    assert [(one["client_port"], one["packets"], one["handshake"]) for one in found] == [
+        (10001, 30, "complete"),
+        (10008, 30, "complete"),
+    ]
+    piped = subprocess.run([BICAP, "read", str(file), "--session", "2", "-w", "-"], capture_output=True, check=True)
+    shown = subprocess.run(["tcpdump", "-nn", "-r", "-"], input=piped.stdout, capture_output=True, check=True)
+    assert len(shown.stdout.splitlines()) == 30
+
+
+def test_the_sessions_of_a_finding_can_be_written(tmp_path: Path) -> None:
+    frames = []
+    for port in (4001, 4002, 4003):
+        frames.append(packets.tcp("10.0.0.1", port, "10.0.0.2", 80, flags=packets.SYN))
+        if port == 4002:
+            frames.append(
+                packets.tcp("10.0.0.2", 80, "10.0.0.1", port, flags=packets.RST | packets.ACK, acknowledgment=2)
+            )
+    source = pcap_of(tmp_path / "file", frames)
+    findings = json.loads(bicap("diagnose", "--json", str(source)).stdout)["findings"]
+    for number, finding in enumerate(findings, start=1):
+        shown = bicap("read", "--json", "--finding", str(number), str(source)).stdout.splitlines()
+        assert {json.loads(line)["session"] for line in shown} == {one["session"] for one in finding["evidence"]}
+    assert len(findings) == 2
+    done = bicap("read", "--finding", "3", str(source))
+    assert (done.code, done.stderr.count("\n")) == (2, 1)
+    assert "there is no finding 3: `bicap diagnose` has 2 findings" in done.stderr
+
+
+def test_a_file_is_not_replaced_by_its_own_packets(file: Path) -> None:
+    content = file.read_bytes()
+    done = bicap("read", str(file), "-w", str(file))
+    assert (done.code, done.stderr.count("\n")) == (2, 1)
+    assert "is one of the files to read" in done.stderr
+    assert file.read_bytes() == content
+
+
 def test_a_set_of_files_answers_as_one_file(file: Path, tmp_path: Path) -> None:
     content, cut = file.read_bytes(), 0
     at = content.index(b"\6\0\0\0")  # the first packet's block

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 import numpy as np
 
 from capture.arrays.aliases import Table
-from capture.pcapng.describe import Description, InterfaceDescription
+from capture.pcapng.describe import Description, InterfaceDescription, SectionDescription
 
 Renamed = Callable[[InterfaceDescription, int], InterfaceDescription]
 """An interface and its number in its file -> the interface as it is listed."""
@@ -23,6 +23,8 @@ class Gathered:
 
     interfaces: list[InterfaceDescription] = field(default_factory=list)
     names: dict[IPv4Address | IPv6Address, str] = field(default_factory=dict)
+    section: SectionDescription = field(default_factory=SectionDescription)
+    """That of the first file."""
     numbers: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
     """Numbers of the interfaces with a name and link type."""
 
@@ -50,6 +52,8 @@ class Numbering:
 
     def _add(self) -> None:
         gathered, numbers = self._gathered, self._numbers.tolist()
+        if not gathered.interfaces:
+            gathered.section = self._own.section
         for own_number in range(len(numbers), len(self._own.interfaces)):
             interface = self._own.interfaces[own_number]
             if self._renamed is not None:

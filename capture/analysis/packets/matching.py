@@ -28,7 +28,7 @@ class Expression:
     """A tcpdump expression. Raises FilterError when it is first used on a link type for which it is wrong."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
         self._by_link: dict[int, tuple[np.ndarray[Any, Any], int]] = {}
         self._programs = np.zeros(0, np.int64)
         self._skipped = np.zeros(0, np.int64)
@@ -56,9 +56,9 @@ class Expression:
                 dlt, skipped = _DLT_RAW, 4
             elif link in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
                 dlt = _DLT_RAW
-            program = libpcap.compile_expression(self._text, dlt)
+            program = libpcap.compile_expression(self.text, dlt)
             for step in program:
                 if step.code & 7 in _LOADS and step.code & 0xE0 == _BY_OFFSET and step.k >= _ANCILLARY:
-                    raise FilterError(f"expression {self._text!r}: inbound and outbound are not supported in files")
+                    raise FilterError(f"expression {self.text!r}: inbound and outbound are not supported in files")
             self._by_link[link] = np.array([tuple(step) for step in program], _INSTRUCTION), skipped
         return self._by_link[link]

@@ -57,6 +57,8 @@ class PacketRow(Record):
     hops: U8  # TTL or hop limit
     kind: U8  # bits of Kind
     side: U8  # side of the session that sent it: 0 client, 1 server
+    big: U8  # 1: numbers in the block's options have their highest byte first
+    options: U32  # bytes of the block's options, behind the packet and its padding
 
 
 PACKET = dtype_of(PacketRow)
