@@ -19,8 +19,9 @@ from capture.arrays.aliases import Table
 from capture.errors import FormatError, SpecError
 from capture.views.excerpt import Excerpt
 from capture.views.json_lines import json_lines
+from capture.views.moments import Clock
 from capture.views.packet_lines import PacketLines, packet_columns
-from capture.views.session_lines import session_lines
+from capture.views.session_lines import Context, SessionLines
 
 
 def whole(file: CaptureFile) -> Iterator[Batch]:
@@ -36,6 +37,7 @@ def ask_everything(path: Path) -> None:
     said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
     with CaptureFile(str(path)) as file:
         packets, names = PacketLines(file.description, names=True), file.description.names
+        rows = SessionLines(Context(names, file.description.interfaces, truth, Clock()), width=80)
         excerpt = Excerpt(file.description, "all packets")
         ended: list[tuple[Table, Table]] = []
         for batch in whole(file):
@@ -47,7 +49,7 @@ def ask_everything(path: Path) -> None:
         for sessions, samples in (*ended, *tracker.finish()):
             diagnosis.add("file", sessions)
             waits.add(sessions, samples)
-            assert session_lines(sessions, names, truth).count("\n") == len(sessions)
+            assert rows.lines(sessions).count("\n") == len(sessions)
             assert {len(column) for column in flat(sessions, file.description.interfaces).values()} == {len(sessions)}
             shown += len(sessions)
     assert shown == diagnosis.sessions

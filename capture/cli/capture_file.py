@@ -1,5 +1,6 @@
 """Options and the progress bar that commands on capture files share."""
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,6 +49,17 @@ sessions_with_packets = option(
     help="Only sessions of which a packet matches this tcpdump expression (man pcap-filter), with all their packets.",
 )
 
+time_form = option(
+    "Output",
+    "--time",
+    "time_form",
+    type=click.Choice(["local", "utc", "epoch", "relative"]),
+    default="local",
+    show_default=True,
+    help="How times are shown: of day, local or UTC, with the date where it is not that of the first packet; in "
+    "seconds since 1970; or in seconds since the first packet.",
+)
+
 _STEP = 1 << 24
 """Bytes between two updates of the progress bar."""
 
@@ -87,3 +99,8 @@ def matching_sessions(
 
     with open_captures(words, inner) as capture:
         return sessions_with(capture, with_progress(capture), Expression(expression), across_interfaces)
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that standard output is, None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, inner, with_progress
+from capture.cli.capture_file import across_interfaces, files, inner, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -26,6 +26,7 @@ _SIDES = {"client": 0, "server": 1}
     show_default=True,
     help="How bytes are shown. raw is the bytes of one --side and nothing else; all words go to stderr.",
 )
+@time_form
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, bytes in base64.")
 def follow(
     files: tuple[str, ...],
@@ -34,6 +35,7 @@ def follow(
     across_interfaces: bool,
     inner: bool,
     form: str,
+    time_form: str,
     as_json: bool,
 ) -> None:
     """Show what the two sides of a TCP or UDP session said, in order, each byte once.
@@ -51,16 +53,18 @@ def follow(
     from capture.analysis.packets.merged import open_captures
     from capture.analysis.streams.followed import Followed, Which
     from capture.views.audit import audit_lines
+    from capture.views.moments import Clock, TimeForm
     from capture.views.transcripts import HexTranscript, JsonTranscript, TextTranscript, Transcript, raw_bytes
 
     followed = Followed(Which.parse(session), by_interface=not across_interfaces)
     forms: dict[str, type[Transcript]] = {"text": TextTranscript, "hex": HexTranscript}
     chosen = JsonTranscript if as_json else forms.get(form)
-    transcript = chosen(followed) if chosen else None
+    clock = Clock(TimeForm(time_form))
+    transcript = chosen(followed, clock) if chosen else None
     with open_captures(files, inner) as capture:
         damage = None
         try:
-            for part in followed.parts(with_progress(capture)):
+            for part in followed.parts(clock.beside(with_progress(capture))):
                 if side is not None and part.side != _SIDES[side]:
                     continue
                 if transcript is None:
@@ -73,7 +77,7 @@ def follow(
             names = capture.description.names
             if transcript is None:
                 sys.stdout.buffer.flush()
-                click.echo("\n".join(audit_lines(followed, names)), err=True)
+                click.echo("\n".join(audit_lines(followed, names, clock)), err=True)
             else:
                 click.echo(transcript.end(names), nl=False)
         if damage is not None:

@@ -2,7 +2,7 @@
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, inner, packets, with_progress
+from capture.cli.capture_file import across_interfaces, files, inner, packets, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.cli.write_packets import write_packets
 from capture.errors import SpecError
@@ -39,6 +39,7 @@ from capture.errors import SpecError
     help="Write these packets into a new pcapng file, or - for standard output, instead of showing them: with their "
     "interfaces, comments and names.",
 )
+@time_form
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 def read(
@@ -50,6 +51,7 @@ def read(
     across_interfaces: bool,
     inner: bool,
     target: str | None,
+    time_form: str,
     numeric: bool,
     as_json: bool,
 ) -> None:
@@ -62,6 +64,7 @@ def read(
     from capture.analysis.packets.matching import Expression
     from capture.analysis.packets.merged import open_captures
     from capture.views.json_lines import json_lines
+    from capture.views.moments import Clock, TimeForm
     from capture.views.packet_lines import PacketLines, packet_columns
     from capture.views.queries import PacketQuery
 
@@ -74,8 +77,9 @@ def read(
         write_packets(files, inner, across_interfaces, query, target)
         return
     with open_captures(files, inner) as capture:
-        lines = PacketLines(capture.description, names=not numeric)
-        for batch in query.of(capture, across_interfaces, lines.watch):
+        clock = Clock(TimeForm(time_form))
+        lines = PacketLines(capture.description, names=not numeric, clock=clock)
+        for batch in query.of(capture, clock.beside(capture), across_interfaces, lines.watch):
             if as_json:
                 click.echo(json_lines(packet_columns(batch.packets, capture.description)))
             else:

@@ -10,6 +10,8 @@ from capture.cli.capture_file import (
     inner,
     matching_sessions,
     sessions_with_packets,
+    terminal_width,
+    time_form,
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
@@ -40,6 +42,15 @@ from capture.errors import FormatError, SpecError
 @sessions_with_packets
 @across_interfaces
 @inner
+@option(
+    "Output",
+    "--columns",
+    metavar="NAMES",
+    help="Columns to show, like session,ends,server_rtt_min_ns: those of the heading (session, start, duration, "
+    "protocol, ends, packets, bytes, rtt, repeated, lost, state), or any of --json. By default as many as the "
+    "terminal has room for, and all into a pipe or file.",
+)
+@time_form
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, with all columns.")
 @option("Output", "--csv", "csv", is_flag=True, help="Print CSV, with all columns.")
@@ -52,6 +63,8 @@ def sessions(
     expression: str | None,
     across_interfaces: bool,
     inner: bool,
+    columns: str | None,
+    time_form: str,
     numeric: bool,
     as_json: bool,
     csv: bool,
@@ -67,32 +80,39 @@ def sessions(
         raise SpecError("--json, --csv and --parquet do not combine; give one of them")
     from capture.analysis.packets.merged import open_captures
     from capture.analysis.packets.parts import completeness_of_all
+    from capture.views.moments import Clock, TimeForm
     from capture.views.queries import SessionQuery, ended_sessions
+    from capture.views.session_lines import Context, SessionLines, columns_named
+    from capture.views.session_rows import as_csv, as_json_lines, check_names, session_columns, write_parquet
 
-    query = SessionQuery.parse(filters, sort, count)
+    query, clock = SessionQuery.parse(filters, sort, count), Clock(TimeForm(time_form))
+    names = None if columns is None else columns.split(",")
+    table_form = as_json or csv or parquet is not None
+    shown = None if names is None or table_form else columns_named(names)
+    if names is not None and table_form:
+        check_names(names)
     known = completeness_of_all(files)
     only = matching_sessions(files, expression, across_interfaces, inner)
     with open_captures(files, inner) as capture:
         damage: list[FormatError] = []
-        tables = query.of(ended_sessions(capture, with_progress(capture), across_interfaces, damage, only))
+        batches = clock.beside(with_progress(capture))
+        tables = query.of(ended_sessions(capture, batches, across_interfaces, damage, only))
         tables = chain(
             list(islice(tables, 1)), tables
         )  # so a file that is no capture is refused before a heading is written
         described = capture.description
-        if as_json or csv or parquet is not None:
-            from capture.views.session_rows import as_csv, as_json_lines, session_columns, write_parquet
-
-            rows = (session_columns(table, described.interfaces, known) for table in tables)
+        if table_form:
+            rows = (session_columns(table, described.interfaces, known, names) for table in tables)
             if parquet is not None:
-                write_parquet(rows, parquet)
+                write_parquet(rows, parquet, names)
             else:
                 for text in as_json_lines(rows) if as_json else as_csv(rows):
                     click.echo(text, nl=False)
         else:
-            from capture.views.session_lines import heading, session_lines
-
-            click.echo(heading(), nl=False)
+            context = Context({} if numeric else described.names, described.interfaces, known, clock)
+            lines = SessionLines(context, shown, terminal_width())
+            click.echo(lines.heading(), nl=False)
             for table in tables:
-                click.echo(session_lines(table, {} if numeric else described.names, known), nl=False)
+                click.echo(lines.lines(table), nl=False)
         if damage:
             raise damage[0]

@@ -35,7 +35,7 @@ def write_packets(
         sink = open_sink(target)
         try:
             try:
-                for batch in query.of(capture, across_interfaces):
+                for batch in query.of(capture, capture, across_interfaces):
                     _write(sink, *excerpt.blocks(batch))
             except FormatError as error:
                 damage = error

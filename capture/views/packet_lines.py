@@ -14,7 +14,7 @@ from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
 from capture.arrays.rows import picked
 from capture.pcapng.describe import Description
-from capture.views.moments import clock_text
+from capture.views.moments import Clock
 from capture.wire.protocols import ACK, FIN, ICMP, ICMP_TYPES, ICMPV6, RST, SYN, TCP, UDP, icmp_text, protocol_name
 
 DIRECTIONS = ("", "In", "Out", "")
@@ -33,8 +33,8 @@ _CIRCLE = 0xFFFFFFFF
 class PacketLines:
     """Lines for the packets of one file, in order."""
 
-    def __init__(self, description: Description, names: bool) -> None:
-        self._description, self._names = description, names
+    def __init__(self, description: Description, names: bool, clock: Clock | None = None) -> None:
+        self._description, self._names, self._clock = description, names, clock or Clock()
         self._first: dict[int, tuple[int, int]] = {}
         """First sequence number and the packet that has it, by 2 * session + side."""
 
@@ -53,8 +53,7 @@ class PacketLines:
         return text(beside(self._start(packets), where(is_ip, ip), where(~is_ip, no_ip), "\n"))
 
     def _start(self, packets: Table) -> Cells:
-        moments = packets["time_ns"]
-        clock = beside(each(clock_text, moments // 10**9), ".", numbers(moments % 10**9, 9))
+        clock = self._clock.cells(packets["time_ns"], 9)
         point = each(lambda number: _after_space(interface_name(self._description, number)), packets["interface"])
         way = words([_after_space(direction) for direction in DIRECTIONS])[packets["flags"] & 3]
         return beside(aligned(numbers(packets["number"]), 6), " ", clock, point, way)

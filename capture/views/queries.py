@@ -117,14 +117,19 @@ class PacketQuery:
         return " ".join(options) or "all packets"
 
     def of(
-        self, capture: Capture, across_interfaces: bool, watch: Callable[[Table], None] | None = None
+        self,
+        capture: Capture,
+        batches: Iterable[Batch],
+        across_interfaces: bool,
+        watch: Callable[[Table], None] | None = None,
     ) -> Iterator[Batch]:
-        """Return the chosen packets with their session numbers. `watch` gets all packets before they are chosen from.
+        """Return the chosen ones of a capture's packets, with their session numbers.
 
-        Raises FormatError, and FilterError.
+        `batches` are those of `capture`; `watch` gets all packets before they are chosen from. Raises FormatError,
+        and FilterError.
         """
         left = self.count
-        for batch in self._chosen(capture, across_interfaces, watch):
+        for batch in self._chosen(capture, batches, across_interfaces, watch):
             yield batch if left is None else Batch(batch.data, batch.packets[:left])
             if left is not None:
                 left -= len(batch.packets)
@@ -132,10 +137,14 @@ class PacketQuery:
                     return
 
     def _chosen(
-        self, capture: Capture, across_interfaces: bool, watch: Callable[[Table], None] | None
+        self,
+        capture: Capture,
+        batches: Iterable[Batch],
+        across_interfaces: bool,
+        watch: Callable[[Table], None] | None,
     ) -> Iterator[Batch]:
         tracker = Tracker(by_interface=not across_interfaces)
-        for batch in capture:
+        for batch in batches:
             for _ in tracker.feed(batch.data, batch.packets):
                 pass
             packets = batch.packets

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import subprocess
+import termios
 from pathlib import Path
 
 import pyarrow.parquet
@@ -329,3 +330,44 @@ def packets_ip(frame: bytes) -> int:
     while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8", b"\x91\x00"):
         at += 4
     return at + 2
+
+
+def on_terminal(columns: int, *words: str) -> list[str]:
+    """Return the lines that bicap prints on a terminal of this width."""
+    controller, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (50, columns))
+    said = b""
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    with subprocess.Popen([BICAP, *words], stdout=terminal, env=environment) as process:
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal any more
+            while more := os.read(controller, 4096):
+                said += more
+    os.close(controller)
+    assert process.returncode == 0
+    return said.decode().splitlines()
+
+
+def test_rows_fit_the_terminal_and_are_whole_in_a_pipe(file: Path) -> None:
+    whole = bicap("sessions", str(file)).stdout.splitlines()
+    shown = on_terminal(100, "sessions", str(file))
+    assert len(shown) == len(whole) == 11
+    assert max(map(len, shown)) <= 100 < max(map(len, whole))
+    assert on_terminal(300, "sessions", str(file)) == whole
+    named = bicap("sessions", "--columns", "session,client_port,bytes", str(file)).stdout.splitlines()
+    assert [line.split()[1] for line in named[1:]] == [str(10_000 + at) for at in range(10)]
+
+
+def test_tables_have_the_columns_that_were_named_in_their_order(file: Path, tmp_path: Path) -> None:
+    names = "handshake_words,client_port"
+    first = bicap("sessions", "--csv", "--columns", names, str(file)).stdout.splitlines()[:2]
+    assert first == [names, '"complete (packets 1, 6, 11)",10000']
+    assert bicap("sessions", "--parquet", str(tmp_path / "out"), "--columns", names, str(file)).code == 0
+    assert pyarrow.parquet.read_table(tmp_path / "out").column_names == names.split(",")
+
+
+def test_times_can_be_seconds_since_the_first_packet(file: Path) -> None:
+    shown = bicap("read", "--time", "relative", "--packets", "port 10003", "-c", "1", str(file)).stdout
+    assert shown.split()[:2] == ["4", "0.000004687"]
+    assert bicap("sessions", "--time", "epoch", str(file)).stdout.splitlines()[1].split()[1] == "1700000000.000000"
+    assert ", 22:13:20" in bicap("follow", "--time", "utc", str(file), "1").stdout.splitlines()[1]

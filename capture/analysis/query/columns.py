@@ -3,7 +3,7 @@
 A column has one value per session: a number or a word. JSON, CSV, Parquet, --sort and --filter all use these columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,9 +72,13 @@ WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake",
 """Names of columns whose values are words."""
 
 
-def flat(sessions: Table, interfaces: Sequence[InterfaceDescription] = ()) -> dict[str, list[Any]]:
-    """Return all columns as plain lists; interfaces by their name in the file if they have one."""
-    plain = {name: _plain(values(sessions)) for name, values in COLUMNS.items()}
+def flat(
+    sessions: Table, interfaces: Sequence[InterfaceDescription] = (), names: Iterable[str] = tuple(COLUMNS)
+) -> dict[str, list[Any]]:
+    """Return columns as plain lists; interfaces by their name in the file if they have one."""
+    plain = {name: _plain(COLUMNS[name](sessions)) for name in names}
+    if "interface" not in plain:
+        return plain
     named = [interface.name for interface in interfaces]
     plain["interface"] = [
         named[number] if number < len(named) and named[number] else str(number) for number in plain["interface"]

@@ -73,7 +73,7 @@ def written(source: Path, target: Path, query: PacketQuery) -> list[int]:
     numbers: list[int] = []
     with open_captures([str(source)]) as capture, target.open("wb") as out:
         excerpt = Excerpt(capture.description, "a test")
-        for batch in query.of(capture, across_interfaces=False):
+        for batch in query.of(capture, capture, across_interfaces=False):
             numbers += batch.packets["number"].tolist()
             out.writelines(excerpt.blocks(batch))
         out.writelines(excerpt.described())
