@@ -26,6 +26,13 @@ from capture.errors import SpecError
     metavar="N",
     help="Only packets of the sessions that finding N of `bicap diagnose` names.",
 )
+@option(
+    "Which",
+    "--anomalies",
+    is_flag=True,
+    help="Only packets that are marked (retransmission, out of order, copy, keep-alive, zero window, missing bytes), "
+    "RST and ICMP errors.",
+)
 @option("Which", "-c", "--count", type=click.IntRange(1), metavar="N", help="Show N packets at most.")
 @packets
 @across_interfaces
@@ -46,6 +53,7 @@ def read(
     files: tuple[str, ...],
     chosen: tuple[int, ...],
     finding: int | None,
+    anomalies: bool,
     count: int | None,
     expression: str | None,
     across_interfaces: bool,
@@ -70,7 +78,7 @@ def read(
 
     if finding is not None:
         chosen = _sessions_of_finding(files, finding, chosen, across_interfaces, inner)
-    query = PacketQuery(chosen, None if expression is None else Expression(expression), count)
+    query = PacketQuery(chosen, None if expression is None else Expression(expression), anomalies, count)
     if target is not None:
         if as_json:
             raise SpecError("-w and --json do not combine: -w shows no packets")

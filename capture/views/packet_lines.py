@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.packets.packet_table import PACKET, Kind
+from capture.analysis.packets.packet_table import PACKET, Kind, Mark
 from capture.analysis.query.names import hosts
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
@@ -24,6 +24,17 @@ _ECHO = {
     protocol: [number for name, number in ICMP_TYPES[protocol].items() if name.startswith("echo-")]
     for protocol in (ICMP, ICMPV6)
 }
+_MARKS = {
+    Mark.REPEATED: "retransmission",
+    Mark.LOST_BEFORE: "retransmission of what was lost before this point",
+    Mark.OVERTAKEN: "out of order",
+    Mark.COPY: "copy",
+    Mark.KEEPALIVE: "keep-alive",
+    Mark.ZERO_WINDOW: "zero window",
+    Mark.AFTER_GAP: "bytes before it are missing so far",
+    Mark.ACKNOWLEDGES_UNSEEN: "acknowledges bytes that are not in the file",
+}
+_ASKED_AGAIN = "asked again"
 _END = ("high", "low", "port")
 _REMEMBERED = 1 << 16
 _NEVER = 1 << 62
@@ -73,7 +84,10 @@ class PacketLines:
             if len(at):
                 parts.append((at, describe(picked(packets, at))))
         cut = ~later & (packets["kind"] & Kind.CUT > 0)
-        return beside(scattered(len(packets), *parts), where(cut, " [cut]"))
+        marked = where(
+            packets["marks"] > 0, beside(" [", each(_marks_text, packets["marks"], packets["protocol"]), "]")
+        )
+        return beside(scattered(len(packets), *parts), where(cut, " [cut]"), marked)
 
     def _tcp(self, packets: Table) -> Cells:
         flags, length = packets["tcp_flags"], packets["payload"].astype(np.int64)
@@ -133,6 +147,20 @@ def _is_icmp(packets: Table) -> npt.NDArray[np.bool_]:
     return np.isin(packets["protocol"], (ICMP, ICMPV6))
 
 
+def mark_words(marks: int, protocol: int) -> list[str]:
+    """Return a packet's marks as words."""
+    found = [
+        word
+        for mark, word in _MARKS.items()
+        if marks & mark and not (mark == Mark.REPEATED and marks & Mark.LOST_BEFORE)
+    ]
+    return [_ASKED_AGAIN if word == _MARKS[Mark.REPEATED] and protocol != TCP else word for word in found]
+
+
+def _marks_text(marks: int, protocol: int) -> str:
+    return ", ".join(mark_words(marks, protocol))
+
+
 def _flag_letters(flags: int) -> str:
     return "".join(letter for bit, letter in _FLAGS if flags & bit) or "none"
 
@@ -149,11 +177,12 @@ def interface_name(description: Description, number: int) -> str:
 def packet_columns(packets: Table, description: Description) -> dict[str, list[Any]]:
     """Return the columns of packets as plain lists, with addresses and interfaces as text."""
     hidden = {f"{side}_{half}" for side in ("source", "destination") for half in ("high", "low")}
-    hidden |= {"offset", "options", "big"}
+    hidden |= {"offset", "options"}
     plain = {name: packets[name].tolist() for name in PACKET.names or () if name not in hidden}
     for side in ("source", "destination"):
         addresses = zip(lines(hosts(packets, side)), plain["family"], strict=True)
         plain[side] = [address if family else None for address, family in addresses]
     plain["interface"] = [interface_name(description, number) or number for number in plain["interface"]]
+    plain["marks"] = list(map(mark_words, plain["marks"], plain["protocol"]))
     plain["direction"] = [DIRECTIONS[flags & 3] or None for flags in plain["flags"]]
     return plain

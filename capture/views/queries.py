@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capture.analysis.packets.matching import Expression
+from capture.analysis.packets.packet_table import Kind
 from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import Capture
 from capture.analysis.query.conditions import Filter
@@ -15,6 +16,7 @@ from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Mask, Table
 from capture.arrays.rows import picked
 from capture.errors import FormatError
+from capture.wire.protocols import RST, TCP
 
 
 def ended_sessions(
@@ -103,16 +105,18 @@ class SessionQuery:
 
 @dataclass(frozen=True, slots=True)
 class PacketQuery:
-    """Packets to show: of these sessions, or of all if there are none; that match an expression; at most `count`."""
+    """Packets to show: of these sessions, or of all if there are none; that match an expression; anomalies only."""
 
     sessions: tuple[int, ...] = ()
     expression: Expression | None = None
+    anomalies: bool = False
     count: int | None = None
 
     def __str__(self) -> str:
         """Return the options that ask for it."""
         options = [f"--session {number}" for number in self.sessions]
         options += [] if self.expression is None else [f"--packets {self.expression.text!r}"]
+        options += ["--anomalies"] if self.anomalies else []
         options += [] if self.count is None else [f"-c {self.count}"]
         return " ".join(options) or "all packets"
 
@@ -148,14 +152,25 @@ class PacketQuery:
             for _ in tracker.feed(batch.data, batch.packets):
                 pass
             packets = batch.packets
-            if watch is not None and self.expression is not None:
+            if watch is not None and (self.expression is not None or self.anomalies):
                 watch(packets)
             if self.expression is not None:
                 packets = picked(packets, self.expression.accepted(batch, capture.description.interfaces))
+            if self.anomalies:
+                packets = picked(packets, anomalous(packets))
             if self.sessions:
                 packets = picked(packets, np.isin(packets["session"], self.sessions))
             if len(packets):
                 yield Batch(batch.data, packets)
+
+
+def anomalous(packets: Table) -> Mask:
+    """Return a mask of packets with marks, of RST, and of ICMP errors; the packets have gone through a Tracker."""
+    later = packets["kind"] & (Kind.LATER_FRAGMENT | Kind.CUT) > 0
+    resets = (packets["protocol"] == TCP) & (packets["tcp_flags"] & RST > 0) & ~later
+    errors = packets["kind"] & Kind.ICMP_ERROR > 0
+    mask: Mask = (packets["marks"] > 0) | resets | errors
+    return mask
 
 
 def first_rows(tables: Iterable[Table], count: int | None) -> Iterator[Table]:

@@ -10,7 +10,7 @@ import numpy as np
 from capture.arrays.aliases import Bytes, Words
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
-from capture.pcapng.compiled.scan import FoundPacket, u16
+from capture.pcapng.compiled.scan import BIG, FoundPacket, u16
 
 FIXED = 32
 """Bytes of a block without packet and options."""
@@ -40,9 +40,10 @@ def packet_blocks(data: Bytes, packets: Rows[FoundPacket], words: Words, out: By
         words[end // 4 - 1] = 0
         for k in range(captured):
             out[at + 28 + k] = data[row.offset + k]
-        if row.options:
+        length = np.int64(row.options) & ~BIG
+        if length:
             source = row.offset + ((captured + 3) & ~3)
-            end = _options(data, source, source + row.options, row.big != 0, words, out, end, big_here)
+            end = _options(data, source, source + length, row.options & BIG != 0, words, out, end, big_here)
         total = end + 4 - at
         words[at // 4 + 1] = total
         words[end // 4] = total

@@ -10,13 +10,15 @@ import numpy as np
 
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
-from capture.arrays.row_types import I64, U8, U32, Record, Rows, dtype_of
+from capture.arrays.row_types import I64, U32, Record, Rows, dtype_of
 
 # Reasons for which a loop stops. From TOO_LONG on the file is damaged.
 MORE, FULL, DESCRIPTION, TOO_LONG, BAD_LENGTH, BAD_TRAILER, BAD_INTERFACE, BAD_CAPTURED = range(8)
 
 BLOCK_LIMIT = 128 << 20
 """Most bytes of a block; a longer one counts as damage, as in Wireshark."""
+BIG = 1 << 31
+"""Bit of `options` in a section whose byte order is big-endian."""
 PACKET_LIMIT = 16 << 20
 """Most bytes of a packet in a pcap file; a longer one counts as damage."""
 
@@ -30,8 +32,7 @@ class FoundPacket(Record):
     original: U32
     interface: U32
     flags: U32
-    options: U32  # bytes of options behind the packet and its padding
-    big: U8  # 1: numbers in the options have their highest byte first
+    options: U32  # bytes of options behind the packet and its padding; BIG: the highest byte of numbers is the first
 
 
 class InterfaceTicks(Record):
@@ -173,8 +174,7 @@ def scan_pcapng(
         row.original = max(original, captured)
         row.interface = interface
         row.flags = flags
-        row.options = options
-        row.big = big
+        row.options = options | (BIG if big else 0)
         count += 1
         at += total
 

@@ -88,6 +88,18 @@ CASES = [
         [packets.udp(A, 1, B, 2)[:40]],
         ["eth0 #1 IP 10.0.0.1 > 10.0.0.2: UDP, length 6 [cut]"],
     ),
+    (
+        "marks",
+        [
+            packets.tcp(A, 4000, B, 80, flags=ACK, sequence=1, payload=b"ab"),
+            packets.tcp(A, 4000, B, 80, flags=ACK, sequence=1, payload=b"ab", window=0),
+        ],
+        [
+            "eth0 #1 IP 10.0.0.1.4000 > 10.0.0.2.80: Flags [.], seq 1:3, ack 1, win 65535, length 2",
+            "eth0 #1 IP 10.0.0.1.4000 > 10.0.0.2.80: Flags [.], seq 0:2, ack 1, win 0, length 2 "
+            "[copy, zero window]",
+        ],
+    ),
     ("another protocol", [packets.ip(A, B, 89, bytes(8))], ["eth0 #1 IP 10.0.0.1 > 10.0.0.2: 89, length 8"]),
 ]
 
