@@ -1,11 +1,16 @@
 """`bicap read FILE...`: capture files -> one line per packet, like tcpdump's."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from capture.cli.capture_file import across_interfaces, files, inner, packets, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.cli.write_packets import write_packets
 from capture.errors import SpecError
+
+if TYPE_CHECKING:
+    from capture.analysis.packets.matching import Expression
 
 
 @click.command(cls=GroupedCommand, short_help="Show the packets of a capture file.")
@@ -69,7 +74,6 @@ def read(
     pattern in quotes for the files that match. Several files are read as one, in order of time. A damaged file is
     shown as far as it can be read, and the exit code is 5.
     """
-    from capture.analysis.packets.matching import Expression
     from capture.analysis.packets.merged import open_captures
     from capture.views.json_lines import json_lines
     from capture.views.moments import Clock, TimeForm
@@ -78,7 +82,7 @@ def read(
 
     if finding is not None:
         chosen = _sessions_of_finding(files, finding, chosen, across_interfaces, inner)
-    query = PacketQuery(chosen, None if expression is None else Expression(expression), anomalies, count)
+    query = PacketQuery(chosen, _expression(expression), anomalies, count)
     if target is not None:
         if as_json:
             raise SpecError("-w and --json do not combine: -w shows no packets")
@@ -92,6 +96,14 @@ def read(
                 click.echo(json_lines(packet_columns(batch.packets, capture.description)))
             else:
                 click.echo(lines.lines(batch.packets), nl=False)
+
+
+def _expression(text: str | None) -> "Expression | None":
+    if text is None:
+        return None
+    from capture.analysis.packets.matching import Expression  # loads libpcap
+
+    return Expression(text)
 
 
 def _sessions_of_finding(

@@ -83,13 +83,14 @@ def sessions(
     from capture.views.moments import Clock, TimeForm
     from capture.views.queries import SessionQuery, ended_sessions
     from capture.views.session_lines import Context, SessionLines, columns_named
-    from capture.views.session_rows import as_csv, as_json_lines, check_names, session_columns, write_parquet
 
     query, clock = SessionQuery.parse(filters, sort, count), Clock(TimeForm(time_form))
     names = None if columns is None else columns.split(",")
     table_form = as_json or csv or parquet is not None
     shown = None if names is None or table_form else columns_named(names)
     if names is not None and table_form:
+        from capture.views.session_rows import check_names
+
         check_names(names)
     known = completeness_of_all(files)
     only = matching_sessions(files, expression, across_interfaces, inner)
@@ -102,6 +103,8 @@ def sessions(
         )  # so a file that is no capture is refused before a heading is written
         described = capture.description
         if table_form:
+            from capture.views.session_rows import as_csv, as_json_lines, session_columns, write_parquet
+
             rows = (session_columns(table, described.interfaces, known, names) for table in tables)
             if parquet is not None:
                 write_parquet(rows, parquet, names)

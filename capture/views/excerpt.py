@@ -34,7 +34,9 @@ class Excerpt:
         """Return the blocks of packets, after those that describe them. The memory is reused by the next call."""
         yield from self.described()
         rows = batch.packets
-        room = len(rows) * (FIXED + 4) + int((rows["captured"].astype(np.int64) + 3 + (rows["options"] & (BIG - 1))).sum())
+        room = len(rows) * (FIXED + 4) + int(
+            (rows["captured"].astype(np.int64) + 3 + (rows["options"] & (BIG - 1))).sum()
+        )
         if room > self._words.nbytes:
             self._words = np.zeros(room // 4 + 1, np.uint32)
         out = self._words.view(np.uint8)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capture.analysis.packets.matching import Expression
 from capture.analysis.packets.packet_table import Kind
 from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import Capture
@@ -17,6 +17,9 @@ from capture.arrays.aliases import Mask, Table
 from capture.arrays.rows import picked
 from capture.errors import FormatError
 from capture.wire.protocols import RST, TCP
+
+if TYPE_CHECKING:
+    from capture.analysis.packets.matching import Expression  # loads libpcap, which few queries need
 
 
 def ended_sessions(
@@ -52,7 +55,7 @@ def _all_ended(
 
 
 def sessions_with(
-    capture: Capture, batches: Iterable[Batch], expression: Expression, across_interfaces: bool
+    capture: Capture, batches: Iterable[Batch], expression: "Expression", across_interfaces: bool
 ) -> Mask:
     """Return a mask [session number] of the sessions of a capture of which a packet matches. Raises FilterError."""
     matched = np.zeros(1 << 10, np.bool_)
@@ -108,7 +111,7 @@ class PacketQuery:
     """Packets to show: of these sessions, or of all if there are none; that match an expression; anomalies only."""
 
     sessions: tuple[int, ...] = ()
-    expression: Expression | None = None
+    expression: "Expression | None" = None
     anomalies: bool = False
     count: int | None = None
 
