@@ -9,6 +9,7 @@ from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.latency.waits import Latency
 from capture.analysis.legs.comparison import Comparison
 from capture.analysis.legs.observe import Observations
+from capture.analysis.overview.totals import Totals
 from capture.analysis.packets.completeness import completeness
 from capture.analysis.packets.reading import Batch, CaptureFile
 from capture.analysis.query.columns import flat
@@ -22,6 +23,7 @@ from capture.views.json_lines import json_lines
 from capture.views.moments import Clock
 from capture.views.packet_lines import PacketLines, packet_columns
 from capture.views.session_lines import Context, SessionLines
+from capture.views.summary_report import summary_lines
 
 
 def whole(file: CaptureFile) -> Iterator[Batch]:
@@ -32,7 +34,7 @@ def whole(file: CaptureFile) -> Iterator[Batch]:
 
 def ask_everything(path: Path) -> None:
     """Ask all that can be asked of a file. Raises AssertionError if two answers disagree, FormatError, SpecError."""
-    waits, diagnosis, tracker = Latency(), Diagnosis(TROUBLES), Tracker()
+    waits, diagnosis, tracker, totals = Latency(), Diagnosis(TROUBLES), Tracker(), Totals()
     truth, shown = completeness(str(path)), 0
     said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
     with CaptureFile(str(path)) as file:
@@ -41,6 +43,7 @@ def ask_everything(path: Path) -> None:
         excerpt = Excerpt(file.description, "all packets")
         ended: list[tuple[Table, Table]] = []
         for batch in whole(file):
+            totals.add_packets(batch.packets)
             ended += tracker.feed(batch.data, batch.packets)
             assert packets.lines(batch.packets).count("\n") == len(batch.packets)
             written = b"".join(excerpt.blocks(batch))
@@ -49,11 +52,13 @@ def ask_everything(path: Path) -> None:
         for sessions, samples in (*ended, *tracker.finish()):
             diagnosis.add("file", sessions)
             waits.add(sessions, samples)
+            totals.add_sessions(sessions)
             assert rows.lines(sessions).count("\n") == len(sessions)
             assert {len(column) for column in flat(sessions, file.description.interfaces).values()} == {len(sessions)}
             shown += len(sessions)
-    assert shown == diagnosis.sessions
+    assert shown == diagnosis.sessions == totals.sessions
     findings = diagnosis.findings(truth, names)
+    assert summary_lines(totals, findings, file.description, truth, names, Clock())
     assert all(one.what and one.next and one.score > 0 for one in findings)
     for followed in said.values():
         with CaptureFile(str(path)) as file:

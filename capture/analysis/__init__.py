@@ -1,6 +1,6 @@
 """Capture files -> packets, sessions, streams, latencies, legs and findings, as numpy arrays.
 
-    query | diagnose | streams | legs
+    query | diagnose | streams | legs | overview
     latency
     sessions
     packets

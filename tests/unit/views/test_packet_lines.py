@@ -96,8 +96,7 @@ CASES = [
         ],
         [
             "eth0 #1 IP 10.0.0.1.4000 > 10.0.0.2.80: Flags [.], seq 1:3, ack 1, win 65535, length 2",
-            "eth0 #1 IP 10.0.0.1.4000 > 10.0.0.2.80: Flags [.], seq 0:2, ack 1, win 0, length 2 "
-            "[copy, zero window]",
+            "eth0 #1 IP 10.0.0.1.4000 > 10.0.0.2.80: Flags [.], seq 0:2, ack 1, win 0, length 2 [copy, zero window]",
         ],
     ),
     ("another protocol", [packets.ip(A, B, 89, bytes(8))], ["eth0 #1 IP 10.0.0.1 > 10.0.0.2: 89, length 8"]),
