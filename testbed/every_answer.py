@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from capture.analysis.application.fields import Applications
 from capture.analysis.diagnose.findings import Diagnosis
 from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.latency.waits import Latency
@@ -21,7 +22,7 @@ from capture.errors import FormatError, SpecError
 from capture.views.excerpt import Excerpt
 from capture.views.json_lines import json_lines
 from capture.views.moments import Clock
-from capture.views.packet_lines import PacketLines, packet_columns
+from capture.views.packet_lines import PacketLines
 from capture.views.session_lines import Context, SessionLines
 from capture.views.summary_report import summary_lines
 
@@ -40,16 +41,20 @@ def ask_everything(path: Path) -> None:
     with CaptureFile(str(path)) as file:
         packets, names = PacketLines(file.description, names=True), file.description.names
         rows = SessionLines(Context(names, file.description.interfaces, truth, Clock()), width=80)
+        applications = Applications()
         excerpt = Excerpt(file.description, "all packets")
         ended: list[tuple[Table, Table]] = []
         for batch in whole(file):
             totals.add_packets(batch.packets)
             ended += tracker.feed(batch.data, batch.packets)
+            applications.add(batch)
+            packets.watch(batch)
             assert packets.lines(batch.packets).count("\n") == len(batch.packets)
             written = b"".join(excerpt.blocks(batch))
             assert len(written) % 4 == 0
-            assert json_lines(packet_columns(batch.packets, file.description)).count("\n") == len(batch.packets) - 1
+            assert json_lines(packets.columns(batch.packets)).count("\n") == len(batch.packets) - 1
         for sessions, samples in (*ended, *tracker.finish()):
+            applications.fill(sessions)
             diagnosis.add("file", sessions)
             waits.add(sessions, samples)
             totals.add_sessions(sessions)

@@ -77,7 +77,7 @@ def read(
     from capture.analysis.packets.merged import open_captures
     from capture.views.json_lines import json_lines
     from capture.views.moments import Clock, TimeForm
-    from capture.views.packet_lines import PacketLines, packet_columns
+    from capture.views.packet_lines import PacketLines
     from capture.views.queries import PacketQuery
 
     if finding is not None:
@@ -90,10 +90,12 @@ def read(
         return
     with open_captures(files, inner) as capture:
         clock = Clock(TimeForm(time_form))
-        lines = PacketLines(capture.description, names=not numeric, clock=clock)
+        lines = PacketLines(
+            capture.description, names=not numeric, clock=clock, some=anomalies or expression is not None
+        )
         for batch in query.of(capture, clock.beside(capture), across_interfaces, lines.watch):
             if as_json:
-                click.echo(json_lines(packet_columns(batch.packets, capture.description)))
+                click.echo(json_lines(lines.columns(batch.packets)))
             else:
                 click.echo(lines.lines(batch.packets), nl=False)
 

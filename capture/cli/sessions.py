@@ -27,7 +27,7 @@ from capture.errors import FormatError, SpecError
     multiple=True,
     metavar="CONDITION",
     help="Only sessions for which this is true, like duration>1s, bytes>=1MiB, handshake=refused, close!=fin, "
-    "address=10.0.0.0/8, port=443, client_retransmitted>0. May be repeated: all must be true.",
+    "address=10.0.0.0/8, port=443, server_name=*.shop, http_5xx>0. May be repeated: all must be true.",
 )
 @option(
     "Which",
@@ -80,6 +80,7 @@ def sessions(
         raise SpecError("--json, --csv and --parquet do not combine; give one of them")
     from capture.analysis.packets.merged import open_captures
     from capture.analysis.packets.parts import completeness_of_all
+    from capture.analysis.query.columns import APPLICATION, COLUMNS
     from capture.views.moments import Clock, TimeForm
     from capture.views.queries import SessionQuery, ended_sessions
     from capture.views.session_lines import Context, SessionLines, columns_named
@@ -92,12 +93,19 @@ def sessions(
         from capture.views.session_rows import check_names
 
         check_names(names)
+    needed = set(names) if names is not None else set(COLUMNS) if table_form else set()
+    applications = None
+    if not (needed | query.columns).isdisjoint(APPLICATION):
+        from capture.analysis.application.fields import Applications
+
+        applications = Applications()
     known = completeness_of_all(files)
     only = matching_sessions(files, expression, across_interfaces, inner)
     with open_captures(files, inner) as capture:
         damage: list[FormatError] = []
         batches = clock.beside(with_progress(capture))
-        tables = query.of(ended_sessions(capture, batches, across_interfaces, damage, only))
+        ended = ended_sessions(capture, batches, across_interfaces, damage, only, applications)
+        tables = query.of(ended)
         tables = chain(
             list(islice(tables, 1)), tables
         )  # so a file that is no capture is refused before a heading is written

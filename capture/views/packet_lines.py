@@ -3,17 +3,21 @@
 Sequence numbers are relative to the first one seen from their side, as in tcpdump.
 """
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from capture.analysis.application.messages import Heard, Messages
 from capture.analysis.packets.packet_table import PACKET, Kind, Mark
+from capture.analysis.packets.reading import Batch
 from capture.analysis.query.names import hosts
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, each, lines, numbers, scattered, text, where, words
 from capture.arrays.rows import picked
 from capture.pcapng.describe import Description
+from capture.views.message_words import message_plain, message_text
 from capture.views.moments import Clock
 from capture.wire.protocols import ACK, FIN, ICMP, ICMP_TYPES, ICMPV6, RST, SYN, TCP, UDP, icmp_text, protocol_name
 
@@ -37,22 +41,32 @@ _MARKS = {
 _ASKED_AGAIN = "asked again"
 _END = ("high", "low", "port")
 _REMEMBERED = 1 << 16
-_NEVER = 1 << 62
+_UNKNOWN = (0, 1 << 62)
+"""First sequence number of a side that is not known, and a packet that never comes."""
 _CIRCLE = 0xFFFFFFFF
 
 
 class PacketLines:
-    """Lines for the packets of one file, in order."""
+    """Lines for the packets of one file, in order. `some`: packets of a session may be left out."""
 
-    def __init__(self, description: Description, names: bool, clock: Clock | None = None) -> None:
+    def __init__(self, description: Description, names: bool, clock: Clock | None = None, some: bool = False) -> None:
+        self._some = some
         self._description, self._names, self._clock = description, names, clock or Clock()
         self._first: dict[int, tuple[int, int]] = {}
         """First sequence number and the packet that has it, by 2 * session + side."""
+        self._messages = Messages()
+        self._heard: dict[int, Heard] = {}
+        """Messages of the present batch, by packet number."""
 
-    def watch(self, packets: Table) -> None:
-        """Learn from packets that have no line of their own."""
-        later = packets["kind"] & Kind.LATER_FRAGMENT > 0
-        self._learn(picked(packets, ~later & (packets["protocol"] == TCP)))
+    def watch(self, batch: Batch) -> None:
+        """Learn from a batch of which some packets are shown next: messages, and the first sequence numbers."""
+        packets = batch.packets
+        heard = self._messages.of(batch)
+        numbers = packets["number"][[one.packet for one in heard if one.packet >= 0]].tolist()
+        self._heard = dict(zip(numbers, (one for one in heard if one.packet >= 0), strict=True))
+        if self._some:
+            later = packets["kind"] & Kind.LATER_FRAGMENT > 0
+            self._learn(packets[~later & (packets["protocol"] == TCP)])
 
     def lines(self, packets: Table) -> str:
         """Return one line for each packet."""
@@ -84,10 +98,24 @@ class PacketLines:
             if len(at):
                 parts.append((at, describe(picked(packets, at))))
         cut = ~later & (packets["kind"] & Kind.CUT > 0)
-        marked = where(
-            packets["marks"] > 0, beside(" [", each(_marks_text, packets["marks"], packets["protocol"]), "]")
-        )
-        return beside(scattered(len(packets), *parts), where(cut, " [cut]"), marked)
+        upper = [scattered(len(packets), *parts)]
+        told = [one for one in packets["number"].tolist() if one in self._heard] if self._heard else []
+        if told:
+            texts = words([f": {message_text(self._heard[number])}" for number in told])
+            upper.append(scattered(len(packets), (np.flatnonzero(np.isin(packets["number"], told)), texts)))
+        if cut.any():
+            upper.append(where(cut, " [cut]"))
+        at = np.flatnonzero(packets["marks"])
+        if len(at):
+            marks = each(_marks_text, packets["marks"][at], packets["protocol"][at])
+            upper.append(scattered(len(packets), (at, beside(" [", marks, "]"))))
+        return beside(*upper)
+
+    def columns(self, packets: Table) -> dict[str, list[Any]]:
+        """Return the columns of packets as plain lists, with addresses and interfaces as text, and messages."""
+        plain = packet_columns(packets, self._description)
+        found = map(self._heard.get, plain["number"])
+        return plain | {"message": [None if one is None else message_plain(one) for one in found]}
 
     def _tcp(self, packets: Table) -> Cells:
         flags, length = packets["tcp_flags"], packets["payload"].astype(np.int64)
@@ -107,7 +135,8 @@ class PacketLines:
     def _learn(self, packets: Table) -> None:
         """Keep the first sequence numbers of sides that have none yet; `packets` are TCP."""
         if len(self._first) >= _REMEMBERED:
-            self._first.clear()
+            for side in list(islice(self._first, _REMEMBERED // 2)):  # the oldest
+                del self._first[side]
         sides, at = np.unique(packets["session"] * 2 + packets["side"], return_index=True)
         firsts = zip(packets["sequence"][at].tolist(), packets["number"][at].tolist(), strict=True)
         for side, first in zip(sides.tolist(), firsts, strict=True):
@@ -115,12 +144,15 @@ class PacketLines:
 
     def _relative(self, packets: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return sequence and acknowledgment numbers; the first of a side is absolute, as in tcpdump."""
-        self._learn(packets)
         side = packets["session"] * 2 + packets["side"]
         to_itself = np.logical_and.reduce([packets[f"source_{end}"] == packets[f"destination_{end}"] for end in _END])
         keys, which = np.unique(np.concatenate([side, side ^ ~to_itself]), return_inverse=True)
         own, other = which[: len(packets)], which[len(packets) :]
-        first = np.array([self._first.get(key, (0, _NEVER)) for key in keys.tolist()], np.int64).reshape(-1, 2)
+        plain = keys.tolist()
+        new = np.array([key not in self._first for key in plain], np.bool_)[own]
+        if new.any():
+            self._learn(packets[new])
+        first = np.array([self._first.get(key, _UNKNOWN) for key in plain], np.int64).reshape(-1, 2)
         sequence, acknowledged = packets["sequence"].astype(np.int64), packets["acknowledgment"].astype(np.int64)
         base = np.where(first[own, 1] < packets["number"], first[own, 0], 0)
         other_base = np.where(first[other, 1] <= packets["number"], first[other, 0], 0)

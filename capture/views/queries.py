@@ -19,6 +19,7 @@ from capture.errors import FormatError
 from capture.wire.protocols import RST, TCP
 
 if TYPE_CHECKING:
+    from capture.analysis.application.fields import Applications
     from capture.analysis.packets.matching import Expression  # loads libpcap, which few queries need
 
 
@@ -28,30 +29,48 @@ def ended_sessions(
     across_interfaces: bool,
     damage: list[FormatError],
     only: Mask | None = None,
+    applications: "Applications | None" = None,
 ) -> Iterator[tuple[Table, Table]]:
     """Return pairs (sessions that ended, samples) while a capture is read.
 
-    `batches` are those of `capture`, `only` [session number] is true for the sessions to return. An error in a file
-    ends reading it, and is appended to `damage`. Raises FormatError if no packet could be read.
+    `batches` are those of `capture`, `only` [session number] is true for the sessions to return. The application
+    fields are filled by `applications`. An error in a file ends reading it, and is appended to `damage`. Raises
+    FormatError if no packet could be read.
     """
-    for sessions, samples in _all_ended(capture, batches, across_interfaces, damage):
+    for sessions, samples in _all_ended(capture, batches, across_interfaces, damage, applications):
         if only is not None:
             sessions, samples = picked(sessions, only[sessions["session"]]), samples[only[samples["session"]]]
         yield sessions, samples
 
 
 def _all_ended(
-    capture: Capture, batches: Iterable[Batch], across_interfaces: bool, damage: list[FormatError]
+    capture: Capture,
+    batches: Iterable[Batch],
+    across_interfaces: bool,
+    damage: list[FormatError],
+    applications: "Applications | None",
 ) -> Iterator[tuple[Table, Table]]:
     tracker = Tracker(by_interface=not across_interfaces)
+
+    def filled(ended: Iterable[tuple[Table, Table]], batch: Batch | None) -> Iterable[tuple[Table, Table]]:
+        if applications is None:
+            return ended
+        ended = list(ended)  # so that all packets of the batch have their sessions
+        if batch is not None:
+            applications.add(batch)
+        for sessions, _ in ended:
+            applications.fill(sessions)
+        return ended
+
     try:
         for batch in batches:
-            yield from tracker.feed(batch.data, batch.packets)
+            yield from filled(tracker.feed(batch.data, batch.packets), batch)
     except FormatError as error:
         if not capture.packets:
             raise
         damage.append(error)
-    yield from tracker.finish()
+    for ended in tracker.finish():
+        yield from filled([ended], None)
 
 
 def sessions_with(
@@ -84,6 +103,11 @@ class SessionQuery:
     def parse(cls, conditions: Sequence[str], order: str, count: int | None) -> "SessionQuery":
         """Read conditions like bytes>1MiB, and a column, -COLUMN or "none" to order by. Raises SpecError."""
         return cls(tuple(Filter(text) for text in conditions), None if order == "none" else sort_key(order), count)
+
+    @property
+    def columns(self) -> set[str]:
+        """Names of the columns that it compares and sorts by."""
+        return {condition.column for condition in self.conditions} | ({self.order[0]} if self.order else set())
 
     def of(self, ended: Iterable[tuple[Table, Table]]) -> Iterator[Table]:
         """Return tables of the chosen ones of `ended_sessions`. Raises SinkError if there is no room to sort."""
@@ -128,12 +152,12 @@ class PacketQuery:
         capture: Capture,
         batches: Iterable[Batch],
         across_interfaces: bool,
-        watch: Callable[[Table], None] | None = None,
+        watch: Callable[[Batch], None] | None = None,
     ) -> Iterator[Batch]:
         """Return the chosen ones of a capture's packets, with their session numbers.
 
-        `batches` are those of `capture`; `watch` gets all packets before they are chosen from. Raises FormatError,
-        and FilterError.
+        `batches` are those of `capture`; `watch` gets each before packets are chosen from it. Raises FormatError, and
+        FilterError.
         """
         left = self.count
         for batch in self._chosen(capture, batches, across_interfaces, watch):
@@ -148,15 +172,15 @@ class PacketQuery:
         capture: Capture,
         batches: Iterable[Batch],
         across_interfaces: bool,
-        watch: Callable[[Table], None] | None,
+        watch: Callable[[Batch], None] | None,
     ) -> Iterator[Batch]:
         tracker = Tracker(by_interface=not across_interfaces)
         for batch in batches:
             for _ in tracker.feed(batch.data, batch.packets):
                 pass
             packets = batch.packets
-            if watch is not None and (self.expression is not None or self.anomalies):
-                watch(packets)
+            if watch is not None:
+                watch(batch)
             if self.expression is not None:
                 packets = picked(packets, self.expression.accepted(batch, capture.description.interfaces))
             if self.anomalies:

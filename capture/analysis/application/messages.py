@@ -1,0 +1,212 @@
+"""Batches of packets -> what their messages say, as texts; of several segments, once the message is whole.
+
+The start of a message that needs more segments is kept, of up to PENDING_MAX sides at a time and PENDING_BYTES each;
+what came too late, or after a gap, is told as far as it was seen.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from capture.analysis.application.compiled.find import clear, message_at, messages
+from capture.analysis.application.compiled.tls import hello
+from capture.analysis.application.message import MESSAGE, Said
+from capture.analysis.application.quic import ClientHello
+from capture.analysis.packets.reading import Batch
+from capture.arrays.aliases import Bytes
+from capture.wire.protocols import TCP
+
+PENDING_MAX, PENDING_BYTES = 1 << 12, 1 << 14
+QUIC_MAX = 1 << 10
+"""Connections of QUIC whose hello is put together at a time."""
+_TEXT_MAX = 255
+_CIRCLE = 0xFFFFFFFF
+
+
+@dataclass(slots=True)
+class Heard:
+    """A message. `packet` is the index in the batch of the packet that completes it, -1 if it was not completed."""
+
+    session: int
+    side: int
+    packet: int
+    kind: Said
+    name: str = ""
+    """DNS: name of the question; TLS and QUIC: server name; HTTP: Host."""
+    alpn: str = ""
+    """Protocols, with commas between."""
+    code: int = 0
+    """DNS: response code; TLS: version or alert; HTTP: status."""
+    type: int = 0
+    """DNS: type of the question."""
+    method: str = ""
+    path: str = ""
+    """HTTP: target of a request without its query."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """The start of a message of one side, and the sequence number that continues it."""
+
+    session: int
+    side: int
+    data: bytearray
+    next: int
+    heard: Heard
+
+
+class Messages:
+    """Messages of a capture. The packets must have gone through a Tracker."""
+
+    def __init__(self) -> None:
+        self._found = np.zeros(0, MESSAGE)
+        self._one = np.zeros(1, MESSAGE)
+        self._pending: dict[int, _Pending] = {}
+        self._quic: dict[int, ClientHello] = {}
+
+    def of(self, batch: Batch) -> list[Heard]:
+        """Return the messages of a batch, in the order of their packets."""
+        packets = batch.packets
+        if len(self._found) < len(packets):
+            self._found = np.zeros(len(packets), MESSAGE)
+        count = messages(batch.data, packets, self._found)
+        if not count and not self._pending:
+            return []
+        found = self._found[:count]
+        begun = found[(found["whole"] == 0) & (packets["protocol"][found["packet"]] == TCP)]["packet"]
+        heard: list[Heard] = []
+        begins = dict(zip(found["packet"].tolist(), found, strict=True))
+        for at in self._in_question(batch, begins, set(begun.tolist())):
+            heard += self._heard(batch, at, begins.get(at))
+        return heard
+
+    def _in_question(self, batch: Batch, begins: dict[int, np.void], begun: set[int]) -> list[int]:
+        """Return the packets with messages, and those that may continue one."""
+        packets = batch.packets
+        if not self._pending and not begun:
+            return list(begins)
+        sides = packets["session"] * 2 + packets["side"]
+        awaited = np.array([*self._pending, *sides[list(begun)].tolist()], np.int64)
+        more = np.isin(sides, awaited) & (packets["protocol"] == TCP) & (packets["payload"] > 0)
+        return sorted({*begins, *np.flatnonzero(more).tolist()})
+
+    def _heard(self, batch: Batch, at: int, message: np.void | None) -> Iterator[Heard]:
+        row = batch.packets[at]
+        session, side = int(row["session"]), int(row["side"])
+        key = session * 2 + side
+        pending = self._pending.get(key)
+        start = int(row["offset"]) + int(row["payload_at"])
+        end = min(int(row["offset"]) + int(row["captured"]), start + int(row["payload"]))
+        whole_segment = end - start == int(row["payload"])
+        if pending is not None and int(row["protocol"]) == TCP:
+            ahead = (int(row["sequence"]) - pending.next) & _CIRCLE
+            if ahead == 0:
+                yield from self._continued(pending, batch.data[start:end], at, whole_segment)
+                return
+            if ahead > _CIRCLE // 2:  # sent again
+                return
+            yield self._pending.pop(key).heard
+        if message is None:
+            return
+        if message["kind"] == Said.QUIC_INITIAL:
+            yield from self._quic_heard(batch.data, session, side, at, start, end)
+            return
+        heard = _told(batch.data, message, session, side, at)
+        if message["whole"] or int(row["protocol"]) != TCP or not whole_segment:
+            yield heard
+            return
+        if len(self._pending) == PENDING_MAX:
+            yield self._pending.pop(next(iter(self._pending))).heard
+        heard.packet = -1
+        continues = (int(row["sequence"]) + end - start) & _CIRCLE
+        self._pending[key] = _Pending(session, side, bytearray(batch.data[start:end].tobytes()), continues, heard)
+
+    def _continued(self, pending: _Pending, more: Bytes, at: int, whole_segment: bool) -> Iterator[Heard]:
+        pending.data += more.tobytes()
+        pending.next = (pending.next + len(more)) & _CIRCLE
+        data = np.frombuffer(bytes(pending.data), np.uint8)
+        message_at(data, 0, len(data), self._one[0])
+        message = self._one[0]
+        if message["kind"]:
+            pending.heard = _told(data, message, pending.session, pending.side, at)
+        if not message["kind"] or message["whole"] or not whole_segment or len(data) > PENDING_BYTES:
+            del self._pending[pending.session * 2 + pending.side]
+            yield pending.heard
+        else:
+            pending.heard.packet = -1
+
+    def _quic_heard(self, data: Bytes, session: int, side: int, at: int, start: int, end: int) -> Iterator[Heard]:
+        if side:
+            return
+        if session not in self._quic:
+            if len(self._quic) == QUIC_MAX:
+                del self._quic[next(iter(self._quic))]
+            self._quic[session] = ClientHello()
+        begun = self._quic[session]
+        before = begun.length
+        length = begun.add(data, start, end)
+        if length == before:
+            return
+        message = self._one[0]
+        clear(message)
+        hello(begun.data, 0, length, False, message)
+        if message["kind"] == Said.CLIENT_HELLO and (message["whole"] or message["name_length"]):
+            heard = _told(begun.data, message, session, side, at)
+            heard.kind = Said.QUIC_INITIAL
+            yield heard
+
+    def left(self, session: int) -> Iterator[Heard]:
+        """Return what is known of messages of an ended session that were not completed, and forget them."""
+        self._quic.pop(session, None)
+        for key in (session * 2, session * 2 + 1):
+            if key in self._pending:
+                yield self._pending.pop(key).heard
+
+
+def _told(data: Bytes, message: np.void, session: int, side: int, at: int) -> Heard:
+    """Return a message with its texts."""
+    kind = Said(int(message["kind"]))
+    heard = Heard(session, side, at, kind, code=int(message["code"]), type=int(message["type"]))
+
+    def part(name: str) -> bytes:
+        start = int(message[f"{name}_at"])
+        return data[start : start + int(message[f"{name}_length"])].tobytes()
+
+    if kind in (Said.DNS_QUERY, Said.DNS_ANSWER):
+        heard.name = _domain(part("name"))
+    elif kind is Said.HTTP_REQUEST:
+        start = int(message["start"])
+        heard.name = _text(part("name")).lower()
+        heard.path = _text(part("list").partition(b"?")[0])
+        heard.method = _text(data[start : start + int(message["verb_length"])].tobytes())
+    else:
+        heard.name = _text(part("name")).lower()
+        heard.alpn = ",".join(_listed(part("list")))
+    return heard
+
+
+def _listed(content: bytes) -> Iterator[str]:
+    """Return the texts of a list, in which each goes behind its length in one byte."""
+    at = 0
+    while at < len(content) and content[at]:
+        yield _text(content[at + 1 : at + 1 + content[at]]).replace(",", "\ufffd")
+        at += 1 + content[at]
+
+
+def _domain(labels: bytes) -> str:
+    """Return a name from its labels on the wire; the root is a dot."""
+    return ".".join(_text(part).replace(".", "\ufffd") for part in _labels(labels)).lower() or "."
+
+
+def _labels(content: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(content) and content[at]:
+        yield content[at + 1 : at + 1 + content[at]]
+        at += 1 + content[at]
+
+
+def _text(content: bytes) -> str:
+    """Return text that does not move a terminal's cursor, of at most _TEXT_MAX characters."""
+    text = content[: 4 * _TEXT_MAX].decode("utf-8", "replace")[:_TEXT_MAX]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
