@@ -25,6 +25,7 @@ from capture.arrays.aliases import Bytes, Table
 from capture.errors import FormatError, TargetError
 from capture.pcapng.reader import Reader
 from capture.units import format_count
+from capture.wire.link_names import LINK_NAMES, link_name
 from capture.wire.link_types import LINK_TYPES
 
 _PIECE, _BATCH = 1 << 20, 1 << 12
@@ -47,8 +48,8 @@ class Batch:
 class CaptureFile:
     """An open capture file. `description` has the interfaces and names that have been read so far.
 
-    With `inner`, packets inside VXLAN, Geneve, GRE and IP in IP replace those that carry them. If not `decoded`,
-    packets have only time, place, lengths, interface and flags. Raises TargetError if
+    With `inner`, packets inside VXLAN, Geneve, GRE, ERSPAN, GTP-U and IP in IP replace those that carry them. If not
+    `decoded`, packets have only time, place, lengths, interface and flags. Raises TargetError if
     the file cannot be opened. Iteration raises FormatError where the file is damaged, after the batches before that.
     """
 
@@ -136,9 +137,10 @@ class CaptureFile:
         if len(self._known) < len(interfaces):
             links = [interface.link for interface in interfaces]
             if not any(link in LINK_TYPES for link in links):
+                supported = dict.fromkeys(LINK_NAMES[link] for link in sorted(LINK_TYPES))
                 raise FormatError(
-                    f"{self.name} has packets of link type {links[0]}, which is not supported; supported are "
-                    f"{', '.join(dict.fromkeys(LINK_TYPES.values()))}"
+                    f"{self.name} has packets of link type {link_name(links[0])}, which is not supported; supported "
+                    f"are {', '.join(supported)}"
                 )
             self._known = np.array(links, np.int64)
         return self._known
