@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from capture.analysis.application.fields import Applications
+from capture.analysis.application.session_fields import Applications
 from capture.analysis.diagnose.findings import Diagnosis
 from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.latency.waits import Latency
@@ -23,7 +23,7 @@ from capture.views.excerpt import Excerpt
 from capture.views.json_lines import json_lines
 from capture.views.moments import Clock
 from capture.views.packet_lines import PacketLines
-from capture.views.session_lines import Context, SessionLines
+from capture.views.session_lines import LineContext, SessionLines
 from capture.views.summary_report import summary_lines
 
 
@@ -40,7 +40,7 @@ def ask_everything(path: Path) -> None:
     said = {number: Followed(Which(str(number), number)) for number in (1, 2, 3)}
     with CaptureFile(str(path)) as file:
         packets, names = PacketLines(file.description, names=True), file.description.names
-        rows = SessionLines(Context(names, file.description.interfaces, truth, Clock()), width=80)
+        rows = SessionLines(LineContext(names, file.description.interfaces, truth, Clock()), width=80)
         applications = Applications()
         excerpt = Excerpt(file.description, "all packets")
         ended: list[tuple[Table, Table]] = []

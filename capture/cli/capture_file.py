@@ -13,8 +13,9 @@ from capture.errors import SpecError
 
 if TYPE_CHECKING:
     from capture.analysis.packets.reading import Batch
-    from capture.analysis.packets.several import Capture
+    from capture.analysis.packets.several import CaptureSource
     from capture.arrays.aliases import Mask
+    from capture.views.tunnel_share import TunnelShare
 
 files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 
@@ -29,7 +30,7 @@ inner = option(
     "Which",
     "--inner",
     is_flag=True,
-    help="Take packets inside VXLAN, Geneve, GRE and IP in IP instead of those that carry them.",
+    help="Take packets inside VXLAN, Geneve, GRE, ERSPAN, GTP-U and IP in IP instead of those that carry them.",
 )
 
 packets = option(
@@ -64,7 +65,7 @@ _STEP = 1 << 24
 """Bytes between two updates of the progress bar."""
 
 
-def with_progress(file: "Capture") -> Iterator["Batch"]:
+def with_progress(file: "CaptureSource") -> Iterator["Batch"]:
     """Return the batches of a capture, and show a progress bar on a terminal if it is large."""
     if file.size is None or file.size < 4 * _STEP or not sys.stderr.isatty():
         yield from file
@@ -93,12 +94,18 @@ def matching_sessions(
         return None
     if "-" in words:
         raise SpecError("--packets reads the files twice; give a file instead of standard input")
-    from capture.analysis.packets.matching import Expression
     from capture.analysis.packets.merged import open_captures
+    from capture.analysis.packets.packet_filter import PacketFilter
     from capture.views.queries import sessions_with
 
     with open_captures(words, inner) as capture:
-        return sessions_with(capture, with_progress(capture), Expression(expression), across_interfaces)
+        return sessions_with(capture, with_progress(capture), PacketFilter(expression), across_interfaces)
+
+
+def hint_inner(tunnels: "TunnelShare", inner: bool) -> None:
+    """Name --inner on stderr if most packets are in tunnels that were not opened."""
+    if not inner and tunnels.sentence:
+        click.echo(f"bicap: {tunnels.sentence}", err=True)
 
 
 def terminal_width() -> int | None:

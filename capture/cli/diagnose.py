@@ -8,6 +8,7 @@ import click
 from capture.cli.capture_file import (
     across_interfaces,
     files,
+    hint_inner,
     inner,
     matching_sessions,
     sessions_with_packets,
@@ -59,21 +60,25 @@ def diagnose(
     from capture.analysis.diagnose.findings import Diagnosis
     from capture.analysis.diagnose.troubles import TROUBLES
     from capture.analysis.latency.waits import Latency
-    from capture.analysis.packets.parts import captures_of, completeness_of_all, files_of
+    from capture.analysis.packets.capture_parts import captures_of, completeness_of_all, files_of
     from capture.analysis.packets.several import CaptureParts, open_parts
     from capture.views.diagnosing import add_capture
     from capture.views.diagnosis_report import Places, diagnosis_json, diagnosis_lines
+    from capture.views.tunnel_share import TunnelShare
 
     diagnosis, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
     damage: list[FormatError] = []
     places: Places = {}
+    tunnels = TunnelShare()
     captures = captures_of(files_of(files))
     for parts in captures:
         only = matching_sessions(parts, expression, across_interfaces, inner)
         with open_parts(parts, inner) as capture:
             batches = with_progress(capture)
-            add_capture(diagnosis, waits, capture, batches, across_interfaces, damage, only, len(captures) > 1)
+            add_capture(
+                diagnosis, waits, capture, batches, across_interfaces, damage, only, len(captures) > 1, tunnels
+            )
             names = {**names, **capture.description.names}
             if isinstance(capture, CaptureParts):
                 places[capture.name] = capture.place
@@ -84,5 +89,6 @@ def diagnose(
     else:
         several = len(captures) > 1
         click.echo("\n".join(diagnosis_lines(findings, count, diagnosis, waits, known, several, places)))
+    hint_inner(tunnels, inner)
     if damage:
         raise damage[0]

@@ -7,6 +7,7 @@ import click
 from capture.cli.capture_file import (
     across_interfaces,
     files,
+    hint_inner,
     inner,
     matching_sessions,
     sessions_with_packets,
@@ -37,13 +38,17 @@ def latency(
     from capture.analysis.packets.merged import open_captures
     from capture.views.latency_report import latency_json, latency_text
     from capture.views.queries import ended_sessions
+    from capture.views.tunnel_share import TunnelShare
 
     latencies = Latency()
     damage: list[FormatError] = []
     only = matching_sessions(files, expression, across_interfaces, inner)
+    tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
-        for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage, only):
+        ended = ended_sessions(capture, with_progress(capture), across_interfaces, damage, only)
+        for sessions, samples in tunnels.beside(ended):
             latencies.add(sessions, samples)
     click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
+    hint_inner(tunnels, inner)
     if damage:
         raise damage[0]

@@ -37,7 +37,7 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
     """
     from capture.analysis.legs.comparison import Comparison
     from capture.analysis.legs.observe import Observations
-    from capture.analysis.packets.parts import captures_of, completeness_of, files_of, name_of
+    from capture.analysis.packets.capture_parts import captures_of, completeness_of, files_of, name_of
     from capture.analysis.packets.several import open_parts
     from capture.views.legs_report import legs_json, legs_lines
 

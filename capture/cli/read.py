@@ -10,7 +10,7 @@ from capture.cli.write_packets import write_packets
 from capture.errors import SpecError
 
 if TYPE_CHECKING:
-    from capture.analysis.packets.matching import Expression
+    from capture.analysis.packets.packet_filter import PacketFilter
 
 
 @click.command(cls=GroupedCommand, short_help="Show the packets of a capture file.")
@@ -100,19 +100,19 @@ def read(
                 click.echo(lines.lines(batch.packets), nl=False)
 
 
-def _expression(text: str | None) -> "Expression | None":
+def _expression(text: str | None) -> "PacketFilter | None":
     if text is None:
         return None
-    from capture.analysis.packets.matching import Expression  # loads libpcap
+    from capture.analysis.packets.packet_filter import PacketFilter  # loads libpcap
 
-    return Expression(text)
+    return PacketFilter(text)
 
 
 def _sessions_of_finding(
     words: tuple[str, ...], number: int, chosen: tuple[int, ...], across_interfaces: bool, inner: bool
 ) -> tuple[int, ...]:
     """Return the sessions that a finding names, found by reading the files once."""
-    from capture.analysis.packets.parts import captures_of, completeness_of, files_of
+    from capture.analysis.packets.capture_parts import captures_of, completeness_of, files_of
     from capture.analysis.packets.several import open_parts
     from capture.views.diagnosing import sessions_of_finding
 

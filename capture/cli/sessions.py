@@ -7,6 +7,7 @@ import click
 from capture.cli.capture_file import (
     across_interfaces,
     files,
+    hint_inner,
     inner,
     matching_sessions,
     sessions_with_packets,
@@ -78,12 +79,13 @@ def sessions(
     """
     if as_json + csv + (parquet is not None) > 1:
         raise SpecError("--json, --csv and --parquet do not combine; give one of them")
+    from capture.analysis.packets.capture_parts import completeness_of_all
     from capture.analysis.packets.merged import open_captures
-    from capture.analysis.packets.parts import completeness_of_all
     from capture.analysis.query.columns import APPLICATION, COLUMNS
     from capture.views.moments import Clock, TimeForm
     from capture.views.queries import SessionQuery, ended_sessions
-    from capture.views.session_lines import Context, SessionLines, columns_named
+    from capture.views.session_lines import LineContext, SessionLines, columns_named
+    from capture.views.tunnel_share import TunnelShare
 
     query, clock = SessionQuery.parse(filters, sort, count), Clock(TimeForm(time_form))
     names = None if columns is None else columns.split(",")
@@ -96,16 +98,17 @@ def sessions(
     needed = set(names) if names is not None else set(COLUMNS) if table_form else set()
     applications = None
     if not (needed | query.columns).isdisjoint(APPLICATION):
-        from capture.analysis.application.fields import Applications
+        from capture.analysis.application.session_fields import Applications
 
         applications = Applications()
     known = completeness_of_all(files)
     only = matching_sessions(files, expression, across_interfaces, inner)
+    tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
         damage: list[FormatError] = []
         batches = clock.beside(with_progress(capture))
         ended = ended_sessions(capture, batches, across_interfaces, damage, only, applications)
-        tables = query.of(ended)
+        tables = query.of(tunnels.beside(ended))
         tables = chain(
             list(islice(tables, 1)), tables
         )  # so a file that is no capture is refused before a heading is written
@@ -120,10 +123,11 @@ def sessions(
                 for text in as_json_lines(rows) if as_json else as_csv(rows):
                     click.echo(text, nl=False)
         else:
-            context = Context({} if numeric else described.names, described.interfaces, known, clock)
+            context = LineContext({} if numeric else described.names, described.interfaces, known, clock)
             lines = SessionLines(context, shown, terminal_width())
             click.echo(lines.heading(), nl=False)
             for table in tables:
                 click.echo(lines.lines(table), nl=False)
+        hint_inner(tunnels, inner)
         if damage:
             raise damage[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, inner, time_form, with_progress
+from capture.cli.capture_file import across_interfaces, files, hint_inner, inner, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -38,17 +38,19 @@ def summary(
     from capture.analysis.diagnose.findings import Diagnosis
     from capture.analysis.diagnose.troubles import TROUBLES
     from capture.analysis.overview.totals import Totals
+    from capture.analysis.packets.capture_parts import completeness_of_all
     from capture.analysis.packets.merged import open_captures
-    from capture.analysis.packets.parts import completeness_of_all
     from capture.views.moments import Clock, TimeForm
     from capture.views.queries import ended_sessions
     from capture.views.summary_report import summary_json, summary_lines
+    from capture.views.tunnel_share import TunnelShare
 
     totals, diagnosis, clock = Totals(), Diagnosis(TROUBLES), Clock(TimeForm(time_form))
     damage: list[FormatError] = []
+    tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
         batches = clock.beside(_counted(with_progress(capture), totals))
-        for sessions, _ in ended_sessions(capture, batches, across_interfaces, damage):
+        for sessions, _ in tunnels.beside(ended_sessions(capture, batches, across_interfaces, damage)):
             totals.add_sessions(sessions)
             diagnosis.add(capture.name, sessions, several=len(capture.description.interfaces) > 1)
         described = capture.description
@@ -59,6 +61,7 @@ def summary(
         click.echo(json.dumps(summary_json(totals, findings, described, known), indent=2))
     else:
         click.echo("\n".join(summary_lines(totals, findings, described, known, names, clock)))
+    hint_inner(tunnels, inner)
     if damage:
         raise damage[0]
 

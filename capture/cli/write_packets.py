@@ -20,8 +20,8 @@ def write_packets(
     words: Sequence[str], inner: bool, across_interfaces: bool, query: "PacketQuery", target: str
 ) -> None:
     """Write the packets of a query. Raises SpecError, TargetError, SinkError; FormatError after all were written."""
+    from capture.analysis.packets.capture_parts import files_of
     from capture.analysis.packets.merged import open_captures
-    from capture.analysis.packets.parts import files_of
     from capture.sink.open import open_sink
     from capture.sink.protocol import ReaderGoneError
     from capture.views.excerpt import Excerpt

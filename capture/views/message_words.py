@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from capture.analysis.application.message import Said
+from capture.analysis.application.message import MessageKind
+from capture.analysis.application.message_names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
 from capture.analysis.application.messages import Heard
-from capture.analysis.application.names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
 
 
 def message_text(heard: Heard) -> str:
@@ -12,19 +12,19 @@ def message_text(heard: Heard) -> str:
     alpn = f" ({heard.alpn})" if heard.alpn else ""
     name = f" {heard.name}" if heard.name else ""
     match heard.kind:
-        case Said.DNS_QUERY:
+        case MessageKind.DNS_QUERY:
             return f"DNS {named(DNS_TYPES, heard.type)}?{name}"
-        case Said.DNS_ANSWER:
+        case MessageKind.DNS_ANSWER:
             return f"DNS {named(DNS_CODES, heard.code)} {named(DNS_TYPES, heard.type)}{name}"
-        case Said.CLIENT_HELLO:
+        case MessageKind.CLIENT_HELLO:
             return f"TLS ClientHello{name}{alpn}"
-        case Said.SERVER_HELLO:
+        case MessageKind.SERVER_HELLO:
             return f"TLS ServerHello {named(TLS_VERSIONS, heard.code)}{alpn}"
-        case Said.ALERT:
+        case MessageKind.ALERT:
             return f"TLS alert {named(TLS_ALERTS, heard.code)}"
-        case Said.HTTP_REQUEST:
+        case MessageKind.HTTP_REQUEST:
             return f"HTTP {heard.method} {heard.name}{heard.path}"
-        case Said.HTTP_ANSWER:
+        case MessageKind.HTTP_ANSWER:
             return f"HTTP {heard.code}"
         case _:
             return f"QUIC Initial{name}{alpn}"
@@ -34,16 +34,16 @@ def message_plain(heard: Heard) -> dict[str, Any]:
     """Return a message as plain values: those that its kind has."""
     plain: dict[str, Any] = {"kind": heard.kind.name.lower().replace("_", "-")}
     match heard.kind:
-        case Said.DNS_QUERY | Said.DNS_ANSWER:
+        case MessageKind.DNS_QUERY | MessageKind.DNS_ANSWER:
             plain |= {"name": heard.name, "type": named(DNS_TYPES, heard.type)}
-            plain |= {"code": named(DNS_CODES, heard.code)} if heard.kind is Said.DNS_ANSWER else {}
-        case Said.SERVER_HELLO:
+            plain |= {"code": named(DNS_CODES, heard.code)} if heard.kind is MessageKind.DNS_ANSWER else {}
+        case MessageKind.SERVER_HELLO:
             plain |= {"version": named(TLS_VERSIONS, heard.code), "alpn": heard.alpn}
-        case Said.ALERT:
+        case MessageKind.ALERT:
             plain |= {"alert": named(TLS_ALERTS, heard.code)}
-        case Said.HTTP_REQUEST:
+        case MessageKind.HTTP_REQUEST:
             plain |= {"method": heard.method, "host": heard.name, "path": heard.path}
-        case Said.HTTP_ANSWER:
+        case MessageKind.HTTP_ANSWER:
             plain |= {"status": heard.code}
         case _:
             plain |= {"server_name": heard.name, "alpn": heard.alpn}

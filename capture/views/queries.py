@@ -9,7 +9,7 @@ import numpy as np
 
 from capture.analysis.packets.packet_table import Kind
 from capture.analysis.packets.reading import Batch
-from capture.analysis.packets.several import Capture
+from capture.analysis.packets.several import CaptureSource
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
 from capture.analysis.sessions.tracker import Tracker
@@ -19,12 +19,12 @@ from capture.errors import FormatError
 from capture.wire.protocols import RST, TCP
 
 if TYPE_CHECKING:
-    from capture.analysis.application.fields import Applications
-    from capture.analysis.packets.matching import Expression  # loads libpcap, which few queries need
+    from capture.analysis.application.session_fields import Applications
+    from capture.analysis.packets.packet_filter import PacketFilter  # loads libpcap, which few queries need
 
 
 def ended_sessions(
-    capture: Capture,
+    capture: CaptureSource,
     batches: Iterable[Batch],
     across_interfaces: bool,
     damage: list[FormatError],
@@ -44,7 +44,7 @@ def ended_sessions(
 
 
 def _all_ended(
-    capture: Capture,
+    capture: CaptureSource,
     batches: Iterable[Batch],
     across_interfaces: bool,
     damage: list[FormatError],
@@ -74,7 +74,7 @@ def _all_ended(
 
 
 def sessions_with(
-    capture: Capture, batches: Iterable[Batch], expression: "Expression", across_interfaces: bool
+    capture: CaptureSource, batches: Iterable[Batch], expression: "PacketFilter", across_interfaces: bool
 ) -> Mask:
     """Return a mask [session number] of the sessions of a capture of which a packet matches. Raises FilterError."""
     matched = np.zeros(1 << 10, np.bool_)
@@ -135,7 +135,7 @@ class PacketQuery:
     """Packets to show: of these sessions, or of all if there are none; that match an expression; anomalies only."""
 
     sessions: tuple[int, ...] = ()
-    expression: "Expression | None" = None
+    expression: "PacketFilter | None" = None
     anomalies: bool = False
     count: int | None = None
 
@@ -149,7 +149,7 @@ class PacketQuery:
 
     def of(
         self,
-        capture: Capture,
+        capture: CaptureSource,
         batches: Iterable[Batch],
         across_interfaces: bool,
         watch: Callable[[Batch], None] | None = None,
@@ -169,7 +169,7 @@ class PacketQuery:
 
     def _chosen(
         self,
-        capture: Capture,
+        capture: CaptureSource,
         batches: Iterable[Batch],
         across_interfaces: bool,
         watch: Callable[[Batch], None] | None,

@@ -21,7 +21,7 @@ from capture.wire.protocols import protocol_name
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class LineContext:
     """What lines need besides the sessions."""
 
     names: Names
@@ -37,23 +37,23 @@ class Column:
     title: str
     width: int
     importance: int
-    cells: Callable[[Table, Context], Cells]
+    cells: Callable[[Table, LineContext], Cells]
 
 
-def _each_way(name: str) -> Callable[[Table, Context], Cells]:
+def _each_way(name: str) -> Callable[[Table, LineContext], Cells]:
     """Return the function for a number of the client, a slash, and that of the server."""
     return lambda table, _: beside(numbers(table["client"][name]), "/", numbers(table["server"][name]))
 
 
-def _ends(table: Table, context: Context) -> Cells:
+def _ends(table: Table, context: LineContext) -> Cells:
     return beside(endpoints(table, "client", context.names), " > ", endpoints(table, "server", context.names))
 
 
-def _bytes(table: Table, _: Context) -> Cells:
+def _bytes(table: Table, _: LineContext) -> Cells:
     return beside(sizes(table["client"]["bytes"]), "/", sizes(table["server"]["bytes"]))
 
 
-def _trips(table: Table, _: Context) -> Cells:
+def _trips(table: Table, _: LineContext) -> Cells:
     """Return mean round trips from the capture point to each side; the handshake's if there is no other sample."""
     shown = []
     for side in ("client", "server"):
@@ -63,7 +63,7 @@ def _trips(table: Table, _: Context) -> Cells:
     return beside(shown[0], "/", shown[1])
 
 
-def _state(table: Table, context: Context) -> Cells:
+def _state(table: Table, context: LineContext) -> Cells:
     handshake = handshake_sentences(table, context.completeness)
     between = where(table["handshake"] != Handshake.NONE, "; ")
     return beside(state_names(table), between, handshake, "; ", each(CLOSES.__getitem__, table["close"]))
@@ -116,7 +116,9 @@ class SessionLines:
     With a width, what does not fit is cut off at the end of the line.
     """
 
-    def __init__(self, context: Context, columns: Sequence[Column] | None = None, width: int | None = None) -> None:
+    def __init__(
+        self, context: LineContext, columns: Sequence[Column] | None = None, width: int | None = None
+    ) -> None:
         self._context, self._width = context, width
         self._columns = self._fitting(list(SHOWN.values())) if columns is None else list(columns)
 

@@ -276,7 +276,10 @@ def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: in
 def test_an_unknown_link_type_is_reported(tmp_path: Path) -> None:
     done = bicap("read", str(pcap_of(tmp_path / "file", [bytes(100)], link=127)))
     assert (done.code, done.stdout, done.stderr.count("\n")) == (5, "", 1)
-    assert "has packets of link type 127, which is not supported; supported are Ethernet, " in done.stderr
+    assert (
+        "has packets of link type IEEE 802.11 plus radiotap radio header (127), which is not supported; "
+        in done.stderr
+    )
 
 
 def test_a_parquet_file_that_cannot_be_written_is_reported(file: Path) -> None:
@@ -371,3 +374,12 @@ def test_times_can_be_seconds_since_the_first_packet(file: Path) -> None:
     assert shown.split()[:2] == ["4", "0.000004687"]
     assert bicap("sessions", "--time", "epoch", str(file)).stdout.splitlines()[1].split()[1] == "1700000000.000000"
     assert ", 22:13:20" in bicap("follow", "--time", "utc", str(file), "1").stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize("command", ["sessions", "latency", "diagnose", "summary"])
+def test_a_file_that_is_mostly_in_tunnels_names_the_option_that_opens_them(command: str, tmp_path: Path) -> None:
+    inside = packets.udp("10.0.0.1", 4000, "10.0.0.2", 5000)
+    path = str(pcap_of(tmp_path / "file", [packets.vxlan(("172.16.0.1", "172.16.0.2"), inside)] * 3))
+    done = bicap(command, path)
+    assert (done.code, done.stderr) == (0, "bicap: 100 % of the packets are in VXLAN; --inner shows what is inside\n")
+    assert bicap(command, "--inner", path).stderr == ""

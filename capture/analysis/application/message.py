@@ -5,7 +5,7 @@ from enum import IntEnum
 from capture.arrays.row_types import I64, U8, Record, dtype_of
 
 
-class Said(IntEnum):
+class MessageKind(IntEnum):
     """Kind of a message."""
 
     NOTHING = 0
@@ -19,7 +19,7 @@ class Said(IntEnum):
     QUIC_INITIAL = 8
 
 
-class Message(Record):
+class MessageRow(Record):
     """A message; a length of 0 means that there is no such text."""
 
     packet: I64  # index in the table of packets
@@ -32,8 +32,8 @@ class Message(Record):
     end: I64  # of the bytes that were there
     code: I64  # DNS: response code; TLS: version, or number of an alert; HTTP: status
     type: I64  # DNS: type of the question
-    kind: U8  # Said
+    kind: U8  # MessageKind
     whole: U8  # 0: more bytes may complete it
 
 
-MESSAGE = dtype_of(Message)
+MESSAGE = dtype_of(MessageRow)

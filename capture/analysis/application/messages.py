@@ -11,7 +11,7 @@ import numpy as np
 
 from capture.analysis.application.compiled.find import clear, message_at, messages
 from capture.analysis.application.compiled.tls import hello
-from capture.analysis.application.message import MESSAGE, Said
+from capture.analysis.application.message import MESSAGE, MessageKind
 from capture.analysis.application.quic import ClientHello
 from capture.analysis.packets.reading import Batch
 from capture.arrays.aliases import Bytes
@@ -31,7 +31,7 @@ class Heard:
     session: int
     side: int
     packet: int
-    kind: Said
+    kind: MessageKind
     name: str = ""
     """DNS: name of the question; TLS and QUIC: server name; HTTP: Host."""
     alpn: str = ""
@@ -109,7 +109,7 @@ class Messages:
             yield self._pending.pop(key).heard
         if message is None:
             return
-        if message["kind"] == Said.QUIC_INITIAL:
+        if message["kind"] == MessageKind.QUIC_INITIAL:
             yield from self._quic_heard(batch.data, session, side, at, start, end)
             return
         heard = _told(batch.data, message, session, side, at)
@@ -151,9 +151,9 @@ class Messages:
         message = self._one[0]
         clear(message)
         hello(begun.data, 0, length, False, message)
-        if message["kind"] == Said.CLIENT_HELLO and (message["whole"] or message["name_length"]):
+        if message["kind"] == MessageKind.CLIENT_HELLO and (message["whole"] or message["name_length"]):
             heard = _told(begun.data, message, session, side, at)
-            heard.kind = Said.QUIC_INITIAL
+            heard.kind = MessageKind.QUIC_INITIAL
             yield heard
 
     def left(self, session: int) -> Iterator[Heard]:
@@ -166,16 +166,16 @@ class Messages:
 
 def _told(data: Bytes, message: np.void, session: int, side: int, at: int) -> Heard:
     """Return a message with its texts."""
-    kind = Said(int(message["kind"]))
+    kind = MessageKind(int(message["kind"]))
     heard = Heard(session, side, at, kind, code=int(message["code"]), type=int(message["type"]))
 
     def part(name: str) -> bytes:
         start = int(message[f"{name}_at"])
         return data[start : start + int(message[f"{name}_length"])].tobytes()
 
-    if kind in (Said.DNS_QUERY, Said.DNS_ANSWER):
+    if kind in (MessageKind.DNS_QUERY, MessageKind.DNS_ANSWER):
         heard.name = _domain(part("name"))
-    elif kind is Said.HTTP_REQUEST:
+    elif kind is MessageKind.HTTP_REQUEST:
         start = int(message["start"])
         heard.name = _text(part("name")).lower()
         heard.path = _text(part("list").partition(b"?")[0])

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 
 from capture.analysis.application.compiled.aes import ROUND_KEYS, expand
-from capture.analysis.application.compiled.quic import CRYPTO_MAX, crypto_frames, version
+from capture.analysis.application.compiled.crypto_frames import CRYPTO_MAX, crypto_frames, version
 from capture.arrays.aliases import Bytes
 
 _SALTS = {

@@ -17,10 +17,10 @@ from types import TracebackType
 
 import numpy as np
 
+from capture.analysis.packets.capture_parts import Parts, captures_of, files_of, name_of
 from capture.analysis.packets.gathered import Gathered, Numbering
-from capture.analysis.packets.parts import Parts, captures_of, files_of, name_of
 from capture.analysis.packets.reading import Batch, CaptureFile
-from capture.analysis.packets.several import Capture, Several, open_parts
+from capture.analysis.packets.several import CaptureSource, Several, open_parts
 from capture.arrays.aliases import Longs
 from capture.errors import FormatError
 from capture.pcapng.describe import InterfaceDescription
@@ -28,7 +28,7 @@ from capture.pcapng.describe import InterfaceDescription
 _EARLIEST = int(np.iinfo(np.int64).min)
 
 
-def open_captures(words: Sequence[str], inner: bool = False) -> Capture:
+def open_captures(words: Sequence[str], inner: bool = False) -> CaptureSource:
     """Return the captures that words of a command line name, as one. Raises TargetError."""
     captures = captures_of(files_of(words))
     return open_parts(captures[0], inner) if len(captures) == 1 else MergedCaptures(captures, inner)
@@ -92,7 +92,7 @@ class MergedCaptures(Several):
 class _Source:
     """A capture that is merged with others, and the rest of its present batch."""
 
-    capture: Capture
+    capture: CaptureSource
 
     def __init__(self, parts: Parts, inner: bool, label: str, gathered: Gathered) -> None:
         self._parts, self._inner, self._label, self._gathered = parts, inner, label, gathered

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol
 
+from capture.analysis.packets.capture_parts import Parts, name_of
 from capture.analysis.packets.gathered import Gathered, Numbering
-from capture.analysis.packets.parts import Parts, name_of
 from capture.analysis.packets.reading import Batch, CaptureFile
 from capture.errors import FormatError
 from capture.pcapng.describe import Description
 from capture.units import format_count
 
 
-class Capture(Protocol):
+class CaptureSource(Protocol):
     """One file, or several that are read as one."""
 
     name: str
@@ -31,7 +31,7 @@ class Capture(Protocol):
     def position(self) -> int:
         """Bytes that were read so far."""
 
-    def __enter__(self) -> "Capture": ...
+    def __enter__(self) -> "CaptureSource": ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -40,7 +40,7 @@ class Capture(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
-def open_parts(parts: Parts, inner: bool = False) -> Capture:
+def open_parts(parts: Parts, inner: bool = False) -> CaptureSource:
     """Return the parts of one capture as one file. Raises TargetError."""
     return CaptureFile(parts[0], inner) if len(parts) == 1 else CaptureParts(parts, inner)
 

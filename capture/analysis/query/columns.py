@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.application.names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
+from capture.analysis.application.message_names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
 from capture.analysis.query.names import CLOSES, HANDSHAKES, ROLES, hosts, states
 from capture.analysis.sessions.session_table import SESSION, SIDES
 from capture.arrays.aliases import Table

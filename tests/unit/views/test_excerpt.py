@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from capture.analysis.packets.matching import Expression
 from capture.analysis.packets.merged import open_captures
+from capture.analysis.packets.packet_filter import PacketFilter
 from capture.pcapng.blocks import names
 from capture.views.excerpt import Excerpt
 from capture.views.queries import PacketQuery
@@ -86,7 +86,7 @@ def written(source: Path, target: Path, query: PacketQuery) -> list[int]:
 def test_wireshark_finds_the_same_packets_interfaces_and_comments(order: str, seed: int, tmp_path: Path) -> None:
     source = file_of(tmp_path / "source", order, random.Random(seed))
     for expression in ("tcp", "udp or icmp", "len > 0"):
-        numbers = written(source, tmp_path / "target", PacketQuery(expression=Expression(expression)))
+        numbers = written(source, tmp_path / "target", PacketQuery(expression=PacketFilter(expression)))
         assert len(numbers) > 5
         assert tshark(tmp_path / "target") == tshark(source, numbers)
 
@@ -120,6 +120,6 @@ def test_an_option_that_does_not_fit_is_left_out_with_those_behind_it(tmp_path: 
 
 def test_no_packet_is_a_file_with_interfaces_and_without_packets(tmp_path: Path) -> None:
     source = file_of(tmp_path / "source", "<", random.Random(1), 10)
-    assert written(source, tmp_path / "target", PacketQuery(expression=Expression("port 1"))) == []
+    assert written(source, tmp_path / "target", PacketQuery(expression=PacketFilter("port 1"))) == []
     done = subprocess.run(["capinfos", str(tmp_path / "target")], capture_output=True, text=True, check=True)
     assert "Number of interfaces in file: 3" in done.stdout

@@ -11,12 +11,12 @@ from capture.analysis.packets.completeness import Completeness
 from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.views.moments import Clock
-from capture.views.session_lines import Context, SessionLines, columns_named
+from capture.views.session_lines import LineContext, SessionLines, columns_named
 from testbed import packets
 from tests.unit.analysis.scripted_packets import HANDSHAKE, A, F, Frame, R, S, segment, track
 
 COMPLETE = Completeness(known=True)
-CONTEXT = Context({ip_address("fd00::2"): "dns"}, [InterfaceDescription(1, name="eth0")], COMPLETE, Clock())
+CONTEXT = LineContext({ip_address("fd00::2"): "dns"}, [InterfaceDescription(1, name="eth0")], COMPLETE, Clock())
 LINES = SessionLines(CONTEXT)
 
 

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from capture.analysis.application.message import Message, Said
+from capture.analysis.application.message import MessageKind, MessageRow
 from capture.analysis.packets.compiled.link_layer import net16
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
 
-_QUERY, _ANSWER = int(Said.DNS_QUERY), int(Said.DNS_ANSWER)
+_QUERY, _ANSWER = int(MessageKind.DNS_QUERY), int(MessageKind.DNS_ANSWER)
 _NAME_MAX = 255
 
 
 @loop
-def dns(data: Bytes, at: int, end: int, message: Message) -> None:
+def dns(data: Bytes, at: int, end: int, message: MessageRow) -> None:
     """Fill the message if data[at:end] is a DNS message with a question."""
     if at + 17 > end or net16(data, at + 4) == 0 or net16(data, at + 4) > 16:
         return

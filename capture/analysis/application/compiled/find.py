@@ -3,7 +3,7 @@
 from capture.analysis.application.compiled.dns import dns
 from capture.analysis.application.compiled.http import http
 from capture.analysis.application.compiled.tls import ALERT_RECORD, HANDSHAKE_RECORD, tls
-from capture.analysis.application.message import Message, Said
+from capture.analysis.application.message import MessageKind, MessageRow
 from capture.analysis.packets.packet_table import Kind, Mark, PacketRow
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
@@ -12,14 +12,14 @@ from capture.wire.protocols import TCP, UDP
 
 _UNREADABLE = int(Kind.LATER_FRAGMENT | Kind.CUT | Kind.ICMP_ERROR)
 _AGAIN, _LOST_BEFORE = int(Mark.REPEATED | Mark.COPY), int(Mark.LOST_BEFORE)
-_QUIC = int(Said.QUIC_INITIAL)
+_QUIC = int(MessageKind.QUIC_INITIAL)
 _DNS_PORT, _QUIC_PORT = 53, 443
 _QUIC_LEAST = 1200
 """Bytes of a datagram with a client's Initial packet, at least (RFC 9000, section 14.1)."""
 
 
 @loop
-def clear(message: Message) -> None:
+def clear(message: MessageRow) -> None:
     """Make the message that of nothing, so that it can be filled."""
     message.name_length = message.list_length = message.verb_length = message.code = message.type = 0
     message.name_at = message.list_at = 0
@@ -28,7 +28,7 @@ def clear(message: Message) -> None:
 
 
 @loop
-def message_at(data: Bytes, at: int, end: int, message: Message) -> None:
+def message_at(data: Bytes, at: int, end: int, message: MessageRow) -> None:
     """Fill the message with what data[at:end], of TCP, begins with."""
     clear(message)
     message.start = at
@@ -40,7 +40,7 @@ def message_at(data: Bytes, at: int, end: int, message: Message) -> None:
 
 
 @loop
-def messages(data: Bytes, packets: Rows[PacketRow], found: Rows[Message]) -> int:
+def messages(data: Bytes, packets: Rows[PacketRow], found: Rows[MessageRow]) -> int:
     """Write the messages of packets, each sent for the first time, into `found`. Return their number.
 
     `found` has room for one for each packet.

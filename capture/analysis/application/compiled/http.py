@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from capture.analysis.application.message import Message, Said
+from capture.analysis.application.message import MessageKind, MessageRow
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
 
-_REQUEST, _ANSWER = int(Said.HTTP_REQUEST), int(Said.HTTP_ANSWER)
+_REQUEST, _ANSWER = int(MessageKind.HTTP_REQUEST), int(MessageKind.HTTP_ANSWER)
 HEAD_MAX = 1 << 12
 """Bytes of a head that are searched."""
 _METHOD_MAX = 20
@@ -26,7 +26,7 @@ def _is_version(data: Bytes, at: int, end: int) -> bool:
 
 
 @loop
-def http(data: Bytes, at: int, end: int, message: Message) -> None:
+def http(data: Bytes, at: int, end: int, message: MessageRow) -> None:
     """Fill the message if data[at:end] begins with the head of a request or an answer."""
     if _is_version(data, at, end):
         status = np.int64(0)
@@ -59,7 +59,7 @@ def http(data: Bytes, at: int, end: int, message: Message) -> None:
 
 
 @loop
-def _headers(data: Bytes, at: int, limit: int, end: int, message: Message) -> None:
+def _headers(data: Bytes, at: int, limit: int, end: int, message: MessageRow) -> None:
     """Find the Host among the lines behind data[at]; the message is whole if the head ends or is too long."""
     message.whole = limit < end
     while at < limit:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from capture.analysis.application.message import Message, Said
+from capture.analysis.application.message import MessageKind, MessageRow
 from capture.analysis.packets.compiled.link_layer import net16
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
 
-_CLIENT, _SERVER, _ALERT = int(Said.CLIENT_HELLO), int(Said.SERVER_HELLO), int(Said.ALERT)
+_CLIENT, _SERVER, _ALERT = int(MessageKind.CLIENT_HELLO), int(MessageKind.SERVER_HELLO), int(MessageKind.ALERT)
 ALERT_RECORD, HANDSHAKE_RECORD = 0x15, 0x16
 _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _SERVER_NAME, _ALPN, _SUPPORTED_VERSIONS = 0, 16, 43
@@ -15,7 +15,7 @@ _RECORD_MAX = 1 << 14
 
 
 @loop
-def tls(data: Bytes, at: int, end: int, message: Message) -> None:
+def tls(data: Bytes, at: int, end: int, message: MessageRow) -> None:
     """Fill the message if data[at:end] begins with a hello, or with an alert that is not encrypted."""
     if at + 6 > end or data[at + 1] != 3 or data[at + 2] > 4:
         return
@@ -31,7 +31,7 @@ def tls(data: Bytes, at: int, end: int, message: Message) -> None:
 
 
 @loop
-def hello(data: Bytes, at: int, end: int, whole: bool, message: Message) -> None:
+def hello(data: Bytes, at: int, end: int, whole: bool, message: MessageRow) -> None:
     """Fill the message with the hello at data[at:end], as far as it is there. `whole`: no more can come."""
     if at + 6 > end or data[at + 1] != 0 or data[at + 4] != 3:
         return

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from capture.analysis.packets import reading
 from capture.analysis.packets.merged import open_captures
-from capture.analysis.packets.several import Capture, CaptureParts
+from capture.analysis.packets.several import CaptureParts, CaptureSource
 from capture.analysis.sessions.tracker import Tracker
 from capture.errors import FormatError
 from capture.pcapng.blocks import names
@@ -30,7 +30,7 @@ def write(path: Path, frames: Frames, named: Iterable[str] = ETH) -> str:
     return str(path)
 
 
-def read(words: Sequence[str]) -> tuple[list[tuple[int, int, str, bytes]], list[bytes], Capture]:
+def read(words: Sequence[str]) -> tuple[list[tuple[int, int, str, bytes]], list[bytes], CaptureSource]:
     """Return (number, time, interface's name, bytes) of all packets, and the rows of all sessions."""
     found, sessions, tracker = [], [], Tracker()
     with open_captures(words) as capture:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.analysis.packets.matching import Expression
+from capture.analysis.packets.packet_filter import PacketFilter
 from capture.analysis.packets.reading import CaptureFile
 from capture.errors import FilterError
 from capture.wire.link_types import ETHERNET, IPV4, LINUX_SLL, LINUX_SLL2, LOOP, NULL, RAW
@@ -21,7 +21,7 @@ A, B = "10.0.0.1", "10.0.0.2"
 def accepted(path: Path, expression: str) -> list[int]:
     """Return the numbers of the packets that the expression accepts."""
     found: list[int] = []
-    wanted = Expression(expression)
+    wanted = PacketFilter(expression)
     with CaptureFile(str(path)) as file:
         for batch in file:
             found += batch.packets["number"][wanted.accepted(batch, file.description.interfaces)].tolist()

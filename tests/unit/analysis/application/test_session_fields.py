@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from capture.analysis.application.fields import Applications
+from capture.analysis.application.session_fields import Applications
 from capture.analysis.packets.merged import open_captures
 from capture.analysis.query.columns import APPLICATION, COLUMNS
 from capture.arrays import texts as texts_module

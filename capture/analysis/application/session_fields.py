@@ -5,7 +5,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from capture.analysis.application.message import Said
+from capture.analysis.application.message import MessageKind
 from capture.analysis.application.messages import Heard, Messages
 from capture.analysis.packets.reading import Batch
 from capture.arrays.aliases import Table
@@ -39,34 +39,34 @@ class _Fields:
         """Add a message; of each kind the first one names the session, and counts are of all."""
         name = TEXTS.number(heard.name)
         match heard.kind:
-            case Said.DNS_QUERY | Said.DNS_ANSWER:
+            case MessageKind.DNS_QUERY | MessageKind.DNS_ANSWER:
                 self._is("dns")
                 if not self.dns_name:
                     self.dns_name, self.dns_type = name, heard.type
-                if heard.kind is Said.DNS_ANSWER:
+                if heard.kind is MessageKind.DNS_ANSWER:
                     self.dns_errors += heard.code > 0
                     if self.dns_code <= 1:  # an error goes before a success
                         self.dns_code = heard.code + 1
-            case Said.CLIENT_HELLO | Said.QUIC_INITIAL:
-                self._is("tls" if heard.kind is Said.CLIENT_HELLO else "quic")
+            case MessageKind.CLIENT_HELLO | MessageKind.QUIC_INITIAL:
+                self._is("tls" if heard.kind is MessageKind.CLIENT_HELLO else "quic")
                 self.server_name = self.server_name or name
                 self.alpn = self.alpn or TEXTS.number(heard.alpn)
-            case Said.SERVER_HELLO:
+            case MessageKind.SERVER_HELLO:
                 self._is("tls")
                 self.tls_version = self.tls_version or heard.code
                 if heard.alpn:  # what was chosen, instead of what was offered
                     self.alpn = TEXTS.number(heard.alpn)
-            case Said.ALERT:
+            case MessageKind.ALERT:
                 self._is("tls")
                 if heard.code and not self.tls_alert:
                     self.tls_alert, self.tls_alert_side = heard.code, heard.side + 1
-            case Said.HTTP_REQUEST:
+            case MessageKind.HTTP_REQUEST:
                 self._is("http")
                 self.http_requests += 1
                 if not self.http_method:
                     self.http_method = TEXTS.number(heard.method)
                     self.http_host, self.http_path = name, TEXTS.number(heard.path)
-            case Said.HTTP_ANSWER:
+            case MessageKind.HTTP_ANSWER:
                 self._is("http")
                 self.http_answers += heard.code >= 200
                 self.http_4xx += heard.code // 100 == 4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capture.analysis.packets.parts import captures_of, completeness_of, files_of, name_of
+from capture.analysis.packets.capture_parts import captures_of, completeness_of, files_of, name_of
 from capture.errors import TargetError
 from testbed import packets
 from testbed.foreign_blocks import enhanced, interface, section

@@ -24,7 +24,7 @@ _LOADS, _BY_OFFSET = (0, 1), 0x20
 """Classes of instructions that load, and the mode of those that load from a fixed offset."""
 
 
-class Expression:
+class PacketFilter:
     """A tcpdump expression. Raises FilterError when it is first used on a link type for which it is wrong."""
 
     def __init__(self, text: str) -> None:
@@ -37,7 +37,7 @@ class Expression:
         """Return a mask of the packets of a batch that the expression accepts; `interfaces` are those of the file."""
         if len(self._programs) < len(interfaces):
             self._compile(interfaces)
-        from capture.analysis.packets.compiled.matching import accepted  # needs libpcap, which is loaded by now
+        from capture.analysis.packets.compiled.accepted import accepted  # needs libpcap, which is loaded by now
 
         mask = np.zeros(len(batch.packets), np.bool_)
         accepted(batch.data.ctypes.data, batch.packets, self._programs, self._skipped, mask)
