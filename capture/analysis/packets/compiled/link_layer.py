@@ -65,7 +65,10 @@ def link_layer(data: Bytes, at: int, end: int, link: int) -> tuple[int, int]:
     if link == ETHERNET:
         if at + 14 > end:
             return at + 14, 0
-        return behind_type(data, at + 14, end, net16(data, at + 12))
+        kind = net16(data, at + 12)
+        if kind in (IP, IPV6_TYPE):  # nearly always
+            return at + 14, kind
+        return behind_type(data, at + 14, end, kind)
     if link in (LINUX_SLL, LINUX_SLL2):
         header, field = (16, 14) if link == LINUX_SLL else (20, 0)
         if at + header > end:
