@@ -78,7 +78,7 @@ def read(
     from capture.views.json_lines import json_lines
     from capture.views.moments import Clock, TimeForm
     from capture.views.packet_lines import PacketLines
-    from capture.views.queries import PacketQuery
+    from capture.views.packet_query import PacketQuery
 
     if finding is not None:
         chosen = _sessions_of_finding(files, finding, chosen, across_interfaces, inner)

@@ -11,7 +11,7 @@ from capture.units import format_count
 
 if TYPE_CHECKING:
     from capture.sink.protocol import Sink
-    from capture.views.queries import PacketQuery
+    from capture.views.packet_query import PacketQuery
 
 _WAIT_S = 1.0
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from capture.analysis.application.heard import Heard
 from capture.analysis.application.message import MessageKind
 from capture.analysis.application.message_names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
-from capture.analysis.application.messages import Heard
 
 
 def message_text(heard: Heard) -> str:

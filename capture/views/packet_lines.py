@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.application.messages import Heard, Messages
+from capture.analysis.application.heard import Heard
+from capture.analysis.application.messages import Messages
 from capture.analysis.packets.packet_table import PACKET, Kind, Mark
 from capture.analysis.packets.reading import Batch
 from capture.analysis.query.names import hosts

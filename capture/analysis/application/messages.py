@@ -11,6 +11,7 @@ import numpy as np
 
 from capture.analysis.application.compiled.find import clear, message_at, messages
 from capture.analysis.application.compiled.tls import hello
+from capture.analysis.application.heard import Heard, told
 from capture.analysis.application.message import MESSAGE, MessageKind
 from capture.analysis.application.quic import ClientHello
 from capture.analysis.packets.reading import Batch
@@ -20,29 +21,7 @@ from capture.wire.protocols import TCP
 PENDING_MAX, PENDING_BYTES = 1 << 12, 1 << 14
 QUIC_MAX = 1 << 10
 """Connections of QUIC whose hello is put together at a time."""
-_TEXT_MAX = 255
 _CIRCLE = 0xFFFFFFFF
-
-
-@dataclass(slots=True)
-class Heard:
-    """A message. `packet` is the index in the batch of the packet that completes it, -1 if it was not completed."""
-
-    session: int
-    side: int
-    packet: int
-    kind: MessageKind
-    name: str = ""
-    """DNS: name of the question; TLS and QUIC: server name; HTTP: Host."""
-    alpn: str = ""
-    """Protocols, with commas between."""
-    code: int = 0
-    """DNS: response code; TLS: version or alert; HTTP: status."""
-    type: int = 0
-    """DNS: type of the question."""
-    method: str = ""
-    path: str = ""
-    """HTTP: target of a request without its query."""
 
 
 @dataclass(slots=True)
@@ -112,7 +91,7 @@ class Messages:
         if message["kind"] == MessageKind.QUIC_INITIAL:
             yield from self._quic_heard(batch.data, session, side, at, start, end)
             return
-        heard = _told(batch.data, message, session, side, at)
+        heard = told(batch.data, message, session, side, at)
         if message["whole"] or int(row["protocol"]) != TCP or not whole_segment:
             yield heard
             return
@@ -129,7 +108,7 @@ class Messages:
         message_at(data, 0, len(data), self._one[0])
         message = self._one[0]
         if message["kind"]:
-            pending.heard = _told(data, message, pending.session, pending.side, at)
+            pending.heard = told(data, message, pending.session, pending.side, at)
         if not message["kind"] or message["whole"] or not whole_segment or len(data) > PENDING_BYTES:
             del self._pending[pending.session * 2 + pending.side]
             yield pending.heard
@@ -152,7 +131,7 @@ class Messages:
         clear(message)
         hello(begun.data, 0, length, False, message)
         if message["kind"] == MessageKind.CLIENT_HELLO and (message["whole"] or message["name_length"]):
-            heard = _told(begun.data, message, session, side, at)
+            heard = told(begun.data, message, session, side, at)
             heard.kind = MessageKind.QUIC_INITIAL
             yield heard
 
@@ -162,51 +141,3 @@ class Messages:
         for key in (session * 2, session * 2 + 1):
             if key in self._pending:
                 yield self._pending.pop(key).heard
-
-
-def _told(data: Bytes, message: np.void, session: int, side: int, at: int) -> Heard:
-    """Return a message with its texts."""
-    kind = MessageKind(int(message["kind"]))
-    heard = Heard(session, side, at, kind, code=int(message["code"]), type=int(message["type"]))
-
-    def part(name: str) -> bytes:
-        start = int(message[f"{name}_at"])
-        return data[start : start + int(message[f"{name}_length"])].tobytes()
-
-    if kind in (MessageKind.DNS_QUERY, MessageKind.DNS_ANSWER):
-        heard.name = _domain(part("name"))
-    elif kind is MessageKind.HTTP_REQUEST:
-        start = int(message["start"])
-        heard.name = _text(part("name")).lower()
-        heard.path = _text(part("list").partition(b"?")[0])
-        heard.method = _text(data[start : start + int(message["verb_length"])].tobytes())
-    else:
-        heard.name = _text(part("name")).lower()
-        heard.alpn = ",".join(_listed(part("list")))
-    return heard
-
-
-def _listed(content: bytes) -> Iterator[str]:
-    """Return the texts of a list, in which each goes behind its length in one byte."""
-    at = 0
-    while at < len(content) and content[at]:
-        yield _text(content[at + 1 : at + 1 + content[at]]).replace(",", "\ufffd")
-        at += 1 + content[at]
-
-
-def _domain(labels: bytes) -> str:
-    """Return a name from its labels on the wire; the root is a dot."""
-    return ".".join(_text(part).replace(".", "\ufffd") for part in _labels(labels)).lower() or "."
-
-
-def _labels(content: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(content) and content[at]:
-        yield content[at + 1 : at + 1 + content[at]]
-        at += 1 + content[at]
-
-
-def _text(content: bytes) -> str:
-    """Return text that does not move a terminal's cursor, of at most _TEXT_MAX characters."""
-    text = content[: 4 * _TEXT_MAX].decode("utf-8", "replace")[:_TEXT_MAX]
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)

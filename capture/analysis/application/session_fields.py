@@ -5,8 +5,9 @@ from operator import attrgetter
 
 import numpy as np
 
+from capture.analysis.application.heard import Heard
 from capture.analysis.application.message import MessageKind
-from capture.analysis.application.messages import Heard, Messages
+from capture.analysis.application.messages import Messages
 from capture.analysis.packets.reading import Batch
 from capture.arrays.aliases import Table
 from capture.arrays.texts import TEXTS

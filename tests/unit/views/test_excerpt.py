@@ -12,7 +12,7 @@ from capture.analysis.packets.merged import open_captures
 from capture.analysis.packets.packet_filter import PacketFilter
 from capture.pcapng.blocks import names
 from capture.views.excerpt import Excerpt
-from capture.views.queries import PacketQuery
+from capture.views.packet_query import PacketQuery
 from testbed import generate, packets
 from testbed.foreign_blocks import block, interface, option, section
 
