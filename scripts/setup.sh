@@ -50,6 +50,8 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
     .venv/bin/python -c 'import bcc; bcc.BPF'
     .venv/bin/python -c 'from capture.stream.compiled import portions; portions.compiled()'
     .venv/bin/python -c 'from capture.analysis.sessions import tracker; tracker.compiled()'
+    .venv/bin/python -c 'from capture.analysis.application import messages; messages.compiled()'
+    .venv/bin/python -c 'from capture.views import excerpt; excerpt.compiled()'
     echo "$wanted" >"$stamp"
 fi
 # Where Python may write no bytecode, each start would compile our own modules again: a tenth of it.

@@ -11,6 +11,7 @@ from itertools import islice
 
 import numpy as np
 
+from capture.analysis.packets.packet_table import PACKET
 from capture.analysis.packets.reading import Batch
 from capture.pcapng import blocks
 from capture.pcapng.compiled.rewrite import FIXED, packet_blocks
@@ -63,3 +64,9 @@ class Excerpt:
         if len(described.names) > self._names:
             yield blocks.names(dict(islice(described.names.items(), self._names, None)))
             self._names = len(described.names)
+
+
+def compiled() -> None:
+    """Compile the loop that writes blocks, or load it from the cache."""
+    words = np.zeros(16, np.uint32)
+    packet_blocks(np.zeros(1, np.uint8), np.zeros(0, PACKET), words, words.view(np.uint8), _BIG)

@@ -14,6 +14,7 @@ from capture.analysis.application.compiled.tls import hello
 from capture.analysis.application.heard import Heard, told
 from capture.analysis.application.message import MESSAGE, MessageKind
 from capture.analysis.application.quic import ClientHello
+from capture.analysis.packets.packet_table import PACKET
 from capture.analysis.packets.reading import Batch
 from capture.arrays.aliases import Bytes
 from capture.wire.protocols import TCP
@@ -141,3 +142,13 @@ class Messages:
         for key in (session * 2, session * 2 + 1):
             if key in self._pending:
                 yield self._pending.pop(key).heard
+
+
+def compiled() -> None:
+    """Compile all loops, or load them from the cache."""
+    nothing, found = np.zeros(1200, np.uint8), np.zeros(1, MESSAGE)
+    messages(nothing, np.zeros(1, PACKET), found)
+    message_at(nothing, 0, 1, found[0])
+    clear(found[0])
+    hello(nothing, 0, 1, False, found[0])
+    ClientHello().add(np.frombuffer(b"\xc0\0\0\0\1" + bytes(1195), np.uint8), 0, 1200)
