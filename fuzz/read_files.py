@@ -14,6 +14,7 @@ import atheris  # noqa: E402
 # Modules that numba compiles must stay as they are: the fuzzer's marks are no code that it knows.
 _COMPILED = [".".join(file.with_suffix("").parts) for file in Path("capture").rglob("compiled/*.py")]
 with atheris.instrument_imports(include=["capture"], exclude=["capture.arrays.jit", *_COMPILED]):
+    from capture.analysis.application import messages
     from capture.analysis.sessions.tracker import compiled
     from capture.errors import FormatError
     from testbed import generate
@@ -41,6 +42,7 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
     seeds(corpus)
     compiled()
+    messages.compiled()
     path = Path(f"/proc/self/fd/{os.memfd_create('file')}")  # the fuzzer ends the process: nobody would remove a file
 
     def once(data: bytes) -> None:

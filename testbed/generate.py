@@ -20,6 +20,15 @@ NETWORKS = {
     6: ("fd00::/64", "fd00::/61", "2000::/3", "::/0"),
 }
 MACS = (packets.POD_MAC, packets.NODE_MAC, b"\xff" * 6, bytes.fromhex("01005e000001"))
+_MESSAGES = (
+    bytes.fromhex("000701000001000000000000") + b"\3web\4shop\0\0\1\0\1",
+    b"GET /cart HTTP/1.1\r\nHost: web.shop\r\n\r\n",
+    b"HTTP/1.1 503 Service Unavailable\r\n\r\n",
+    bytes.fromhex("15030300020230"),
+    bytes.fromhex("1603010047010000430303") + bytes(32) + bytes.fromhex("0000021301010000180000000d000b000008")
+    + b"web.shop" + bytes.fromhex("00100003000268320000"),
+)  # fmt: skip
+"""Starts of messages: a DNS query, HTTP, a TLS alert, a hello with a wrong length."""
 
 
 def packet(random: Random, number: int) -> bytes:
@@ -38,9 +47,10 @@ def _ordinary(random: Random) -> bytes:
     kind = random.choice(("tcp", "tcp", "udp", "udp", "sctp", "icmp", "other", "arp", "noise"))
     ends = (a, random.choice(PORTS), b, random.choice(PORTS))
     if kind == "tcp":
-        return packets.tcp(*ends, flags=random.choice((2, 0x12, 0x10, 0x18, 0x11, 4, 0x14, random.randrange(256))))
+        flags = random.choice((2, 0x12, 0x10, 0x18, 0x11, 4, 0x14, random.randrange(256)))
+        return packets.tcp(*ends, flags=flags, payload=random.choice((b"", b"", random.choice(_MESSAGES))))
     if kind == "udp":
-        return packets.udp(*ends, payload=random.randbytes(random.choice((0, 1, 40))))
+        return packets.udp(*ends, payload=random.choice((random.randbytes(random.choice((0, 1, 40))), _MESSAGES[0])))
     if kind == "sctp":
         return packets.ip(a, b, 132, struct.pack("!HHII", ends[1], ends[3], 1, 0) + bytes(8))
     if kind == "icmp":

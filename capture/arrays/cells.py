@@ -140,6 +140,15 @@ def aligned(cells: Cells, width: int) -> Cells:
     return beside(blanks, cells) if width > 0 else beside(cells, blanks)
 
 
+def cut(cells: Cells, width: int) -> Cells:
+    """Return cells of at most `width` characters: longer ones end with an ellipsis."""
+    begins = (cells != 0) & (cells & 0xC0 != 0x80)
+    place = np.cumsum(begins, axis=1)
+    long = place[:, -1] > width if cells.shape[1] else np.zeros(len(cells), np.bool_)
+    kept = np.where(place <= np.where(long, width - 1, width)[:, np.newaxis], cells, np.uint8(0))
+    return beside(kept, where(long, "…"))
+
+
 def text(cells: Cells) -> str:
     """Return the text of all rows, joined without a separator."""
     return cells.tobytes().translate(None, b"\0").decode()

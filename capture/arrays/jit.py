@@ -63,6 +63,15 @@ def borrowing_loop(function: Any) -> Any:
     return _kept(function, allocates=False)
 
 
+def c_function(name: str, *words: str) -> Any:
+    """Return a C function for use in loops: `words` are the types of its result and its arguments, like "uint32".
+
+    Its library must have been loaded with RTLD_GLOBAL before the first loop that calls it is compiled or loaded.
+    """
+    result, *arguments = (getattr(types, word) for word in words)
+    return types.ExternalFunction(name, result(*arguments))
+
+
 def _kept(function: Any, allocates: bool = True) -> Any:
     compiled = njit(nogil=True, _nrt=allocates)(function)
     with suppress(RuntimeError):  # no writable cache directory: compiled at each start, which takes seconds

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, with_progress
+from capture.cli.capture_file import (
+    across_interfaces,
+    files,
+    hint_inner,
+    inner,
+    matching_sessions,
+    sessions_with_packets,
+    with_progress,
+)
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -14,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=GroupedCommand, short_help="Say what goes wrong in capture files, and what to look at next.")
-@click.argument("files", nargs=-1, required=True)
+@files
 @option(
     "Which",
     "-c",
@@ -25,42 +33,62 @@ if TYPE_CHECKING:
     metavar="N",
     help="Show N findings at most.",
 )
+@sessions_with_packets
 @across_interfaces
 @inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the files have for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object, with all findings.")
 def diagnose(
-    files: tuple[str, ...], count: int, across_interfaces: bool, inner: bool, numeric: bool, as_json: bool
+    files: tuple[str, ...],
+    count: int,
+    expression: str | None,
+    across_interfaces: bool,
+    inner: bool,
+    numeric: bool,
+    as_json: bool,
 ) -> None:
     """Say what goes wrong in capture files, the worst first, with sessions and packets as evidence.
 
     Findings are failed handshakes by cause and server, large segments that do not arrive, unanswered DNS, slow
-    servers, places where packets are lost, receivers without room, resets, packets that are not in the file. FILE is
-    pcap or pcapng, plain, gzip or zstd; - is standard input. A damaged file counts as far as it can be read, and the
-    exit code is 5. docs/analysis.md explains each finding.
+    servers, places where packets are lost, receivers without room, resets, packets that are not in the file.
+    docs/analysis.md explains each finding.
+
+    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input, a folder stands for its capture files, and a
+    pattern in quotes for the files that match. The parts of one capture are read as one file. A damaged file counts
+    as far as it can be read, and the exit code is 5.
     """
     from capture.analysis.diagnose.findings import Diagnosis
     from capture.analysis.diagnose.troubles import TROUBLES
     from capture.analysis.latency.waits import Latency
-    from capture.analysis.packets.completeness import completeness, of_all
-    from capture.analysis.packets.reading import CaptureFile
-    from capture.views.diagnosis_report import diagnosis_json, diagnosis_lines
-    from capture.views.queries import ended_sessions
+    from capture.analysis.packets.capture_parts import captures_of, completeness_of_all, files_of
+    from capture.analysis.packets.several import CaptureParts, open_parts
+    from capture.views.diagnosing import add_capture
+    from capture.views.diagnosis_report import Places, diagnosis_json, diagnosis_lines
+    from capture.views.tunnel_share import TunnelShare
 
     diagnosis, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
     damage: list[FormatError] = []
-    for file in files:
-        with CaptureFile(file, inner) as capture:
-            for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage):
-                diagnosis.add(file, sessions, several=len(files) > 1 or len(capture.description.interfaces) > 1)
-                waits.add(sessions, samples)
+    places: Places = {}
+    tunnels = TunnelShare()
+    captures = captures_of(files_of(files))
+    for parts in captures:
+        only = matching_sessions(parts, expression, across_interfaces, inner)
+        with open_parts(parts, inner) as capture:
+            batches = with_progress(capture)
+            add_capture(
+                diagnosis, waits, capture, batches, across_interfaces, damage, only, len(captures) > 1, tunnels
+            )
             names = {**names, **capture.description.names}
-    known = of_all([completeness(file) for file in files])
+            if isinstance(capture, CaptureParts):
+                places[capture.name] = capture.place
+    known = completeness_of_all(files)
     findings = diagnosis.findings(known, {} if numeric else names)
     if as_json:
-        click.echo(json.dumps(diagnosis_json(findings, diagnosis, waits, known), indent=2))
+        click.echo(json.dumps(diagnosis_json(findings, diagnosis, waits, known, places), indent=2))
     else:
-        click.echo("\n".join(diagnosis_lines(findings, count, diagnosis, waits, known, several=len(files) > 1)))
+        several = len(captures) > 1
+        click.echo("\n".join(diagnosis_lines(findings, count, diagnosis, waits, known, several, places)))
+    hint_inner(tunnels, inner)
     if damage:
         raise damage[0]

@@ -1,36 +1,54 @@
-"""`bicap latency FILE`: a capture file -> latencies by measure and side, and the side on which clients waited."""
+"""`bicap latency FILE...`: capture files -> latencies by measure and side, and the side on which clients waited."""
 
 import json
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, with_progress
+from capture.cli.capture_file import (
+    across_interfaces,
+    files,
+    hint_inner,
+    inner,
+    matching_sessions,
+    sessions_with_packets,
+    with_progress,
+)
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
 
 @click.command(cls=GroupedCommand, short_help="Show how long things took in a capture file, and on which side.")
-@click.argument("file")
+@files
+@sessions_with_packets
 @across_interfaces
 @inner
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object.")
-def latency(file: str, across_interfaces: bool, inner: bool, as_json: bool) -> None:
+def latency(
+    files: tuple[str, ...], expression: str | None, across_interfaces: bool, inner: bool, as_json: bool
+) -> None:
     """Show how long things took in a capture file, and on which side.
 
     Everything is measured from the point where packets were captured: "server" is the round trip to the server and
-    its own time; "client" likewise. FILE is pcap or pcapng, plain, gzip or zstd; - is standard input.
-    docs/analysis.md defines the measures.
+    its own time; "client" likewise. docs/analysis.md defines the measures.
+
+    FILE is pcap or pcapng, plain, gzip or zstd; - is standard input, a folder stands for its capture files, and a
+    pattern in quotes for the files that match. Several files are read as one, in order of time.
     """
     from capture.analysis.latency.waits import Latency
-    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.packets.merged import open_captures
     from capture.views.latency_report import latency_json, latency_text
     from capture.views.queries import ended_sessions
+    from capture.views.tunnel_share import TunnelShare
 
     latencies = Latency()
     damage: list[FormatError] = []
-    with CaptureFile(file, inner) as capture:
-        for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage):
+    only = matching_sessions(files, expression, across_interfaces, inner)
+    tunnels = TunnelShare()
+    with open_captures(files, inner) as capture:
+        ended = ended_sessions(capture, with_progress(capture), across_interfaces, damage, only)
+        for sessions, samples in tunnels.beside(ended):
             latencies.add(sessions, samples)
     click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
+    hint_inner(tunnels, inner)
     if damage:
         raise damage[0]

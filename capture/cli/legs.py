@@ -4,7 +4,7 @@ import json
 
 import click
 
-from capture.cli.capture_file import with_progress
+from capture.cli.capture_file import files, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 from capture.units import format_count
@@ -14,7 +14,7 @@ _SHOWN = 10
 
 
 @click.command(cls=GroupedCommand, short_help="Compare points that saw the same packets: delay and loss between.")
-@click.argument("files", nargs=-1, required=True)
+@files
 @option(
     "Which",
     "--one-clock",
@@ -29,35 +29,40 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
     A point is an interface of a file: both ends of a capture with --point both, or files of several nodes. A packet
     is recognised by what does not change on its way, through DNAT, SNAT, VXLAN, Geneve, GRE and IP in IP. Points of
     one file have one clock, and their delays are exact. The offset of the clocks of two files is estimated from
-    packets that went both ways, and each delay between them has that uncertainty. FILE is pcap or pcapng, plain,
-    gzip or zstd. docs/analysis.md explains every count.
+    packets that went both ways, and each delay between them has that uncertainty. docs/analysis.md
+    explains every count.
+
+    FILE is pcap or pcapng, plain, gzip or zstd; a folder stands for its capture files, and a pattern in quotes for
+    the files that match. The parts of one capture are read as one file.
     """
     from capture.analysis.legs.comparison import Comparison
     from capture.analysis.legs.observe import Observations
-    from capture.analysis.packets.completeness import completeness
-    from capture.analysis.packets.reading import CaptureFile
+    from capture.analysis.packets.capture_parts import captures_of, completeness_of, files_of, name_of
+    from capture.analysis.packets.several import open_parts
     from capture.views.legs_report import legs_json, legs_lines
 
+    captures = captures_of(files_of(files))
+    names = [name_of(parts) for parts in captures]
     damage: list[FormatError] = []
     with Observations() as observations:
-        for file in files:
-            with CaptureFile(file, inner=True) as capture:
+        for parts, name in zip(captures, names, strict=True):
+            with open_parts(parts, inner=True) as capture:
                 try:
-                    observations.add(file, with_progress(capture), capture.description)
+                    observations.add(name, with_progress(capture), capture.description)
                 except FormatError as error:
                     damage.append(error)
         if len(observations.points) < 2:
             if damage:
                 raise damage[0]
             raise SpecError(
-                f"{', '.join(files)} has packets of {format_count(len(observations.points), 'interface')}, but two "
+                f"{', '.join(names)} has packets of {format_count(len(observations.points), 'interface')}, but two "
                 "are needed; capture with --point both, or give the file of the other side too"
             )
         comparison = Comparison(observations, one_clock)
-    known = {file: completeness(file) for file in files}
+    known = {name: completeness_of(parts) for parts, name in zip(captures, names, strict=True)}
     if as_json:
-        click.echo(json.dumps(legs_json(comparison, files, known), indent=2))
+        click.echo(json.dumps(legs_json(comparison, names, known), indent=2))
     else:
-        click.echo("\n".join(legs_lines(comparison, files, known, None if lost else _SHOWN)))
+        click.echo("\n".join(legs_lines(comparison, names, known, None if lost else _SHOWN)))
     if damage:
         raise damage[0]

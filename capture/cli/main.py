@@ -18,6 +18,7 @@ COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
     "pods": ("capture.cli.pods", "List the pods of this node, and their interfaces."),
+    "summary": ("capture.cli.summary", "Show who talked how much in capture files, when, and what goes wrong."),
     "read": ("capture.cli.read", "Show the packets of a capture file."),
     "sessions": ("capture.cli.sessions", "Show the conversations of a capture file."),
     "latency": ("capture.cli.latency", "Show how long things took in a capture file, and on which side."),

@@ -41,7 +41,7 @@ def library() -> Any:
     """Return the shared library with typed functions. Raises FilterError if it is missing."""
     name = ctypes.util.find_library("pcap") or "libpcap.so.0.8"
     try:
-        pcap = ctypes.CDLL(name)
+        pcap = ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)  # so that compiled loops find bpf_filter() in it
     except OSError:
         raise FilterError(
             "tcpdump expressions need libpcap, which is not installed; install libpcap0.8 (Fedora: libpcap)"
@@ -62,20 +62,23 @@ def library() -> Any:
     return pcap
 
 
-def compile_expression(text: str) -> tuple[Instruction, ...]:
-    """Return the optimised program for Ethernet. Raises FilterError with libpcap's message and the position."""
-    program, message = _compile(text)
+def compile_expression(text: str, link: int = DLT_EN10MB) -> tuple[Instruction, ...]:
+    """Return the optimised program for packets of a DLT_ link type, by default Ethernet.
+
+    Raises FilterError with libpcap's message and the position.
+    """
+    program, message = _compile(text, link)
     if program is None:
-        place = "" if message.endswith(_WHOLE) else ", at position {} ({})".format(*_position(text))
+        place = "" if message.endswith(_WHOLE) else ", at position {} ({})".format(*_position(text, link))
         raise FilterError(f"expression {text!r}: {message}{place}")
     return program
 
 
-def _compile(text: str) -> tuple[tuple[Instruction, ...] | None, str]:
+def _compile(text: str, link: int) -> tuple[tuple[Instruction, ...] | None, str]:
     """Return the instructions and "", or None and libpcap's message."""
     program, pcap = BpfProgram(), library()
     with _lock:
-        handle = pcap.pcap_open_dead(DLT_EN10MB, SNAPLEN)
+        handle = pcap.pcap_open_dead(link, SNAPLEN)
         try:
             if pcap.pcap_compile(handle, ctypes.byref(program), text.encode(), 1, PCAP_NETMASK_UNKNOWN):
                 return None, pcap.pcap_geterr(handle).decode(errors="replace")
@@ -105,7 +108,7 @@ _ENDINGS = (
 _ENDINGS_OF_TERMS = ("] = 0", " = 0", " 0 = 0", " 0] = 0", ":1] = 0")
 
 
-def _position(text: str) -> tuple[int, str]:
+def _position(text: str, link: int) -> tuple[int, str]:
     """Return the position of the error, counted from 1, and the word there; libpcap does not report them.
 
     The error is at the first word after which no ending makes a valid expression.
@@ -113,6 +116,6 @@ def _position(text: str) -> tuple[int, str]:
     for word in _WORD.finditer(text):
         start = text[: word.end()]
         closing = ")" * (start.count("(") - start.count(")"))
-        if all(_compile(start + ending + closing)[0] is None for ending in (*_ENDINGS, *_ENDINGS_OF_TERMS)):
+        if all(_compile(start + ending + closing, link)[0] is None for ending in (*_ENDINGS, *_ENDINGS_OF_TERMS)):
             return word.start() + 1, repr(word[0])
     return len(text) + 1, "the end"

@@ -52,11 +52,19 @@ def _block(kind: int, body: bytes) -> bytes:
     return struct.pack(_BYTE_ORDER + "I", kind) + length + body + length
 
 
-def section_header(*, hardware: str, os: str, application: str, comment: str) -> bytes:
-    """Return the first block of a file; the length of the section is left open (-1)."""
+def section_header(*, hardware: str, os: str, application: str, comment: str, more: Sequence[str] = ()) -> bytes:
+    """Return the first block of a file; the length of the section is left open (-1). `more` are further comments."""
     fixed = struct.pack(_BYTE_ORDER + "IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
-    options = (_option(1, comment), _option(2, hardware), _option(3, os), _option(4, application))
+    comments = (_option(1, text) for text in (comment, *more))
+    options = (*comments, _option(2, hardware), _option(3, os), _option(4, application))
     return _block(SECTION_HEADER, fixed + _options(*options))
+
+
+def foreign_interface(link: int, snaplen: int, name: str, options: Sequence[tuple[int, bytes]]) -> bytes:
+    """Return an Interface Description Block with times in nanoseconds; `options` are those besides name and times."""
+    rest = (_option(code, value) for code, value in options)
+    fixed = struct.pack(_BYTE_ORDER + "HHI", link, 0, snaplen)
+    return _block(INTERFACE_DESCRIPTION, fixed + _options(_option(2, name), *rest, _option(9, bytes([NANOSECONDS]))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,23 @@ replacements. Names are printed on terminals, so they are cut to NAME_MAX and ha
 """
 
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
 
 DEFAULT_RESOLUTION = 6
 NAME_MAX = 512
 """Most characters of a name: a DNS name has at most 253, and a pod's name is written behind its namespace's."""
+OPTIONS_MAX = 4096
+"""Bytes of an interface's options that are kept at most."""
+_HERE = "<" if sys.byteorder == "little" else ">"
+_NAME_AND_TIMES = (2, 9, 14)
+_NUMBERS = (8, 10, 16, 17)
+"""Options with one number: if_speed, if_tzone, if_txspeed, if_rxspeed."""
+_CUSTOM = 2988
+"""From here on, options begin with a number of their maker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,32 @@ class InterfaceDescription:
     name: str = ""
     resolution: int = DEFAULT_RESOLUTION
     offset_s: int = 0
+    options: tuple[tuple[int, bytes], ...] = ()
+    """The other options in their order, at most OPTIONS_MAX bytes; numbers are in this machine's byte order."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectionDescription:
+    """What a section's header says about the machine and the program; it is not trusted, and not shown."""
+
+    hardware: str = ""
+    os: str = ""
+    application: str = ""
+    comments: tuple[str, ...] = ()
+
+
+class Description(Protocol):
+    """The interfaces and names that have been read so far; numbers of interfaces are indices."""
+
+    @property
+    def interfaces(self) -> Sequence[InterfaceDescription]: ...
+
+    @property
+    def names(self) -> Mapping[IPv4Address | IPv6Address, str]: ...
+
+    @property
+    def section(self) -> SectionDescription:
+        """Description of the first section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +98,28 @@ def interface(body: bytes, order: str) -> InterfaceDescription:
         name=_name(first.get(2, b"")),
         resolution=resolution[0] if len(resolution) == 1 else DEFAULT_RESOLUTION,
         offset_s=struct.unpack(order + "q", offset)[0] if len(offset) == 8 else 0,
+        options=tuple(_kept(options(body[8:], order), order)),
     )
+
+
+def _kept(found: Iterable[tuple[int, bytes]], order: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the options of an interface to keep beside its name and times."""
+    left = OPTIONS_MAX
+    for code, value in found:
+        left -= 4 + len(value)
+        if left < 0:
+            return
+        if code in _NAME_AND_TIMES or (order != _HERE and code >= _CUSTOM):
+            continue
+        yield code, value[::-1] if order != _HERE and code in _NUMBERS else value
+
+
+def section(body: bytes, order: str) -> SectionDescription:
+    """Return what the body of a Section Header Block says; it has at least 16 bytes."""
+    found = list(options(body[16:], order))
+    first = {code: _text(value) for code, value in reversed(found)}
+    comments = tuple(_text(value) for code, value in found if code == 1)
+    return SectionDescription(first.get(2, ""), first.get(3, ""), first.get(4, ""), comments)
 
 
 def statistics(body: bytes, order: str) -> Statistics:

@@ -46,19 +46,21 @@ _DAMAGE = {
 class Reader:
     """The state of reading one file; `name` is for messages.
 
-    `interfaces` and `names` are those read so far; their number is limited, because the file is not trusted.
+    `section` is the first one's header, `interfaces` and `names` are those read so far; their number is limited,
+    because the file is not trusted.
     """
 
     def __init__(self, name: str) -> None:
         self.interfaces: list[InterfaceDescription] = []
         self.names: dict[IPv4Address | IPv6Address, str] = {}
+        self.section = describe.SectionDescription()
         self._name = name
         self._position = 0
         self._base = 0
         self._packets = 0
         self._order = ""
         self._tick_ns = 0
-        self._section = 0
+        self._section_start = 0
         self._last_ns = 0
         self._table = np.zeros(8, scan.INTERFACE_TICKS)
 
@@ -80,12 +82,12 @@ class Reader:
             if self._tick_ns:
                 at, count, why = scan.scan_pcap(data, at, end, big, self._tick_ns, packets, count)
             else:
-                known = len(self.interfaces) - self._section
+                known = len(self.interfaces) - self._section_start
                 at, count, why = scan.scan_pcapng(
                     data, at, end, big, self._table, known, self._last_ns, packets, count
                 )
             if count > before:
-                packets["interface"][before:count] += self._section
+                packets["interface"][before:count] += self._section_start
                 self._last_ns = int(packets["time_ns"][count - 1])
             if why in (scan.MORE, scan.FULL):
                 return self._used(start, at, count), count, why == scan.MORE
@@ -160,7 +162,9 @@ class Reader:
             return 0
         body = bytes(data[at + 8 : at + total - 4])
         if kind == SECTION_HEADER:
-            self._order, self._section = order, len(self.interfaces)
+            if not self._order:
+                self.section = describe.section(body, order)
+            self._order, self._section_start = order, len(self.interfaces)
         elif kind == INTERFACE_DESCRIPTION:
             self._add(describe.interface(body, order), at)
         elif kind == NAME_RESOLUTION:
@@ -171,7 +175,7 @@ class Reader:
     def _add(self, interface: InterfaceDescription, at: int) -> None:
         if len(self.interfaces) == INTERFACES_MAX:
             raise self._damage(f"more than {INTERFACES_MAX:,} interfaces", at)
-        number = len(self.interfaces) - self._section
+        number = len(self.interfaces) - self._section_start
         if number == len(self._table):
             self._table = np.concatenate([self._table, np.zeros_like(self._table)])
         exponent = interface.resolution & 0x7F

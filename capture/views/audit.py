@@ -6,7 +6,7 @@ from capture.analysis.query.names import CLOSES
 from capture.analysis.sessions.session_table import SIDES
 from capture.analysis.streams.followed import Followed
 from capture.units import format_count, format_duration, format_size
-from capture.views.moments import date_text
+from capture.views.moments import Clock
 from capture.wire.addresses import Names
 from capture.wire.protocols import protocol_name
 
@@ -41,12 +41,12 @@ def audit(followed: Followed, names: Names) -> dict[str, Any]:
     return plain
 
 
-def audit_lines(followed: Followed, names: Names) -> list[str]:
+def audit_lines(followed: Followed, names: Names, clock: Clock) -> list[str]:
     """Return the same as lines, which are shown below the transcript."""
     plain = audit(followed, names)
     took = format_duration(plain["end_ns"] - plain["start_ns"])
     lines = [
-        f"== session {plain['session']}: {plain['protocol']}, {date_text(plain['start_ns'])}, {took}, "
+        f"== session {plain['session']}: {plain['protocol']}, {clock.dated_text(plain['start_ns'])}, {took}, "
         f"packets {plain['first_packet']} to {plain['last_packet']}, {plain['close']}"
     ]
     for name in SIDES:

@@ -1,36 +1,92 @@
 """Queries over a capture file -> the tables of packets and sessions that answer them, batch by batch."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capture.analysis.packets.reading import Batch, CaptureFile
+from capture.analysis.packets.reading import Batch
+from capture.analysis.packets.several import CaptureSource
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
 from capture.analysis.sessions.tracker import Tracker
-from capture.arrays.aliases import Table
+from capture.arrays.aliases import Mask, Table
 from capture.arrays.rows import picked
 from capture.errors import FormatError
 
+if TYPE_CHECKING:
+    from capture.analysis.application.session_fields import Applications
+    from capture.analysis.packets.packet_filter import PacketFilter  # loads libpcap, which few queries need
+
 
 def ended_sessions(
-    file: CaptureFile, batches: Iterable[Batch], across_interfaces: bool, damage: list[FormatError]
+    capture: CaptureSource,
+    batches: Iterable[Batch],
+    across_interfaces: bool,
+    damage: list[FormatError],
+    only: Mask | None = None,
+    applications: "Applications | None" = None,
 ) -> Iterator[tuple[Table, Table]]:
-    """Return pairs (sessions that ended, samples) while the file is read.
+    """Return pairs (sessions that ended, samples) while a capture is read.
 
-    `batches` are those of `file`. An error in the file ends reading, and is appended to `damage`. Raises FormatError
-    if no packet of the file could be read.
+    `batches` are those of `capture`, `only` [session number] is true for the sessions to return. The application
+    fields are filled by `applications`. An error in a file ends reading it, and is appended to `damage`. Raises
+    FormatError if no packet could be read.
     """
+    for sessions, samples in _all_ended(capture, batches, across_interfaces, damage, applications):
+        if only is not None:
+            sessions, samples = picked(sessions, only[sessions["session"]]), samples[only[samples["session"]]]
+        yield sessions, samples
+
+
+def _all_ended(
+    capture: CaptureSource,
+    batches: Iterable[Batch],
+    across_interfaces: bool,
+    damage: list[FormatError],
+    applications: "Applications | None",
+) -> Iterator[tuple[Table, Table]]:
     tracker = Tracker(by_interface=not across_interfaces)
+
+    def filled(ended: Iterable[tuple[Table, Table]], batch: Batch | None) -> Iterable[tuple[Table, Table]]:
+        if applications is None:
+            return ended
+        ended = list(ended)  # so that all packets of the batch have their sessions
+        if batch is not None:
+            applications.add(batch)
+        for sessions, _ in ended:
+            applications.fill(sessions)
+        return ended
+
     try:
         for batch in batches:
-            yield from tracker.feed(batch.data, batch.packets)
+            yield from filled(tracker.feed(batch.data, batch.packets), batch)
     except FormatError as error:
-        if not file.packets:
+        if not capture.packets:
             raise
         damage.append(error)
-    yield from tracker.finish()
+    for ended in tracker.finish():
+        yield from filled([ended], None)
+
+
+def sessions_with(
+    capture: CaptureSource, batches: Iterable[Batch], expression: "PacketFilter", across_interfaces: bool
+) -> Mask:
+    """Return a mask [session number] of the sessions of a capture of which a packet matches. Raises FilterError."""
+    matched = np.zeros(1 << 10, np.bool_)
+    tracker = Tracker(by_interface=not across_interfaces)
+    with suppress(FormatError):  # the next reading reports it
+        for batch in batches:
+            for _ in tracker.feed(batch.data, batch.packets):
+                pass
+            numbers = batch.packets["session"]
+            while int(numbers.max()) >= len(matched):
+                matched = np.concatenate([matched, np.zeros_like(matched)])
+            matched[numbers[expression.accepted(batch, capture.description.interfaces)]] = True
+    matched[0] = False  # packets without a session
+    return matched
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +101,11 @@ class SessionQuery:
     def parse(cls, conditions: Sequence[str], order: str, count: int | None) -> "SessionQuery":
         """Read conditions like bytes>1MiB, and a column, -COLUMN or "none" to order by. Raises SpecError."""
         return cls(tuple(Filter(text) for text in conditions), None if order == "none" else sort_key(order), count)
+
+    @property
+    def columns(self) -> set[str]:
+        """Names of the columns that it compares and sorts by."""
+        return {condition.column for condition in self.conditions} | ({self.order[0]} if self.order else set())
 
     def of(self, ended: Iterable[tuple[Table, Table]]) -> Iterator[Table]:
         """Return tables of the chosen ones of `ended_sessions`. Raises SinkError if there is no room to sort."""
@@ -65,25 +126,6 @@ class SessionQuery:
             for table in tables:
                 spool.add(table)
             yield from spool.in_order()
-
-
-def packets_of(
-    batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool, count: int | None = None
-) -> Iterator[Table]:
-    """Return at most `count` packets with their session numbers: of these sessions, or of all if there are none."""
-    return first_rows(_packets_of(batches, sessions, across_interfaces), count)
-
-
-def _packets_of(batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool) -> Iterator[Table]:
-    tracker = Tracker(by_interface=not across_interfaces)
-    for batch in batches:
-        for _ in tracker.feed(batch.data, batch.packets):
-            pass
-        packets = batch.packets
-        if sessions:
-            packets = picked(packets, np.isin(packets["session"], sessions))
-        if len(packets):
-            yield packets
 
 
 def first_rows(tables: Iterable[Table], count: int | None) -> Iterator[Table]:

@@ -15,11 +15,30 @@ from capture.views.handshakes import handshake_sentences
 from capture.views.json_lines import json_lines
 
 Columns = dict[str, list[Any]]
+_VERDICT = "handshake_words"
+"""The column of sentences, which is not among COLUMNS."""
 
 
-def session_columns(table: Table, interfaces: Sequence[InterfaceDescription], completeness: Completeness) -> Columns:
-    """Return the columns of a table's sessions by name, as plain lists."""
-    return flat(table, interfaces) | {"handshake_words": lines(handshake_sentences(table, completeness))}
+def check_names(names: Sequence[str]) -> None:
+    """Raise SpecError for a name that is not a column."""
+    for name in names:
+        if name not in COLUMNS and name != _VERDICT:
+            known = ", ".join((*COLUMNS, _VERDICT))
+            raise SpecError(f"--columns: there is no column {name!r} in tables; columns are {known}")
+
+
+def session_columns(
+    table: Table,
+    interfaces: Sequence[InterfaceDescription],
+    completeness: Completeness,
+    names: Sequence[str] | None = None,
+) -> Columns:
+    """Return columns of a table's sessions by name, as plain lists: those with these names, or all."""
+    wanted = (*COLUMNS, _VERDICT) if names is None else names
+    columns = flat(table, interfaces, [name for name in wanted if name != _VERDICT])
+    if _VERDICT in wanted:
+        columns[_VERDICT] = lines(handshake_sentences(table, completeness))
+    return {name: columns[name] for name in wanted}
 
 
 def as_json_lines(tables: Iterable[Columns]) -> Iterator[str]:
@@ -41,15 +60,15 @@ def as_csv(tables: Iterable[Columns]) -> Iterator[str]:
         yield text.getvalue()
 
 
-def write_parquet(tables: Iterable[Columns], target: str) -> None:
+def write_parquet(tables: Iterable[Columns], target: str, names: Sequence[str] | None = None) -> None:
     """Write a row group for each table. Raises SpecError without pyarrow, SinkError if the file cannot be written."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise SpecError("--parquet needs pyarrow; pip install 'bicap[parquet]', or use --csv") from None
-    words = {*WORDS, "interface", "handshake_words"}
-    names = (*COLUMNS, "handshake_words")
+    words = {*WORDS, "interface", _VERDICT}
+    names = (*COLUMNS, _VERDICT) if names is None else names
     schema = pyarrow.schema([(name, pyarrow.string() if name in words else pyarrow.int64()) for name in names])
     try:
         with pyarrow.parquet.ParquetWriter(target, schema) as writer:

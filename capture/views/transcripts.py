@@ -12,7 +12,7 @@ from capture.analysis.streams.followed import Followed
 from capture.analysis.streams.reassembly import Gap, Part, Said
 from capture.units import format_count, format_duration
 from capture.views.audit import audit, audit_lines
-from capture.views.moments import moment_text
+from capture.views.moments import Clock
 from capture.wire.addresses import Names
 
 _ROW = 16
@@ -26,8 +26,8 @@ _CONTROL = re.compile(
 class Transcript:
     """Base of all forms: a heading above the turns of a side, and gaps on lines of their own."""
 
-    def __init__(self, followed: Followed) -> None:
-        self._followed = followed
+    def __init__(self, followed: Followed, clock: Clock) -> None:
+        self._followed, self._clock = followed, clock
         self._first_ns: int | None = None
         self._turn: int | None = None
         self._gap: Gap | None = None
@@ -68,7 +68,8 @@ class Transcript:
         self._turn = part.side
         assert self._first_ns is not None
         after = format_duration(part.time_ns - self._first_ns)
-        yield f"-- {SIDES[part.side]}, {moment_text(part.time_ns)} (+{after}), packet {part.packet}{more}\n"
+        at = self._clock.text(part.time_ns)
+        yield f"-- {SIDES[part.side]}, {at} (+{after}), packet {part.packet}{more}\n"
 
     def _waiting_gap(self) -> Iterator[str]:
         gap, self._gap = self._gap, None
@@ -87,15 +88,15 @@ class Transcript:
         raise NotImplementedError
 
     def _audit(self, names: Names) -> Iterator[str]:
-        for line in audit_lines(self._followed, names):
+        for line in audit_lines(self._followed, names, self._clock):
             yield line + "\n"
 
 
 class TextTranscript(Transcript):
     """UTF-8; characters that control a terminal are shown as dots."""
 
-    def __init__(self, followed: Followed) -> None:
-        super().__init__(followed)
+    def __init__(self, followed: Followed, clock: Clock) -> None:
+        super().__init__(followed, clock)
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = (decoder("replace"), decoder("replace"))
         self._open_line = False

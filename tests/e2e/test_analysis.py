@@ -320,6 +320,26 @@ def test_losses_are_placed_and_retransmissions_are_tcptraces(seed: int, tmp_path
     assert found["server_reordered"] <= did["held_server"]
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_packets_are_marked_that_tshark_marks(seed: int, tmp_path: Path) -> None:
+    with wire(tmp_path / "file", lossy(seed), delays_s=DELAYS_S) as on:
+        converse(on, 3, 150_000)
+    done = bicap("read", "--json", "--anomalies", str(tmp_path / "file"))
+    ours = {one["number"]: one["marks"] for one in map(json.loads, done.stdout.splitlines())}
+    words = ("retransmission", "out of order", "copy")
+    again = {number for number, marks in ours.items() if any(mark.startswith(words) for mark in marks)}
+    theirs = "tcp.analysis.retransmission || tcp.analysis.out_of_order"
+    words = ["tshark", "-n", "-r", str(tmp_path / "file"), "-Y", theirs, "-T", "fields", "-e", "frame.number"]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert again == set(map(int, shown.stdout.split()))
+    assert len(again) > 3
+    lost = {number for number, marks in ours.items() if "retransmission of what was lost before this point" in marks}
+    assert 0 < len(lost) == sum(one[side] for one in sessions(tmp_path / "file") for side in BEFORE)
+
+
+BEFORE = ("client_lost_before", "server_lost_before")
+
+
 def test_round_trips_are_tcptraces_where_none_is_ambiguous(tmp_path: Path) -> None:
     with wire(tmp_path / "file", delays_s=DELAYS_S) as on:
         converse(on, 5, 10_000)

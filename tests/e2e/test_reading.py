@@ -9,13 +9,14 @@ import os
 import random
 import re
 import subprocess
+import termios
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 import zstandard
 
-from testbed import generate
+from testbed import generate, packets
 from testbed.sessions_file import write
 from testbed.tool import BICAP, bicap
 
@@ -122,6 +123,106 @@ def test_reading_a_long_file_shows_its_progress_on_a_terminal(tmp_path: Path) ->
     assert any(0 < number < 100 for number in percentages)
 
 
+def test_packets_of_an_expression_keep_their_numbers_and_sessions(file: Path) -> None:
+    whole = bicap("read", str(file)).stdout.splitlines()
+    chosen = bicap(
+        "read", "--packets", "tcp port 10003 and tcp[tcpflags] & tcp-push != 0", str(file)
+    ).stdout.splitlines()
+    assert chosen == [line for line in whole if ".10003 " in line.replace(":", " ") and "[P.]" in line]
+    assert len(chosen) == 15
+    assert len(bicap("read", "--packets", "port 10003", "-c", "4", str(file)).stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("expression", ["port 10003 or port 10007", "tcp src port 10003 or tcp src port 10007"])
+def test_sessions_of_which_a_packet_matches_have_all_their_packets(expression: str, file: Path) -> None:
+    whole = [json.loads(line) for line in bicap("sessions", "--json", str(file)).stdout.splitlines()]
+    done = bicap("sessions", "--json", "--packets", expression, str(file))
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found == [session for session in whole if session["client_port"] in (10003, 10007)]
+    assert len(found) == 2
+    diagnosis = json.loads(bicap("diagnose", "--json", "--packets", expression, str(file)).stdout)
+    assert (diagnosis["sessions"], diagnosis["findings"]) == (2, [])
+    measures = json.loads(bicap("latency", "--json", "--packets", expression, str(file)).stdout)["measures"]
+    assert [row["count"] for row in measures if row["measure"] == "handshake"] == [2, 2]
+
+
+def test_chosen_packets_become_a_file_that_answers_for_itself(file: Path, tmp_path: Path) -> None:
+    done = bicap("read", str(file), "--session", "2", "--session", "9", "-w", str(tmp_path / "out.pcapng"))
+    assert (done.code, done.stdout) == (0, "")
+    assert done.stderr == f"60 packets in {tmp_path / 'out.pcapng'}\n"
+    found = [
+        json.loads(line) for line in bicap("sessions", "--json", str(tmp_path / "out.pcapng")).stdout.splitlines()
+    ]
+    assert [(one["client_port"], one["packets"], one["handshake"]) for one in found] == [
+        (10001, 30, "complete"),
+        (10008, 30, "complete"),
+    ]
+    piped = subprocess.run([BICAP, "read", str(file), "--session", "2", "-w", "-"], capture_output=True, check=True)
+    shown = subprocess.run(["tcpdump", "-nn", "-r", "-"], input=piped.stdout, capture_output=True, check=True)
+    assert len(shown.stdout.splitlines()) == 30
+
+
+def test_the_sessions_of_a_finding_can_be_written(tmp_path: Path) -> None:
+    frames = []
+    for port in (4001, 4002, 4003):
+        frames.append(packets.tcp("10.0.0.1", port, "10.0.0.2", 80, flags=packets.SYN))
+        if port == 4002:
+            frames.append(
+                packets.tcp("10.0.0.2", 80, "10.0.0.1", port, flags=packets.RST | packets.ACK, acknowledgment=2)
+            )
+    source = pcap_of(tmp_path / "file", frames)
+    findings = json.loads(bicap("diagnose", "--json", str(source)).stdout)["findings"]
+    for number, finding in enumerate(findings, start=1):
+        shown = bicap("read", "--json", "--finding", str(number), str(source)).stdout.splitlines()
+        assert {json.loads(line)["session"] for line in shown} == {one["session"] for one in finding["evidence"]}
+    assert len(findings) == 2
+    done = bicap("read", "--finding", "3", str(source))
+    assert (done.code, done.stderr.count("\n")) == (2, 1)
+    assert "there is no finding 3: `bicap diagnose` has 2 findings" in done.stderr
+
+
+def test_a_file_is_not_replaced_by_its_own_packets(file: Path) -> None:
+    content = file.read_bytes()
+    done = bicap("read", str(file), "-w", str(file))
+    assert (done.code, done.stderr.count("\n")) == (2, 1)
+    assert "is one of the files to read" in done.stderr
+    assert file.read_bytes() == content
+
+
+def test_a_set_of_files_answers_as_one_file(file: Path, tmp_path: Path) -> None:
+    content, cut = file.read_bytes(), 0
+    at = content.index(b"\6\0\0\0")  # the first packet's block
+    header, parts, start = content[:at], tmp_path / "set", at
+    parts.mkdir()
+    while at < len(content):
+        at += int.from_bytes(content[at + 4 : at + 8], "little")
+        if at - start > 50_000 or at == len(content):
+            cut += 1
+            (parts / f"ten_{cut:05d}_20260101000000.pcapng").write_bytes(header + content[start:at])
+            start = at
+    assert cut > 2
+    for words in (["read", "--json"], ["sessions", "--json"], ["latency", "--json"], ["diagnose", "--json"]):
+        one, several = bicap(*words, str(file)), bicap(*words, str(parts))
+        assert (several.code, several.stderr) == (0, "")
+        assert several.stdout == one.stdout
+    assert bicap("follow", str(parts), "7").stdout == bicap("follow", str(file), "7").stdout
+
+
+def test_evidence_names_the_part_that_has_the_packet(tmp_path: Path) -> None:
+    syn = packets.tcp("10.0.0.1", 4000, "10.0.0.2", 80, flags=packets.SYN)
+    refused = packets.tcp("10.0.0.2", 80, "10.0.0.1", 4000, flags=packets.RST | packets.ACK, acknowledgment=2)
+    pcap_of(tmp_path / "web.pcap1", [packets.arp(), syn])
+    pcap_of(tmp_path / "web.pcap2", [refused])
+    path = tmp_path / "web.pcap2"
+    path.write_bytes(path.read_bytes()[:24] + (2000).to_bytes(4, "little") + path.read_bytes()[28:])
+    assert (
+        "   see session 1, packet 3 (packet 1 of web.pcap2)" in bicap("diagnose", str(tmp_path)).stdout.splitlines()
+    )
+    (finding,) = json.loads(bicap("diagnose", "--json", str(tmp_path)).stdout)["findings"]
+    (evidence,) = finding["evidence"]
+    assert (evidence["packet"], evidence["part"], evidence["part_packet"]) == (3, str(path), 1)
+
+
 @pytest.mark.parametrize("command", ["read", "sessions", "latency"])
 def test_a_file_that_was_cut_off_is_shown_up_to_there_with_one_line_about_it(command: str, file: Path) -> None:
     whole = bicap(command, str(file)).stdout.splitlines()
@@ -147,7 +248,7 @@ def test_a_compressed_file_that_was_cut_off_is_read_up_to_there(compress: object
 BAD = [
     # words, the file's bytes (None: there is no file), exit code, what is said
     (["sessions", "FILE"], None, 3, "cannot be read: No such file or directory"),
-    (["read", "/tmp"], b"", 3, "/tmp cannot be read: Is a directory"),
+    (["read", "/proc/self/fdinfo"], b"", 3, "/proc/self/fdinfo has no capture files"),
     (["read", "FILE"], b"", 5, "not a pcap or pcapng file"),
     (["latency", "FILE"], b"GET / HTTP/1.1\r\n\r\n", 5, "not a pcap or pcapng file"),
     (["sessions", "FILE"], bytes(100), 5, "not a pcap or pcapng file"),
@@ -155,6 +256,8 @@ BAD = [
     (["sessions", "--filter", "colour=red", "FILE"], b"", 2, "there is no column colour"),
     (["sessions", "--sort", "colour", "FILE"], b"", 2, "is not a column of numbers"),
     (["sessions", "--json", "--csv", "FILE"], b"", 2, "give one of them"),
+    (["read", "FILE*"], None, 3, "no file matches"),
+    (["latency", "--packets", "tcp", "-"], b"", 2, "give a file instead of standard input"),
 ]
 
 
@@ -163,7 +266,7 @@ def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: in
     path = tmp_path / "file"
     if content is not None:
         path.write_bytes(content)
-    done = bicap(*(str(path) if word == "FILE" else word for word in words))
+    done = bicap(*(word.replace("FILE", str(path)) for word in words))
     assert done.code == code
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
@@ -173,7 +276,10 @@ def test_bad_input_is_one_line(words: list[str], content: bytes | None, code: in
 def test_an_unknown_link_type_is_reported(tmp_path: Path) -> None:
     done = bicap("read", str(pcap_of(tmp_path / "file", [bytes(100)], link=127)))
     assert (done.code, done.stdout, done.stderr.count("\n")) == (5, "", 1)
-    assert "has packets of link type 127, which is not supported; supported are Ethernet, " in done.stderr
+    assert (
+        "has packets of link type IEEE 802.11 plus radiotap radio header (127), which is not supported; "
+        in done.stderr
+    )
 
 
 def test_a_parquet_file_that_cannot_be_written_is_reported(file: Path) -> None:
@@ -227,3 +333,53 @@ def packets_ip(frame: bytes) -> int:
     while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8", b"\x91\x00"):
         at += 4
     return at + 2
+
+
+def on_terminal(columns: int, *words: str) -> list[str]:
+    """Return the lines that bicap prints on a terminal of this width."""
+    controller, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (50, columns))
+    said = b""
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    with subprocess.Popen([BICAP, *words], stdout=terminal, env=environment) as process:
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal any more
+            while more := os.read(controller, 4096):
+                said += more
+    os.close(controller)
+    assert process.returncode == 0
+    return said.decode().splitlines()
+
+
+def test_rows_fit_the_terminal_and_are_whole_in_a_pipe(file: Path) -> None:
+    whole = bicap("sessions", str(file)).stdout.splitlines()
+    shown = on_terminal(100, "sessions", str(file))
+    assert len(shown) == len(whole) == 11
+    assert max(map(len, shown)) <= 100 < max(map(len, whole))
+    assert on_terminal(300, "sessions", str(file)) == whole
+    named = bicap("sessions", "--columns", "session,client_port,bytes", str(file)).stdout.splitlines()
+    assert [line.split()[1] for line in named[1:]] == [str(10_000 + at) for at in range(10)]
+
+
+def test_tables_have_the_columns_that_were_named_in_their_order(file: Path, tmp_path: Path) -> None:
+    names = "handshake_words,client_port"
+    first = bicap("sessions", "--csv", "--columns", names, str(file)).stdout.splitlines()[:2]
+    assert first == [names, '"complete (packets 1, 6, 11)",10000']
+    assert bicap("sessions", "--parquet", str(tmp_path / "out"), "--columns", names, str(file)).code == 0
+    assert pyarrow.parquet.read_table(tmp_path / "out").column_names == names.split(",")
+
+
+def test_times_can_be_seconds_since_the_first_packet(file: Path) -> None:
+    shown = bicap("read", "--time", "relative", "--packets", "port 10003", "-c", "1", str(file)).stdout
+    assert shown.split()[:2] == ["4", "0.000004687"]
+    assert bicap("sessions", "--time", "epoch", str(file)).stdout.splitlines()[1].split()[1] == "1700000000.000000"
+    assert ", 22:13:20" in bicap("follow", "--time", "utc", str(file), "1").stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize("command", ["sessions", "latency", "diagnose", "summary"])
+def test_a_file_that_is_mostly_in_tunnels_names_the_option_that_opens_them(command: str, tmp_path: Path) -> None:
+    inside = packets.udp("10.0.0.1", 4000, "10.0.0.2", 5000)
+    path = str(pcap_of(tmp_path / "file", [packets.vxlan(("172.16.0.1", "172.16.0.2"), inside)] * 3))
+    done = bicap(command, path)
+    assert (done.code, done.stderr) == (0, "bicap: 100 % of the packets are in VXLAN; --inner shows what is inside\n")
+    assert bicap(command, "--inner", path).stderr == ""

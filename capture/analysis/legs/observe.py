@@ -18,7 +18,7 @@ from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Table
 from capture.arrays.scratch import Scratch
 from capture.errors import SpecError
-from capture.pcapng.reader import Reader
+from capture.pcapng.describe import Description
 
 PARTS = 64
 """Files of observations."""
@@ -75,7 +75,7 @@ class Observations:
         for part in self._parts:
             part.close()
 
-    def add(self, name: str, batches: Iterable[Batch], description: Reader) -> None:
+    def add(self, name: str, batches: Iterable[Batch], description: Description) -> None:
         """Add all packets of a file. Raises SpecError for too many interfaces, and what `batches` raises."""
         file, tracker, known = len(self.spans), Tracker(), dict[int, int]()
         first, last = 0, -1
@@ -95,7 +95,7 @@ class Observations:
                     known[interface] = self._point(file, name, interface, description)
             self._write(batch, known)
 
-    def _point(self, file: int, name: str, interface: int, description: Reader) -> int:
+    def _point(self, file: int, name: str, interface: int, description: Description) -> int:
         if len(self.points) == POINTS_MAX:
             raise SpecError(
                 f"{name} has too many interfaces with packets: at most {POINTS_MAX} in all files together can be "

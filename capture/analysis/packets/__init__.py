@@ -1,5 +1,6 @@
-"""A capture file -> batches of decoded packets; and whether the file has all packets that were requested.
+"""Capture files -> batches of decoded packets; and whether the files have all packets that were requested.
 
-The entry point is `reading`; `packet_table` declares a row; `compiled` decodes. May import `pcapng`, `wire`,
-`arrays`, `units` and `errors`. Code that needs more than one packet belongs in `sessions`.
+`reading` opens one file, `merged` several as one; `packet_table` declares a row; `compiled` decodes; `matching`
+chooses packets by an expression. May import `pcapng`, `filters`, `wire`, `arrays`, `units` and `errors`. Code that
+needs more than one packet belongs in `sessions`.
 """

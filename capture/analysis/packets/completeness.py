@@ -7,7 +7,7 @@ the file's end, which are read backwards: every block ends with its length.
 import json
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,11 +59,9 @@ def completeness(name: str) -> Completeness:
     """Return the completeness of a file; unknown if the file has no account of it, or is "-"."""
     if name == "-" or not os.path.isfile(name):
         return Completeness()
-    try:
-        with open(f"{name}.json", encoding="utf-8") as summary:
-            return from_summary(json.loads(summary.read(_SUMMARY_LIMIT)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        pass  # no summary, or one of another program
+    whole = from_summary_file(f"{name}.json")
+    if whole is not None:
+        return whole
     try:
         with open(name, "rb") as file:
             start = file.read(12)
@@ -82,6 +80,18 @@ def of_all(parts: Sequence[Completeness]) -> Completeness:
         over_limit=sum(part.over_limit for part in parts),
         only=next((part.only for part in parts if part.only), ""),
     )
+
+
+def from_summary_file(name: str, files: Collection[str] | None = None) -> Completeness | None:
+    """Return what a summary says; None if there is none, or if it is not about `files` (names without folders)."""
+    try:
+        with open(name, encoding="utf-8") as file:
+            summary = json.loads(file.read(_SUMMARY_LIMIT))
+        if files is not None and {os.path.basename(one["path"]) for one in summary["files"]} != set(files):
+            return None
+        return from_summary(summary)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None  # no summary, or one of another program
 
 
 def from_summary(summary: dict[str, Any]) -> Completeness:

@@ -24,6 +24,25 @@ class Kind(IntFlag):
     "the packet that it quotes begins at payload_at"
 
 
+class Mark(IntFlag):
+    """What the session's earlier packets say about a packet."""
+
+    REPEATED = 1
+    "its bytes, SYN or FIN had been sent before; or a DNS query or echo request that was asked before"
+    LOST_BEFORE = 2
+    "a repetition whose first copy never passed the capture point"
+    OVERTAKEN = 4
+    "later packets of its sender came first"
+    COPY = 8
+    "the same IP packet again"
+    KEEPALIVE = 16
+    ZERO_WINDOW = 32
+    AFTER_GAP = 64
+    "skips bytes that are not in the file so far"
+    ACKNOWLEDGES_UNSEEN = 128
+    "acknowledges bytes that are not in the file"
+
+
 class PacketRow(Record):
     """A packet of a file."""
 
@@ -57,6 +76,8 @@ class PacketRow(Record):
     hops: U8  # TTL or hop limit
     kind: U8  # bits of Kind
     side: U8  # side of the session that sent it: 0 client, 1 server
+    marks: U8  # bits of Mark
+    options: U32  # bytes of the block's options, as scan.FoundPacket has them
 
 
 PACKET = dtype_of(PacketRow)

@@ -25,6 +25,7 @@ from capture.arrays.aliases import Bytes, Table
 from capture.errors import FormatError, TargetError
 from capture.pcapng.reader import Reader
 from capture.units import format_count
+from capture.wire.link_names import LINK_NAMES, link_name
 from capture.wire.link_types import LINK_TYPES
 
 _PIECE, _BATCH = 1 << 20, 1 << 12
@@ -47,12 +48,13 @@ class Batch:
 class CaptureFile:
     """An open capture file. `description` has the interfaces and names that have been read so far.
 
-    With `inner`, packets inside VXLAN, Geneve, GRE and IP in IP replace those that carry them. Raises TargetError if
+    With `inner`, packets inside VXLAN, Geneve, GRE, ERSPAN, GTP-U and IP in IP replace those that carry them. If not
+    `decoded`, packets have only time, place, lengths, interface and flags. Raises TargetError if
     the file cannot be opened. Iteration raises FormatError where the file is damaged, after the batches before that.
     """
 
-    def __init__(self, name: str, inner: bool = False) -> None:
-        self._inner = inner
+    def __init__(self, name: str, inner: bool = False, decoded: bool = True) -> None:
+        self._inner, self._decoded = inner, decoded
         self.name = "standard input" if name == "-" else name
         self.packets = 0
         self._known = np.empty(0, np.int64)
@@ -97,9 +99,8 @@ class CaptureFile:
             while not more:
                 at, count, more = self.description.take(buffer, at, filled, tables[0])
                 if count:
-                    decode(buffer, self._links(), tables[0][:count], self.packets + 1)
-                    if self._inner:
-                        unwrap(buffer, tables[0][:count])
+                    if self._decoded:
+                        self._decode(buffer, tables[0][:count])
                     self.packets += count
                     yield Batch(buffer, tables[0][:count])
                     tables.rotate()
@@ -113,6 +114,11 @@ class CaptureFile:
                 pieces[0] = np.empty(2 * left, np.uint8)
             pieces[0][:left] = buffer[at:filled]
             at, filled = 0, left
+
+    def _decode(self, data: Bytes, packets: Table) -> None:
+        decode(data, self._links(), packets, self.packets + 1)
+        if self._inner:
+            unwrap(data, packets)
 
     def _read_into(self, room: memoryview) -> int:
         try:
@@ -131,9 +137,10 @@ class CaptureFile:
         if len(self._known) < len(interfaces):
             links = [interface.link for interface in interfaces]
             if not any(link in LINK_TYPES for link in links):
+                supported = dict.fromkeys(LINK_NAMES[link] for link in sorted(LINK_TYPES))
                 raise FormatError(
-                    f"{self.name} has packets of link type {links[0]}, which is not supported; supported are "
-                    f"{', '.join(dict.fromkeys(LINK_TYPES.values()))}"
+                    f"{self.name} has packets of link type {link_name(links[0])}, which is not supported; supported "
+                    f"are {', '.join(supported)}"
                 )
             self._known = np.array(links, np.int64)
         return self._known

@@ -3,15 +3,17 @@
 A column has one value per session: a number or a word. JSON, CSV, Parquet, --sort and --filter all use these columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from capture.analysis.application.message_names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
 from capture.analysis.query.names import CLOSES, HANDSHAKES, ROLES, hosts, states
 from capture.analysis.sessions.session_table import SESSION, SIDES
 from capture.arrays.aliases import Table
 from capture.arrays.cells import each, lines
+from capture.arrays.texts import TEXTS
 from capture.pcapng.describe import InterfaceDescription
 from capture.wire.protocols import protocol_name
 
@@ -19,6 +21,8 @@ _PLAIN = (
     *("syns", "syn_acks", "syn_packet", "syn_ack_packet", "ack_packet", "rst_packet", "icmp_packet"),
     *("icmp_type", "icmp_code", "requests", "unanswered", "repeated"),
 )
+_TEXTS = ("application", "server_name", "alpn", "http_method", "http_host", "http_path", "dns_name")
+_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors")
 _SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "rtt_sum_ns")
 
 
@@ -61,6 +65,15 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
         "first_byte_mean_ns": lambda s: _mean(s["first_byte_sum_ns"], s["requests"]),
     }
     columns |= {name: lambda s, name=name: s[name] for name in _PLAIN}  # type: ignore[misc]
+    columns |= {name: lambda s, name=name: TEXTS.words(s[name].tolist()) for name in _TEXTS}  # type: ignore[misc]
+    columns |= {name: lambda s, name=name: s[name] for name in _COUNTED}  # type: ignore[misc]
+    columns |= {
+        "tls_version": lambda s: [named(TLS_VERSIONS, n) if n else "" for n in s["tls_version"].tolist()],
+        "tls_alert": lambda s: [named(TLS_ALERTS, n) if n else "" for n in s["tls_alert"].tolist()],
+        "tls_alert_by": lambda s: [("", *SIDES)[n] for n in s["tls_alert_side"].tolist()],
+        "dns_type": lambda s: [named(DNS_TYPES, n) if n else "" for n in s["dns_type"].tolist()],
+        "dns_code": lambda s: [named(DNS_CODES, n - 1) if n else "" for n in s["dns_code"].tolist()],
+    }
     for side in SIDES:
         columns |= {f"{side}_{name}": lambda s, side=side, name=name: s[side][name] for name in _SIDE_PLAIN}  # type: ignore[misc]
         columns[f"{side}_rtt_mean_ns"] = lambda s, side=side: _mean(s[side]["rtt_sum_ns"], s[side]["rtt_count"])  # type: ignore[misc]
@@ -68,13 +81,21 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
 
 
 COLUMNS = _columns()
-WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"})
+APPLICATION = (*_TEXTS, *_COUNTED, "tls_version", "tls_alert", "tls_alert_by", "dns_type", "dns_code")
+"""Names of columns that need a look at the payload (analysis.application)."""
+WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"}) | set(APPLICATION) - {
+    *_COUNTED
+}
 """Names of columns whose values are words."""
 
 
-def flat(sessions: Table, interfaces: Sequence[InterfaceDescription] = ()) -> dict[str, list[Any]]:
-    """Return all columns as plain lists; interfaces by their name in the file if they have one."""
-    plain = {name: _plain(values(sessions)) for name, values in COLUMNS.items()}
+def flat(
+    sessions: Table, interfaces: Sequence[InterfaceDescription] = (), names: Iterable[str] = tuple(COLUMNS)
+) -> dict[str, list[Any]]:
+    """Return columns as plain lists; interfaces by their name in the file if they have one."""
+    plain = {name: _plain(COLUMNS[name](sessions)) for name in names}
+    if "interface" not in plain:
+        return plain
     named = [interface.name for interface in interfaces]
     plain["interface"] = [
         named[number] if number < len(named) and named[number] else str(number) for number in plain["interface"]

@@ -38,6 +38,12 @@ class Filter:
     def __post_init__(self) -> None:
         self._test  # noqa: B018 - a wrong text fails before any packet is read
 
+    @property
+    def column(self) -> str:
+        """Name of the column that is compared."""
+        term = _TERM.fullmatch(self.text)
+        return term[1] if term else ""
+
     def __call__(self, sessions: Table) -> Any:
         """Return a mask of the sessions for which it is true."""
         return self._test(sessions)
@@ -60,7 +66,7 @@ class Filter:
                 raise SpecError(f"--filter {self.text!r}: {name} can only be compared by = or !=")
             if name in ("address", *SIDES):
                 return _addresses(name, value, sign == "=", self.text)
-            return lambda sessions: compare(np.array(COLUMNS[name](sessions), dtype=np.str_), value.lower())
+            return _words(name, value.lower(), sign == "=")
         number = self._number(name, value)
         if name == "port":
             if sign not in ("=", "!="):
@@ -73,6 +79,19 @@ class Filter:
         if value.lstrip("-").isdecimal() and value.isascii() and len(value) < 19:
             return int(value)
         return parse_duration(value, what) if name.endswith("_ns") else parse_size(value, what)
+
+
+def _words(name: str, value: str, wanted: bool) -> Callable[[Table], Any]:
+    """Return the comparison of a column of words, without regard to case; a * stands for any letters."""
+
+    def same(sessions: Table) -> Any:
+        found = [word.lower() for word in COLUMNS[name](sessions)]
+        if "*" in value:
+            pattern = re.compile(".*".join(map(re.escape, value.split("*"))), re.DOTALL)
+            return np.array([pattern.fullmatch(word) is not None for word in found], np.bool_) == wanted
+        return (np.array(found, dtype=np.str_) == value) == wanted
+
+    return same
 
 
 def _addresses(name: str, value: str, wanted: bool, text: str) -> Callable[[Table], Any]:

@@ -177,6 +177,29 @@ class SessionEvidence(Record):
     rst_early: U8  # 1: the RST came before any payload of the server
 
 
+class SessionApplication(Record):
+    """What the payload says (analysis.application); 0 unless it was looked at. Texts are numbers of arrays.texts."""
+
+    application: U32  # text: dns, tls, http or quic
+    server_name: U32  # text, of TLS and QUIC
+    alpn: U32  # text: the protocol that the server chose, else those that the client offered
+    tls_version: U32  # of the server's hello
+    tls_alert: U32  # the first one
+    tls_alert_side: U32  # 1 client, 2 server
+    http_method: U32  # text, of the first request; so http_host and http_path
+    http_host: U32
+    http_path: U32
+    http_status: U32  # of the first answer, or of the first from 400 on; 0: none
+    http_requests: U32
+    http_answers: U32
+    http_4xx: U32  # answers from 400 to 499; so http_5xx
+    http_5xx: U32
+    dns_name: U32  # text, of the first question
+    dns_type: U32
+    dns_code: U32  # 1 + that of the first answer, or of the first answer with an error; 0: none
+    dns_errors: U32  # answers with an error
+
+
 class SessionEnds(Record):
     """Client and server: addresses in two halves, and ports."""
 
@@ -188,7 +211,7 @@ class SessionEnds(Record):
     server_port: U16
 
 
-class SessionRow(SessionSpan, SessionEnds, SessionEvidence):
+class SessionRow(SessionSpan, SessionEnds, SessionEvidence, SessionApplication):
     """One row per conversation and interface."""
 
     client: SideCounts

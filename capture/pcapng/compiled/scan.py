@@ -17,6 +17,8 @@ MORE, FULL, DESCRIPTION, TOO_LONG, BAD_LENGTH, BAD_TRAILER, BAD_INTERFACE, BAD_C
 
 BLOCK_LIMIT = 128 << 20
 """Most bytes of a block; a longer one counts as damage, as in Wireshark."""
+BIG = 1 << 31
+"""Bit of `options` in a section whose byte order is big-endian."""
 PACKET_LIMIT = 16 << 20
 """Most bytes of a packet in a pcap file; a longer one counts as damage."""
 
@@ -30,6 +32,7 @@ class FoundPacket(Record):
     original: U32
     interface: U32
     flags: U32
+    options: U32  # bytes of options behind the packet and its padding; BIG: the highest byte of numbers is the first
 
 
 class InterfaceTicks(Record):
@@ -134,7 +137,7 @@ def scan_pcapng(
         if u32(data, at + total - 4, big) != total:
             return at, count, BAD_TRAILER
         limit = at + total - 4
-        flags = 0
+        flags = options = 0
         if kind in (_ENHANCED_PACKET, _OBSOLETE_PACKET):
             packet = at + 28
             if packet > limit:
@@ -146,7 +149,9 @@ def scan_pcapng(
             if captured > limit - packet:
                 return at, count, BAD_CAPTURED
             last_ns = _nanoseconds(u32(data, at + 12, big) << 32 | u32(data, at + 16, big), interfaces, interface)
-            flags = _packet_flags(data, packet + ((captured + 3) & ~3), limit, big)
+            behind = packet + ((captured + 3) & ~3)
+            options = max(limit - behind, 0)
+            flags = _packet_flags(data, behind, limit, big)
         elif kind == _SIMPLE_PACKET:
             packet = at + 12
             if packet > limit:
@@ -169,6 +174,7 @@ def scan_pcapng(
         row.original = max(original, captured)
         row.interface = interface
         row.flags = flags
+        row.options = options | (BIG if big else 0)
         count += 1
         at += total
 
@@ -195,5 +201,6 @@ def scan_pcap(
         row.original = max(original, captured)
         row.interface = 0
         row.flags = 0
+        row.options = 0
         count += 1
         at += 16 + captured

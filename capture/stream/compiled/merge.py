@@ -36,11 +36,11 @@ Compiled by numba and cached; call portions.compiled() before packets flow.
 from typing import NamedTuple
 
 import numpy as np
-from numba import types, uint32
+from numba import uint32
 
 from capture.abi import ALONE, INBOUND, OUTBOUND, PACKET_BLOCK, PACKET_BLOCK_END, REVERSE, TAGGED
 from capture.arrays.aliases import Longs, Words
-from capture.arrays.jit import borrowing_loop
+from capture.arrays.jit import borrowing_loop, c_function
 from capture.stream.compiled.cursors import (
     BLOCK_AT,
     FLAGS,
@@ -114,7 +114,7 @@ class Loop(NamedTuple):
 
 
 # numba's own loop over two arrays that may overlap is several times slower.
-_memcpy = types.ExternalFunction("memcpy", types.intp(types.intp, types.intp, types.intp))
+_memcpy = c_function("memcpy", "intp", "intp", "intp", "intp")
 
 
 @borrowing_loop

@@ -8,11 +8,10 @@ takes less than all, is left to Python, which repeats it from the same place and
 import ctypes
 
 import numpy as np
-from numba import types
 
 from capture.abi import BATCH_STATE
 from capture.arrays.aliases import Longs
-from capture.arrays.jit import borrowing_loop
+from capture.arrays.jit import borrowing_loop, c_function
 from capture.stream.compiled import merge
 from capture.stream.compiled.cursors import CURSOR_COLUMNS, RingCursors, oldest_waiting, release, snapshot
 from capture.stream.compiled.merge import FLAG_SETS, PORTION, TALLY_COLUMNS, Loop
@@ -23,7 +22,7 @@ PORTIONS_MOST = 16
 NO_DESCRIPTOR = -1
 NO_FILE = (NO_DESCRIPTOR, 0)
 
-_pwritev = types.ExternalFunction("pwritev", types.int64(types.int32, types.int64, types.int32, types.int64))
+_pwritev = c_function("pwritev", "int64", "int32", "int64", "int32", "int64")
 
 
 @borrowing_loop

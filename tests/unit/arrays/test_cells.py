@@ -12,6 +12,7 @@ from capture.arrays.cells import (
     Cells,
     aligned,
     beside,
+    cut,
     durations,
     each,
     lines,
@@ -85,3 +86,10 @@ def test_no_rows() -> None:
     nothing = np.zeros(0, np.int64)
     columns = (words([]), numbers(nothing), durations(nothing), sizes(nothing), each(str, nothing), scattered(0))
     assert [lines(column) for column in columns] == [[]] * len(columns)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12), min_size=1), st.integers(1, 12))
+def test_text_that_is_too_long_is_cut_and_ends_with_an_ellipsis(texts: list[str], width: int) -> None:
+    expected = [one if len(one) <= width else one[: width - 1] + "…" for one in texts]
+    assert lines(cut(words(texts), width)) == expected
+    assert lines(cut(beside("", words(texts), ""), width)) == expected

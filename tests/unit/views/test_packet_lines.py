@@ -39,6 +39,11 @@ def shown(path: Path, frames: list[bytes], by_name: bool = False, flags: int | N
     return [line.split(maxsplit=2)[2] for line in said.splitlines()]
 
 
+def renumbered(frame: bytes) -> bytes:
+    """Return the frame with another IP identification: it is no copy."""
+    return frame[:18] + b"\0\2" + frame[20:]
+
+
 CASES = [
     ("no IP", [packets.arp()], ["eth0 no IP, length 42"]),
     ("UDP", [packets.udp(A, 53, B, 4000, b"abc")], ["eth0 #1 IP 10.0.0.1.53 > 10.0.0.2.4000: UDP, length 3"]),
@@ -87,6 +92,18 @@ CASES = [
         "cut",
         [packets.udp(A, 1, B, 2)[:40]],
         ["eth0 #1 IP 10.0.0.1 > 10.0.0.2: UDP, length 6 [cut]"],
+    ),
+    (
+        "marks",
+        [
+            packets.tcp(A, 4000, B, 80, flags=ACK, sequence=1, payload=b"ab"),
+            renumbered(packets.tcp(A, 4000, B, 80, flags=ACK, sequence=1, payload=b"ab", window=0)),
+        ],
+        [
+            "eth0 #1 IP 10.0.0.1.4000 > 10.0.0.2.80: Flags [.], seq 1:3, ack 1, win 65535, length 2",
+            "eth0 #1 IP 10.0.0.1.4000 > 10.0.0.2.80: Flags [.], seq 0:2, ack 1, win 0, length 2 "
+            "[retransmission, zero window]",
+        ],
     ),
     ("another protocol", [packets.ip(A, B, 89, bytes(8))], ["eth0 #1 IP 10.0.0.1 > 10.0.0.2: 89, length 8"]),
 ]

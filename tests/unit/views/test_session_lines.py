@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 
 from capture.analysis.packets.completeness import Completeness
-from capture.views.session_lines import session_lines
+from capture.errors import SpecError
+from capture.pcapng.describe import InterfaceDescription
+from capture.views.moments import Clock
+from capture.views.session_lines import LineContext, SessionLines, columns_named
 from testbed import packets
 from tests.unit.analysis.scripted_packets import HANDSHAKE, A, F, Frame, R, S, segment, track
 
 COMPLETE = Completeness(known=True)
+CONTEXT = LineContext({ip_address("fd00::2"): "dns"}, [InterfaceDescription(1, name="eth0")], COMPLETE, Clock())
+LINES = SessionLines(CONTEXT)
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +66,48 @@ CASES: list[tuple[str, list[Frame], str]] = [
 @pytest.mark.parametrize(("frames", "line"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_a_line(frames: list[Frame], line: str) -> None:
     (table,) = track(frames).tables
-    assert session_lines(table, {ip_address("fd00::2"): "dns"}, COMPLETE) == line + "\n"
+    assert LINES.lines(table) == line + "\n"
 
 
 def test_each_session_has_its_line() -> None:
     tables = [table for _, frames, _ in CASES for table in track(frames).tables]
-    said = session_lines(np.concatenate(tables), {ip_address("fd00::2"): "dns"}, COMPLETE)
+    said = LINES.lines(np.concatenate(tables))
     assert said == "".join(line + "\n" for _, _, line in CASES)
+
+
+@pytest.mark.parametrize(
+    ("width", "titles"),
+    [
+        (184, "# START DURATION PROTO CLIENT > SERVER PACKETS BYTES RTT REPEATED LOST STATE"),
+        (183, "# START DURATION PROTO CLIENT > SERVER PACKETS BYTES RTT REPEATED STATE"),
+        (120, "# START PROTO CLIENT > SERVER PACKETS STATE"),
+        (80, "# CLIENT > SERVER STATE"),
+        (10, "# C…"),
+    ],
+)
+def test_the_most_important_columns_are_shown_that_fit(width: int, titles: str) -> None:
+    lines = SessionLines(CONTEXT, width=width)
+    assert " ".join(lines.heading().split()) == titles
+    tables = [table for _, frames, _ in CASES for table in track(frames).tables]
+    shown = (lines.heading() + lines.lines(np.concatenate(tables))).splitlines()
+    assert all(len(line) <= width for line in shown)
+    assert any(len(line) == width for line in shown)
+
+
+def test_columns_can_be_named_from_both_tables() -> None:
+    (table,) = track(CASES[0][1]).tables
+    names = ["session", "interface", "server_rtt_mean_ns", "client_port", "client_handshake_ns", "handshake"]
+    lines = SessionLines(CONTEXT, columns_named(names))
+    assert " ".join(lines.heading().split()) == "# INTERFACE SERVER RTT MEAN CLIENT PORT CLIENT HANDSHAKE HANDSHAKE"
+    assert lines.lines(table).split() == ["1", "eth0", "14", "ms", "40000", "3", "ms", "complete"]
+
+
+def test_a_duration_that_was_not_measured_is_a_dash() -> None:
+    (table,) = track(CASES[2][1]).tables
+    lines = SessionLines(CONTEXT, columns_named(["server_rtt_mean_ns", "client_handshake_ns"]))
+    assert lines.lines(table).split() == ["-", "-"]
+
+
+def test_a_column_that_is_not_known_is_refused() -> None:
+    with pytest.raises(SpecError, match="there is no column 'colour'"):
+        columns_named(["session", "colour"])

@@ -179,6 +179,7 @@ def decode(data: Bytes, links: Longs, packets: Rows[PacketRow], first_number: in
         row.number = first_number + i
         row.session = 0
         row.side = 0
+        row.marks = 0
         start = row.offset
         end = start + row.captured
         at, kind = link_layer(data, start, end, links[row.interface])

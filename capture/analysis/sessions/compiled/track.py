@@ -11,6 +11,7 @@ from capture.analysis.sessions.compiled import tcp
 from capture.analysis.sessions.compiled.closing import close, ended, silent_limit
 from capture.analysis.sessions.compiled.icmp_errors import error_about
 from capture.analysis.sessions.compiled.lookup import find, hash_of, insert, swapped
+from capture.analysis.sessions.compiled.marks import counts, marks
 from capture.analysis.sessions.compiled.questions import dns, echo
 from capture.analysis.sessions.open_table import Tables
 from capture.analysis.sessions.session_table import Close, Measure, Role
@@ -76,6 +77,8 @@ def track(
         here.bytes += packet.original
         if packet.kind & (_LATER | _CUT):
             continue
+        there = tables.sides[number, 1 - side]
+        before = counts(row, here, there)
         if packet.protocol == TCP:
             tcp.update(tables, number, packet, side)
             here.payload += packet.payload
@@ -87,6 +90,7 @@ def track(
             error_about(data, tables, packet, interface, scratch[0])
         elif packet.protocol == ICMP or packet.protocol == ICMPV6:
             echo(tables, number, packet)
+        packet.marks = marks(before, counts(row, here, there))
     return len(packets)
 
 

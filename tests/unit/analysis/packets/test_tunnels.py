@@ -22,6 +22,11 @@ def geneve_of_ip(outer: tuple[str, str], frame: bytes) -> bytes:
     return packets.udp(outer[0], 5555, outer[1], 6081, b"\x01\0" + frame[12:14] + bytes(8) + frame[14:])
 
 
+def gtp(outer: tuple[str, str], frame: bytes, flags: bytes, more: bytes = b"") -> bytes:
+    length = (len(more) + len(frame) - 14).to_bytes(2, "big")
+    return packets.udp(outer[0], 5555, outer[1], 2152, flags + b"\xff" + length + b"\0\0\0\7" + more + frame[14:])
+
+
 TUNNELS: dict[str, Callable[[tuple[str, str], bytes], bytes]] = {
     "VXLAN": packets.vxlan,
     "VXLAN, Linux's port": lambda outer, frame: packets.vxlan(outer, frame, 8472),
@@ -33,6 +38,22 @@ TUNNELS: dict[str, Callable[[tuple[str, str], bytes], bytes]] = {
     "GRE with a key": lambda outer, frame: packets.gre(outer, frame, key=True),
     "GRE of Ethernet": lambda outer, frame: packets.gre(outer, frame, ethernet_inside=True),
     "IP in IP": packets.ip_in_ip,
+    "GRE of MPLS": lambda outer, frame: packets.ip(*outer, 47, b"\0\0\x88\x47\0\2\1\x40" + frame[14:]),
+    "ERSPAN I": lambda outer, frame: packets.ip(*outer, 47, b"\0\0\x88\xbe" + frame),
+    "ERSPAN II": lambda outer, frame: packets.ip(
+        *outer, 47, b"\x10\0\x88\xbe" + bytes(4) + b"\x10" + bytes(7) + frame
+    ),
+    "ERSPAN III": lambda outer, frame: packets.ip(
+        *outer, 47, b"\x10\0\x22\xeb" + bytes(4) + b"\x20" + bytes(11) + frame
+    ),
+    "ERSPAN III with a subheader": lambda outer, frame: packets.ip(
+        *outer, 47, b"\x10\0\x22\xeb" + bytes(4) + b"\x20" + bytes(10) + b"\1" + bytes(8) + frame
+    ),
+    "GTP-U": lambda outer, frame: gtp(outer, frame, b"\x30"),
+    "GTP-U with a sequence number": lambda outer, frame: gtp(outer, frame, b"\x32", bytes(4)),
+    "GTP-U with extensions": lambda outer, frame: gtp(
+        outer, frame, b"\x34", b"\0\0\0\x85" + b"\1\x10\0\xc0" + b"\2" + bytes(7)
+    ),
     "VXLAN in GRE": lambda outer, frame: packets.gre(outer, packets.vxlan(outer, frame)),
     "GRE in Geneve in IP in IP": lambda outer, frame: packets.ip_in_ip(
         outer, packets.geneve(outer, packets.gre(outer, frame))
@@ -70,6 +91,9 @@ NO_TUNNELS = {
     "VXLAN of ARP": packets.vxlan(OUTER, packets.arp()),
     "Geneve of a later version": packets.udp(OUTER[0], 5555, OUTER[1], 6081, b"\x40\0\x65\x58" + bytes(4) + TCP),
     "GRE of PPTP": packets.ip(*OUTER, 47, b"\0\x01\x08\0" + TCP[14:]),
+    "an echo request of GTP": packets.udp(OUTER[0], 5555, OUTER[1], 2152, b"\x32\1\0\4" + bytes(8)),
+    "GTP-U of a later version": packets.udp(OUTER[0], 5555, OUTER[1], 2152, b"\x50\xff\0\4" + bytes(4) + TCP[14:]),
+    "GTP-U with an endless extension": gtp(OUTER, TCP, b"\x34", b"\0\0\0\x85" + bytes(4)),
     "a fragment": packets.ip(*OUTER, 4, TCP[14:], fragment=0x2000),
     "cut in the tunnel's header": packets.vxlan(OUTER, TCP)[: 14 + 20 + 8 + 7],
 }

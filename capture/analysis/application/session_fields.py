@@ -1,0 +1,119 @@
+"""Messages of sessions -> the application fields in the rows of sessions (session_table.SessionApplication)."""
+
+from dataclasses import dataclass, fields
+from operator import attrgetter
+
+import numpy as np
+
+from capture.analysis.application.heard import Heard
+from capture.analysis.application.message import MessageKind
+from capture.analysis.application.messages import Messages
+from capture.analysis.packets.reading import Batch
+from capture.arrays.aliases import Table
+from capture.arrays.texts import TEXTS
+
+
+@dataclass(slots=True)
+class _Fields:
+    """The fields of SessionApplication, in any order."""
+
+    application: int = 0
+    server_name: int = 0
+    alpn: int = 0
+    tls_version: int = 0
+    tls_alert: int = 0
+    tls_alert_side: int = 0
+    http_method: int = 0
+    http_host: int = 0
+    http_path: int = 0
+    http_status: int = 0
+    http_requests: int = 0
+    http_answers: int = 0
+    http_4xx: int = 0
+    http_5xx: int = 0
+    dns_name: int = 0
+    dns_type: int = 0
+    dns_code: int = 0
+    dns_errors: int = 0
+
+    def add(self, heard: Heard) -> None:
+        """Add a message; of each kind the first one names the session, and counts are of all."""
+        name = TEXTS.number(heard.name)
+        match heard.kind:
+            case MessageKind.DNS_QUERY | MessageKind.DNS_ANSWER:
+                self._is("dns")
+                if not self.dns_name:
+                    self.dns_name, self.dns_type = name, heard.type
+                if heard.kind is MessageKind.DNS_ANSWER:
+                    self.dns_errors += heard.code > 0
+                    if self.dns_code <= 1:  # an error goes before a success
+                        self.dns_code = heard.code + 1
+            case MessageKind.CLIENT_HELLO | MessageKind.QUIC_INITIAL:
+                self._is("tls" if heard.kind is MessageKind.CLIENT_HELLO else "quic")
+                self.server_name = self.server_name or name
+                self.alpn = self.alpn or TEXTS.number(heard.alpn)
+            case MessageKind.SERVER_HELLO:
+                self._is("tls")
+                self.tls_version = self.tls_version or heard.code
+                if heard.alpn:  # what was chosen, instead of what was offered
+                    self.alpn = TEXTS.number(heard.alpn)
+            case MessageKind.ALERT:
+                self._is("tls")
+                if heard.code and not self.tls_alert:
+                    self.tls_alert, self.tls_alert_side = heard.code, heard.side + 1
+            case MessageKind.HTTP_REQUEST:
+                self._is("http")
+                self.http_requests += 1
+                if not self.http_method:
+                    self.http_method = TEXTS.number(heard.method)
+                    self.http_host, self.http_path = name, TEXTS.number(heard.path)
+            case MessageKind.HTTP_ANSWER:
+                self._is("http")
+                self.http_answers += heard.code >= 200
+                self.http_4xx += heard.code // 100 == 4
+                self.http_5xx += heard.code // 100 == 5
+                if heard.code >= 200 and (not self.http_status or (self.http_status < 400 <= heard.code)):
+                    self.http_status = heard.code
+
+    def _is(self, application: str) -> None:
+        self.application = self.application or TEXTS.number(application)
+
+
+_NAMES = tuple(field.name for field in fields(_Fields))
+_values = attrgetter(*_NAMES)
+
+
+class Applications:
+    """The application fields of open sessions. `add` a batch after the Tracker had it, then `fill` ended sessions."""
+
+    def __init__(self) -> None:
+        self._messages = Messages()
+        self._open: dict[int, _Fields] = {}
+
+    def add(self, batch: Batch) -> list[Heard]:
+        """Add the messages of a batch, and return them."""
+        heard = self._messages.of(batch)
+        for one in heard:
+            self._add(one)
+        return heard
+
+    def fill(self, sessions: Table) -> None:
+        """Write the fields into the rows of ended sessions."""
+        places: list[int] = []
+        values: list[tuple[int, ...]] = []
+        for place, number in enumerate(sessions["session"].tolist()):
+            for heard in self._messages.left(number):
+                self._add(heard)
+            found = self._open.pop(number, None)
+            if found is not None:
+                places.append(place)
+                values.append(_values(found))
+        if places:
+            columns = np.array(values, np.uint32)
+            for at, name in enumerate(_NAMES):
+                sessions[name][places] = columns[:, at]
+
+    def _add(self, heard: Heard) -> None:
+        if heard.session not in self._open:
+            self._open[heard.session] = _Fields()
+        self._open[heard.session].add(heard)
