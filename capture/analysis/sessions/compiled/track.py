@@ -12,6 +12,7 @@ from capture.analysis.sessions.compiled.closing import close, ended, silent_limi
 from capture.analysis.sessions.compiled.icmp_errors import error_about
 from capture.analysis.sessions.compiled.lookup import find, hash_of, insert, swapped
 from capture.analysis.sessions.compiled.questions import dns, echo
+from capture.analysis.sessions.compiled.windows import begins_anew
 from capture.analysis.sessions.open_table import Tables
 from capture.analysis.sessions.session_table import Close, Measure, Role
 from capture.arrays.aliases import Bytes, Longs
@@ -47,6 +48,10 @@ def track(
         ):
             return i
         packet = packets[i]
+        if packet.time_ns < state.newest_ns:
+            state.disordered += 1
+        else:
+            state.newest_ns = packet.time_ns
         if packet.family == 0:
             state.no_ip += 1
             continue
@@ -65,13 +70,16 @@ def track(
         row = tables.rows[number]
         packet.session = row.session
         side = 1 if swapped(packet) else 0
+        if row.role != _ASKED and packet.tcp_flags & SYN and packet.protocol == TCP:
+            row.client_side = side if not packet.tcp_flags & ACK else 1 - side  # a SYN behind later packets
+            row.role = _ASKED
         if packet.source_port == packet.destination_port and _same_address(packet):
             side = row.client_side  # from a socket to itself
         packet.side = side != row.client_side
         here = tables.sides[number, side]
         row.last_ns = max(row.last_ns, packet.time_ns)
         row.first_ns = min(row.first_ns, packet.time_ns)
-        row.last_packet = packet.number
+        row.last_packet = max(row.last_packet, packet.number)
         here.packets += 1
         here.bytes += packet.original
         if packet.kind & (_LATER | _CUT):
@@ -82,11 +90,11 @@ def track(
         elif packet.protocol == UDP:
             here.payload += packet.payload
             if packet.source_port == _DNS_PORT or packet.destination_port == _DNS_PORT:
-                dns(data, tables, number, packet)
+                dns(data, tables, number, packet, side)
         elif packet.kind & _ERROR:
             error_about(data, tables, packet, interface, scratch[0])
         elif packet.protocol == ICMP or packet.protocol == ICMPV6:
-            echo(tables, number, packet)
+            echo(tables, number, packet, side)
     return len(packets)
 
 
@@ -115,13 +123,12 @@ def _fragment(tables: Tables, packet: PacketRow) -> None:
 def _is_over(tables: Tables, number: int, packet: PacketRow, idle: Longs) -> int:
     """Return why the packet begins a new session of the same tuple; OPEN if it does not."""
     row = tables.rows[number]
-    if packet.protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN and not packet.kind & (_LATER | _CUT):
+    if packet.protocol == TCP and packet.tcp_flags & SYN and not packet.kind & (_LATER | _CUT):
         side = 1 if swapped(packet) else 0
-        if not row.syns and tables.sides[number, side].has_next:
+        if begins_anew(row, tables.sides[number, side], tables.sides[number, 1 - side], packet, side):
             return _REUSED
-        if row.syns and side == row.client_side and packet.sequence != row.syn_sequence:
-            return _REUSED
-        if row.syns and side != row.client_side and ended(tables, number) != _NOT_ENDED:
+        from_server = row.syns and side != row.client_side and not packet.tcp_flags & ACK
+        if from_server and ended(tables, number) != _NOT_ENDED:
             return _REUSED
     if packet.time_ns - row.last_ns > silent_limit(tables, number, idle):
         return _IDLE

@@ -237,7 +237,7 @@ def test_evidence_is_the_worst_sessions_and_not_all_of_them() -> None:
     for port, times in enumerate((3, 4, 9, 5, 8, 7), start=1001):
         ports = (port, 80)
         frames += handshake(ports)
-        frames += [segment(20, "client", A, 1, 1, 100, ports=ports) for _ in range(1 + times)]
+        frames += [segment(20 + 300 * i, "client", A, 1, 1, 100, ports=ports) for i in range(1 + times)]
     (finding,) = diagnose(frames)
     assert [one.session for one in finding.evidence] == [3, 5, 6, 4, 2]
     assert finding.sessions == 6

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capture.analysis.sessions.open_table import FLIGHT, LONG_FLIGHT
 from capture.analysis.sessions.session_table import Close, Measure, Role
+from capture.analysis.sessions.tracker import _RINGS
 from testbed import generate, packets
 from tests.unit.analysis.scripted_packets import (
     CLIENT,
@@ -156,10 +158,22 @@ def test_round_trips_by_acknowledgment(
     assert (side.rtt_count, side.rtt_sum_ns, side.rtt_ambiguous) == (len(full), sum(full) * MS, ambiguous)
 
 
-def test_too_many_segments_in_flight_are_counted_and_give_no_sample() -> None:
-    many = [data(20 + i / 100, 100 * i) for i in range(20)]
-    found = track([*HANDSHAKE, *many, ack(25, 2000)]).only
-    assert (found.client.rtt_count, found.client.rtt_unsampled) == (0, 4)
+def test_as_many_segments_are_followed_as_a_window_has_and_the_others_are_counted() -> None:
+    many = [data(20 + i / 1000, 10 * i, 10) for i in range(LONG_FLIGHT + 4)]
+    acks = [ack(100 + i, 10 * (i + 1)) for i in (*range(0, LONG_FLIGHT, 500), LONG_FLIGHT + 3)]
+    found = track([*HANDSHAKE, *many, *acks]).only
+    assert (found.client.rtt_count, found.client.rtt_unsampled) == (len(acks) - 1, 4)
+
+
+def test_long_rings_are_given_back_and_used_again() -> None:
+    """More sessions one after the other than there are rings, each with more in flight than its block has places."""
+    frames: list[tuple[float, bytes]] = []
+    for n in range(_RINGS + 10):
+        ends = {"ports": (40_000 + n, 80)}
+        frames += [segment(100 * n + i, "server", A, 1 + 100 * i, 1, 100, **ends) for i in range(FLIGHT + 1)]
+        frames += [segment(100 * n + 50, "client", A, 1, 1 + 100 * (FLIGHT + 1), **ends)]
+    found = track(frames).sessions
+    assert {(one.client.rtt_count, one.client.rtt_unsampled) for one in found} == {(1, 0)}
 
 
 def test_round_trips_by_timestamps_take_the_first_echo_of_a_value_first_seen_on_data() -> None:
