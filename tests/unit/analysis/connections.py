@@ -1,8 +1,8 @@
 """A seed -> a TCP connection packet by packet, as its ends made it, and what a capture point on its path saw of it.
 
 Both ends are small TCPs: cumulative acknowledgments, segments out of order kept, repetition after a timeout and after
-three acknowledgments of the same number, FIN. The path loses, delays and overtakes packets on both sides of the point.
-What happened is kept beside each packet, so that a test knows it.
+three acknowledgments of the same number, FIN. The path loses, delays and overtakes packets on both sides of the
+point. What happened is kept beside each packet, so that a test knows it.
 """
 
 import heapq
@@ -107,7 +107,7 @@ class End:
                 self.acknowledged, self.alike, self.tries = packet.acknowledges, 0, 0
             elif packet.end == packet.start and self.acknowledged < self.sent:
                 self.alike += 1
-        if packet.flags & S and not self.side or self.acknowledged:
+        if self.acknowledged or (packet.flags & S and not self.side):
             self.other_open = True
         if packet.stamps and packet.start <= self.heard:
             self.echo = packet.stamps[0]
@@ -167,6 +167,11 @@ def connection(chance: random.Random, path: Path, start_ms: float = 0.0) -> tupl
     return made, firsts
 
 
+def content(side: int, start: int, end: int) -> bytes:
+    """Return what a side says between two numbers."""
+    return bytes((7 * number + number // 256 + side) & 0xFF for number in range(start, end))
+
+
 def frame(packet: Packet, firsts: tuple[int, int]) -> bytes:
     """Return the bytes of a packet."""
     side = packet.side
@@ -174,7 +179,7 @@ def frame(packet: Packet, firsts: tuple[int, int]) -> bytes:
         *ENDS[side],
         *ENDS[1 - side],
         packet.flags,
-        bytes(packet.payload),
+        content(side, packet.start, packet.end)[: packet.payload],
         sequence=(firsts[side] + packet.start) % _CIRCLE,
         acknowledgment=(firsts[1 - side] + packet.acknowledges) % _CIRCLE if packet.flags & A else 0,
         timestamps=packet.stamps,

@@ -77,7 +77,7 @@ class Tracked:
 def decoded(
     frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence[int] = (), captured: int = 65535
 ) -> tuple[Any, Any]:
-    """Return bytes and rows of PACKET. `interfaces`: the interface of each frame; default: 0. `captured`: snap length."""
+    """Return bytes and rows of PACKET. `interfaces`: of each frame; default: 0. `captured`: bytes of each at most."""
     rows = np.zeros(len(frames), PACKET)
     rows["time_ns"] = [round(1000 * MS + ms * MS) for ms, _ in frames]
     rows["original"] = [len(frame) for _, frame in frames]

@@ -103,7 +103,8 @@ def sent(
     if same == _COPY:
         here.duplicated += 1
         return COPY
-    if same == _EARLIER:
+    to_newest = _order_to_newest(here, packet)
+    if same == _EARLIER and to_newest <= 0:
         _count_repetition_before(here, there, recent, packet, start, end)
         _begin_ambiguity(here)
         return OLD
@@ -119,9 +120,13 @@ def sent(
         return OLD
     if unknown and not here.forgot:
         extend_downwards(here, there, block, packet, start, old_end)
-    again = same == _LATER or (repeated > 0 and not _is_overtaken(here, packet)) or (late > 0 and _is_again(here, there, order, lost, packet.time_ns - since))
-    if repeated == 0 and late == 0:  # all of it below `known`: again if it was sent after all that is above
-        again = packet.kind & _TIMESTAMPS and here.has_tsval and distance(packet.tsval, here.tsval_newest) > 0
+    again = (
+        same > 0
+        or (repeated > 0 and to_newest >= 0)
+        or (late > 0 and _is_again(here, there, order, lost, packet.time_ns - since))
+    )
+    if repeated == 0 and late == 0:
+        again = to_newest > 0  # all of it is below `known`
     last.state = again
     if again:
         _count_retransmission(here, there, packet, start, occupies if beyond <= 0 else -ahead)
@@ -283,7 +288,7 @@ def _compare(here: OpenSide, there: OpenSide, one: Segment, packet: PacketRow, s
 
 
 @loop
-def _is_overtaken(here: OpenSide, packet: PacketRow) -> bool:
-    """True if a packet was sent before the segment with the highest numbers that was seen."""
+def _order_to_newest(here: OpenSide, packet: PacketRow) -> int:
+    """Return 1 if a packet was sent after the segment with the highest numbers, -1 if before, 0 if unknown."""
     tsval = np.int64(here.tsval_newest) if here.has_tsval else np.int64(packet.tsval)
-    return _sent_after(here, packet, np.int64(here.identification), tsval) < 0
+    return _sent_after(here, packet, np.int64(here.identification), tsval)

@@ -34,9 +34,8 @@ class Truth:
     def __init__(self, seen: Seen, side: int) -> None:
         mine = [(ms, one) for ms, one in seen if one.side == side]
         acks = [one.acknowledges for _, one in seen if one.side != side and one.flags & A]
-        at, first = next(
-            ((at, one) for at, (_, one) in enumerate(seen) if one.side == side and one.end > one.start), (0, None)
-        )
+        numbered = [(at, one) for at, (_, one) in enumerate(seen) if one.side == side and one.end > one.start]
+        at, first = numbered[0] if numbered else (0, None)
         before = [one.acknowledges for _, one in seen[:at] if one.side != side and one.flags & A]
         self.begin = min([first.start, *([max(before)] if before else [])]) if first else 0
         lowest = min((one.start for _, one in mine if one.end > one.start), default=0)
@@ -49,7 +48,7 @@ class Truth:
         self.repeated = [(ms, one) for ms, one in mine if one.again]
         covered: set[int] = set()
         self.visible = self.lost_before = 0
-        """Repetitions that the file shows: of bytes that passed before, or below others that did; those of the latter."""
+        """Repetitions that the file shows, of bytes that passed or below such; and those with bytes that had not."""
         for _, one in self.repeated:
             covered = {n for _, other in mine[: mine.index((_, one))] for n in range(other.start, other.end)}
             numbers = set(range(one.start, one.end))

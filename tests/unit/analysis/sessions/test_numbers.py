@@ -102,10 +102,10 @@ CHALLENGE = {
             segment(1000 * n + 2, "client", R, OTHER),
         )
     ],
-    "its numbers are near those of the new one": [
+    "its numbers are just below those of the new one, as by a clock (RFC 6528)": [
         segment(0, "client", S),
-        segment(1, "server", A, 1000, 700),
-        segment(2, "client", R, 700),
+        segment(1, "server", A, -1000, -700),
+        segment(2, "client", R, -700),
     ],
 }
 
