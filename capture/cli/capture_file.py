@@ -1,9 +1,11 @@
 """Options and the progress bar that commands on capture files share."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from capture.cli.groups import option
 
@@ -26,6 +28,12 @@ inner = option(
 
 _STEP = 1 << 24
 """Bytes between two updates of the progress bar."""
+
+
+def show_notes(notes: Iterable[str]) -> None:
+    """Print what a reader of a file must know to stderr."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
 
 
 def with_progress(file: "CaptureFile") -> Iterator["Batch"]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, with_progress
+from capture.cli.capture_file import across_interfaces, inner, show_notes, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -50,9 +50,12 @@ def diagnose(
     diagnosis, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
     damage: list[FormatError] = []
+    notes: list[str] = []
     for file in files:
         with CaptureFile(file, inner) as capture:
-            for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage):
+            for sessions, samples in ended_sessions(
+                capture, with_progress(capture), across_interfaces, damage, notes
+            ):
                 diagnosis.add(file, sessions, several=len(files) > 1 or len(capture.description.interfaces) > 1)
                 waits.add(sessions, samples)
             names = {**names, **capture.description.names}
@@ -62,5 +65,6 @@ def diagnose(
         click.echo(json.dumps(diagnosis_json(findings, diagnosis, waits, known), indent=2))
     else:
         click.echo("\n".join(diagnosis_lines(findings, count, diagnosis, waits, known, several=len(files) > 1)))
+    show_notes(notes)
     if damage:
         raise damage[0]

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, with_progress
+from capture.cli.capture_file import across_interfaces, inner, show_notes, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -28,9 +28,11 @@ def latency(file: str, across_interfaces: bool, inner: bool, as_json: bool) -> N
 
     latencies = Latency()
     damage: list[FormatError] = []
+    notes: list[str] = []
     with CaptureFile(file, inner) as capture:
-        for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage):
+        for sessions, samples in ended_sessions(capture, with_progress(capture), across_interfaces, damage, notes):
             latencies.add(sessions, samples)
     click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
+    show_notes(notes)
     if damage:
         raise damage[0]

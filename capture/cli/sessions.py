@@ -4,7 +4,7 @@ from itertools import chain, islice
 
 import click
 
-from capture.cli.capture_file import across_interfaces, inner, with_progress
+from capture.cli.capture_file import across_interfaces, inner, show_notes, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -63,7 +63,8 @@ def sessions(
     known = completeness(file)
     with CaptureFile(file, inner) as capture:
         damage: list[FormatError] = []
-        tables = query.of(ended_sessions(capture, with_progress(capture), across_interfaces, damage))
+        notes: list[str] = []
+        tables = query.of(ended_sessions(capture, with_progress(capture), across_interfaces, damage, notes))
         tables = chain(
             list(islice(tables, 1)), tables
         )  # so a file that is no capture is refused before a heading is written
@@ -83,5 +84,6 @@ def sessions(
             click.echo(heading(), nl=False)
             for table in tables:
                 click.echo(session_lines(table, {} if numeric else described.names, known), nl=False)
+        show_notes(notes)
         if damage:
             raise damage[0]

@@ -8,19 +8,25 @@ import numpy as np
 from capture.analysis.packets.reading import Batch, CaptureFile
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
-from capture.analysis.sessions.tracker import Tracker
+from capture.analysis.sessions.tracker import QUESTIONS_MAX, Tracker
+from capture.analysis.streams.followed import no_such_session
 from capture.arrays.aliases import Table
 from capture.arrays.rows import picked
 from capture.errors import FormatError
+from capture.units import format_count
 
 
 def ended_sessions(
-    file: CaptureFile, batches: Iterable[Batch], across_interfaces: bool, damage: list[FormatError]
+    file: CaptureFile,
+    batches: Iterable[Batch],
+    across_interfaces: bool,
+    damage: list[FormatError],
+    notes: list[str] | None = None,
 ) -> Iterator[tuple[Table, Table]]:
     """Return pairs (sessions that ended, samples) while the file is read.
 
-    `batches` are those of `file`. An error in the file ends reading, and is appended to `damage`. Raises FormatError
-    if no packet of the file could be read.
+    `batches` are those of `file`. An error in the file ends reading, and is appended to `damage`. `notes` gets
+    sentences about the file at its end. Raises FormatError if no packet of the file could be read.
     """
     tracker = Tracker(by_interface=not across_interfaces)
     try:
@@ -31,6 +37,23 @@ def ended_sessions(
             raise
         damage.append(error)
     yield from tracker.finish()
+    if notes is not None:
+        notes += notes_of(file.name, tracker)
+
+
+def notes_of(name: str, tracker: Tracker) -> list[str]:
+    """Return what a reader of the file `name` must know: sentences, none for most files."""
+    notes = []
+    if count := tracker.disordered:
+        stand = format_count(count, "packet stands", "packets stand")
+        notes.append(f"{name}: {stand} behind younger ones, so the file is not in order of time")
+    if count := tracker.no_ports:
+        are = format_count(count, "packet is", "packets are")
+        notes.append(f"{name}: {are} in no session: ports were cut off, or are in a fragment that is not there")
+    if count := tracker.forgotten:
+        were = format_count(count, "question was", "questions were")
+        notes.append(f"{name}: {were} not followed: more than {QUESTIONS_MAX:,} waited for an answer at a time")
+    return notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +93,27 @@ class SessionQuery:
 def packets_of(
     batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool, count: int | None = None
 ) -> Iterator[Table]:
-    """Return at most `count` packets with their session numbers: of these sessions, or of all if there are none."""
+    """Return at most `count` packets with their session numbers: of these sessions, or of all if there are none.
+
+    Raises SpecError at the end if the file has no such session.
+    """
     return first_rows(_packets_of(batches, sessions, across_interfaces), count)
 
 
 def _packets_of(batches: Iterable[Batch], sessions: Sequence[int], across_interfaces: bool) -> Iterator[Table]:
-    tracker = Tracker(by_interface=not across_interfaces)
+    tracker, missing, number = Tracker(by_interface=not across_interfaces), set(sessions), 0
     for batch in batches:
         for _ in tracker.feed(batch.data, batch.packets):
             pass
         packets = batch.packets
         if sessions:
+            number = max(number, int(packets["session"].max()))
             packets = picked(packets, np.isin(packets["session"], sessions))
+            missing -= set(packets["session"].tolist())
         if len(packets):
             yield packets
+    if missing:
+        raise no_such_session(", ".join(map(str, sorted(missing))), number)
 
 
 def first_rows(tables: Iterable[Table], count: int | None) -> Iterator[Table]:

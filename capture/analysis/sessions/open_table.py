@@ -123,7 +123,6 @@ class State(Record):
     sessions: I64  # number of sessions so far
     open: I64  # number of open sessions
     no_ip: I64  # packets that are not IP
-    lost_fragments: I64  # later ones without their first
     used: I64  # rows from this number on were never used
     no_ports: I64  # packets whose ports are unknown: cut off, or in a first fragment that is not in the file
     disordered: I64  # packets that stand behind younger ones in the file

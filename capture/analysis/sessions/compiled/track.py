@@ -19,7 +19,7 @@ from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
-from capture.wire.protocols import ACK, ICMP, ICMPV6, SYN, TCP, UDP
+from capture.wire.protocols import ACK, ICMP, ICMPV6, SCTP, SYN, TCP, UDP
 
 SAMPLES_EACH = 8
 """Samples that one packet adds at most."""
@@ -30,6 +30,8 @@ _FIRST, _LATER, _CUT, _ERROR = (
 _IDLE, _REUSED, _NOT_ENDED = int(Close.IDLE), int(Close.REUSED), int(Close.OPEN)
 _ASKED, _PORTS, _FIRST_SEEN = int(Role.ASKED), int(Role.PORTS), int(Role.FIRST)
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
+_WITH_PORTS = (TCP, UDP, SCTP, 136, ICMP, ICMPV6)
+"""Protocols with ports, 136 is UDP-Lite, or with an identifier in their place."""
 _DNS_PORT, _EPHEMERAL = 53, 32768
 
 
@@ -57,6 +59,9 @@ def track(
             continue
         if packet.kind & (_FIRST | _LATER):
             _fragment(tables, packet)
+        if packet.kind & (_LATER | _CUT) and _lacks_ports(packet):
+            state.no_ports += 1
+            continue
         interface = np.int64(packet.interface) if state.by_interface else np.int64(0)
         hashed = hash_of(packet, interface, state.seed)
         number = find(tables, packet, hashed, interface)
@@ -99,6 +104,12 @@ def track(
 
 
 @loop
+def _lacks_ports(packet: PacketRow) -> bool:
+    """True if a packet whose header is not in the file belongs to a session that only its ports would show."""
+    return packet.source_port == 0 and packet.destination_port == 0 and packet.protocol in _WITH_PORTS
+
+
+@loop
 def _same_address(packet: PacketRow) -> bool:
     return packet.source_low == packet.destination_low and packet.source_high == packet.destination_high
 
@@ -115,8 +126,6 @@ def _fragment(tables: Tables, packet: PacketRow) -> None:
     elif row.key == key:
         packet.source_port = row.ports >> 16
         packet.destination_port = row.ports & 0xFFFF
-    else:
-        tables.state[0].lost_fragments += 1
 
 
 @loop
