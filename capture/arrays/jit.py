@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit, types
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, NullCache
 from numba.core.runtime import rtsys
 
 # numba writes the whole type of a named tuple, with every field of its records, into the name of every function that
@@ -46,6 +46,22 @@ class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
             return None
 
 
+class _CacheAtFirstUse:
+    """Takes the place of a function's cache until it is used: making one looks for a directory that can be written.
+
+    Most loops are only called by other loops, whose code has theirs: their own caches are never used.
+    """
+
+    def __init__(self, compiled: Any, function: Any) -> None:
+        self._compiled, self._function = compiled, function
+
+    def __getattr__(self, name: str) -> Any:
+        self._compiled._cache = NullCache()
+        with suppress(RuntimeError):  # no writable cache directory: compiled at each start, which takes seconds
+            self._compiled._cache = KeptCode(self._function)
+        return getattr(self._compiled._cache, name)
+
+
 def loop(function: Any) -> Any:
     """Return the function compiled."""
     return _kept(function, {})
@@ -62,6 +78,5 @@ def borrowing_loop(function: Any) -> Any:
 
 def _kept(function: Any, options: dict[str, Any]) -> Any:
     compiled = njit(nogil=True, **options)(function)
-    with suppress(RuntimeError):  # no writable cache directory: compiled at each start, which takes seconds
-        compiled._cache = KeptCode(function)
+    compiled._cache = _CacheAtFirstUse(compiled, function)
     return compiled
