@@ -65,8 +65,8 @@ def legs_lines(
         for alone in comparison.alone
     ]
     lines += [
-        f"{format_count(alone.packets, 'packet')} at {_label(alone.point, files)} cannot be judged: no other point saw "
-        "sessions with the same server that were answered, so its address is that of several hosts"
+        f"{format_count(alone.packets, 'packet')} at {_label(alone.point, files)} cannot be judged: no other point "
+        "saw sessions with the same server that were answered, so its address is that of several hosts"
         for alone in comparison.elsewhere
     ]
     if comparison.left_out:

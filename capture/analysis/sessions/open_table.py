@@ -52,12 +52,10 @@ class OpenSide(SideCounts):
     flight_first: I64
     flight_ring: I64  # index in `segments` of its long ring; 0: it has none
     last_ns: I64  # of its last packet, and the fields that a copy of it would share
+    last_shape: I64  # payload << 16 | TCP flags
     last_sequence: U32
     last_acknowledgment: U32
     last_identification: U32
-    last_tsval: U32
-    last_payload: U32
-    last_flags: U16
     advances: U32  # number of times that its acknowledgment has grown
     next: U32  # the sequence number after the highest sent
     base: U32  # lowest number that can belong to this connection: its SYN's, or one a window behind `next`

@@ -26,7 +26,15 @@ def close(tables: Tables, number: int, why: int) -> None:
     row.live = 0
     state = tables.state[0]
     if row.answer_ns:
-        sample(tables, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)
+        sample(
+            tables.samples,
+            tables.state[0],
+            row.session,
+            row.answer_ns,
+            _LAST_BYTE,
+            _SERVER,
+            row.answer_ns - row.request_ns,
+        )
     if row.block >= 0:
         give_block_back(tables, number)
     if row.questions:

@@ -43,14 +43,12 @@ def repeats_last(here: OpenSide, there: OpenSide, packet: PacketRow, occupies: i
 
     Without an identification, only packets that occupy numbers: empty acknowledgments may rightly be the same.
     """
+    shape = np.int64(packet.payload) << 16 | np.int64(packet.tcp_flags)
     same = (
         here.last_sequence == packet.sequence
         and here.last_identification == packet.identification
         and here.last_acknowledgment == packet.acknowledgment
-        and here.last_payload == packet.payload
-        and here.last_flags == packet.tcp_flags
-        and here.last_tsval == packet.tsval
-        and here.last_ns != 0
+        and here.last_shape == shape
         and (packet.identification != 0 or occupies > 0)
         and is_copy(here, there, np.int64(packet.identification), packet.time_ns - here.last_ns)
     )
@@ -59,7 +57,5 @@ def repeats_last(here: OpenSide, there: OpenSide, packet: PacketRow, occupies: i
         here.last_sequence = packet.sequence
         here.last_identification = packet.identification
         here.last_acknowledgment = packet.acknowledgment
-        here.last_payload = packet.payload
-        here.last_flags = packet.tcp_flags
-        here.last_tsval = packet.tsval
+        here.last_shape = shape
     return same

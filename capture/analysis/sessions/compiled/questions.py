@@ -46,7 +46,7 @@ def _answer(tables: Tables, number: int, packet: PacketRow, identifier: int, nam
         return
     if not tables.questions[at].repeated:
         took = packet.time_ns - tables.questions[at].time_ns
-        sample(tables, row.session, packet.time_ns, measure, _SERVER, took)
+        sample(tables.samples, tables.state[0], row.session, packet.time_ns, measure, _SERVER, took)
         row.first_byte_sum_ns += max(took, 0)
     row.requests += 1
     remove_question(tables, row, at)

@@ -13,14 +13,15 @@ them (`not_captured`), or has them behind their acknowledgment (`holes`).
 import numpy as np
 
 from capture.analysis.packets.packet_table import PacketRow
-from capture.analysis.sessions.compiled.flight import allocate_block, drop_first, give_ring_back, holes_at, place
+from capture.analysis.sessions.compiled.flight import drop_first, give_ring_back, holes_at, place
 from capture.analysis.sessions.compiled.holes import acknowledge_holes, claim
 from capture.analysis.sessions.compiled.samples import sample
 from capture.analysis.sessions.compiled.sequence import distance
 from capture.analysis.sessions.compiled.windows import keep_base_near
-from capture.analysis.sessions.open_table import HOLES, OpenSession, OpenSide, Tables
-from capture.analysis.sessions.session_table import Measure
+from capture.analysis.sessions.open_table import HOLES, OpenSession, OpenSide, Segment, State
+from capture.analysis.sessions.session_table import Measure, Sample
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.row_types import Rows
 
 _ACKNOWLEDGMENT, _PARTIAL, _PIGGYBACK = int(Measure.ACKNOWLEDGMENT), int(Measure.PARTIAL), int(Measure.PIGGYBACK)
 _CLIENT, _SERVER = 0, 1
@@ -28,13 +29,21 @@ _CLIENT, _SERVER = 0, 1
 
 @loop
 def acknowledged_by(
-    tables: Tables, number: int, here: OpenSide, there: OpenSide, packet: PacketRow, side: int, by_client: bool
+    segments: Rows[Segment],
+    samples: Rows[Sample],
+    state: State,
+    row: OpenSession,
+    here: OpenSide,
+    there: OpenSide,
+    packet: PacketRow,
+    side: int,
+    by_client: bool,
 ) -> bool:
     """Handle an acknowledgment of this side: add samples, count acknowledged bytes that the file does not have.
 
-    Return True if it acknowledges more than the ones before.
+    Return True if it acknowledges more than the ones before. Numbers that were not seen need a block.
     """
-    row, acknowledged = tables.rows[number], np.int64(packet.acknowledgment)
+    acknowledged = np.int64(packet.acknowledgment)
     if not here.has_acked:
         here.has_acked = 1
         here.acked = acknowledged
@@ -48,17 +57,15 @@ def acknowledged_by(
     there.stuck = 0
     unseen = distance(acknowledged, there.next) if there.has_next else np.int64(0)
     if unseen > 0:
-        if row.block < 0:
-            allocate_block(tables, number)
         at = holes_at(row, 1 - side)
-        claim(there, tables.segments[at : at + HOLES], packet, unseen)
+        claim(there, segments[at : at + HOLES], packet, unseen)
         there.next = acknowledged
         keep_base_near(there)
     if row.block < 0:
         return True
     if there.holes:
         at = holes_at(row, 1 - side)
-        acknowledge_holes(there, tables.segments[at : at + HOLES], acknowledged)
+        acknowledge_holes(there, segments[at : at + HOLES], acknowledged)
     ambiguous = there.recovering and distance(acknowledged, there.recover) <= 0
     if there.recovering and distance(acknowledged, there.recover) >= 0:
         there.recovering = 0
@@ -66,7 +73,7 @@ def acknowledged_by(
         return True
     covered = False
     while there.flight:
-        segment = tables.segments[place(row, there, 1 - side, there.flight_first)]
+        segment = segments[place(row, there, 1 - side, there.flight_first)]
         end_ahead = distance(segment.end, acknowledged)
         if end_ahead > 0 and distance(segment.start, acknowledged) >= 0:
             break
@@ -76,7 +83,9 @@ def acknowledged_by(
         elif end_ahead > 0:
             measure = _PARTIAL
         if measure >= 0 and not ambiguous and not segment.state:
-            round_trip(tables, row, here, packet.time_ns, packet.time_ns - segment.time_ns, measure, by_client)
+            round_trip(
+                samples, state, row, here, packet.time_ns, packet.time_ns - segment.time_ns, measure, by_client
+            )
             segment.state = 1
         if end_ahead > 0:
             break
@@ -84,7 +93,7 @@ def acknowledged_by(
         there.largest_acknowledged = max(there.largest_acknowledged, distance(segment.end, segment.start))
         drop_first(there)
     if not there.flight:
-        give_ring_back(tables.segments, tables.state[0], there)
+        give_ring_back(segments, state, there)
     if ambiguous and covered:
         here.rtt_ambiguous += 1
     return True
@@ -92,12 +101,19 @@ def acknowledged_by(
 
 @loop
 def round_trip(
-    tables: Tables, row: OpenSession, here: OpenSide, now: int, took_ns: int, measure: int, by_client: bool
+    samples: Rows[Sample],
+    state: State,
+    row: OpenSession,
+    here: OpenSide,
+    now: int,
+    took_ns: int,
+    measure: int,
+    by_client: bool,
 ) -> None:
     """Add a sample of the round trip from the capture point to the side `here`."""
     if took_ns < 0:
         return
-    sample(tables, row.session, now, measure, _CLIENT if by_client else _SERVER, took_ns)
+    sample(samples, state, row.session, now, measure, _CLIENT if by_client else _SERVER, took_ns)
     if here.rtt_least_ns == 0 or took_ns < here.rtt_least_ns:
         here.rtt_least_ns = max(took_ns, 1)
     if measure == _ACKNOWLEDGMENT:

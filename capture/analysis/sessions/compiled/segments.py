@@ -37,7 +37,7 @@ import numpy as np
 
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled.copies import is_copy, path_ns
-from capture.analysis.sessions.compiled.flight import allocate_block, first_at, follow, holes_at, place
+from capture.analysis.sessions.compiled.flight import first_at, follow, holes_at, place
 from capture.analysis.sessions.compiled.holes import (
     CLAIMED,
     SKIPPED,
@@ -55,11 +55,11 @@ from capture.analysis.sessions.open_table import (
     OpenSession,
     OpenSide,
     Segment,
-    Tables,
+    State,
 )
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
-from capture.wire.protocols import FIN, SYN
+from capture.wire.protocols import SYN
 
 _EARLIER, _LATER, _COPY = 1, 2, 3
 FRESH, OLD, COPY = 0, 1, 2
@@ -71,10 +71,20 @@ _STEP = 1 << 10
 
 @loop
 def sent(
-    tables: Tables, number: int, here: OpenSide, there: OpenSide, packet: PacketRow, side: int, occupies: int
+    segments: Rows[Segment],
+    state: State,
+    row: OpenSession,
+    here: OpenSide,
+    there: OpenSide,
+    packet: PacketRow,
+    side: int,
+    occupies: int,
 ) -> int:
-    """Handle a segment with bytes, SYN or FIN of this side. Return FRESH, OLD or COPY."""
-    row, start = tables.rows[number], np.int64(packet.sequence)
+    """Handle a segment with bytes, SYN or FIN of this side. Return FRESH, OLD or COPY.
+
+    All but the SYN need a block.
+    """
+    start = np.int64(packet.sequence)
     end = (start + occupies) & 0xFFFFFFFF
     if packet.payload:
         here.data_packets += 1
@@ -83,23 +93,22 @@ def sent(
         start_at(here, np.int64(there.acked) if skipped else start, packet.tcp_flags & SYN != 0)
     ahead = distance(start, here.next)
     if ahead >= 0:
-        if packet.payload or ahead or packet.tcp_flags & FIN:
-            if row.block < 0:
-                allocate_block(tables, number)
+        if row.block >= 0:
             if ahead:
                 at = holes_at(row, side)
-                new_hole(here, tables.segments[at : at + HOLES], packet, here.next, start, SKIPPED)
+                new_hole(here, segments[at : at + HOLES], packet, here.next, start, SKIPPED)
             if not packet.tcp_flags & SYN:
-                follow(tables.segments, tables.state[0], row, here, there, packet, side, start, end)
+                follow(segments, state, row, here, there, packet, side, start, end)
         here.next = end
         keep_base_near(here)
         _count_up(here, packet)
         return FRESH
     if row.block < 0:
-        allocate_block(tables, number)
+        _count_retransmission(here, there, packet, start, occupies)
+        return OLD
     at = holes_at(row, side)
-    block, recent = tables.segments[at : at + HOLES], tables.segments[at + HOLES : at + HOLES + RECENT]
-    same = _compare_same(tables.segments, recent, row, here, there, packet, side, start, end)
+    block, recent = segments[at : at + HOLES], segments[at + HOLES : at + HOLES + RECENT]
+    same = _compare_same(segments, recent, row, here, there, packet, side, start, end)
     if same == _COPY:
         here.duplicated += 1
         return COPY

@@ -8,7 +8,7 @@ import numpy as np
 
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled.copies import repeats_last
-from capture.analysis.sessions.compiled.flight import give_block_back
+from capture.analysis.sessions.compiled.flight import allocate_block, give_block_back
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
 from capture.analysis.sessions.compiled.samples import sample
 from capture.analysis.sessions.compiled.segments import COPY, FRESH, OLD, sent
@@ -52,27 +52,38 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
         if row.block >= 0 and not (here.holes or there.holes):
             give_block_back(tables, number)
         return
-    here.goes_on |= not flags & SYN
-    outcome = sent(tables, number, here, there, packet, side, occupies) if occupies else OLD
-    if outcome == COPY:
-        return
+    if not here.goes_on and not flags & SYN:
+        here.goes_on = 1
+    outcome = OLD
+    if occupies:
+        if row.block < 0 and (length or not flags & SYN):
+            allocate_block(tables, number)
+        outcome = sent(tables.segments, tables.state[0], row, here, there, packet, side, occupies)
+        if outcome == COPY:
+            return
     if not occupies and here.has_next and distance(packet.sequence, here.next) == -1:
         here.keepalives += 1
     acknowledged = False
     if flags & ACK and not (here.has_acked and packet.acknowledgment == here.acked):
-        acknowledged = acknowledged_by(tables, number, here, there, packet, side, by_client)
-    goes_on = acknowledged or flags & SYN or (outcome == FRESH and occupies)
-    if goes_on and row.rst_packet and side == row.rst_side and packet.time_ns > row.rst_ns:
+        if row.block < 0 and there.has_next and distance(packet.acknowledgment, there.next) > 0:
+            allocate_block(tables, number)
+        acknowledged = acknowledged_by(
+            tables.segments, tables.samples, tables.state[0], row, here, there, packet, side, by_client
+        )
+    later = row.rst_packet and side == row.rst_side and packet.time_ns > row.rst_ns
+    if later and (acknowledged or flags & SYN or (outcome == FRESH and occupies)):
         forget_reset(row, here)
-    here.no_room = packet.window == 0 and not flags & (SYN | FIN)
     if here.no_room:
+        here.no_room = 0
+    if packet.window == 0 and not flags & (SYN | FIN):
+        here.no_room = 1
         here.zero_windows += 1
         if not here.zero_window_packet:
             here.zero_window_packet = packet.number
     if packet.kind & _TIMESTAMPS:
         took = _timestamps(here, there, packet, occupies > 0)
         if took >= 0:
-            round_trip(tables, row, here, packet.time_ns, took, _TIMESTAMP, by_client)
+            round_trip(tables.samples, tables.state[0], row, here, packet.time_ns, took, _TIMESTAMP, by_client)
     if length and outcome == FRESH:
         if by_client:
             if row.answer_ns:
@@ -168,7 +179,7 @@ def _client_part(tables: Tables, row: OpenSession, client: OpenSide, ack_ns: int
         return
     row.client_ns = ack_ns - row.syn_ack_ns
     client.rtt_least_ns = max(row.client_ns, 1)
-    sample(tables, row.session, ack_ns, _HANDSHAKE, _CLIENT, row.client_ns)
+    sample(tables.samples, tables.state[0], row.session, ack_ns, _HANDSHAKE, _CLIENT, row.client_ns)
 
 
 @loop
@@ -190,7 +201,7 @@ def _server_part(tables: Tables, row: OpenSession, server: OpenSide, packet: Pac
     if packet.time_ns >= syn_ns:
         row.server_ns = packet.time_ns - syn_ns
         server.rtt_least_ns = max(row.server_ns, 1)
-        sample(tables, row.session, packet.time_ns, _HANDSHAKE, _SERVER, row.server_ns)
+        sample(tables.samples, tables.state[0], row.session, packet.time_ns, _HANDSHAKE, _SERVER, row.server_ns)
 
 
 @loop
@@ -218,7 +229,7 @@ def _timestamps(here: OpenSide, there: OpenSide, packet: PacketRow, occupies: bo
 @loop
 def _begin_answer(tables: Tables, row: OpenSession, now: int) -> None:
     """Add the sample from a request to the first byte of its answer."""
-    sample(tables, row.session, now, _FIRST_BYTE, _SERVER, now - row.request_ns)
+    sample(tables.samples, tables.state[0], row.session, now, _FIRST_BYTE, _SERVER, now - row.request_ns)
     row.first_byte_sum_ns += max(now - row.request_ns, 0)
     row.requests += 1
 
@@ -226,5 +237,13 @@ def _begin_answer(tables: Tables, row: OpenSession, now: int) -> None:
 @loop
 def _end_answer(tables: Tables, row: OpenSession) -> None:
     """Add the sample from a request to the last byte of its answer."""
-    sample(tables, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)
+    sample(
+        tables.samples,
+        tables.state[0],
+        row.session,
+        row.answer_ns,
+        _LAST_BYTE,
+        _SERVER,
+        row.answer_ns - row.request_ns,
+    )
     row.answer_ns = 0

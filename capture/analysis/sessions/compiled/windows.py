@@ -94,8 +94,14 @@ def begins_anew(row: OpenSession, here: OpenSide, there: OpenSide, packet: Packe
 @loop
 def is_stray(row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow) -> bool:
     """True if a packet that is no SYN does not belong; starts the numbers anew if too many in a row did not."""
-    if belongs(row, here, there, packet):
-        here.strays = 0
+    usual = here.has_next and here.has_acked and there.has_next and packet.sequence == here.next
+    if usual and distance(packet.acknowledgment, here.acked) >= 0:
+        usual = distance(packet.acknowledgment, there.next) <= 0
+    else:
+        usual = False
+    if usual or belongs(row, here, there, packet):
+        if here.strays:
+            here.strays = 0
         return False
     here.strays = min(here.strays + 1, 255)
     if here.strays <= STRAYS or packet.tcp_flags & (SYN | RST) or not (here.goes_on or there.goes_on):
