@@ -136,7 +136,7 @@ def sent(
     )
     if repeated == 0 and late == 0:
         again = to_newest > 0  # all of it is below `known`
-    last.state = again
+    last.state = (1 + lost) if again else 0  # counted as a retransmission; also as one of lost bytes
     if again:
         _count_retransmission(here, there, packet, start, occupies if beyond <= 0 else -ahead)
         here.lost_before += lost
@@ -161,6 +161,8 @@ def _count_repetition_before(
             if packet.time_ns >= recent[i].time_ns:
                 here.reordered += 1
             counted = recent[i].state != 0
+            if recent[i].state == 2:
+                here.lost_before -= 1  # they were not lost, only late
             recent[i].state = 1
             break
     if not counted:

@@ -35,6 +35,7 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
     occupies = length + ((flags >> 1) & 1) + (flags & 1)
     if repeats_last(here, there, packet, occupies):
         here.duplicated += 1
+        here.data_packets += length > 0
         return
     if flags & SYN:
         stray = flags & ACK and not answers_syn(row, here, there, packet)
