@@ -135,7 +135,7 @@ class State(Record):
 OPEN_SESSION, OPEN_SIDE, SEGMENT, FRAGMENT, QUESTION, STATE = map(
     dtype_of, (OpenSession, OpenSide, Segment, Fragment, Question, State)
 )
-FLIGHT, HOLES, RECENT = 16, 16, 8
+FLIGHT, HOLES, RECENT = 16, 16, 16
 """Entries of a side's block, in this order: followed segments (a power of two), known holes, last old segments."""
 SIDE_BLOCK = FLIGHT + HOLES + RECENT
 LONG_FLIGHT = 1 << 12
