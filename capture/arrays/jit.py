@@ -18,7 +18,9 @@ types.NamedTuple.mangling_args = property(lambda self: (self.instance_class.__na
 def _stamp() -> tuple[int, int]:
     """Return a value that changes when a file changes from which loops are made."""
     folder = Path(__file__).parents[1]
-    made_from = [*folder.glob("*/compiled/*.py"), *folder.glob("*/*/compiled/*.py")]
+    # Constants that loops use, such as the sizes of tables, are in the folder above theirs.
+    compiled = [*folder.glob("*/compiled"), *folder.glob("*/*/compiled")]
+    made_from = [file for loops in compiled for place in (loops, loops.parent) for file in place.glob("*.py")]
     made_from += [folder / "abi.py", folder / "bpf" / "abi.h"]
     found = [file.stat() for file in made_from]
     return max(file.st_mtime_ns for file in found), sum(file.st_size for file in found)

@@ -34,23 +34,17 @@ class Rows(Protocol[Row_co]):
 
     def __len__(self) -> int: ...
 
+    @overload
     def __getitem__(self, at: int, /) -> Row_co: ...
+
+    @overload
+    def __getitem__(self, at: slice, /) -> "Rows[Row_co]": ...
 
 
 class RowPairs(Protocol[Row_co]):
     """An array [row, 0 or 1] of records."""
 
     def __getitem__(self, at: tuple[int, int], /) -> Row_co: ...
-
-
-class RowBlocks(Protocol[Row_co]):
-    """An array [row, 0 or 1, place] of records."""
-
-    @overload
-    def __getitem__(self, at: tuple[int, int], /) -> Rows[Row_co]: ...
-
-    @overload
-    def __getitem__(self, at: tuple[int, int, int], /) -> Row_co: ...
 
 
 def dtype_of(record: type[Record]) -> np.dtype[Any]:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,12 @@ time_form = option(
 
 _STEP = 1 << 24
 """Bytes between two updates of the progress bar."""
+
+
+def show_notes(notes: Iterable[str]) -> None:
+    """Print what a reader of a file must know to stderr."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
 
 
 def with_progress(file: "CaptureSource") -> Iterator["Batch"]:

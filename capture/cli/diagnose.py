@@ -12,6 +12,7 @@ from capture.cli.capture_file import (
     inner,
     matching_sessions,
     sessions_with_packets,
+    show_notes,
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
@@ -69,6 +70,7 @@ def diagnose(
     diagnosis, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
     damage: list[FormatError] = []
+    notes: list[str] = []
     places: Places = {}
     tunnels = TunnelShare()
     captures = captures_of(files_of(files))
@@ -77,7 +79,7 @@ def diagnose(
         with open_parts(parts, inner) as capture:
             batches = with_progress(capture)
             add_capture(
-                diagnosis, waits, capture, batches, across_interfaces, damage, only, len(captures) > 1, tunnels
+                diagnosis, waits, capture, batches, across_interfaces, damage, only, len(captures) > 1, tunnels, notes
             )
             names = {**names, **capture.description.names}
             if isinstance(capture, CaptureParts):
@@ -90,5 +92,6 @@ def diagnose(
         several = len(captures) > 1
         click.echo("\n".join(diagnosis_lines(findings, count, diagnosis, waits, known, several, places)))
     hint_inner(tunnels, inner)
+    show_notes(notes)
     if damage:
         raise damage[0]

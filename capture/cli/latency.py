@@ -11,6 +11,7 @@ from capture.cli.capture_file import (
     inner,
     matching_sessions,
     sessions_with_packets,
+    show_notes,
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
@@ -42,13 +43,15 @@ def latency(
 
     latencies = Latency()
     damage: list[FormatError] = []
+    notes: list[str] = []
     only = matching_sessions(files, expression, across_interfaces, inner)
     tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
-        ended = ended_sessions(capture, with_progress(capture), across_interfaces, damage, only)
+        ended = ended_sessions(capture, with_progress(capture), across_interfaces, damage, only, notes=notes)
         for sessions, samples in tunnels.beside(ended):
             latencies.add(sessions, samples)
     click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
     hint_inner(tunnels, inner)
+    show_notes(notes)
     if damage:
         raise damage[0]

@@ -11,6 +11,7 @@ from capture.cli.capture_file import (
     inner,
     matching_sessions,
     sessions_with_packets,
+    show_notes,
     terminal_width,
     time_form,
     with_progress,
@@ -106,8 +107,9 @@ def sessions(
     tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
         damage: list[FormatError] = []
+        notes: list[str] = []
         batches = clock.beside(with_progress(capture))
-        ended = ended_sessions(capture, batches, across_interfaces, damage, only, applications)
+        ended = ended_sessions(capture, batches, across_interfaces, damage, only, applications, notes)
         tables = query.of(tunnels.beside(ended))
         tables = chain(
             list(islice(tables, 1)), tables
@@ -129,5 +131,6 @@ def sessions(
             for table in tables:
                 click.echo(lines.lines(table), nl=False)
         hint_inner(tunnels, inner)
+        show_notes(notes)
         if damage:
             raise damage[0]

@@ -15,7 +15,7 @@ import msgspec
 from capture.errors import BicapError, SpecError
 from capture.kernel.privileges import drop_unused
 from capture.kernel.syscall import end_with_parent, trim_heap
-from capture.nursery.messages import Concluded, Message, Ready
+from capture.nursery.exchange import Concluded, Message, Ready
 from capture.request.convert import spec_of
 from capture.request.document import Document
 from capture.run import own_process

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from capture.errors import KernelError
-from capture.nursery.messages import Concluded, Ended, Forked, Message, NotForked, Ready, whole_lines
+from capture.nursery.exchange import Concluded, Ended, Forked, Message, NotForked, Ready, whole_lines
 from capture.request.document import Document
 
 _START_SECONDS = 60.0

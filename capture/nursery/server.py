@@ -24,7 +24,7 @@ from capture.kernel.features import has_coarse_clock, has_tcx
 from capture.kernel.program import compiled_now
 from capture.kernel.syscall import trim_heap
 from capture.nursery import child
-from capture.nursery.messages import Ended, Forked, Message, NotForked, line
+from capture.nursery.exchange import Ended, Forked, Message, NotForked, line
 from capture.run.own_process import ENDING
 from capture.run.planning import plan_capture
 from capture.spec import CaptureSpec

@@ -162,6 +162,9 @@ class Reader:
             return 0
         body = bytes(data[at + 8 : at + total - 4])
         if kind == SECTION_HEADER:
+            major, minor = struct.unpack(order + "HH", body[4:8])
+            if major != 1:
+                raise self._damage(f"a section of pcapng version {major}.{minor}; only version 1 is known", at)
             if not self._order:
                 self.section = describe.section(body, order)
             self._order, self._section_start = order, len(self.interfaces)

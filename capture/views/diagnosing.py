@@ -25,9 +25,10 @@ def add_capture(
     only: Mask | None = None,
     several: bool = False,
     tunnels: TunnelShare | None = None,
+    notes: list[str] | None = None,
 ) -> None:
     """Add the sessions and samples of a capture. `several`: other captures may have the same conversations."""
-    for sessions, samples in ended_sessions(capture, batches, across_interfaces, damage, only):
+    for sessions, samples in ended_sessions(capture, batches, across_interfaces, damage, only, notes=notes):
         diagnosis.add(capture.name, sessions, several or len(capture.description.interfaces) > 1)
         waits.add(sessions, samples)
         if tunnels is not None:

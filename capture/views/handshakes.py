@@ -25,9 +25,6 @@ def handshake_sentences(sessions: Table, completeness: Completeness) -> Cells:
 def _sentences(verdict: int, sessions: Table, completeness: Completeness) -> Cells:
     """Return the sentences of sessions that all have this verdict."""
 
-    def since(earlier: str, later: str) -> Cells:
-        return durations(sessions[f"{later}_ns"] - sessions[f"{earlier}_ns"])
-
     match verdict:
         case Handshake.COMPLETE:
             repetitions = sessions["syns"].astype(np.int64) + sessions["syn_acks"] - 2
@@ -37,7 +34,7 @@ def _sentences(verdict: int, sessions: Table, completeness: Completeness) -> Cel
             tries = sessions["syns"].astype(np.int64) - 1
             retries = beside(
                 each(lambda count: f"{format_count(count, 'retry', 'retries')} over ", tries),
-                since("syn", "syn_last"),
+                durations(np.maximum(sessions["syn_last_ns"] - sessions["syn_ns"], 0)),
             )
             repeated = beside(where(tries > 0, retries), where(tries <= 0, "not repeated"))
             doubt = "" if completeness.complete else f"; {completeness}"
@@ -45,9 +42,7 @@ def _sentences(verdict: int, sessions: Table, completeness: Completeness) -> Cel
                 "SYN unanswered (from packet ", numbers(sessions["syn_packet"]), ", ", repeated, f"){doubt}"
             )
         case Handshake.REFUSED:
-            return beside(
-                "refused by RST after ", since("syn_last", "rst"), " (", _packets(sessions, "syn", "rst"), ")"
-            )
+            return beside("refused by RST", _reset_after(sessions), " (", _packets(sessions, "syn", "rst"), ")")
         case Handshake.UNREACHABLE:
             error = each(icmp_text, *(sessions[name] for name in ("family", "icmp_type", "icmp_code")))
             by = hosts(sessions, "icmp")
@@ -65,7 +60,7 @@ def _sentences(verdict: int, sessions: Table, completeness: Completeness) -> Cel
             by_server = sessions["client"]["rst_packet"] != sessions["rst_packet"]
             who = words(SIDES)[by_server.astype(int)]
             shown = _packets(sessions, "ack", "rst")
-            return beside("complete, then reset by the ", who, " after ", since("ack", "rst"), " (", shown, ")")
+            return beside("complete, then reset by the ", who, _reset_after(sessions), " (", shown, ")")
         case Handshake.STARTED_BEFORE:
             return words(["started before the capture"] * len(sessions))
         case _:
@@ -73,6 +68,12 @@ def _sentences(verdict: int, sessions: Table, completeness: Completeness) -> Cel
             return beside(
                 "packets of the ", words((*SIDES, "handshake"))[missing], f" are not in the file; {completeness}"
             )
+
+
+def _reset_after(sessions: Table) -> Cells:
+    """Return " after" and the time from the packet that the RST follows to the RST; nothing where it is unknown."""
+    after = sessions["reset_after_ns"]
+    return where(after >= 0, beside(" after ", durations(np.maximum(after, 0))))
 
 
 def _packets(sessions: Table, *names: str) -> Cells:

@@ -64,6 +64,11 @@ def legs_lines(
         f"saw {'its session' if alone.packets == 1 else 'their sessions'}"
         for alone in comparison.alone
     ]
+    lines += [
+        f"{format_count(alone.packets, 'packet')} at {_label(alone.point, files)} cannot be judged: no other point "
+        "saw sessions with the same server that were answered, so its address is that of several hosts"
+        for alone in comparison.elsewhere
+    ]
     if comparison.left_out:
         lines.append(
             f"{format_count(comparison.left_out, 'packet was', 'packets were')} left out: not IP, headers cut off, "
@@ -121,6 +126,7 @@ def legs_json(
             for leg in comparison.legs
         ],
         "alone": [place(alone.point) | {"packets": alone.packets} for alone in comparison.alone],
+        "elsewhere": [place(alone.point) | {"packets": alone.packets} for alone in comparison.elsewhere],
         "left_out": comparison.left_out,
         "completeness": {file: str(known) for file, known in completeness.items()},
     }

@@ -74,7 +74,8 @@ class PacketLines:
         no_ip = beside(" no IP, length ", numbers(packets["original"]))
         ends = beside(self._end(packets, "source"), " > ", self._end(packets, "destination"))
         version = where(packets["family"] != 4, "6")
-        ip = beside(" #", numbers(packets["session"]), " IP", version, " ", ends, ": ", self._upper(packets))
+        session = where(packets["session"] > 0, beside(" #", numbers(packets["session"])))
+        ip = beside(session, " IP", version, " ", ends, ": ", self._upper(packets))
         is_ip = packets["family"] > 0
         return text(beside(self._start(packets), where(is_ip, ip), where(~is_ip, no_ip), "\n"))
 

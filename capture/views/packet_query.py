@@ -10,6 +10,7 @@ from capture.analysis.packets.packet_table import Kind
 from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import CaptureSource
 from capture.analysis.sessions.tracker import Tracker
+from capture.analysis.streams.followed import no_such_session
 from capture.arrays.aliases import Mask, Table
 from capture.arrays.rows import picked
 from capture.wire.protocols import RST, TCP
@@ -44,8 +45,8 @@ class PacketQuery:
     ) -> Iterator[Batch]:
         """Return the chosen ones of a capture's packets, with their session numbers.
 
-        `batches` are those of `capture`; `watch` gets each before packets are chosen from it. Raises FormatError, and
-        FilterError.
+        `batches` are those of `capture`; `watch` gets each before packets are chosen from it. Raises FormatError,
+        FilterError, and SpecError at the end if there is no such session.
         """
         left = self.count
         for batch in self._chosen(capture, batches, across_interfaces, watch):
@@ -63,6 +64,7 @@ class PacketQuery:
         watch: Callable[[Batch], None] | None,
     ) -> Iterator[Batch]:
         tracker = Tracker(by_interface=not across_interfaces)
+        missing, last = set(self.sessions), 0
         for batch in batches:
             for _ in tracker.feed(batch.data, batch.packets):
                 pass
@@ -74,9 +76,13 @@ class PacketQuery:
             if self.anomalies:
                 packets = picked(packets, anomalous(packets))
             if self.sessions:
+                last = max(last, int(batch.packets["session"].max()))
+                missing -= set(batch.packets["session"].tolist())
                 packets = picked(packets, np.isin(packets["session"], self.sessions))
             if len(packets):
                 yield Batch(batch.data, packets)
+        if missing:
+            raise no_such_session(", ".join(map(str, sorted(missing))), last)
 
 
 def anomalous(packets: Table) -> Mask:

@@ -11,10 +11,11 @@ from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import CaptureSource
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
-from capture.analysis.sessions.tracker import Tracker
+from capture.analysis.sessions.tracker import QUESTIONS_MAX, Tracker
 from capture.arrays.aliases import Mask, Table
 from capture.arrays.rows import picked
 from capture.errors import FormatError
+from capture.units import format_count
 
 if TYPE_CHECKING:
     from capture.analysis.application.session_fields import Applications
@@ -28,14 +29,15 @@ def ended_sessions(
     damage: list[FormatError],
     only: Mask | None = None,
     applications: "Applications | None" = None,
+    notes: list[str] | None = None,
 ) -> Iterator[tuple[Table, Table]]:
     """Return pairs (sessions that ended, samples) while a capture is read.
 
     `batches` are those of `capture`, `only` [session number] is true for the sessions to return. The application
-    fields are filled by `applications`. An error in a file ends reading it, and is appended to `damage`. Raises
-    FormatError if no packet could be read.
+    fields are filled by `applications`. An error in a file ends reading it, and is appended to `damage`. `notes` gets
+    sentences about the capture at its end. Raises FormatError if no packet could be read.
     """
-    for sessions, samples in _all_ended(capture, batches, across_interfaces, damage, applications):
+    for sessions, samples in _all_ended(capture, batches, across_interfaces, damage, applications, notes):
         if only is not None:
             sessions, samples = picked(sessions, only[sessions["session"]]), samples[only[samples["session"]]]
         yield sessions, samples
@@ -47,6 +49,7 @@ def _all_ended(
     across_interfaces: bool,
     damage: list[FormatError],
     applications: "Applications | None",
+    notes: list[str] | None,
 ) -> Iterator[tuple[Table, Table]]:
     tracker = Tracker(by_interface=not across_interfaces)
 
@@ -69,6 +72,23 @@ def _all_ended(
         damage.append(error)
     for ended in tracker.finish():
         yield from filled([ended], None)
+    if notes is not None:
+        notes += notes_of(capture.name, tracker)
+
+
+def notes_of(name: str, tracker: Tracker) -> list[str]:
+    """Return what a reader of the file `name` must know: sentences, none for most files."""
+    notes = []
+    if count := tracker.disordered:
+        stand = format_count(count, "packet stands", "packets stand")
+        notes.append(f"{name}: {stand} behind younger ones, so the file is not in order of time")
+    if count := tracker.no_ports:
+        are = format_count(count, "packet is", "packets are")
+        notes.append(f"{name}: {are} in no session: ports were cut off, or are in a fragment that is not there")
+    if count := tracker.forgotten:
+        were = format_count(count, "question was", "questions were")
+        notes.append(f"{name}: {were} not followed: more than {QUESTIONS_MAX:,} waited for an answer at a time")
+    return notes
 
 
 def sessions_with(

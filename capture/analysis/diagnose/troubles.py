@@ -24,6 +24,10 @@ def _in(column: Any, values: Any) -> Mask:
     return np.isin(column, [int(value) for value in values])
 
 
+def _other(way: str) -> str:
+    return SIDES[1 - SIDES.index(way)]
+
+
 def _is_too_big(sessions: Table) -> Mask:
     """Return a mask of sessions with such an ICMP error: RFC 792, type 3 code 4; RFC 4443, type 2."""
     kind, code = sessions["icmp_type"], sessions["icmp_code"]
@@ -60,14 +64,15 @@ TROUBLES = (
         4,
         lambda sessions, way: (
             _tcp(sessions)
-            & (sessions["ack_packet"] > 0)
-            & (sessions[way]["retransmitted"] >= 2)
-            & (sessions[way]["retransmitted_bytes"] >= LARGE * sessions[way]["retransmitted"].astype(np.int64))
-            & (sessions[way]["unacknowledged"] >= LARGE)
+            & (sessions[way]["stuck"] >= 2)
+            & (sessions[way]["stuck_size"] >= LARGE)
+            & (sessions[way]["largest_acknowledged"] > 0)
+            & (sessions[way]["largest_acknowledged"] < sessions[way]["stuck_size"])
+            & (sessions[_other(way)]["rtt_unsampled"] == 0)
         ),
         {
-            "repeated": lambda sessions, way: sessions[way]["retransmitted"],
-            "repeated_bytes": lambda sessions, way: sessions[way]["retransmitted_bytes"],
+            "repeated": lambda sessions, way: sessions[way]["stuck"],
+            "repeated_bytes": lambda sessions, way: sessions[way]["stuck"] * sessions[way]["stuck_size"],
             "too_big": lambda sessions, _: _is_too_big(sessions),
         },
         lambda sessions, way: sessions[way]["retransmitted_packet"],

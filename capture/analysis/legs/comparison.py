@@ -48,6 +48,7 @@ class Comparison:
         self._missed: dict[tuple[int, int], list[Table]] = {}
         self._unseen: dict[tuple[int, int], list[Table]] = {}
         self._alone = np.zeros(len(self.points), np.int64)
+        self._elsewhere = np.zeros(len(self.points), np.int64)
         scratch = Scratch(passage(len(self.points)))
         with closing(scratch):
             for part in observations.parts():
@@ -62,6 +63,7 @@ class Comparison:
             for rows in scratch.chunks(_CHUNK):
                 self._routes.learn(rows)
                 self._bound(rows)
+            self._routes.compare_answers(self._was_running)
             for rows in scratch.chunks(_CHUNK):
                 self._add(rows)
         self._judge()
@@ -75,6 +77,18 @@ class Comparison:
     def alone(self) -> list[Alone]:
         """Points with packets whose route is unknown, so that no other point could be searched for them."""
         return [Alone(point, count) for point, count in zip(self.points, self._alone.tolist(), strict=True) if count]
+
+    @property
+    def elsewhere(self) -> list[Alone]:
+        """Points with packets of sessions that take another way than the points that were compared."""
+        counts = self._elsewhere.tolist()
+        return [Alone(point, count) for point, count in zip(self.points, counts, strict=True) if count]
+
+    def _was_running(self, point: int, other: int, first_ns: int, last_ns: int) -> bool:
+        """True if the capture at another point was running at some of these times, which are by the point's clock."""
+        offsets, _ = self._offsets(point, other, np.array([first_ns, last_ns]), point)
+        begin, end = self._spans[self.points[other].file]
+        return bool(first_ns + offsets[0] <= end and last_ns + offsets[1] >= begin)
 
     def _by_route(self, rows: Table) -> Iterator[tuple[tuple[int, ...], Table, npt.NDArray[np.int64]]]:
         """Return (route, () for none; its passages; their streams). A stream is 2 * conversation + side."""
@@ -117,7 +131,10 @@ class Comparison:
     def _add(self, rows: Table) -> None:
         for route, passages, streams in self._by_route(rows):
             if not route:
-                self._alone += (passages["times_ns"] != NEVER).sum(axis=0)
+                seen = passages["times_ns"] != NEVER
+                other_way = self._routes.elsewhere(passages, streams >> 1)
+                self._elsewhere += seen[other_way].sum(axis=0)
+                self._alone += seen[~other_way].sum(axis=0)
                 continue
             seen = passages["times_ns"][:, list(route)] != NEVER
             on_route = seen.any(axis=1)

@@ -12,13 +12,15 @@ files is used.
 
 Each pair of points adds 1 to the place of the later point; sorting points by place gives the route. A session that
 was seen at one point only is assigned the route of the sessions between the same hosts, if that is unique and begins
-at this point. A side that was seen at one point only is assigned the reverse of the other side's route, if all points
-on it see packets of that side at all.
+at this point. But an address may stand for several hosts: a Service has many backends. A session that one point saw,
+answers and all, while the other points of the route were capturing, went another way. Then no session between these
+hosts that was seen there alone is judged: it is not known where it went. A side that was seen at one point only is
+assigned the reverse of the other side's route, if all points on it see packets of that side at all.
 
 The cost: sums and counts for each pair of points, conversation and side; two passes over all passages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -44,6 +46,10 @@ class Routes:
         """[conversation, side]: a bit for each point that saw it."""
         self._sees = np.zeros((len(clocks), 2), bool)
         self._known: dict[int, int] = {}
+        """By hosts and point: index in `routes` of the only route from there; 0: several."""
+        self._answered: dict[int, tuple[int, int]] = {}
+        """By hosts and point: times of the first and last answer in sessions that only this point saw, ns."""
+        self._elsewhere: set[int] = set()
         self._of = np.zeros((conversations.count + 1, 2), np.int64)
         self.routes: list[tuple[int, ...]] = [()]
 
@@ -113,14 +119,51 @@ class Routes:
         keys = _key(rows["hosts"][mine, begins[mine]], begins[mine])
         for key, way in np.unique(np.stack([keys, ways[mine]], axis=1), axis=0).tolist():
             self._known[key] = way if self._known.get(key, way) == way else 0
+        answers = np.flatnonzero((conversations == 0) & (sides == 1))
+        keys, points = self._keys_of(rows, answers)
+        times = rows["times_ns"][answers, points]
+        unique, which = np.unique(keys, return_inverse=True)
+        first, last = (np.full(len(unique), extreme) for extreme in (np.iinfo(np.int64).max, np.iinfo(np.int64).min))
+        np.minimum.at(first, which, times)
+        np.maximum.at(last, which, times)
+        for key, begin, end in zip(unique.tolist(), first.tolist(), last.tolist(), strict=True):
+            earlier = self._answered.get(key, (begin, end))
+            self._answered[key] = min(begin, earlier[0]), max(end, earlier[1])
+
+    def compare_answers(self, was_running: Callable[[int, int, int, int], bool]) -> None:
+        """Forget the routes between hosts whose sessions go several ways; after all passages were learned.
+
+        `was_running` (point, other, first, last): the capture at the other point was running at some time from first
+        to last, which are by the clock of the point, ns.
+        """
+        for key, (first, last) in self._answered.items():
+            point = key & 0xF
+            others = [other for other in self.routes[self._known.get(key, 0)] if other != point]
+            if any(was_running(point, other, first, last) for other in others):
+                self._known[key] = 0
+                self._elsewhere.add(key)
+        self._answered.clear()
+
+    def elsewhere(self, rows: Table, conversations: Longs) -> npt.NDArray[np.bool_]:
+        """Return a mask of passages of sessions that one point saw, between hosts whose sessions go several ways."""
+        mask = np.zeros(len(rows), bool)
+        if self._elsewhere:
+            alone = np.flatnonzero(conversations == 0)
+            keys, _ = self._keys_of(rows, alone)
+            mask[alone] = np.isin(keys, list(self._elsewhere))
+        return mask
+
+    def _keys_of(self, rows: Table, chosen: npt.NDArray[np.intp]) -> tuple[Longs, Longs]:
+        """Return hosts and point in one number, and the point, of chosen passages that one point saw."""
+        points = (rows["times_ns"][chosen] != NEVER).argmax(axis=1)
+        return _key(rows["hosts"][chosen, points], points), points
 
     def of(self, rows: Table, conversations: Longs, sides: Longs) -> Longs:
         """Return the index in `routes` of each passage's route."""
         routes = self._of[conversations, sides]
         alone = np.flatnonzero((conversations == 0) & (sides == 0))
         if len(alone) and self._known:
-            points = (rows["times_ns"][alone] != NEVER).argmax(axis=1)
-            unique, which = np.unique(_key(rows["hosts"][alone, points], points), return_inverse=True)
+            unique, which = np.unique(self._keys_of(rows, alone)[0], return_inverse=True)
             ways = np.array([self._known.get(key, 0) for key in unique.tolist()], np.int64)
             routes[alone] = ways[which]
         return routes

@@ -33,7 +33,7 @@ class Handshake(IntEnum):
     ABORTED = 7
     "the client answered the SYN-ACK with RST"
     RESET_AT_ONCE = 8
-    "complete, then reset before the server sent payload"
+    "complete, then reset before the server sent payload or either side FIN"
     STARTED_BEFORE = 9
     NOT_CAPTURED = 10
     "packets that must have been sent are not in the file"
@@ -124,6 +124,9 @@ class SideCounts(Record):
     duplicated: U32  # copies of the same IP packet
     keepalives: U32
     zero_windows: U32
+    largest_acknowledged: U32  # bytes of the largest segment that the other side acknowledged
+    stuck: U32  # times that the first unacknowledged bytes were sent again, while the other side had room
+    stuck_size: U32  # bytes of the smallest of these segments
     unacknowledged: I64  # bytes, SYN and FIN that the other side had not acknowledged at the end
     not_captured: I64  # bytes that the other side acknowledged and the file does not have
     retransmitted_packet: I64  # number of the first such packet; so for those below
@@ -153,8 +156,9 @@ class SessionEvidence(Record):
     syn_ack_last_ns: I64
     ack_packet: I64  # the third packet of the handshake
     ack_ns: I64
-    rst_packet: I64  # the first RST
+    rst_packet: I64  # the RST that ended it
     rst_ns: I64
+    reset_after_ns: I64  # from the SYN or the ACK that the RST follows to the RST; -1: unknown
     icmp_packet: I64  # the first ICMP error about this session, preferably one that says unreachable
     icmp_high: I64  # address of its sender
     icmp_low: I64
@@ -174,7 +178,7 @@ class SessionEvidence(Record):
     close: U8
     icmp_type: U8
     icmp_code: U8
-    rst_early: U8  # 1: the RST came before any payload of the server
+    rst_early: U8  # 1: the RST came before any payload of the server and any FIN
 
 
 class SessionApplication(Record):

@@ -6,6 +6,7 @@ silent longest is ended as CROWDED_OUT.
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +16,13 @@ from capture.analysis.sessions.compiled.closing import close_until, expire
 from capture.analysis.sessions.compiled.track import track
 from capture.analysis.sessions.open_table import (
     EVIDENCE_FIELDS,
-    FLIGHT,
     FRAGMENT,
-    HOLES,
+    LONG_FLIGHT,
     OPEN_SESSION,
     OPEN_SIDE,
-    RECENT,
+    QUESTION,
     SEGMENT,
+    SIDE_BLOCK,
     SIDE_FIELDS,
     SPAN_FIELDS,
     STATE,
@@ -34,13 +35,17 @@ from capture.arrays.rows import as_numbers, run
 from capture.pcapng.compiled import scan
 
 OPEN_MAX = 1 << 18
-"""Open sessions at most: about 700 MB if all of them carry data."""
+"""Open sessions at most: about 1 GB if all of them carry data."""
 _DONE, _SAMPLES, _FRAGMENTS = 1 << 12, 1 << 15, 1 << 12
 """Rows for ended sessions and samples that wait to be copied, and for first fragments."""
+_RINGS = 512
+"""Sides at a time with more than FLIGHT segments in flight; 64 MB if all are in use."""
+QUESTIONS_MAX = 1 << 18
+"""Questions that wait at a time, of all sessions together; a resolver has 65,536. 20 MB if all are in use."""
 _SECOND = 10**9
-IDLE_NS = np.array([7200 * _SECOND, 60 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)
-"""Silence that ends a session, ns: TCP (Linux's tcp_keepalive_time, tcp(7)); TCP after both FINs or RST (TIME-WAIT);
-UDP (Linux's former nf_conntrack_udp_timeout_stream); all others."""
+IDLE_NS = np.array([7200 * _SECOND, 120 * _SECOND, 180 * _SECOND, 60 * _SECOND], np.int64)
+"""Silence that ends a session, ns: TCP (Linux's tcp_keepalive_time, tcp(7)); TCP after both FINs or RST (TCP_RTO_MAX,
+the longest wait before a FIN is repeated); UDP (Linux's former nf_conntrack_udp_timeout_stream); others."""
 _SWEEP_NS = 10 * _SECOND
 """Time of the file between two sweeps for silent sessions, ns, at least."""
 _HALF = 1 << 31
@@ -58,6 +63,8 @@ class Tracker:
         state["seed"] = secrets.randbits(62)
         state["by_interface"] = by_interface
         state["free_rows"] = state["free_blocks"] = open_max
+        state["unused_ring"] = open_max * 2 * SIDE_BLOCK
+        state["newest_ns"] = np.iinfo(np.int64).min
         lowest_first = np.arange(open_max, dtype=np.int64)[::-1]
         rows, sides = np.zeros(open_max, OPEN_SESSION), np.zeros((open_max, 2), OPEN_SIDE)
         samples = np.zeros(_SAMPLES, SAMPLE)
@@ -68,11 +75,13 @@ class Tracker:
             slots=np.zeros(1 << (2 * open_max - 1).bit_length(), np.int64),
             rows=rows,
             sides=sides,
-            blocks=np.zeros((open_max, 2, FLIGHT + HOLES + RECENT), SEGMENT),
             free_rows=lowest_first.copy(),
             free_blocks=lowest_first.copy(),
             done=np.zeros(_DONE, np.int64),
             samples=samples,
+            segments=np.zeros(open_max * 2 * SIDE_BLOCK + _RINGS * LONG_FLIGHT, SEGMENT),
+            questions=np.zeros(QUESTIONS_MAX, QUESTION),
+            question_slots=np.zeros(QUESTIONS_MAX, np.int64),
             fragments=np.zeros(_FRAGMENTS, FRAGMENT),
             state=state,
         )
@@ -81,6 +90,21 @@ class Tracker:
     def open(self) -> int:
         """Number of sessions that have not ended."""
         return int(self._state["open"])
+
+    @property
+    def disordered(self) -> int:
+        """Number of packets that stand behind younger ones in the file."""
+        return int(self._state["disordered"])
+
+    @property
+    def no_ports(self) -> int:
+        """Number of packets that are in no session because their ports are not in the file."""
+        return int(self._state["no_ports"])
+
+    @property
+    def forgotten(self) -> int:
+        """Number of questions that were not followed because more than QUESTIONS_MAX waited."""
+        return int(self._state["forgotten"])
 
     @property
     def no_ip(self) -> int:
@@ -164,7 +188,7 @@ def _sessions(rows: Table, sides: Table) -> Table:
     ahead = sides["next"].astype(np.int64) - sides["acked"][:, ::-1]
     followed = (sides["has_next"] & sides["has_acked"][:, ::-1]) == 1
     sides["unacknowledged"] = np.where(followed, np.maximum((ahead + _HALF) % (2 * _HALF) - _HALF, 0), 0)
-    every, client, advances = np.arange(len(rows)), rows["client_side"], sides["advances"]
+    every, client = np.arange(len(rows)), rows["client_side"]
     sessions = np.zeros(len(rows), SESSION)
     made, source, source_sides = as_numbers(sessions), as_numbers(rows), as_numbers(sides)
     for fields in (SPAN_FIELDS, EVIDENCE_FIELDS):
@@ -176,5 +200,18 @@ def _sessions(rows: Table, sides: Table) -> Table:
         lower, higher = rows[f"low_{half}"], rows[f"high_{half}"]
         sessions[f"client_{half}"] = np.where(lower_is_client, lower, higher)
         sessions[f"server_{half}"] = np.where(lower_is_client, higher, lower)
-    sessions["handshake"] = handshakes(sessions, advances[every, client], advances[every, 1 - client])
+    sessions["reset_after_ns"] = _reset_after(rows)
+    sessions["handshake"] = handshakes(
+        sessions,
+        advances=(sides["advances"][every, client], sides["advances"][every, 1 - client]),
+        goes_on=(sides["goes_on"][every, client] > 0, sides["goes_on"][every, 1 - client] > 0),
+        syn_acks_late=rows["syn_acks_late"],
+    )
     return sessions
+
+
+def _reset_after(rows: Table) -> Any:
+    """Return the time from the ACK of the handshake, or the SYN that the RST answers, to the RST; -1: unknown."""
+    since = np.where((rows["syn_acks"] > 0) & (rows["ack_packet"] > 0), rows["ack_ns"], rows["rst_syn_ns"])
+    after = rows["rst_ns"] - since
+    return np.where((rows["rst_packet"] > 0) & (since > 0) & (after >= 0), after, -1)

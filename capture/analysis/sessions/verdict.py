@@ -26,27 +26,36 @@ def unreachable(sessions: Table) -> Mask:
     return final
 
 
-def handshakes(sessions: Table, client_advances: npt.NDArray[Any], server_advances: npt.NDArray[Any]) -> Any:
-    """Return the Handshake of each session. `*_advances`: how often the side's acknowledgment has grown."""
+def handshakes(
+    sessions: Table,
+    advances: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    goes_on: tuple[Mask, Mask],
+    syn_acks_late: npt.NDArray[Any],
+) -> Any:
+    """Return the Handshake of each session.
+
+    Pairs are of client and server: how often the side's acknowledgment has grown, and a mask of those that sent more
+    than SYN and RST. `syn_acks_late`: SYN-ACKs that the server repeated after the ACK must have arrived.
+    """
     client, server = sessions["client"], sessions["server"]
+    client_goes_on, server_goes_on = goes_on
     has_syn, has_syn_ack, has_ack = sessions["syns"] > 0, sessions["syn_acks"] > 0, sessions["ack_packet"] > 0
     reset = sessions["rst_packet"] > 0
     by_server = reset & (server["rst_packet"] == sessions["rst_packet"])
     by_client = reset & ~by_server
-    client_goes_on = client["packets"] - sessions["syns"] - (client["rst_packet"] > 0) > 0
-    server_goes_on = server["packets"] - sessions["syn_acks"] - (server["rst_packet"] > 0) > 0
     one_sided = (client["packets"] == 0) | (server["packets"] == 0)
     # An acknowledgment that grows is for bytes of the other side.
-    unheard = ((client["packets"] == 0) & (server_advances > 0)) | ((server["packets"] == 0) & (client_advances > 0))
-    at_once = reset & (sessions["rst_early"] > 0) & (sessions["rst_ns"] - sessions["ack_ns"] < AT_ONCE_NS)
+    unheard = ((client["packets"] == 0) & (advances[1] > 0)) | ((server["packets"] == 0) & (advances[0] > 0))
+    after = sessions["reset_after_ns"]
+    at_once = reset & (sessions["rst_early"] > 0) & (after >= 0) & (after < AT_ONCE_NS)
     return np.select(
         [
             sessions["protocol"] != TCP,
             ~has_syn & ~has_syn_ack & one_sided & unheard,
             ~has_syn & ~has_syn_ack,
-            ~has_syn & ~has_ack & ~by_client,
+            ~has_syn & (has_ack | ~by_client),
             has_syn_ack & has_ack & at_once,
-            has_syn_ack & has_ack & (sessions["syn_ack_last_ns"] > sessions["ack_ns"]) & ~server_goes_on,
+            has_syn_ack & has_ack & (syn_acks_late > 0) & ~server_goes_on,
             has_syn_ack & has_ack,
             has_syn_ack & server_goes_on,
             has_syn_ack & by_client,

@@ -22,6 +22,12 @@ _OTHERS = 8
 """Numbers of other sessions with the same five-tuple that are kept at most."""
 
 
+def no_such_session(text: str, count: int) -> SpecError:
+    """Return the error that a file of `count` sessions has no session with this number or five-tuple."""
+    sessions = format_count(count, "session")
+    return SpecError(f"there is no session {text}; the file has {sessions}: see `bicap sessions`")
+
+
 @dataclass(frozen=True, slots=True)
 class Which:
     """A session by its number, or the first session with a five-tuple."""
@@ -99,8 +105,7 @@ class Followed:
         if self.dialogue is None:
             if damage is not None:
                 raise damage
-            sessions = format_count(count, "session")
-            raise SpecError(f"there is no session {self.which.text}; the file has {sessions}: see `bicap sessions`")
+            raise no_such_session(self.which.text, count)
         yield from self.dialogue.finish()
         if damage is not None:
             raise damage

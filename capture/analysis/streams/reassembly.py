@@ -18,7 +18,7 @@ most HELD_PIECES_MAX.
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -108,6 +108,20 @@ class Stream:
         if self._begin < 0 or (from_start and not (self.said or self._held or self.missing)):
             self._begin = self._next = sequence
             self.from_start = from_start
+        elif from_start and self._position(sequence) == self._begin:
+            self.from_start = True
+
+    @property
+    def begun(self) -> bool:
+        """True once the stream has a first number."""
+        return self._begin >= 0
+
+    def lacks(self, number: int) -> bool:
+        """True if bytes before this number have not come; False while it is not known where the stream begins."""
+        upto = self._position(number) if self.begun else None
+        if upto is not None and self._end is not None:
+            upto = min(upto, self._end)
+        return upto is not None and upto > self._next
 
     def segment(
         self, sequence: int, payload: int, data: bytes, fin: bool, time_ns: int, packet: int
@@ -207,6 +221,15 @@ class Stream:
                 self._next += piece.size
             self._held_bytes -= piece.size
         del self._held[:count]
+
+
+def lowest(numbers: Iterable[int]) -> int:
+    """Return the number before all others, on the circle; they lie within half of it."""
+    found, *others = numbers
+    for number in others:
+        if (number - found) % _CIRCLE > _CIRCLE // 2:
+            found = number
+    return found
 
 
 def _part(piece: _Piece, start: int, end: int) -> _Piece:

@@ -74,11 +74,14 @@ class Tracked:
         return [ms for _, name, where, ms in self.samples if (name, where) == (measure.name, side)]
 
 
-def decoded(frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence[int] = ()) -> tuple[Any, Any]:
-    """Return bytes and rows of PACKET. `interfaces`: the interface of each frame; default: 0."""
+def decoded(
+    frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence[int] = (), captured: int = 65535
+) -> tuple[Any, Any]:
+    """Return bytes and rows of PACKET. `interfaces`: of each frame; default: 0. `captured`: bytes of each at most."""
     rows = np.zeros(len(frames), PACKET)
     rows["time_ns"] = [round(1000 * MS + ms * MS) for ms, _ in frames]
-    rows["captured"] = rows["original"] = [len(frame) for _, frame in frames]
+    rows["original"] = [len(frame) for _, frame in frames]
+    rows["captured"] = np.minimum(rows["original"], captured)
     rows["offset"] = np.cumsum([0, *(len(frame) for _, frame in frames)])[:-1]
     rows["interface"] = interfaces if interfaces else 0
     data = np.frombuffer(b"".join(frame for _, frame in frames) or b"\0", np.uint8)
@@ -86,7 +89,13 @@ def decoded(frames: Sequence[Frame], first_number: int = 1, interfaces: Sequence
     return data, rows
 
 
-def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] = (), **settings: Any) -> Tracked:
+def track(
+    frames: Iterable[Frame],
+    batch: int = 1000,
+    interfaces: Sequence[int] = (),
+    captured: int = 65535,
+    **settings: Any,
+) -> Tracked:
     """Feed frames in batches of this size. `interfaces`: the interface of each frame; default: 0."""
     listed, found, tracker = list(frames), Tracked(), Tracker(**settings)
 
@@ -101,7 +110,7 @@ def track(frames: Iterable[Frame], batch: int = 1000, interfaces: Sequence[int] 
 
     for start in range(0, len(listed), batch):
         part = listed[start : start + batch]
-        data, rows = decoded(part, start + 1, interfaces[start : start + batch])
+        data, rows = decoded(part, start + 1, interfaces[start : start + batch], captured)
         take(tracker.feed(data, rows))
     take(tracker.finish())
     found.sessions.sort(key=lambda session: session.session)

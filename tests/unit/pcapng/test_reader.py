@@ -194,6 +194,7 @@ DAMAGES = [
     (b"\x7fELF" + bytes(100), "not a pcap or pcapng file", 0),
     (plain("<")[:-1], "is damaged at byte 168: it is cut off, 43 bytes after the last whole block", 2),
     (changed(8, b"\0\0\0\0"), "is damaged at byte 0: a section without a byte order", 0),
+    (changed(12, b"\2"), "is damaged at byte 0: a section of pcapng version 2.0; only version 1 is known", 0),
     (changed(FIRST + 4, b"\x2b"), f"is damaged at byte {FIRST}: a block with an impossible length", 0),
     (changed(FIRST + 4, b"\x04\0\0\0"), f"is damaged at byte {FIRST}: a block with an impossible length", 0),
     (changed(FIRST + 4, b"\0\0\0\x7f"), f"is damaged at byte {FIRST}: a block of more than 128 MiB", 0),

@@ -34,16 +34,21 @@ SENTENCES = [
         "complete (packets 1, 2, 3)",
     ),
     (
-        {"handshake": Handshake.COMPLETE, "syn_ack_packet": 2, "ack_packet": 3, "syn_acks": 4},
-        "complete (packets 2, 3; 2 repetitions)",
+        {"handshake": Handshake.COMPLETE, "syn_packet": 1, "syn_ack_packet": 2, "ack_packet": 3, "syns": 1,
+         "syn_acks": 3},
+        "complete (packets 1, 2, 3; 2 repetitions)",
     ),
     (
         {"handshake": Handshake.UNANSWERED, "syns": 2, "syn_packet": 4, "syn_ns": 5, "syn_last_ns": 10**9 + 5},
         "SYN unanswered (from packet 4, 1 retry over 1.0 s); the capture lost 3 packets",
     ),
     (
-        {"handshake": Handshake.REFUSED, "syn_packet": 1, "rst_packet": 2, "syn_last_ns": 10, "rst_ns": 1510},
+        {"handshake": Handshake.REFUSED, "syn_packet": 1, "rst_packet": 2, "reset_after_ns": 1500},
         "refused by RST after 1.5 µs (packets 1, 2)",
+    ),
+    (
+        {"handshake": Handshake.REFUSED, "syn_packet": 2, "rst_packet": 1, "reset_after_ns": -1},
+        "refused by RST (packets 2, 1)",
     ),
     (
         {"handshake": Handshake.UNACKNOWLEDGED, "syn_acks": 1, "syn_ack_packet": 1234567},
@@ -63,7 +68,7 @@ SENTENCES = [
     ),
     (
         {"handshake": Handshake.RESET_AT_ONCE, "ack_packet": 3, "rst_packet": 4, "server_rst_packet": 4,
-         "rst_ns": 2 * 10**6},
+         "reset_after_ns": 2 * 10**6},
         "complete, then reset by the server after 2 ms (packets 3, 4)",
     ),
     (

@@ -86,12 +86,17 @@ CASES = [
     (
         "a later fragment",
         [packets.fragment(packets.udp(A, 1, B, 2, bytes(64)), 64, more=False)],
-        ["eth0 #1 IP 10.0.0.1 > 10.0.0.2: udp, a later fragment, length 72"],
+        ["eth0 IP 10.0.0.1 > 10.0.0.2: udp, a later fragment, length 72"],
+    ),
+    (
+        "cut before the ports",
+        [packets.udp(A, 1, B, 2)[:37]],
+        ["eth0 IP 10.0.0.1 > 10.0.0.2: UDP, length 3 [cut]"],
     ),
     (
         "cut",
         [packets.udp(A, 1, B, 2)[:40]],
-        ["eth0 #1 IP 10.0.0.1 > 10.0.0.2: UDP, length 6 [cut]"],
+        ["eth0 #1 IP 10.0.0.1.1 > 10.0.0.2.2: UDP, length 6 [cut]"],
     ),
     (
         "marks",

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from capture.analysis.packets.reading import Batch
+from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Table
 from capture.errors import SpecError
-from capture.views.queries import SessionQuery, first_rows
+from capture.views.packet_query import PacketQuery
+from capture.views.queries import SessionQuery, first_rows, notes_of
+from tests.unit.analysis.scripted_packets import HANDSHAKE, decoded
 from tests.unit.analysis.session_row import session
 
 SESSIONS = [(1, 5, 17), (2, 9, 6), (3, 2, 6), (4, 7, 6)]
@@ -49,3 +53,23 @@ def test_no_table_after_the_last_row_is_read() -> None:
     tables = first_rows((table for table, _ in source), 2)
     assert [len(table) for table in tables] == [1, 1]
     assert len(list(source)) == len(SESSIONS) - 2
+
+
+def test_packets_of_a_session_that_is_not_in_the_file_are_an_error() -> None:
+    batches = [Batch(*decoded(HANDSHAKE))]
+    (chosen,) = PacketQuery((1,)).of(None, batches, False)
+    assert chosen.packets["number"].tolist() == [1, 2, 3]
+    with pytest.raises(SpecError, match="there is no session 7, 999; the file has 1 session: see `bicap sessions`"):
+        list(PacketQuery((1, 999, 7)).of(None, batches, False))
+
+
+def test_a_reader_is_told_what_the_order_of_a_file_hides() -> None:
+    tracker = Tracker()
+    (first, *others) = HANDSHAKE
+    data, packets = decoded([*others, first, (5.0, HANDSHAKE[1][1][:37])])
+    for _ in (*tracker.feed(data, packets), *tracker.finish()):
+        pass
+    assert notes_of("file", tracker) == [
+        "file: 2 packets stand behind younger ones, so the file is not in order of time",
+        "file: 1 packet is in no session: ports were cut off, or are in a fragment that is not there",
+    ]

@@ -91,14 +91,15 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
     row.protocol = protocol
     behind = at
     if not found & _LATER and not found & _CUT:
+        if at + 4 <= end and protocol in (TCP, UDP, SCTP, _UDPLITE):  # of a cut header, too
+            row.source_port = net16(data, at)
+            row.destination_port = net16(data, at + 2)
         if protocol == TCP:
             if at + 20 <= end:
                 behind = at + (np.int64(data[at + 12]) >> 4) * 4
                 if behind < at + 20:
                     found |= _CUT
                     behind = at + 20
-                row.source_port = net16(data, at)
-                row.destination_port = net16(data, at + 2)
                 row.sequence = net32(data, at + 4)
                 row.acknowledgment = net32(data, at + 8)
                 row.tcp_flags = net16(data, at + 12) & 0xFFF
@@ -109,8 +110,6 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
         elif protocol in (UDP, SCTP, _UDPLITE):
             if at + 8 <= end:
                 behind = at + (12 if protocol == SCTP else 8)
-                row.source_port = net16(data, at)
-                row.destination_port = net16(data, at + 2)
             else:
                 found |= _CUT
         elif protocol in (ICMP, ICMPV6):

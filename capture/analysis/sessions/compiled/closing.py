@@ -3,8 +3,11 @@
 A closed row is removed from the hash at once, and stays in `done` until the Tracker has copied it.
 """
 
+from capture.analysis.sessions.compiled.flight import give_block_back
 from capture.analysis.sessions.compiled.lookup import remove
-from capture.analysis.sessions.open_table import OpenSession, Tables
+from capture.analysis.sessions.compiled.samples import sample
+from capture.analysis.sessions.compiled.waiting import remove_question
+from capture.analysis.sessions.open_table import Tables
 from capture.analysis.sessions.session_table import Close, Measure
 from capture.arrays.aliases import Longs
 from capture.arrays.jit import borrowing_loop as loop
@@ -16,29 +19,6 @@ _BY_CLIENT, _BY_SERVER = int(Close.RESET_BY_CLIENT), int(Close.RESET_BY_SERVER)
 
 
 @loop
-def sample(tables: Tables, session: int, time_ns: int, measure: int, side: int, duration_ns: int) -> None:
-    """Add a row to the samples; a negative duration (the clock went back) adds none."""
-    if duration_ns < 0:
-        return
-    at = tables.state[0].samples
-    row = tables.samples[at]
-    row.time_ns = time_ns
-    row.session = session
-    row.duration_ns = duration_ns
-    row.measure = measure
-    row.side = side
-    tables.state[0].samples = at + 1
-
-
-@loop
-def give_block_back(tables: Tables, row: OpenSession) -> None:
-    """Free the session's block of followed segments."""
-    tables.free_blocks[tables.state[0].free_blocks] = row.block
-    tables.state[0].free_blocks += 1
-    row.block = -1
-
-
-@loop
 def close(tables: Tables, number: int, why: int) -> None:
     """End a session: remove it from the hash, add its last samples, put it into `done`."""
     row = tables.rows[number]
@@ -46,11 +26,21 @@ def close(tables: Tables, number: int, why: int) -> None:
     row.live = 0
     state = tables.state[0]
     if row.answer_ns:
-        sample(tables, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)
+        sample(
+            tables.samples,
+            tables.state[0],
+            row.session,
+            row.answer_ns,
+            _LAST_BYTE,
+            _SERVER,
+            row.answer_ns - row.request_ns,
+        )
     if row.block >= 0:
-        if row.protocol != TCP:
-            row.unanswered += tables.sides[number, 0].flight
-        give_block_back(tables, row)
+        give_block_back(tables, number)
+    if row.questions:
+        row.unanswered += row.questions
+        while row.questions:
+            remove_question(tables, row, row.oldest_question - 1)
     row.close = ended(tables, number) if ended(tables, number) != _OPEN else why
     tables.done[state.done] = number
     state.done += 1

@@ -1,17 +1,12 @@
 """ICMP errors -> evidence in the session of the packet that they quote (RFC 792, RFC 4443)."""
 
-import numpy as np
-
 from capture.analysis.packets.compiled.decode import decode_ip
-from capture.analysis.packets.compiled.link_layer import net32
-from capture.analysis.packets.packet_table import Kind, PacketRow
+from capture.analysis.packets.packet_table import PacketRow
 from capture.analysis.sessions.compiled.lookup import find, hash_of
 from capture.analysis.sessions.open_table import Tables
 from capture.arrays.aliases import Bytes
 from capture.arrays.jit import borrowing_loop as loop
-from capture.wire.protocols import ICMP, TCP
-
-_CUT = int(Kind.CUT)
+from capture.wire.protocols import ICMP
 
 
 @loop
@@ -28,13 +23,8 @@ def error_about(data: Bytes, tables: Tables, packet: PacketRow, interface: int, 
     at, end = packet.offset + packet.payload_at, packet.offset + packet.captured
     about.interface = packet.interface
     decode_ip(data, at, end, end, 0x0800 if packet.family == 4 else 0x86DD, packet.offset, about)
-    # Eight bytes of the upper layer are always quoted: the ports, of TCP too.
     if about.family == 0:
         return
-    if about.kind & _CUT and about.protocol == TCP:
-        ports = _quoted_ports(data, at, end, about.family)
-        about.source_port = ports >> 16
-        about.destination_port = ports & 0xFFFF
     number = find(tables, about, hash_of(about, interface, tables.state[0].seed), interface)
     if number < 0:
         return
@@ -47,12 +37,3 @@ def error_about(data: Bytes, tables: Tables, packet: PacketRow, interface: int, 
     row.icmp_code = packet.icmp_code
     row.icmp_high = packet.source_high
     row.icmp_low = packet.source_low
-
-
-@loop
-def _quoted_ports(data: Bytes, at: int, end: int, family: int) -> int:
-    """Return both ports of a quoted packet whose TCP header is cut off; for IPv6 only without extension headers."""
-    at += 40 if family == 6 else (np.int64(data[at]) & 15) * 4
-    if at + 4 > end:
-        return 0
-    return net32(data, at)

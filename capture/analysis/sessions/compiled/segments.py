@@ -2,136 +2,171 @@
 
 The problem. A file shows packets at one point of their path. The same bytes may pass it twice (the first copy was
 lost after this point, or its acknowledgment was), later bytes may pass it before earlier ones (the earlier ones were
-lost before this point and are sent again, or were only overtaken), and the same packet may be in the file twice. A
-sender knows which of these happened; here it is inferred from sequence numbers and times.
+lost before this point and are sent again, or were only overtaken), the same packet may be in the file twice, and the
+file may have packets in another order than that in which they passed. A sender knows which of these happened; here
+it is inferred from sequence numbers, times and the sender's counters.
 
 The state of a side is small: `next`, the sequence number after the highest sent; up to HOLES holes, ranges below
-`next` that were skipped, each with the time at which that was seen (`holes`); the last RECENT packets.
+`next` that were not seen, each with the packet that showed it (`holes`); the last RECENT packets; `known`.
 
-The invariant: every number below `next` is either seen or in a hole, as long as no hole was dropped for lack of
-room. So a segment is one of three:
+The invariant: every number from `known` to `next` is either seen or in a hole. `known` is the side's first number; it
+moves up where a hole had to be forgotten. So the bytes of a segment are of four kinds:
 
-    begins at next or above    new. The gap between next and its start, if any, becomes a hole.
-    ends at next or below      in a hole: it is late. In no hole: its bytes were seen before, so it is the same IP
-                               packet again (same identification: a duplicate), or a retransmission.
-    extends across next        a retransmission with new bytes behind it.
+    at next or above     new. The gap between next and its start, if any, becomes a hole.
+    in a hole            late: they are seen for the first time.
+    seen before          repeated: the same packet again (`copies`), or a retransmission.
+    below known          not known, and counted as nothing, unless the sender's clock or counter decides.
 
-A late segment was overtaken if it was sent before the segments that came first; otherwise it is a retransmission of
-bytes that were lost before this point. The sender's clock in the TCP timestamps decides (RFC 3522). Within one tick
-of that clock, or without timestamps, the delay decides: a sender needs a round trip of the whole path to learn of a
-loss, and a packet that comes sooner was in flight already.
+A segment with repeated bytes is a retransmission, unless it was sent before its own repetition, which overtook it, or
+is only known to be older than what came before it. One with late bytes only was either overtaken, or its bytes were
+lost before this point and sent again. What decides is whether it was sent before the packet that showed the hole:
+the sender's clock in the TCP timestamps (RFC 3522), then its counter of IP identifications, if it counts up. Without
+either, or within one tick, the delay decides: a sender needs a round trip of the whole path to learn of a loss, and
+a packet that comes sooner was in flight already. Bytes that were acknowledged before they came were not lost; without
+clock or counter it is not known whether they are repeated or only late in the file, and they count as neither.
 
 Numbers are compared by their distance on a circle of 2**32 (RFC 9293, section 3.4), which is right while all of them
-lie within half of it. After a retransmission every acknowledgment up to `recover` is ambiguous (Karn's
-rule): it may be for either copy.
+lie within half of it: `windows` sees to that. After a retransmission every acknowledgment up to `recover` is
+ambiguous (Karn's rule): it may be for either copy.
 
 The cost for each packet: one comparison in the usual case, else one pass over the holes or the recent packets of the
-side. If more than HOLES holes are open at a time, the newest are not kept, and bytes that fill them later count as
-retransmitted.
+side.
 """
 
 import numpy as np
 
 from capture.analysis.packets.packet_table import Kind, PacketRow
-from capture.analysis.sessions.compiled.holes import fill_hole, new_hole
-from capture.analysis.sessions.compiled.round_trips import follow
+from capture.analysis.sessions.compiled.copies import is_copy, path_ns
+from capture.analysis.sessions.compiled.flight import first_at, follow, holes_at, place
+from capture.analysis.sessions.compiled.holes import (
+    CLAIMED,
+    SKIPPED,
+    extend_downwards,
+    fill_hole,
+    hole_with,
+    new_hole,
+)
 from capture.analysis.sessions.compiled.sequence import distance
-from capture.analysis.sessions.open_table import FLIGHT, HOLES, RECENT, OpenSession, OpenSide, Segment, Tables
+from capture.analysis.sessions.compiled.windows import WINDOW, keep_base_near, start_at
+from capture.analysis.sessions.open_table import (
+    FLIGHT,
+    HOLES,
+    RECENT,
+    OpenSession,
+    OpenSide,
+    Segment,
+    State,
+)
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
-from capture.wire.protocols import FAR, FIN, SYN
+from capture.wire.protocols import SYN
 
+_EARLIER, _LATER, _COPY = 1, 2, 3
+FRESH, OLD, COPY = 0, 1, 2
+"""A segment has bytes that were not seen before; has none; is a copy of a packet that was seen."""
 _TIMESTAMPS = int(Kind.TIMESTAMPS)
-_REORDERED_NS = 3_000_000
-"""Delay below which a segment that fills a hole was overtaken, while no round trip is known, ns; as in Wireshark."""
-
-
-@loop
-def allocate_block(tables: Tables, row: OpenSession) -> None:
-    """Give the session a block in which segments are followed, if it has none."""
-    if row.block < 0:
-        tables.state[0].free_blocks -= 1
-        row.block = tables.free_blocks[tables.state[0].free_blocks]
-        for side in range(2):
-            for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
-                tables.blocks[row.block, side, i].identification = 0
+_STEP = 1 << 10
+"""Largest step between two identifications that count up, pure acknowledgments and other connections between them."""
 
 
 @loop
 def sent(
-    tables: Tables, row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow, side: int, occupies: int
-) -> bool:
-    """Handle a segment with bytes, SYN or FIN of this side. Return True if any of them is new."""
+    segments: Rows[Segment],
+    state: State,
+    row: OpenSession,
+    here: OpenSide,
+    there: OpenSide,
+    packet: PacketRow,
+    side: int,
+    occupies: int,
+) -> int:
+    """Handle a segment with bytes, SYN or FIN of this side. Return FRESH, OLD or COPY.
+
+    All but the SYN need a block.
+    """
     start = np.int64(packet.sequence)
     end = (start + occupies) & 0xFFFFFFFF
     if packet.payload:
         here.data_packets += 1
     if not here.has_next:
-        here.has_next = 1
-        here.next = start
+        skipped = there.has_acked and 0 < distance(start, there.acked) <= WINDOW
+        start_at(here, np.int64(there.acked) if skipped else start, packet.tcp_flags & SYN != 0)
     ahead = distance(start, here.next)
-    beyond = distance(end, here.next)
     if ahead >= 0:
-        if packet.payload or ahead or packet.tcp_flags & FIN:
-            allocate_block(tables, row)
-            block = tables.blocks[row.block, side]
-            if 0 < ahead < FAR:
-                new_hole(here, block, packet.time_ns, here.next, start)
-            if not packet.tcp_flags & SYN:
-                follow(here, there, block, packet, start, end)
-                _remember(here, block, packet, start, end)
-        here.next = end
-        return True
-    if beyond <= 0 and occupies == 1 and packet.payload and ahead == -1:
-        here.keepalives += 1  # one byte that was sent before: RFC 9293, section 3.8.4
-        return False
-    if beyond <= 0:
         if row.block >= 0:
-            block = tables.blocks[row.block, side]
-            if packet.identification and _is_copy(block, packet.identification, start, end):
-                here.duplicated += 1
-                return False
-            _remember(here, block, packet, start, end)
-            since = fill_hole(here, block, start, end)
-            if since >= 0:
-                _count_late(here, there, packet, packet.time_ns - since, occupies)
-                _begin_ambiguity(here)
-                return True
-        _count_retransmission(here, packet, occupies)
+            if ahead:
+                at = holes_at(row, side)
+                new_hole(here, segments[at : at + HOLES], packet, here.next, start, SKIPPED)
+            if not packet.tcp_flags & SYN:
+                follow(segments, state, row, here, there, packet, side, start, end)
+        here.next = end
+        keep_base_near(here)
+        _count_up(here, packet)
+        return FRESH
+    if row.block < 0:
+        _count_retransmission(here, there, packet, start, occupies)
+        return OLD
+    at = holes_at(row, side)
+    block, recent = segments[at : at + HOLES], segments[at + HOLES : at + HOLES + RECENT]
+    same = _compare_same(segments, recent, row, here, there, packet, side, start, end)
+    if same == _COPY:
+        here.duplicated += 1
+        return COPY
+    to_newest = _order_to_newest(here, packet)
+    if same == _EARLIER and to_newest <= 0:
+        _count_repetition_before(here, there, recent, packet, start, end)
         _begin_ambiguity(here)
-        return False
-    _count_retransmission(here, packet, -ahead)
-    here.next = end
-    _begin_ambiguity(here)
-    return True
-
-
-@loop
-def _count_retransmission(here: OpenSide, packet: PacketRow, repeated: int) -> None:
-    here.retransmitted += 1
-    here.retransmitted_bytes += repeated
-    if not here.retransmitted_packet:
-        here.retransmitted_packet = packet.number
-
-
-@loop
-def _count_late(here: OpenSide, there: OpenSide, packet: PacketRow, after_ns: int, occupies: int) -> None:
-    """Count a segment that fills a hole as overtaken, or as retransmitted after a loss before this point.
-
-    Its TSval decides (RFC 3522). Within one tick, or without TSvals, the delay since the hole was seen decides: to
-    learn of a loss, a sender needs a round trip of the whole path.
-    """
-    ticks = np.int64(0)
-    if packet.kind & _TIMESTAMPS and here.has_tsval:
-        ticks = distance(packet.tsval, here.tsval_newest)
-    round_trip = np.int64(here.rtt_least_ns) + np.int64(there.rtt_least_ns)
-    if here.rtt_least_ns == 0 or there.rtt_least_ns == 0:
-        round_trip = _REORDERED_NS
-    if ticks < 0 or (ticks == 0 and after_ns < round_trip):
+        return OLD
+    last = recent[here.olds & (RECENT - 1)]
+    _remember(here, last, packet, start, end)
+    beyond = distance(end, here.next)
+    old_end = end if beyond <= 0 else np.int64(here.next)
+    late, order, lost, since = _fill(here, block, packet, start, old_end)
+    unknown = max(min(distance(here.known, start), distance(old_end, start)) - late, 0)
+    repeated = distance(old_end, start) - late - unknown
+    if repeated == 1 and occupies == 1 and packet.payload and ahead == -1 and _is_idle(here, there):
+        here.keepalives += 1  # one byte that was sent before: RFC 9293, section 3.8.4
+        return OLD
+    if unknown and not here.forgot:
+        extend_downwards(here, there, block, packet, start, old_end)
+    again = (
+        same > 0
+        or (repeated > 0 and to_newest >= 0)
+        or (late > 0 and _is_again(here, there, order, lost, packet.time_ns - since))
+    )
+    if repeated == 0 and late == 0:
+        again = to_newest > 0  # all of it is below `known`
+    last.state = (1 + lost) if again else 0  # counted as a retransmission; also as one of lost bytes
+    if again:
+        _count_retransmission(here, there, packet, start, occupies if beyond <= 0 else -ahead)
+        here.lost_before += lost
+    elif lost and packet.time_ns >= since:
         here.reordered += 1
-    else:
-        _count_retransmission(here, packet, occupies)
-        here.lost_before += 1
+    if beyond > 0:
+        here.next = end
+        keep_base_near(here)
+    if again or lost:
+        _begin_ambiguity(here)
+    return FRESH if beyond > 0 or late else OLD
+
+
+@loop
+def _count_repetition_before(
+    here: OpenSide, there: OpenSide, recent: Rows[Segment], packet: PacketRow, start: int, end: int
+) -> None:
+    """Count the repetition of a packet that came before it: until now it was not known to be one."""
+    counted = False
+    for i in range(RECENT):
+        if i < here.olds and recent[i].start == start and recent[i].end == end:
+            if packet.time_ns >= recent[i].time_ns:
+                here.reordered += 1
+            counted = recent[i].state != 0
+            if recent[i].state == 2:
+                here.lost_before -= 1  # they were not lost, only late
+            recent[i].state = 1
+            break
+    if not counted:
+        _count_retransmission(here, there, packet, start, distance(end, start))
 
 
 @loop
@@ -142,19 +177,129 @@ def _begin_ambiguity(here: OpenSide) -> None:
 
 
 @loop
-def _remember(here: OpenSide, block: Rows[Segment], packet: PacketRow, start: int, end: int) -> None:
-    """Keep the identification of a packet, which separates it from another with the same bytes."""
-    recent = block[FLIGHT + HOLES + (here.data_packets & (RECENT - 1))]
-    recent.start = start
-    recent.end = end
-    recent.identification = packet.identification
+def _fill(here: OpenSide, block: Rows[Segment], packet: PacketRow, start: int, end: int) -> tuple[int, int, int, int]:
+    """Remove [start, end) from all holes.
+
+    Return the bytes that they had of it; 1 if the packet was sent after the one that showed the hole, -1 if before, 0
+    if that is unknown; 1 if bytes were not acknowledged; and the time at which the hole was shown, ns.
+    """
+    late, order, lost, since = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    at = hole_with(here, block, start, end)
+    while at >= 0:
+        hole = block[at]
+        since = hole.time_ns
+        lost |= hole.state == SKIPPED
+        if hole.state != CLAIMED:
+            order = _sent_after(here, packet, np.int64(hole.identification), np.int64(hole.tsval))
+        late += fill_hole(here, block, at, start, end)
+        at = hole_with(here, block, start, end)
+    return late, order, lost, since
 
 
 @loop
-def _is_copy(block: Rows[Segment], identification: int, start: int, end: int) -> bool:
-    """True if the same IP packet, not only the same bytes, is among the RECENT last ones."""
-    for i in range(FLIGHT + HOLES, FLIGHT + HOLES + RECENT):
-        segment = block[i]
-        if segment.start == start and segment.end == end and segment.identification == identification:
-            return True
-    return False
+def _sent_after(here: OpenSide, packet: PacketRow, identification: int, tsval: int) -> int:
+    """Return 1 if a packet was sent after another, -1 if before, 0 if its sender's clock and counter show neither."""
+    order = np.int64(0)
+    if packet.kind & _TIMESTAMPS:
+        order = distance(packet.tsval, tsval)
+    if order == 0 and here.counting and packet.family == 4 and packet.identification and identification:
+        order = ((np.int64(packet.identification) - identification + 0x8000) & 0xFFFF) - 0x8000
+        if abs(order) > _STEP:
+            return np.int64(0)
+    return min(max(order, -1), 1)
+
+
+@loop
+def _is_again(here: OpenSide, there: OpenSide, order: int, lost: int, after_ns: int) -> bool:
+    """True if a packet with late bytes was sent again; it came `after_ns` after the one that showed the hole."""
+    if after_ns < 0:
+        return False  # it only stands behind that packet in the file
+    if order == 0 and lost:
+        return after_ns >= path_ns(here, there)
+    return order > 0
+
+
+@loop
+def _is_idle(here: OpenSide, there: OpenSide) -> bool:
+    """True if all bytes of a side were acknowledged, as far as it is known."""
+    return not there.has_acked or distance(there.acked, here.next) >= 0
+
+
+@loop
+def _count_retransmission(here: OpenSide, there: OpenSide, packet: PacketRow, start: int, repeated: int) -> None:
+    here.retransmitted += 1
+    here.retransmitted_bytes += repeated
+    if not here.retransmitted_packet:
+        here.retransmitted_packet = packet.number
+    if packet.payload and there.has_acked and distance(start, there.acked) == 0 and not there.no_room:
+        here.stuck_size = packet.payload if here.stuck == 0 else min(here.stuck_size, packet.payload)
+        here.stuck += 1
+
+
+@loop
+def _count_up(here: OpenSide, packet: PacketRow) -> None:
+    """Follow the identifications of new segments: whether the sender counts them up."""
+    if packet.family != 4:
+        return
+    step = (np.int64(packet.identification) - np.int64(here.identification)) & 0xFFFF
+    here.counting = 0 < step < _STEP
+    here.identification = packet.identification
+
+
+@loop
+def _remember(here: OpenSide, recent: Segment, packet: PacketRow, start: int, end: int) -> None:
+    """Keep the fields of an old segment by which its copies are recognised."""
+    recent.time_ns = packet.time_ns
+    recent.start = start
+    recent.end = end
+    recent.identification = packet.identification
+    recent.tsval = packet.tsval
+    here.olds += 1
+
+
+@loop
+def _compare_same(
+    segments: Rows[Segment],
+    recent: Rows[Segment],
+    row: OpenSession,
+    here: OpenSide,
+    there: OpenSide,
+    packet: PacketRow,
+    side: int,
+    start: int,
+    end: int,
+) -> int:
+    """Compare a packet with the same segments in flight, the FLIGHT before these, and the RECENT last old ones.
+
+    Return _COPY if it is a copy of one; else _LATER if it was sent after one, so it repeats that; else _EARLIER if it
+    was sent before one, so that its own repetition overtook it; else 0.
+    """
+    first = first_at(segments, row, here, side, start)
+    last = min(first + 1, here.flight_first + here.flight)
+    if first == here.flight_first:
+        first = max(here.flight_first + here.flight - FLIGHT, 0)
+    found = 0
+    for i in range(first, last):
+        found = max(found, _compare(here, there, segments[place(row, here, side, i)], packet, start, end))
+    for i in range(RECENT):
+        if i < here.olds:
+            found = max(found, _compare(here, there, recent[i], packet, start, end))
+    return found
+
+
+@loop
+def _compare(here: OpenSide, there: OpenSide, one: Segment, packet: PacketRow, start: int, end: int) -> int:
+    if one.start != start or one.end != end:
+        return 0
+    if one.identification == packet.identification and one.tsval == packet.tsval:
+        apart_ns = packet.time_ns - one.time_ns
+        return _COPY if is_copy(here, there, np.int64(packet.identification), apart_ns) else _LATER
+    order = _sent_after(here, packet, np.int64(one.identification), np.int64(one.tsval))
+    return 0 if order == 0 else (_LATER if order > 0 else _EARLIER)
+
+
+@loop
+def _order_to_newest(here: OpenSide, packet: PacketRow) -> int:
+    """Return 1 if a packet was sent after the segment with the highest numbers, -1 if before, 0 if unknown."""
+    tsval = np.int64(here.tsval_newest) if here.has_tsval else np.int64(packet.tsval)
+    return _sent_after(here, packet, np.int64(here.identification), tsval)

@@ -13,13 +13,14 @@ from capture.analysis.sessions.compiled.icmp_errors import error_about
 from capture.analysis.sessions.compiled.lookup import find, hash_of, insert, swapped
 from capture.analysis.sessions.compiled.marks import counts, marks
 from capture.analysis.sessions.compiled.questions import dns, echo
+from capture.analysis.sessions.compiled.windows import begins_anew
 from capture.analysis.sessions.open_table import Tables
 from capture.analysis.sessions.session_table import Close, Measure, Role
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.compiled.hashing import mix
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
-from capture.wire.protocols import ACK, ICMP, ICMPV6, SYN, TCP, UDP
+from capture.wire.protocols import ACK, ICMP, ICMPV6, SCTP, SYN, TCP, UDP
 
 SAMPLES_EACH = 8
 """Samples that one packet adds at most."""
@@ -30,6 +31,8 @@ _FIRST, _LATER, _CUT, _ERROR = (
 _IDLE, _REUSED, _NOT_ENDED = int(Close.IDLE), int(Close.REUSED), int(Close.OPEN)
 _ASKED, _PORTS, _FIRST_SEEN = int(Role.ASKED), int(Role.PORTS), int(Role.FIRST)
 _DNS, _ECHO, _SERVER = int(Measure.DNS), int(Measure.ECHO), 1
+_WITH_PORTS = (TCP, UDP, SCTP, 136, ICMP, ICMPV6)
+"""Protocols with ports, 136 is UDP-Lite, or with an identifier in their place."""
 _DNS_PORT, _EPHEMERAL = 53, 32768
 
 
@@ -48,11 +51,18 @@ def track(
         ):
             return i
         packet = packets[i]
+        if packet.time_ns < state.newest_ns:
+            state.disordered += 1
+        else:
+            state.newest_ns = packet.time_ns
         if packet.family == 0:
             state.no_ip += 1
             continue
         if packet.kind & (_FIRST | _LATER):
             _fragment(tables, packet)
+        if packet.kind & (_LATER | _CUT) and _lacks_ports(packet):
+            state.no_ports += 1
+            continue
         interface = np.int64(packet.interface) if state.by_interface else np.int64(0)
         hashed = hash_of(packet, interface, state.seed)
         number = find(tables, packet, hashed, interface)
@@ -66,13 +76,16 @@ def track(
         row = tables.rows[number]
         packet.session = row.session
         side = 1 if swapped(packet) else 0
+        if row.role != _ASKED and packet.tcp_flags & SYN and packet.protocol == TCP:
+            row.client_side = side if not packet.tcp_flags & ACK else 1 - side  # a SYN behind later packets
+            row.role = _ASKED
         if packet.source_port == packet.destination_port and _same_address(packet):
             side = row.client_side  # from a socket to itself
         packet.side = side != row.client_side
         here = tables.sides[number, side]
         row.last_ns = max(row.last_ns, packet.time_ns)
         row.first_ns = min(row.first_ns, packet.time_ns)
-        row.last_packet = packet.number
+        row.last_packet = max(row.last_packet, packet.number)
         here.packets += 1
         here.bytes += packet.original
         if packet.kind & (_LATER | _CUT):
@@ -85,13 +98,19 @@ def track(
         elif packet.protocol == UDP:
             here.payload += packet.payload
             if packet.source_port == _DNS_PORT or packet.destination_port == _DNS_PORT:
-                dns(data, tables, number, packet)
+                dns(data, tables, number, packet, side)
         elif packet.kind & _ERROR:
             error_about(data, tables, packet, interface, scratch[0])
         elif packet.protocol == ICMP or packet.protocol == ICMPV6:
-            echo(tables, number, packet)
+            echo(tables, number, packet, side)
         packet.marks = marks(before, counts(row, here, there))
     return len(packets)
+
+
+@loop
+def _lacks_ports(packet: PacketRow) -> bool:
+    """True if a packet whose header is not in the file belongs to a session that only its ports would show."""
+    return packet.source_port == 0 and packet.destination_port == 0 and packet.protocol in _WITH_PORTS
 
 
 @loop
@@ -111,21 +130,18 @@ def _fragment(tables: Tables, packet: PacketRow) -> None:
     elif row.key == key:
         packet.source_port = row.ports >> 16
         packet.destination_port = row.ports & 0xFFFF
-    else:
-        tables.state[0].lost_fragments += 1
 
 
 @loop
 def _is_over(tables: Tables, number: int, packet: PacketRow, idle: Longs) -> int:
     """Return why the packet begins a new session of the same tuple; OPEN if it does not."""
     row = tables.rows[number]
-    if packet.protocol == TCP and packet.tcp_flags & (SYN | ACK) == SYN and not packet.kind & (_LATER | _CUT):
+    if packet.protocol == TCP and packet.tcp_flags & SYN and not packet.kind & (_LATER | _CUT):
         side = 1 if swapped(packet) else 0
-        if not row.syns and tables.sides[number, side].has_next:
+        if begins_anew(row, tables.sides[number, side], tables.sides[number, 1 - side], packet, side):
             return _REUSED
-        if row.syns and side == row.client_side and packet.sequence != row.syn_sequence:
-            return _REUSED
-        if row.syns and side != row.client_side and ended(tables, number) != _NOT_ENDED:
+        from_server = row.syns and side != row.client_side and not packet.tcp_flags & ACK
+        if from_server and ended(tables, number) != _NOT_ENDED:
             return _REUSED
     if packet.time_ns - row.last_ns > silent_limit(tables, number, idle):
         return _IDLE

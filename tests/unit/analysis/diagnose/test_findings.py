@@ -114,6 +114,38 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, str, list[tuple[int, int]]]]
         ],
         [],
     ),
+    "large segments that are lost after one was acknowledged are not a black hole": (
+        [
+            *HANDSHAKE,
+            segment(20, "client", A, 1, 1, 1448),
+            segment(21, "server", A, 1, 1449),
+            *(segment(at, "client", A, 1449, 1, 1448) for at in (30, 250, 700)),
+        ],
+        [],
+    ),
+    "nor are they while nothing shows that small ones arrive": (
+        [*HANDSHAKE, *(segment(at, "client", A, 1, 1, 1448) for at in (30, 250, 700))],
+        [],
+    ),
+    "nor are those that become small, and do not arrive either": (
+        [
+            *HANDSHAKE,
+            segment(20, "client", A, 1, 1, 100),
+            segment(21, "server", A, 1, 101),
+            segment(30, "client", A, 101, 1, 1448),
+            *(segment(at, "client", A, 101, 1, size) for at, size in ((250, 1448), (700, 512))),
+        ],
+        [],
+    ),
+    "nor are those that a receiver without room does not take": (
+        [
+            *HANDSHAKE,
+            segment(20, "client", A, 1, 1, 100),
+            segment(21, "server", A, 1, 101, window=0),
+            *(segment(at, "client", A, 101, 1, 1448) for at in (30, 250, 700)),
+        ],
+        [("zero-window", "10.0.0.2:80 had no room for data from 10.0.0.1, 1 time in 1 session", [(1, 5)])],
+    ),
     "no room": (
         [
             *HANDSHAKE,
@@ -237,7 +269,7 @@ def test_evidence_is_the_worst_sessions_and_not_all_of_them() -> None:
     for port, times in enumerate((3, 4, 9, 5, 8, 7), start=1001):
         ports = (port, 80)
         frames += handshake(ports)
-        frames += [segment(20, "client", A, 1, 1, 100, ports=ports) for _ in range(1 + times)]
+        frames += [segment(20 + 300 * i, "client", A, 1, 1, 100, ports=ports) for i in range(1 + times)]
     (finding,) = diagnose(frames)
     assert [one.session for one in finding.evidence] == [3, 5, 6, 4, 2]
     assert finding.sessions == 6

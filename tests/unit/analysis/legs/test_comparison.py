@@ -235,6 +235,36 @@ def test_a_session_seen_at_one_point_gets_the_route_of_other_sessions_between_it
     assert found.alone == []
 
 
+def queries(ports: Sequence[int], answered: Sequence[int], at_ms: float = 0.0) -> list[Frame]:
+    """Return questions from ports of their own, each a session, and answers to some of them."""
+    frames = []
+    for port in ports:
+        ask, tell = (CLIENT[0], 40_000 + port), (SERVER[0], 53)
+        frames.append((at_ms + 10.0 * port, packets.udp(*ask, *tell, b"?%d" % port)))
+        if port in answered:
+            frames.append((at_ms + 10.0 * port + 5, packets.udp(*tell, *ask, b"!%d" % port)))
+    return frames
+
+
+def test_a_session_that_another_host_of_the_same_address_answered_is_not_lost() -> None:
+    """A Service of two backends: the second point is at one of them; questions 2 and 3 went to the other."""
+    here = queries((1, 2, 3, 4, 5), (1, 2, 4, 5))
+    there = later([frame for frame in here if b"2" not in frame[1][42:] and b"3" not in frame[1][42:]], 1)
+    for files in (False, True):
+        found = compare(here, there, files=files, one_clock=files)
+        assert [(leg.paired, leg.lost) for leg in found.legs] == [(3, []), (3, [])]
+        assert [(one.point.file, one.packets) for one in found.elsewhere] == [(0, 3)]
+        assert found.alone == []
+
+
+def test_an_answer_while_the_other_capture_was_not_running_shows_no_other_way() -> None:
+    here = [*queries((1, 2, 3, 4), (1, 3, 4)), *queries((5,), (5,), 10_000)]
+    there = later([frame for frame in here if frame[0] < 1000 and b"2" not in frame[1][42:]], 1)
+    found = compare(here, there, files=True, one_clock=True)
+    assert [leg.lost for leg in found.legs] == [[3], []]
+    assert found.elsewhere == []
+
+
 def test_a_direction_seen_at_one_point_gets_the_reverse_route_if_all_its_points_see_that_direction() -> None:
     dead = [(at, frame) for at, frame in EXCHANGE if by_client(frame)]
     other = [(at + 0.5, rewritten(frame, {CLIENT: (CLIENT[0], 7)})) for at, frame in EXCHANGE]

@@ -118,6 +118,14 @@ def test_a_packet_cut_by_the_snaplen_counts_in_full() -> None:
 
 
 @pytest.mark.parametrize("frame", [TCP, TCP6], ids=["IPv4", "IPv6"])
+def test_a_header_that_is_cut_has_its_ports(frame: bytes) -> None:
+    behind_ip = 34 if frame is TCP else 54
+    cut, without = decoded(frame[: behind_ip + 4]), decoded(frame[: behind_ip + 3])
+    assert (ends(cut), int(cut["kind"])) == (ends(decoded(frame)), Kind.CUT)
+    assert ({end for end in ends(without) if isinstance(end, int)}, int(without["kind"])) == ({0}, Kind.CUT)
+
+
+@pytest.mark.parametrize("frame", [TCP, TCP6], ids=["IPv4", "IPv6"])
 def test_a_super_packet_without_an_ip_length_has_the_length_of_its_frame(frame: bytes) -> None:
     at = 16 if frame[12:14] == b"\x08\0" else 18
     row = decoded(frame[:at] + b"\0\0" + frame[at + 2 :] + bytes(70_000))

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.analysis.sessions.session_table import Close, Measure, Role
+from capture.analysis.sessions import tracker as module
+from capture.analysis.sessions.open_table import FLIGHT, LONG_FLIGHT
+from capture.analysis.sessions.session_table import Close, Measure, Role, records
 from testbed import generate, packets
 from tests.unit.analysis.scripted_packets import (
     CLIENT,
@@ -21,6 +23,7 @@ from tests.unit.analysis.scripted_packets import (
     R,
     S,
     Tracked,
+    decoded,
     segment,
     track,
 )
@@ -156,10 +159,22 @@ def test_round_trips_by_acknowledgment(
     assert (side.rtt_count, side.rtt_sum_ns, side.rtt_ambiguous) == (len(full), sum(full) * MS, ambiguous)
 
 
-def test_too_many_segments_in_flight_are_counted_and_give_no_sample() -> None:
-    many = [data(20 + i / 100, 100 * i) for i in range(20)]
-    found = track([*HANDSHAKE, *many, ack(25, 2000)]).only
-    assert (found.client.rtt_count, found.client.rtt_unsampled) == (0, 4)
+def test_as_many_segments_are_followed_as_a_window_has_and_the_others_are_counted() -> None:
+    many = [data(20 + i / 1000, 10 * i, 10) for i in range(LONG_FLIGHT + 4)]
+    acks = [ack(100 + i, 10 * (i + 1)) for i in (*range(0, LONG_FLIGHT, 500), LONG_FLIGHT + 3)]
+    found = track([*HANDSHAKE, *many, *acks]).only
+    assert (found.client.rtt_count, found.client.rtt_unsampled) == (len(acks) - 1, 4)
+
+
+def test_long_rings_are_given_back_and_used_again() -> None:
+    """More sessions one after the other than there are rings, each with more in flight than its block has places."""
+    frames: list[tuple[float, bytes]] = []
+    for n in range(module._RINGS + 10):
+        ends = {"ports": (40_000 + n, 80)}
+        frames += [segment(100 * n + i, "server", A, 1 + 100 * i, 1, 100, **ends) for i in range(FLIGHT + 1)]
+        frames += [segment(100 * n + 50, "client", A, 1, 1 + 100 * (FLIGHT + 1), **ends)]
+    found = track(frames).sessions
+    assert {(one.client.rtt_count, one.client.rtt_unsampled) for one in found} == {(1, 0)}
 
 
 def test_round_trips_by_timestamps_take_the_first_echo_of_a_value_first_seen_on_data() -> None:
@@ -246,6 +261,34 @@ def test_dns_queries_are_matched_by_identifier_name_and_type() -> None:
     assert (found.only.requests, found.only.repeated, found.only.unanswered) == (3, 1, 2)
 
 
+def test_as_many_queries_wait_as_there_are_identifiers() -> None:
+    asked = [dns(n / 1000, n, b"web") for n in range(5000)]
+    answered = [dns(10 + n / 1000, n, b"web", answer=True) for n in reversed(range(1, 5000))]
+    found = track([*asked, *answered])
+    assert (found.only.requests, found.only.unanswered, found.only.repeated) == (4999, 1, 0)
+    assert len(found.durations_ms(Measure.DNS, "server")) == 4999
+
+
+def test_queries_beyond_the_room_are_counted_and_neither_answered_nor_unanswered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "QUESTIONS_MAX", 16)
+    tracker = module.Tracker()
+    frames = [dns(n, n, b"web") for n in range(20)] + [dns(30 + n, n, b"web", answer=True) for n in range(20)]
+    tables = [table for table, _ in (*tracker.feed(*decoded(frames)), *tracker.finish())]
+    (found,) = (one for table in tables for one in records(table))
+    assert (found.requests, found.unanswered, tracker.forgotten) == (16, 0, 4)
+
+
+def test_a_copy_of_a_query_was_not_asked_again() -> None:
+    (ms, query), answer = dns(0, 1, b"web"), dns(9, 1, b"web", answer=True)
+    found = track([(ms, query), (ms + 0.02, query), answer, (9.02, answer[1])])
+    assert (found.only.repeated, found.only.requests, found.only.client.duplicated) == (0, 1, 1)
+    assert found.durations_ms(Measure.DNS, "server") == [9.0]
+    request = packets.icmp("10.0.0.1", "10.0.0.2", 8)
+    assert track([(0, request), (0.02, request)]).only.repeated == 0
+
+
 def test_echo_requests_are_matched_by_identifier_and_number() -> None:
     request, reply = packets.icmp("10.0.0.1", "10.0.0.2", 8), packets.icmp("10.0.0.2", "10.0.0.1", 0)
     found = track([(0, request), (3, reply), (1000, request)])
@@ -292,6 +335,26 @@ def test_later_fragments_belong_to_the_session_of_their_first() -> None:
     datagram = packets.udp("10.0.0.1", 1000, "10.0.0.2", 2000, bytes(64))
     found = track([(0, packets.fragment(datagram, 0, True)), (1, packets.fragment(datagram, 4, False))])
     assert (found.only.client.packets, found.only.client_port) == (2, 1000)
+
+
+def test_a_tiny_first_fragment_has_the_ports_of_its_segment() -> None:
+    """Eight bytes of a TCP header (RFC 1858), then the rest."""
+    whole = packets.tcp(*CLIENT, *SERVER, payload=bytes(100))
+    tiny, rest = packets.fragment(whole[:42], 0, True), packets.fragment(whole[:34] + whole[42:], 1, False)
+    found = track([*HANDSHAKE, (20, tiny), (21, rest)]).only
+    assert (found.client.packets, found.client_port, found.server_port) == (4, CLIENT[1], SERVER[1])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        packets.tcp(*CLIENT, *SERVER)[:37],
+        packets.fragment(packets.udp(*CLIENT, *SERVER, bytes(64)), 4, False),
+    ],
+    ids=["cut", "a fragment without its first"],
+)
+def test_a_packet_without_ports_makes_no_session(frame: bytes) -> None:
+    assert track([*HANDSHAKE, (20, frame)]).only.client.packets == 2
 
 
 def test_each_interface_has_sessions_of_its_own_unless_all_are_read_together() -> None:

@@ -1,9 +1,12 @@
 """Packets of a session -> the data of both sides, in the order in which it could be read, and what is missing."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capture.analysis.packets.reading import Batch
 from capture.analysis.streams.followed import Followed, Which
@@ -11,6 +14,7 @@ from capture.analysis.streams.reassembly import Said
 from capture.errors import SpecError
 from testbed import packets
 from tests.unit.analysis.scripted_packets import CLIENT, HANDSHAKE, SA, SERVER, A, F, Frame, R, S, decoded
+from tests.unit.analysis.simulated_connections import Path, connection, content, frame, passed
 
 FIRST = 0xFFFFFFF0
 """The client's first sequence number: it wraps after 16 bytes. The server's is 5000."""
@@ -78,6 +82,21 @@ CASES: dict[str, tuple[list[Frame], list[tuple[str, Any]], list[str]]] = {
         [("c", b"early")],
         [],
     ),
+    "data that stands behind its acknowledgment is not missing": (
+        [*GREETING, say("client", A, 1, 1, b"a question"), ANSWER, REST, *GOODBYE],
+        [("c", b"a question"), ("c", b" of thirty bytes ..."), ("s", b"words")],
+        [],
+    ),
+    "data that stands before the SYN is not repeated": (
+        [GREETING[0], ANSWER, ASK, GREETING[1], GREETING[2], *GOODBYE],
+        [("c", b"a question of thirty bytes ..."), ("s", b"words")],
+        [],
+    ),
+    "numbers of an old connection make no gap": (
+        [GREETING[0], say("server", A, 1 << 31, 1 << 31), say("client", R, 1 << 31, 0), *WHOLE],
+        [("c", b"a question of thirty bytes ..."), ("s", b"words")],
+        [],
+    ),
     "a reset's payload is no part of the stream": (
         [*GREETING, say("server", R | A, 1, 1, b"closed")],
         [],
@@ -111,6 +130,27 @@ def test_a_session_is_found_among_others(which: str) -> None:
     assert parts == [("c", b"mine")]
     assert followed.number == 2
     assert followed.others == ({3} if which != "2" else set())
+
+
+@given(st.integers(0, 1 << 32))
+def test_bytes_of_a_file_out_of_order_are_those_that_were_said(seed: int) -> None:
+    """Random connections whose packets were lost, repeated and shuffled: what every file without gaps must give."""
+    chance = random.Random(seed)
+    way = Path(loss=chance.choice((0, 0.1)), delays_ms=(1, 1))
+    made, firsts = connection(chance, way)
+    seen = passed(made)
+    order = sorted(range(len(seen)), key=lambda at: seen[at][0] + 2 * chance.random())
+    parts, followed = follow([(seen[at][0], frame(seen[at][1], firsts)) for at in order])
+    assert followed.dialogue is not None
+    for side, stream in enumerate(followed.dialogue.streams):
+        mine = [packet for _, packet in seen if packet.side == side]
+        whole = {number for packet in mine for number in range(packet.start, packet.end)}
+        if whole != set(range(max(whole, default=-1) + 1)):
+            continue  # the path lost what was never sent again
+        said = b"".join(part for who, part in parts if who == "cs"[side] and isinstance(part, bytes))
+        assert said == content(side, 1, 1 + len(said)), side
+        assert (stream.missing, stream.late) == ({}, 0), side
+        assert len(said) == len({n for one in mine for n in range(one.start, one.start + one.payload)}), side
 
 
 def test_datagrams_are_parts_whatever_their_size() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from capture.nursery.messages import Concluded, Ended, Forked, Message, NotForked, Ready, line, whole_lines
+from capture.nursery.exchange import Concluded, Ended, Forked, Message, NotForked, Ready, line, whole_lines
 
 MESSAGES: list[Message] = [
     Forked(4711),

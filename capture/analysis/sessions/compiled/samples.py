@@ -1,0 +1,22 @@
+"""A measured duration -> a row of the samples."""
+
+from capture.analysis.sessions.open_table import State
+from capture.analysis.sessions.session_table import Sample
+from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.row_types import Rows
+
+
+@loop
+def sample(
+    samples: Rows[Sample], state: State, session: int, time_ns: int, measure: int, side: int, duration_ns: int
+) -> None:
+    """Add a row to the samples; a negative duration (the clock went back) adds none."""
+    if duration_ns < 0:
+        return
+    row = samples[state.samples]
+    row.time_ns = time_ns
+    row.session = session
+    row.duration_ns = duration_ns
+    row.measure = measure
+    row.side = side
+    state.samples += 1
