@@ -18,7 +18,7 @@ _CIRCLE = 1 << 32
 
 
 @dataclass
-class SimulatedPacket:
+class PathPacket:
     """A packet; numbers count from the side's SYN, which has 0. `passed_ms`: when it passed the point, if it did."""
 
     side: int
@@ -79,7 +79,7 @@ class End:
         """Number behind its FIN."""
         return self.says + 2
 
-    def packet(self, now: float, start: int, size: int, flags: int) -> SimulatedPacket:
+    def packet(self, now: float, start: int, size: int, flags: int) -> PathPacket:
         self.identification = (self.identification + 1 + self.chance.randrange(3)) & 0xFFFF
         if not self.counting:
             self.identification = self.chance.randrange(1, 1 << 16)
@@ -87,22 +87,20 @@ class End:
         end = start + size + bool(flags & S) + bool(flags & F)
         again = end > start and start < self.sent
         self.sent = max(self.sent, end)
-        return SimulatedPacket(
-            self.side, now, flags, start, self.heard, size, self.identification or 1, stamps, again
-        )
+        return PathPacket(self.side, now, flags, start, self.heard, size, self.identification or 1, stamps, again)
 
-    def segments(self, now: float, window: int = 16_000, size: int = 1000) -> Iterator[SimulatedPacket]:
+    def segments(self, now: float, window: int = 16_000, size: int = 1000) -> Iterator[PathPacket]:
         """Return what may be sent now: data in the window, then the FIN."""
         while 1 <= self.sent < self.last and self.other_open and self.sent - self.acknowledged < window:
             yield self.segment(now, self.sent, size)
 
-    def segment(self, now: float, start: int, size: int = 1000) -> SimulatedPacket:
+    def segment(self, now: float, start: int, size: int = 1000) -> PathPacket:
         if start == 0:
             return self.packet(now, 0, 0, S | (A if self.side else 0))
         left = self.says + 1 - start
         return self.packet(now, start, min(left, size), A | (F if left <= size else 0))
 
-    def hear(self, packet: SimulatedPacket) -> bool:
+    def hear(self, packet: PathPacket) -> bool:
         """Take a packet. Return True if it must be acknowledged."""
         if packet.flags & A:
             if packet.acknowledges > self.acknowledged:
@@ -119,9 +117,7 @@ class End:
         return packet.end > packet.start
 
 
-def connection(
-    chance: random.Random, path: Path, start_ms: float = 0.0
-) -> tuple[list[SimulatedPacket], tuple[int, int]]:
+def connection(chance: random.Random, path: Path, start_ms: float = 0.0) -> tuple[list[PathPacket], tuple[int, int]]:
     """Return all packets in the order in which they were sent, and the first numbers of both sides."""
     firsts = (chance.randrange(_CIRCLE), chance.randrange(_CIRCLE))
     ends = [
@@ -130,10 +126,10 @@ def connection(
     ]
     for end in ends:
         end.identification = chance.randrange(1 << 16)
-    made: list[SimulatedPacket] = []
-    events: list[tuple[float, int, int, SimulatedPacket | None]] = []
+    made: list[PathPacket] = []
+    events: list[tuple[float, int, int, PathPacket | None]] = []
 
-    def put(packet: SimulatedPacket) -> None:
+    def put(packet: PathPacket) -> None:
         packet.order = len(made)
         made.append(packet)
         near, far = path.delays_ms if packet.side == 0 else path.delays_ms[::-1]
@@ -176,7 +172,7 @@ def content(side: int, start: int, end: int) -> bytes:
     return bytes((7 * number + number // 256 + side) & 0xFF for number in range(start, end))
 
 
-def frame(packet: SimulatedPacket, firsts: tuple[int, int]) -> bytes:
+def frame(packet: PathPacket, firsts: tuple[int, int]) -> bytes:
     """Return the bytes of a packet."""
     side = packet.side
     made = packets.tcp(
@@ -191,7 +187,7 @@ def frame(packet: SimulatedPacket, firsts: tuple[int, int]) -> bytes:
     return made[:18] + packet.identification.to_bytes(2, "big") + made[20:]
 
 
-def passed(made: list[SimulatedPacket]) -> list[tuple[float, SimulatedPacket]]:
+def passed(made: list[PathPacket]) -> list[tuple[float, PathPacket]]:
     """Return the packets that passed the point, in order of time."""
     seen = [(one.passed_ms, at, one) for at, one in enumerate(made) if one.passed_ms is not None]
     return [(ms, one) for ms, _, one in sorted(seen, key=lambda seen: seen[:2])]

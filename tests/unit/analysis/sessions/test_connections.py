@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from capture.analysis.sessions.compiled.windows import STRAYS
 from capture.analysis.sessions.session_table import Close, Handshake, Measure
 from tests.unit.analysis.scripted_packets import MS, R, Tracked, track
-from tests.unit.analysis.simulated_connections import A, F, Path, S, SimulatedPacket, connection, frame, passed
+from tests.unit.analysis.simulated_connections import A, F, Path, S, PathPacket, connection, frame, passed
 
-Seen = list[tuple[float, SimulatedPacket]]
+Seen = list[tuple[float, PathPacket]]
 SEEDS = st.integers(0, 1 << 32)
 
 
@@ -212,7 +212,7 @@ def test_packets_of_another_connection_on_the_same_ports_change_nothing(seed: in
             stray = chance.choice(strays)
             resets = chance.random() < 0.3
             if resets:
-                stray = SimulatedPacket(stray.side, ms, R, stray.start, 0, 0, stray.identification, None, False)
+                stray = PathPacket(stray.side, ms, R, stray.start, 0, 0, stray.identification, None, False)
             mixed.append((ms, frame(stray, old_firsts)))
         mixed.append((ms, made_frame))
     found, expected = track(mixed).only, track(frames).only
