@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capture.analysis.sessions.compiled.windows import STRAYS
 from capture.analysis.sessions.session_table import Close, Handshake, Measure
 from tests.unit.analysis.scripted_packets import MS, R, Tracked, track
-from tests.unit.analysis.simulated_connections import A, F, Path, S, PathPacket, connection, frame, passed
+from tests.unit.analysis.simulated_connections import A, F, Path, PathPacket, S, connection, frame, passed
 
 Seen = list[tuple[float, PathPacket]]
 SEEDS = st.integers(0, 1 << 32)
