@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-PATIENCE = 120.0
-"""Seconds after which what has not come is given up. They cost nothing where it comes."""
+PATIENCE = float(os.environ.get("BICAP_PATIENCE", "120"))
+"""Seconds after which what has not come is given up. They cost nothing where it comes; emulation needs more."""
 
 
 def wait_until(came: Callable[[], object], what: Callable[[], object] = str) -> None:

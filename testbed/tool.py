@@ -81,6 +81,7 @@ class CaptureProcess:
     @property
     def summary(self) -> Any:
         """FILE.json."""
+        assert Path(f"{self.file}.json").exists(), f"bicap ended with {self.process.returncode}: {self.log()}"
         return json.loads(Path(f"{self.file}.json").read_text())
 
 

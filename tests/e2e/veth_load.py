@@ -1,9 +1,11 @@
 """Frames through a bench Link: a number of them, or without end while a `with` block runs.
 
-Both kinds of sender are counted on vb: what XdpSender sends from va is received there, QueueSender sends there.
-The kernel delivers what XdpSender sends in bulks of 16, and keeps the rest of the last one: ask for multiples.
+Both directions are counted on vb: what leaves va is received there, and vb sends. XdpSender is faster, and needs Linux
+5.18. The kernel delivers what it sends in bulks of 16, and keeps the rest of the last one: ask for multiples.
 """
 
+import errno
+import functools
 import os
 import threading
 import time
@@ -19,12 +21,25 @@ BULK = 16
 PAUSE = 0.01
 
 
+@functools.cache
+def _from_va() -> type[XdpSender] | type[QueueSender]:
+    """Return the sender for va."""
+    with VethPair() as link:
+        try:
+            _send(link, XdpSender(link.va, TO_VB), BULK, None)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return QueueSender
+    return XdpSender
+
+
 def receive(link: VethPair, count: int, cpu: int | None = None) -> None:
     """Let vb receive frames, from one CPU if it is given; what the veth had no room for is sent again."""
     assert count % BULK == 0
     wanted = link.counters("vb")[0] + count
     while count > 0:
-        _send(link, XdpSender(link.va, TO_VB), count, cpu)
+        _send(link, _from_va()(link.va, TO_VB), count, cpu)
         count = wanted - settled(link)
 
 
@@ -59,7 +74,7 @@ class BothWays:
     def __init__(self, link: VethPair) -> None:
         self._link = link
         self._over = threading.Event()
-        sources = [(XdpSender, link.va, TO_VB), (QueueSender, link.vb, FROM_VB)]
+        sources = [(_from_va(), link.va, TO_VB), (QueueSender, link.vb, FROM_VB)]
         self._threads = [threading.Thread(target=self._run, args=args) for args in sources]
 
     def _run(self, kind: type[XdpSender] | type[QueueSender], interface: int, frame: bytes) -> None:

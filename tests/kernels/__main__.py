@@ -69,7 +69,7 @@ def boot(kernel: machine.Kernel, compiled: bytes) -> dict[str, Any]:
     shared = Path(tempfile.mkdtemp(prefix="bicap-kernel-"))
     try:
         (shared / "compiled").write_bytes(compiled)
-        words = ["env", *_environment(), sys.executable, "-m", "tests.kernels.guest", str(shared)]
+        words = ["env", *_environment(shared), sys.executable, "-m", "tests.kernels.guest", str(shared)]
         try:
             log = machine.run(machine.image(kernel), shared, words, SECONDS)
         except subprocess.TimeoutExpired:
@@ -81,14 +81,18 @@ def boot(kernel: machine.Kernel, compiled: bytes) -> dict[str, Any]:
         shutil.rmtree(shared)
 
 
-def _environment() -> list[str]:
-    """Return variables for compiled loops that run on any processor: an emulated one would compile for minutes."""
+def _environment(shared: Path) -> list[str]:
+    """Return variables for loops and programs that are kept: an emulated processor would compile them for minutes.
+
+    Loops are compiled here, for any processor. Programs are kept where the machine may write: each is compiled once.
+    """
     cache = machine.CACHE / "loops"
     cache.mkdir(parents=True, exist_ok=True)
-    words = ["NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", f"NUMBA_CACHE_DIR={cache}", "BICAP_REQUIRE_KERNEL=1"]
+    words = ["NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", "BICAP_REQUIRE_KERNEL=1", "BICAP_PATIENCE=600"]
     warm = "from capture.stream.compiled import portions; portions.compiled()"
-    subprocess.run(["env", *words, sys.executable, "-c", warm], check=True)
-    return words
+    subprocess.run(["env", *words, f"NUMBA_CACHE_DIR={cache}", sys.executable, "-c", warm], check=True)
+    shutil.copytree(cache, shared / "kept")
+    return [*words, f"NUMBA_CACHE_DIR={shared / 'kept'}"]
 
 
 def failures(report: dict[str, Any], expected: dict[str, Any]) -> list[str]:
