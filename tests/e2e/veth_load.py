@@ -1,7 +1,7 @@
 """Frames through a bench Link: a number of them, or without end while a `with` block runs.
 
-Both directions are counted on vb: what leaves va is received there, and vb sends. XdpSender is faster, and needs Linux
-5.18. The kernel delivers what it sends in bulks of 16, and keeps the rest of the last one: ask for multiples.
+Both directions are counted on vb: what leaves va is received there, and vb sends. XdpSender is faster, and needs
+Linux 5.18. The kernel delivers what it sends in bulks of 16, and keeps the rest of the last one: ask for multiples.
 """
 
 import errno
