@@ -57,7 +57,7 @@ static __always_inline bool read(CONTEXT *ctx, const u8 *head, u32 length, u64 o
     if (offset + size > length)
         return false;
     if (!__builtin_constant_p(offset))
-        opaque(offset); /* so that the checked register is the one that is used */
+        unlinked(offset); /* and the checked register is the one that is used */
     if (offset <= HEAD_END)
         p = head + offset;
     else if (load_bytes(ctx, offset - (has_tag(ctx) ? VLAN_TAG : 0), buffer, size))

@@ -16,6 +16,12 @@
 #define opaque(variable) asm volatile("" : "+r"(variable))
 
 /*
+ * From here on the verifier does not know either that the variable is another one plus a constant. Linux 6.12
+ * follows such pairs, and loses the bounds of both where a comparison cannot be true.
+ */
+#define unlinked(variable) asm volatile("%0 &= -1" : "+r"(variable))
+
+/*
  * Return a size for a helper: `value` if it is from 1 to `most` (a constant), else `most`.
  *
  * The comparison and its register are in one piece of assembly, because clang may keep a value on the stack,
