@@ -66,7 +66,9 @@ def test_pods_that_went_leave_nothing_behind(unique: str, tmp_path: Path) -> Non
                 until(capture.log, f"shop/web-{number}:eth0 w")
                 if number == 0:  # its threads have begun
                     before = held(capture.process.pid)
-            wait_until(lambda: held(capture.process.pid) == before)
+            # The runtime's client may begin a thread late; what a pod leaves behind would be there for each of 11.
+            process = capture.process.pid
+            wait_until(lambda: all(now < then + rounds // 2 for now, then in zip(held(process), before, strict=True)))
     check_with_readers(file)
     lives = capture.summary["interfaces"]
     assert [life["name"] for life in lives] == ["bank/api-0:eth0", *(f"shop/web-{n}:eth0" for n in range(rounds))]
