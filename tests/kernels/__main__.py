@@ -89,7 +89,8 @@ def _environment(shared: Path) -> list[str]:
     cache = machine.CACHE / "loops"
     cache.mkdir(parents=True, exist_ok=True)
     words = ["NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", "BICAP_REQUIRE_KERNEL=1", "BICAP_PATIENCE=600"]
-    warm = "from capture.stream.compiled import portions; portions.compiled()"
+    warm = "from capture.analysis.sessions import tracker; tracker.compiled(); "
+    warm += "from capture.stream.compiled import portions; portions.compiled()"
     subprocess.run(["env", *words, f"NUMBA_CACHE_DIR={cache}", sys.executable, "-c", warm], check=True)
     shutil.copytree(cache, shared / "kept")
     return [*words, f"NUMBA_CACHE_DIR={shared / 'kept'}"]
