@@ -76,6 +76,29 @@ static __always_inline u16 tag_control(CONTEXT *ctx) {
 
 #endif
 
+enum {
+    MACS = 12, /* the two addresses, before the tag */
+    VLAN_TAG = 4,
+};
+
+static __always_inline void put_tag(CONTEXT *ctx, u16 *to) {
+    to[0] = tag_protocol(ctx);
+    to[1] = bpf_htons(tag_control(ctx));
+}
+
+/*
+ * Copy the first `size` bytes of a packet as the wire has it, at most `most` (a constant); if it is `tagged`,
+ * a tag that was taken out is among them. False if the packet cannot be read.
+ */
+static __always_inline bool copy_packet(CONTEXT *ctx, u8 *to, u64 size, u64 most, u32 tagged) {
+    if (!tagged)
+        return !load_bytes(ctx, 0, to, within(size, most));
+    put_tag(ctx, (u16 *)(to + MACS));
+    u64 before = MACS + VLAN_TAG;
+    return !load_bytes(ctx, 0, to, MACS) &&
+           !load_bytes(ctx, MACS, to + before, within(size - before, most - before));
+}
+
 /* Return a zero that the verifier does not know. Paths that differ only in constants then look alike to it.
  */
 static __always_inline u32 unknown_zero(CONTEXT *ctx) {

@@ -21,7 +21,7 @@ enum {
     ENHANCED_PACKET = 6,
     EPB_FLAGS = 4 << 16 | 2, /* the option's length and code */
     BATCH_BYTES = 16 << 10,
-    BATCH_PACKETS = 8 * sizeof(((struct packet_run *)0)->reverse),
+    BATCH_PACKETS = 8 * sizeof(((struct packet_run *)0)->reverse), /* a bit for each */
     LARGEST_BATCHED = 2040, /* for larger packets the second copy costs more than the call that it saves */
     AROUND_PACKET = sizeof(struct packet_block) + sizeof(struct packet_block_end),
     BATCH_AGE_NS = 5000000,
@@ -35,8 +35,8 @@ enum {
 
 struct batch {
     struct packet_run run;
-    u8 blocks[BATCH_BYTES + LARGEST_BATCHED +
-              64]; /* the excess proves to the verifier that nothing overflows */
+    /* The excess proves to the verifier that nothing overflows. */
+    u8 blocks[BATCH_BYTES + LARGEST_BATCHED + 64];
 };
 
 /* What the kernel puts before a packet that is submitted alone. */
@@ -80,21 +80,6 @@ static __always_inline void stamp(struct packet_block *block, u64 wall_ns) {
     block->time_low = wall_ns;
 }
 
-static __always_inline void put_tag(CONTEXT *ctx, u16 *to) {
-    to[0] = tag_protocol(ctx);
-    to[1] = bpf_htons(tag_control(ctx));
-}
-
-/* Copy the packet to where its block has it, with its tag; false if it cannot be read. */
-static __always_inline bool copy_packet(CONTEXT *ctx, u8 *to, u64 captured, u32 tagged) {
-    if (!tagged)
-        return !load_bytes(ctx, 0, to, within(captured, LARGEST_BATCHED));
-    put_tag(ctx, (u16 *)(to + MACS));
-    return !load_bytes(ctx, 0, to, MACS) &&
-           !load_bytes(ctx, MACS, to + MACS + VLAN_TAG,
-                       within(captured - MACS - VLAN_TAG, LARGEST_BATCHED - MACS - VLAN_TAG));
-}
-
 /* Add a packet to the batch; false if it cannot be read. */
 static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, struct batch *batch,
                                    struct packet_block *block, u64 now, u32 flags) {
@@ -110,7 +95,7 @@ static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, stru
     u64 captured = within(block->captured, LARGEST_BATCHED);
     u8 *packet = batch->blocks + used + sizeof(*block);
     *(u32 *)(packet + (captured & ~3ULL)) = 0; /* zeros behind the packet */
-    if (!copy_packet(ctx, packet, captured, flags & PACKET_TAGGED))
+    if (!copy_packet(ctx, packet, captured, LARGEST_BATCHED, flags & PACKET_TAGGED))
         return false;
     struct packet_block_end end = {EPB_FLAGS, flags & (PACKET_INBOUND | PACKET_OUTBOUND), 0, block->total};
     /* Told the alignment, because clang copies byte by byte what it does not know to be aligned. */

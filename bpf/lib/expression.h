@@ -19,35 +19,19 @@ struct head {
 
 BPF_PERCPU_ARRAY(heads, struct head, 1);
 
-/* Copy `size` bytes, at most `most`, a constant from which the verifier knows the limit. True if it works. */
-static __always_inline bool copy(CONTEXT *ctx, u32 offset, u8 *to, u64 size, u64 most) {
-    return !load_bytes(ctx, offset, to, within(size, most));
-}
-
 /*
  * Copy the head and return it; NULL if that fails. Programs run with softirqs off, so nothing else uses this
  * CPU's head meanwhile.
  */
 static __always_inline u8 *load_head(CONTEXT *ctx, u32 *length) {
-    u32 zero = 0, size = length_of(ctx);
+    u32 zero = 0, tagged = has_tag(ctx), size = length_of(ctx) + (tagged ? VLAN_TAG : 0);
     struct head *head = heads.lookup(&zero);
     if (!head)
         return NULL;
     *length = size;
-    if (!has_tag(ctx)) {
-        if (size > HEAD)
-            size = HEAD;
-        return copy(ctx, 0, head->bytes, size, HEAD) ? head->bytes : NULL;
-    }
-    *length = size + VLAN_TAG;
-    if (size > HEAD - VLAN_TAG)
-        size = HEAD - VLAN_TAG;
-    if (load_bytes(ctx, 0, head->bytes, MACS))
-        return NULL;
-    *(u16 *)(head->bytes + MACS) = tag_protocol(ctx);
-    *(u16 *)(head->bytes + MACS + 2) = bpf_htons(tag_control(ctx));
-    u32 rest = HEAD - VLAN_TAG - MACS;
-    return copy(ctx, MACS, head->bytes + MACS + VLAN_TAG, (u64)size - MACS, rest) ? head->bytes : NULL;
+    if (size > HEAD)
+        size = HEAD;
+    return copy_packet(ctx, head->bytes, size, HEAD, tagged) ? head->bytes : NULL;
 }
 
 /* Read 1, 2 or 4 bytes (a constant) as a number; false if they are beyond the packet. */

@@ -16,8 +16,6 @@ enum {
     ETHERTYPE_QINQ = 0x88a8,
     ETHERTYPE_QINQ_OLD = 0x9100,
     ETHERNET_HEADER = 14,
-    MACS = 12, /* the two addresses, before the tag */
-    VLAN_TAG = 4,
     VLAN_TAGS = 2,
     ARP_MESSAGE = 28, /* for IPv4 over Ethernet (RFC 826) */
     IPV4_HEADER = 20,
