@@ -15,7 +15,7 @@ from typing import Protocol
 
 from capture.errors import AttachError, PrivilegeError, TargetError
 from capture.kernel import syscall
-from capture.kernel.features import has_tcx
+from capture.kernel.features import attaches_filters
 from capture.kernel.netlink import IPRoute, NetlinkError
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
@@ -24,7 +24,6 @@ from capture.spec import Hook
 INGRESS, EGRESS = "ingress", "egress"
 _XDP = "XDP"
 _TCX = {INGRESS: syscall.BPF_TCX_INGRESS, EGRESS: syscall.BPF_TCX_EGRESS}
-_CLSACT = 0xFFFF0000
 _PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}  # TC_H_MIN_INGRESS, TC_H_MIN_EGRESS
 _ETH_P_ALL = 3
 _SHARED = 1 << 16 | socket.htons(_ETH_P_ALL)
@@ -129,9 +128,9 @@ def attach(hook: Hook, program: int, interface: Interface, side: str, namespace:
     namespace.run(lambda: _remove_leftovers(interface.index))
     if hook is Hook.XDP and side == INGRESS:
         return XdpLink(program, interface, namespace)
-    if hook is Hook.TCX or (hook is Hook.XDP and has_tcx()):
-        return TcxLink(program, interface, side, namespace)
-    return ClsactFilter(program, interface, side, namespace)
+    if attaches_filters(hook):
+        return ClsactFilter(program, interface, side, namespace)
+    return TcxLink(program, interface, side, namespace)
 
 
 def _refused(error: OSError, interface: Interface, side: str) -> Exception:

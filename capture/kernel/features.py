@@ -114,6 +114,14 @@ def can_visit(cpus: Iterable[int]) -> bool:
     return True
 
 
+def attaches_filters(hook: Hook) -> bool:
+    """True if the hook uses filters in a clsact qdisc, which somebody has to remove; links go with their process.
+
+    XDP sees what is received; what is sent passes tcx, or a filter where the kernel has no tcx.
+    """
+    return hook is Hook.CLSACT or (hook is Hook.XDP and not has_tcx())
+
+
 def choose_hook(asked: Hook) -> Hook:
     """Return the hook to use: the requested one, or for AUTO tcx where the kernel has it. Raises AttachError."""
     if asked is Hook.AUTO:

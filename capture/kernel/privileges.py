@@ -8,9 +8,8 @@ import os
 from collections.abc import Callable
 
 from capture.kernel import syscall
-from capture.kernel.features import CAPABILITIES, has_tcx, held_capabilities
+from capture.kernel.features import CAPABILITIES, attaches_filters, held_capabilities
 from capture.plan import CapturePlan
-from capture.spec import Hook
 
 FILE_CAPABILITIES = frozenset({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"})
 """Capabilities to write into a directory of another user, or to give a file to one."""
@@ -23,8 +22,7 @@ def needed_later(plan: CapturePlan) -> frozenset[str]:
     needed: set[str] = set()
     if plan.spec.follows:
         needed |= {"CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}
-    # XDP sees what is received; what is sent passes tcx, or a filter where the kernel has no tcx.
-    if plan.hook is Hook.CLSACT or (plan.hook is Hook.XDP and not has_tcx()):
+    if attaches_filters(plan.hook):
         needed.add("CAP_NET_ADMIN")
     if plan.spec.netns or any(i.interface.netns_path for i in plan.interfaces):
         needed.add("CAP_SYS_ADMIN")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from capture.kernel import privileges
+from capture.kernel import features
+from capture.kernel.privileges import needed_later
 from capture.plan import Interface, make_plan, place_of
 from capture.spec import CaptureSpec, Hook
 
@@ -13,6 +14,6 @@ CASES = [(Hook.TCX, True, False), (Hook.CLSACT, True, True), (Hook.XDP, True, Fa
 def test_filters_that_no_link_removes_need_net_admin_at_the_end(
     monkeypatch: pytest.MonkeyPatch, hook: Hook, has_tcx: bool, kept: bool
 ) -> None:
-    monkeypatch.setattr(privileges, "has_tcx", lambda: has_tcx)
+    monkeypatch.setattr(features, "has_tcx", lambda: has_tcx)
     plan = make_plan(CaptureSpec(interfaces=("va",)), [place_of(Interface("va", 1, 2))], hook, [0], batching=True)
-    assert ("CAP_NET_ADMIN" in privileges.needed_later(plan)) == kept
+    assert ("CAP_NET_ADMIN" in needed_later(plan)) == kept
