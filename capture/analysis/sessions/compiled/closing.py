@@ -5,15 +5,14 @@ A closed row is removed from the hash at once, and stays in `done` until the Tra
 
 from capture.analysis.sessions.compiled.flight import give_block_back
 from capture.analysis.sessions.compiled.lookup import remove
-from capture.analysis.sessions.compiled.samples import sample
+from capture.analysis.sessions.compiled.samples import end_answer
 from capture.analysis.sessions.compiled.waiting import remove_question
 from capture.analysis.sessions.open_table import Tables
-from capture.analysis.sessions.session_table import Close, Measure
+from capture.analysis.sessions.session_table import Close
 from capture.arrays.aliases import Longs
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.protocols import TCP
 
-_LAST_BYTE, _SERVER = int(Measure.LAST_BYTE), 1
 _OPEN, _FIN, _HALF, _IDLE = int(Close.OPEN), int(Close.FIN), int(Close.HALF), int(Close.IDLE)
 _BY_CLIENT, _BY_SERVER = int(Close.RESET_BY_CLIENT), int(Close.RESET_BY_SERVER)
 
@@ -26,15 +25,7 @@ def close(tables: Tables, number: int, why: int) -> None:
     row.live = 0
     state = tables.state[0]
     if row.answer_ns:
-        sample(
-            tables.samples,
-            tables.state[0],
-            row.session,
-            row.answer_ns,
-            _LAST_BYTE,
-            _SERVER,
-            row.answer_ns - row.request_ns,
-        )
+        end_answer(tables.samples, state, row)
     if row.block >= 0:
         give_block_back(tables, number)
     if row.questions:

@@ -1,9 +1,11 @@
 """A measured duration -> a row of the samples."""
 
-from capture.analysis.sessions.open_table import State
-from capture.analysis.sessions.session_table import Sample
+from capture.analysis.sessions.open_table import OpenSession, State
+from capture.analysis.sessions.session_table import Measure, Sample
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
+
+_LAST_BYTE, _SERVER = int(Measure.LAST_BYTE), 1
 
 
 @loop
@@ -20,3 +22,10 @@ def sample(
     row.measure = measure
     row.side = side
     state.samples += 1
+
+
+@loop
+def end_answer(samples: Rows[Sample], state: State, row: OpenSession) -> None:
+    """Add the sample from a request to the last byte of its answer."""
+    sample(samples, state, row.session, row.answer_ns, _LAST_BYTE, _SERVER, row.answer_ns - row.request_ns)
+    row.answer_ns = 0

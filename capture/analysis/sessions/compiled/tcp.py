@@ -10,7 +10,7 @@ from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled.copies import repeats_last
 from capture.analysis.sessions.compiled.flight import allocate_block, give_block_back
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
-from capture.analysis.sessions.compiled.samples import sample
+from capture.analysis.sessions.compiled.samples import end_answer, sample
 from capture.analysis.sessions.compiled.segments import COPY, FRESH, OLD, sent
 from capture.analysis.sessions.compiled.sequence import distance
 from capture.analysis.sessions.compiled.windows import answers_syn, is_stray, start_at
@@ -21,7 +21,7 @@ from capture.wire.protocols import ACK, FIN, RST, SYN
 
 _TIMESTAMPS, _FOREIGN = int(Kind.TIMESTAMPS), int(Kind.FOREIGN)
 _HANDSHAKE, _TIMESTAMP = int(Measure.HANDSHAKE), int(Measure.TIMESTAMP)
-_FIRST_BYTE, _LAST_BYTE = int(Measure.FIRST_BYTE), int(Measure.LAST_BYTE)
+_FIRST_BYTE = int(Measure.FIRST_BYTE)
 _CLIENT, _SERVER = 0, 1
 
 
@@ -88,7 +88,7 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
     if length and outcome == FRESH:
         if by_client:
             if row.answer_ns:
-                _end_answer(tables, row)
+                end_answer(tables.samples, tables.state[0], row)
             row.request_ns = packet.time_ns
         elif row.request_ns:
             if not row.answer_ns:
@@ -233,18 +233,3 @@ def _begin_answer(tables: Tables, row: OpenSession, now: int) -> None:
     sample(tables.samples, tables.state[0], row.session, now, _FIRST_BYTE, _SERVER, now - row.request_ns)
     row.first_byte_sum_ns += max(now - row.request_ns, 0)
     row.requests += 1
-
-
-@loop
-def _end_answer(tables: Tables, row: OpenSession) -> None:
-    """Add the sample from a request to the last byte of its answer."""
-    sample(
-        tables.samples,
-        tables.state[0],
-        row.session,
-        row.answer_ns,
-        _LAST_BYTE,
-        _SERVER,
-        row.answer_ns - row.request_ns,
-    )
-    row.answer_ns = 0
