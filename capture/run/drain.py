@@ -70,7 +70,7 @@ class Round(NamedTuple):
 
 
 class Drain:
-    """Moves records from a source to an output. `notes` returns a text for the statistics of a completed file."""
+    """Moves packets from a source to an output. `notes` returns a text for the statistics of a completed file."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Drain:
         self._fullest = 0
 
     def round(self, introduce: Callable[[], None] = lambda: None) -> Round:
-        """Write final records, at most one portion; nothing is moved while the output has no room.
+        """Write final packets, at most PORTIONS_MOST portions; nothing is moved while the output has no room.
 
         `introduce` is called when the output has room, before anything is moved; it writes new interfaces.
         """

@@ -1,4 +1,4 @@
-"""RingCursors that the kernel fills -> the next block of each, and the memory that is given back.
+"""Rings that the kernel fills -> the next block of each, and the memory that is given back.
 
 A ring is a control page and its data (stream.source.RingMemory); positions count bytes since the start, and are ANDed
 with the ring's size less one where they are used. All positions and times are int64: numba turns a mix of signed and
@@ -47,7 +47,7 @@ _USED, _OLDEST = word_of(BATCH_STATE, "used", 8), word_of(BATCH_STATE, "oldest_n
 _RUN = PACKET_RUN.itemsize
 _OFFSET_AT, _REVERSE_AT = word_of(PACKET_RUN, "wall_offset_ns"), word_of(PACKET_RUN, "reverse")
 _BYTES_FLAGS_AT, _TAG_AT = word_of(PACKET_RUN, "bytes"), word_of(PACKET_RUN, "tag")
-_TIME_HIGH_AT, _TIME_LOW_AT = word_of(PACKET_BLOCK, "time_high"), word_of(PACKET_BLOCK, "time_low")
+TIME_HIGH_AT, TIME_LOW_AT = word_of(PACKET_BLOCK, "time_high"), word_of(PACKET_BLOCK, "time_low")
 
 BLOCK_AT, RUN_END, SAMPLE_END, OFFSET, FLAGS, TAG, NUMBER, REVERSE_BITS, CURSOR_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7, 10
 """Columns of `cursors`: beginning of a ring's next block, end of its run and of the perf sample (bytes since the
@@ -122,6 +122,12 @@ def oldest_waiting(states: Longs) -> int:
 
 
 @borrowing_loop
+def data_of(rings: RingCursors, ring: int) -> tuple[int, int]:
+    """Return where a ring's data begins in `words`, and the mask for positions in it."""
+    return (ring * rings.stride + rings.page) // 4, (rings.stride - rings.page) // 4 - 1
+
+
+@borrowing_loop
 def _long(words: Words, base: int, mask: int, at: int) -> int:
     """Return the 64 bits at a word of a ring; they may lie around its end."""
     return np.int64(words[base + ((at + 1) & mask)]) << 32 | np.int64(words[base + (at & mask)])
@@ -130,7 +136,7 @@ def _long(words: Words, base: int, mask: int, at: int) -> int:
 @borrowing_loop
 def block_time(words: Words, base: int, mask: int, at: int) -> int:
     """Return the wall-clock time of the block at a word of a ring, ns."""
-    high, low = words[base + ((at + _TIME_HIGH_AT) & mask)], words[base + ((at + _TIME_LOW_AT) & mask)]
+    high, low = words[base + ((at + TIME_HIGH_AT) & mask)], words[base + ((at + TIME_LOW_AT) & mask)]
     return np.int64(high) << 32 | np.int64(low)
 
 
@@ -141,7 +147,7 @@ def next_time(rings: RingCursors, ring: int) -> int:
     Moves the cursor over what is no block: the end of a sample, the beginning of a run, events of other kinds.
     """
     words, cursors = rings.words, rings.cursors
-    base, mask = (ring * rings.stride + rings.page) // 4, (rings.stride - rings.page) // 4 - 1
+    base, mask = data_of(rings, ring)
     while cursors[ring, BLOCK_AT] >= cursors[ring, RUN_END]:
         at = cursors[ring, SAMPLE_END]
         cursors[ring, BLOCK_AT] = cursors[ring, RUN_END] = at

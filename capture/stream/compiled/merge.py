@@ -49,8 +49,11 @@ from capture.stream.compiled.cursors import (
     REVERSE_BITS,
     RUN_END,
     TAG,
+    TIME_HIGH_AT,
+    TIME_LOW_AT,
     RingCursors,
     block_time,
+    data_of,
     next_time,
     word_of,
 )
@@ -60,7 +63,6 @@ FLAG_SETS = 8
 
 # An Enhanced Packet Block, in 32-bit words.
 _TOTAL_AT, _INTERFACE_AT = word_of(PACKET_BLOCK, "total"), word_of(PACKET_BLOCK, "interface")
-_TIME_HIGH_AT, _TIME_LOW_AT = word_of(PACKET_BLOCK, "time_high"), word_of(PACKET_BLOCK, "time_low")
 _CAPTURED_AT = word_of(PACKET_BLOCK, "captured")
 _BEGINNING, _END = PACKET_BLOCK.itemsize // 4, PACKET_BLOCK_END.itemsize // 4
 _FLAGS_FROM_END = _END - word_of(PACKET_BLOCK_END, "flags")
@@ -114,7 +116,7 @@ class Loop(NamedTuple):
 
 
 # numba's own loop over two arrays that may overlap is several times slower.
-_memcpy = c_function("memcpy", "intp", "intp", "intp", "intp")
+memcpy = c_function("memcpy", "intp", "intp", "intp", "intp")
 
 
 @borrowing_loop
@@ -175,7 +177,7 @@ def _take_words(loop: Loop, base: int, mask: int, begin: int, count: int, copy: 
         start = base + (begin & mask)
         part = min(count, base + mask + 1 - start)
         if copy:
-            _memcpy(loop.out_at + 4 * loop.state[COPIED], loop.rings_at + 4 * start, 4 * part)
+            memcpy(loop.out_at + 4 * loop.state[COPIED], loop.rings_at + 4 * start, 4 * part)
             _copied(loop, part)
         else:
             _add_piece(loop, loop.rings_at + 4 * start, 4 * part)
@@ -185,8 +187,8 @@ def _take_words(loop: Loop, base: int, mask: int, begin: int, count: int, copy: 
 @borrowing_loop
 def _put_time(loop: Loop, block: int, wall_ns: int) -> None:
     """Give a block in `out` another time."""
-    loop.out[block + _TIME_HIGH_AT] = wall_ns >> 32
-    loop.out[block + _TIME_LOW_AT] = wall_ns & 0xFFFFFFFF
+    loop.out[block + TIME_HIGH_AT] = wall_ns >> 32
+    loop.out[block + TIME_LOW_AT] = wall_ns & 0xFFFFFFFF
 
 
 @borrowing_loop
@@ -219,7 +221,7 @@ def _take(loop: Loop, ring: int, until: int, wall_offset_ns: int, moved: Longs) 
     """
     rings, state = loop.rings, loop.state
     words, cursors = rings.words, rings.cursors
-    base, mask = (ring * rings.stride + rings.page) // 4, (rings.stride - rings.page) // 4 - 1
+    base, mask = data_of(rings, ring)
     begin, end, time = cursors[ring, BLOCK_AT], cursors[ring, RUN_END], loop.times[ring]
     offset, run_flags, number = cursors[ring, OFFSET], cursors[ring, FLAGS], cursors[ring, NUMBER]
     writes, alone = state[REACHED] == 0, run_flags & ALONE != 0

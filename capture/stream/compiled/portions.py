@@ -41,8 +41,7 @@ def write_portions(
     descriptor, position = file
     written = size = count = 0
     while count < most:
-        for tally in range(moved.size):
-            before.flat[tally] = moved.flat[tally]
+        merge.memcpy(before.ctypes.data, moved.ctypes.data, moved.nbytes)
         size = merge.merge(loop, final_ns, wall_offset_ns, moved)
         if size and (
             descriptor == NO_DESCRIPTOR
