@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from capture.cli.groups import option
-from capture.errors import SpecError
+from capture.errors import FormatError, SpecError
 
 if TYPE_CHECKING:
     from capture.analysis.packets.reading import Batch
@@ -65,12 +65,6 @@ _STEP = 1 << 24
 """Bytes between two updates of the progress bar."""
 
 
-def show_notes(notes: Iterable[str]) -> None:
-    """Print what a reader of a file must know to stderr."""
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
-
-
 def with_progress(file: "CaptureSource") -> Iterator["Batch"]:
     """Return the batches of a capture, and show a progress bar on a terminal if it is large."""
     if file.size is None or file.size < 4 * _STEP or not sys.stderr.isatty():
@@ -108,10 +102,16 @@ def matching_sessions(
         return sessions_with(capture, with_progress(capture), PacketFilter(expression), across_interfaces)
 
 
-def hint_inner(tunnels: "TunnelShare", inner: bool) -> None:
-    """Name --inner on stderr if most packets are in tunnels that were not opened."""
+def conclude(
+    tunnels: "TunnelShare", inner: bool, notes: Iterable[str] = (), damage: Sequence[FormatError] = ()
+) -> None:
+    """Say on stderr what else there is to know of the files that were read, and raise the first damage."""
     if not inner and tunnels.sentence:
         click.echo(f"bicap: {tunnels.sentence}", err=True)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if damage:
+        raise damage[0]
 
 
 def terminal_width() -> int | None:

@@ -7,12 +7,11 @@ import click
 
 from capture.cli.capture_file import (
     across_interfaces,
+    conclude,
     files,
-    hint_inner,
     inner,
     matching_sessions,
     sessions_with_packets,
-    show_notes,
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
@@ -91,7 +90,4 @@ def diagnose(
     else:
         several = len(captures) > 1
         click.echo("\n".join(diagnosis_lines(findings, count, diagnosis, waits, known, several, places)))
-    hint_inner(tunnels, inner)
-    show_notes(notes)
-    if damage:
-        raise damage[0]
+    conclude(tunnels, inner, notes, damage)

@@ -6,12 +6,11 @@ import click
 
 from capture.cli.capture_file import (
     across_interfaces,
+    conclude,
     files,
-    hint_inner,
     inner,
     matching_sessions,
     sessions_with_packets,
-    show_notes,
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
@@ -51,7 +50,4 @@ def latency(
         for sessions, samples in tunnels.beside(ended):
             latencies.add(sessions, samples)
     click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
-    hint_inner(tunnels, inner)
-    show_notes(notes)
-    if damage:
-        raise damage[0]
+    conclude(tunnels, inner, notes, damage)

@@ -6,12 +6,11 @@ import click
 
 from capture.cli.capture_file import (
     across_interfaces,
+    conclude,
     files,
-    hint_inner,
     inner,
     matching_sessions,
     sessions_with_packets,
-    show_notes,
     terminal_width,
     time_form,
     with_progress,
@@ -130,7 +129,4 @@ def sessions(
             click.echo(lines.heading(), nl=False)
             for table in tables:
                 click.echo(lines.lines(table), nl=False)
-        hint_inner(tunnels, inner)
-        show_notes(notes)
-        if damage:
-            raise damage[0]
+        conclude(tunnels, inner, notes, damage)

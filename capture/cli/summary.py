@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, hint_inner, inner, time_form, with_progress
+from capture.cli.capture_file import across_interfaces, conclude, files, inner, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError
 
@@ -61,9 +61,7 @@ def summary(
         click.echo(json.dumps(summary_json(totals, findings, described, known), indent=2))
     else:
         click.echo("\n".join(summary_lines(totals, findings, described, known, names, clock)))
-    hint_inner(tunnels, inner)
-    if damage:
-        raise damage[0]
+    conclude(tunnels, inner, damage=damage)
 
 
 def _counted(batches: "Iterable[Batch]", totals: "Totals") -> "Iterator[Batch]":
