@@ -48,10 +48,7 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
     site=$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')
     ln -sfn /usr/lib/python3/dist-packages/bcc "$site/bcc"
     .venv/bin/python -c 'import bcc; bcc.BPF'
-    .venv/bin/python -c 'from capture.stream.compiled import portions; portions.compiled()'
-    .venv/bin/python -c 'from capture.analysis.sessions import tracker; tracker.compiled()'
-    .venv/bin/python -c 'from capture.analysis.application import messages; messages.compiled()'
-    .venv/bin/python -c 'from capture.views import excerpt; excerpt.compiled()'
+    .venv/bin/python -m scripts.compile_loops
     echo "$wanted" >"$stamp"
 fi
 # Where Python may write no bytecode, each start would compile our own modules again: a tenth of it.

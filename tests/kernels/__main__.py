@@ -81,19 +81,22 @@ def boot(kernel: machine.Kernel, compiled: bytes) -> dict[str, Any]:
         shutil.rmtree(shared)
 
 
-def _environment(shared: Path) -> list[str]:
-    """Return variables for loops and programs that are kept: an emulated processor would compile them for minutes.
+LOOPS = machine.CACHE / "loops"
+_PORTABLE = ("NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=")
+"""For compiled loops that run on any processor: an emulated one would compile for minutes."""
 
-    Loops are compiled here, for any processor. Programs are kept where the machine may write: each is compiled once.
-    """
-    cache = machine.CACHE / "loops"
-    cache.mkdir(parents=True, exist_ok=True)
-    words = ["NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=", "BICAP_REQUIRE_KERNEL=1", "BICAP_PATIENCE=600"]
-    warm = "from capture.analysis.sessions import tracker; tracker.compiled(); "
-    warm += "from capture.stream.compiled import portions; portions.compiled()"
-    subprocess.run(["env", *words, f"NUMBA_CACHE_DIR={cache}", sys.executable, "-c", warm], check=True)
-    shutil.copytree(cache, shared / "kept")
-    return [*words, f"NUMBA_CACHE_DIR={shared / 'kept'}"]
+
+def compile_loops() -> None:
+    """Compile the loops that captures and the demo need, into LOOPS."""
+    LOOPS.mkdir(parents=True, exist_ok=True)
+    words = [*_PORTABLE, f"NUMBA_CACHE_DIR={LOOPS}", sys.executable, "-m", "scripts.compile_loops"]
+    subprocess.run(["env", *words], check=True)
+
+
+def _environment(shared: Path) -> list[str]:
+    """Return variables for a machine. Loops are copied to where it may write, so that its programs are kept, too."""
+    shutil.copytree(LOOPS, shared / "kept")
+    return [*_PORTABLE, f"NUMBA_CACHE_DIR={shared / 'kept'}", "BICAP_REQUIRE_KERNEL=1", "BICAP_PATIENCE=600"]
 
 
 def failures(report: dict[str, Any], expected: dict[str, Any]) -> list[str]:
@@ -154,6 +157,7 @@ def main() -> int:
     print(f"{len(compiled)} variants compiled and run here, {time.monotonic() - began:.0f} s", flush=True)
     chosen = [kernel for kernel in machine.KERNELS if not asked.names or kernel.name in asked.names]
     text = pickle.dumps(compiled)
+    compile_loops()
     with ThreadPoolExecutor(MACHINES) as pool:
         booted = list(pool.map(lambda kernel: examine(kernel, text, expected, asked.reports), chosen))
     reports = {kernel.name: report for kernel, report in zip(chosen, booted, strict=True) if report is not None}

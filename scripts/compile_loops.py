@@ -1,0 +1,18 @@
+"""`python -m scripts.compile_loops`: all loops that commands call -> compiled, and kept for the next start."""
+
+import argparse
+
+from capture.analysis.application import messages
+from capture.analysis.sessions import tracker
+from capture.stream.compiled import portions
+from capture.views import excerpt
+
+
+def main() -> None:
+    argparse.ArgumentParser(prog="python -m scripts.compile_loops", description=__doc__).parse_args()
+    for module in (portions, tracker, messages, excerpt):
+        module.compiled()
+
+
+if __name__ == "__main__":
+    main()
