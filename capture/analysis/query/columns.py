@@ -44,6 +44,8 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
     columns: dict[str, Callable[[Table], Any]] = {
         "session": lambda s: s["session"],
         "interface": lambda s: s["interface"],
+        "vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] >> 12, s["vlan"]),
+        "inner_vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] & 0xFFF, 0),
         "protocol": lambda s: lines(each(protocol_name, s["protocol"])),
         "client": lambda s: lines(hosts(s, "client")),
         "client_port": lambda s: s["client_port"],

@@ -171,6 +171,7 @@ class SessionEvidence(Record):
     unanswered: U32  # DNS queries and echo requests without an answer
     repeated: U32  # repetitions of DNS queries and echo requests
     interface: U32
+    vlan: U32  # of its first packet with a tag, as in PacketRow; 0: none
     family: U8
     protocol: U8
     role: U8
