@@ -22,7 +22,7 @@ _PLAIN = (
     *("icmp_type", "icmp_code", "requests", "unanswered", "repeated"),
 )
 _TEXTS = ("application", "server_name", "alpn", "http_method", "http_host", "http_path", "dns_name")
-_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors")
+_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors", "error_packet")
 _SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "rtt_sum_ns")
 
 

@@ -137,8 +137,8 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
 def _final_destination(data: Bytes, at: int, end: int, row: PacketRow) -> None:
     """Make the last address of a routing header at data[at] the destination, if it is not reached yet.
 
-    Answers come from there. RFC 2460 has the last address at the end of type 0, RFC 8754 at the beginning of a segment
-    list (type 4); RFC 6275 has one address (type 2).
+    Answers come from there. RFC 2460 has the last address at the end of type 0, RFC 8754 at the beginning of a
+    segment list (type 4); RFC 6275 has one address (type 2).
     """
     kind, segments_left, addresses = data[at + 2], data[at + 3], np.int64(data[at + 1]) // 2
     if segments_left == 0 or addresses == 0 or not (kind == 0 or kind == 2 or kind == 4):
