@@ -76,10 +76,11 @@ def _named(document: Document) -> Iterator[tuple[str, PodReference]]:
 
 def checked_spec(document: Document) -> CaptureSpec:
     """Return the spec of a document, without what only a node can read. Raises SpecError where a node would."""
-    part = msgspec.structs.replace(document, expression=None, conversations=None)
-    spec = spec_of(part)
+    target = document.target
+    named = any(end and end.pod for rule in document.rules for end in (rule.source, rule.destination))
+    chosen = (target.pods, target.selector, target.namespaces, target.containers, target.all_pods, target.interfaces)
+    if not (named or any(chosen)):
+        raise SpecError("spec.target chooses no pods; give pods, a selector, or rules that name pods")
     if document.expression is not None and document.rules:
         raise SpecError("spec.rules and spec.expression do not combine; write the rules into the expression")
-    if spec.pods is None and not spec.interfaces:
-        raise SpecError("spec.target chooses no pods; give pods, a selector, or rules that name pods")
-    return spec
+    return spec_of(msgspec.structs.replace(document, expression=None, conversations=None))

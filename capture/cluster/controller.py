@@ -1,4 +1,4 @@
-"""ClusterView -> decisions, carried out while this process leads.
+"""The view of a cluster -> decisions, carried out while this process leads.
 
 Each round decides about the captures that something has changed for, the oldest first, and every few seconds about
 all that have not ended: time passes, too. What fails is tried again in a later round.
@@ -46,7 +46,7 @@ SWEEP_SECONDS = 2.0
 """Time between two looks at all captures that have not ended."""
 NUMBERS_SECONDS = 2.0
 """Shortest time between two writes of a status in which only numbers have changed."""
-EVENTS = Resource("events.k8s.io/v1", "events", "CaptureEvent", KubeStruct)
+EVENTS = Resource("events.k8s.io/v1", "events", "Event", KubeStruct)
 _log = logging.getLogger("bicap.controller")
 
 

@@ -104,7 +104,7 @@ class Cluster:
             f"--service-account-signing-key-file={keys.path('service-accounts.key')}",
             f"--service-account-key-file={keys.path('service-accounts.key')}",
             f"--token-auth-file={keys.tokens}",
-            "--authorization-mode=KubernetesNode,RBAC",
+            "--authorization-mode=Node,RBAC",
             "--allow-privileged=true",
         )
         wait_until(self.is_ready, self._troubles)

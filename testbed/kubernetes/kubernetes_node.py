@@ -10,13 +10,14 @@ import os
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from testbed.images import write_image
 from testbed.kubernetes.network import netns, node_address
 from testbed.kubernetes.processes import Processes
-from testbed.patience import wait_until
+from testbed.patience import PATIENCE, wait_until
+from testbed.runtime_api import RuntimeApi
 
 _CGROUPS = "bicap-testbed-"
 PAUSE, BUSYBOX = "localhost/pause:1", "localhost/busybox:1"
@@ -131,6 +132,20 @@ class KubernetesNode:
         """Run containerd's own client."""
         command = [*self.within(), "ctr", "-a", "/run/containerd/containerd.sock", "-n", "k8s.io", *words]
         return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def exec_in_pod(self, namespace: str, pod: str) -> Callable[..., str]:
+        """Return a call that runs a command in a pod's network without the API server."""
+        api = RuntimeApi(str(self.folder / "run/containerd.sock"))
+        labels = {"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod}
+        (container,) = api("ListContainers", filter={"label_selector": labels, "state": {"state": 1}}).containers
+
+        def execute(*words: str) -> str:
+            done = api("ExecSync", container_id=container.id, cmd=list(words), timeout=PATIENCE)
+            if done.exit_code:
+                raise RuntimeError(f"{' '.join(words)} in {namespace}/{pod}: {done.stderr.decode().strip()}")
+            return str(done.stdout.decode())
+
+        return execute
 
     def _network(self) -> object:
         number = self._number
