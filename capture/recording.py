@@ -31,6 +31,8 @@ class RecordingSpec:
     kept: int = KEPT_DEFAULT
     size: int = SIZE_DEFAULT
     age_ns: int | None = None
+    triggers: tuple[str, ...] = ()
+    """Texts of rules (capture.live.trigger_rules)."""
 
     def __post_init__(self) -> None:
         if self.before_ns <= 0:

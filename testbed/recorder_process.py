@@ -53,8 +53,8 @@ class RecorderProcess:
 
     @property
     def files(self) -> list[Path]:
-        """The pcapng files of all incidents, oldest first."""
-        return sorted(self.folder.glob("incident-*.pcapng"))
+        """The pcapng files of all incidents that have begun, oldest first."""
+        return sorted(file.with_suffix("") for file in self.folder.glob("incident-*.pcapng.json"))
 
     @property
     def summaries(self) -> list[Any]:

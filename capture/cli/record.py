@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from capture.units import format_count
 
 if TYPE_CHECKING:
     from capture.live.recorder import Recorder
+    from capture.live.trigger_rules import TriggerRule
 
 
 @click.command(cls=GroupedCommand, short_help="Keep packets in memory, and write those around a trigger.")
@@ -44,8 +46,9 @@ def record(
     """Keep the latest packets in memory, and write those before and after a trigger into a file: an incident.
 
     Takes what `bicap capture` takes to choose packets. Programs in the kernel write them into memory, over the
-    oldest, and nobody reads them until a trigger fires: SIGUSR2, or `bicap trigger FOLDER`. Each incident is a
-    pcapng file and its FILE.json in the folder of --incidents; `bicap incidents FOLDER` lists them.
+    oldest, until a trigger fires: a rule of --trigger, SIGUSR2, or `bicap trigger FOLDER`. Each incident is a pcapng
+    file and its FILE.json in the folder of --incidents; `bicap incidents FOLDER` lists them. Without rules nobody
+    reads the memory meanwhile, which costs no CPU.
 
     Ctrl-C ends the recorder; an incident that is being written is completed.
     """
@@ -64,6 +67,7 @@ def record(
     own_process = context.obj == OWN_PROCESS
     if own_process:
         drop_unused()
+    rules = _rules(spec.recording.triggers)
     plan = plan_capture(spec)
     with compiling_ahead(plan):
         from capture.live.doorbell import SOCKET_NAME, Doorbell
@@ -77,6 +81,7 @@ def record(
     inside = os.path.join(folder, SOCKET_NAME)
     recorder = Recorder(
         plan,
+        rules,
         on_event=say,
         on_attached=lambda attached: (
             process.give_up_privileges(attached, (inside, ready_file)) if own_process else None
@@ -102,6 +107,14 @@ def record(
     say(_closing(recorder))
 
 
+def _rules(texts: Sequence[str]) -> list["TriggerRule"]:
+    if not texts:
+        return []
+    from capture.live.trigger_rules import parse_rule
+
+    return [parse_rule(text) for text in texts]
+
+
 def _ring(recorder: "Recorder") -> None:
     from capture.live.cause import Cause
 
@@ -116,7 +129,8 @@ def _tell_reach(recorder: "Recorder", quiet: bool) -> None:
 
 def _closing(recorder: "Recorder") -> str:
     written = format_count(len(recorder.incidents), "incident")
-    return f"{written} in {recorder.recording.folder}: {recorder.end_reason}"
+    missed = f"; rules did not see {format_count(recorder.missed, 'packet')}" if recorder.missed else ""
+    return f"{written} in {recorder.recording.folder}: {recorder.end_reason}{missed}"
 
 
 def _note(line: str) -> None:

@@ -61,6 +61,7 @@ class Incident:
     ) -> None:
         self._about, self.path, self.cause = about, path, cause
         self._clock_state, self._offset_ns, self._refused = clock_state, offset_ns, refused
+        self._noticed_ns = time.monotonic_ns()
         recording = about.recording
         asked_ns = cause.at_ns - recording.before_ns
         since_ns = reaches_since(about.memory.arrays)
@@ -188,6 +189,7 @@ class Incident:
             "complete": complete,
             "end_reason": self.end_reason,
             **self.cause.as_json(offset_ns),
+            "noticed_ns": self._noticed_ns + offset_ns,
             "packet": self._packet,
             "packets": self._reader.packets,
             "before_asked_ns": recording.before_ns,

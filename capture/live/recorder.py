@@ -13,10 +13,11 @@ import queue
 import select
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from capture.abi import HOOKS
+from capture.analysis.sessions import tracker
 from capture.errors import BicapError, SinkError, SpecError, TargetError
 from capture.filters.rule import Address
 from capture.kernel import syscall
@@ -28,7 +29,10 @@ from capture.kernel.wallclock import clock_state, offset_samples
 from capture.live.cause import BEGAN, PROLONGED, REFUSED, Cause, Reply
 from capture.live.incident import Incident, IncidentContext
 from capture.live.incident_folder import IncidentFolder
+from capture.live.live_packets import LivePackets
 from capture.live.reach import Reach
+from capture.live.trigger_rules import TriggerRule
+from capture.live.watcher import LOOK_NS, Fired, Watcher
 from capture.plan import CapturePlan
 from capture.recording import RecordingSpec
 from capture.run.account import Account
@@ -38,11 +42,13 @@ from capture.run.lineup import Lineup
 from capture.run.roster import Roster
 from capture.run.start import await_time, conversations_map, has_ended, step
 from capture.stream import remembered
-from capture.stream.clock import WallClock, wall_offset
+from capture.stream.clock import Rounds, WallClock, wall_offset
 from capture.units import format_count, format_duration
 
-WRITING_SECONDS = 0.02
-"""Time between rounds of an incident."""
+WRITING_SECONDS = LOOK_NS / 1e9
+"""Time between rounds of an incident, and between looks of rules."""
+LOST_NS = 100_000_000
+"""Time between looks at the counters for rules about lost packets."""
 SECOND_NS = 10**9
 LOOKS_KEPT = 64
 """Looks at the counters that are kept, spread over the time before a trigger."""
@@ -51,19 +57,22 @@ LOOKS_KEPT = 64
 class Recorder:
     """A recorder, running between `__enter__` and `__exit__`; the constructor opens nothing.
 
-    `on_event` is called with a line of text when something changes, `on_attached` once when programs are attached:
-    the caller may drop privileges then.
+    `rules` are evaluated on the packets as they are remembered; without rules nobody looks at them. `on_event` is
+    called with a line of text when something changes, `on_attached` once when programs are attached: the caller may
+    drop privileges then.
     """
 
     def __init__(
         self,
         plan: CapturePlan,
+        rules: Sequence[TriggerRule] = (),
         on_event: Callable[[str], None] = lambda _: None,
         on_attached: Callable[["Recorder"], None] = lambda _: None,
     ) -> None:
         if plan.spec.recording is None or plan.spec.recording.folder is None:
             raise SpecError("no folder for incidents given; name one with --incidents")
         self.plan, self._recording = plan, plan.spec.recording
+        self._rules = rules
         self._folder_path = plan.spec.recording.folder
         self._on_event, self._on_attached = on_event, on_attached
         self.roster = Roster()
@@ -101,6 +110,8 @@ class Recorder:
             module = stack.enter_context(contextlib.closing(module_of(plan)))
         with step("loading the compiled loops"):
             remembered.compiled()
+            if self._rules:
+                tracker.compiled()
         with step("mapping the memory"):
             self.memory = stack.enter_context(contextlib.closing(ChunkMemory(plan, module)))
             self._counters = Counters(module.map_fd("accounts"), possible_cpus())
@@ -121,6 +132,13 @@ class Recorder:
         self.started_ns = time.monotonic_ns()
         self.reach = Reach(self.memory.arrays, self.started_ns)
         self._looks: deque[tuple[int, list[Account]]] = deque([(self.started_ns, self.accounts())], LOOKS_KEPT)
+        self._watcher: Watcher | None = None
+        if self._rules:
+            self._watcher = Watcher(self._rules)
+            self._live = LivePackets(self.memory.arrays, self.started_ns, self.roster.interfaces)
+            self._rounds = Rounds()
+        self._lost_ns = self._lost_before = 0
+        self._lost_rules = [rule for rule in self._rules if rule.lost is not None]
         self._about = IncidentContext(
             plan=plan,
             recording=self._recording,
@@ -174,13 +192,14 @@ class Recorder:
             left = self._seconds_left(now)
             if left <= 0:
                 break
-            pause = WRITING_SECONDS if self._incident else max(0.0, (next_second - now) / SECOND_NS)
+            pause = WRITING_SECONDS if self._incident or self._watcher else max(0.0, (next_second - now) / SECOND_NS)
             ready = [descriptor for descriptor, _ in self._poll.poll(min(pause, left))]
             if self._wake.descriptor in ready:
                 self._wake.clear()
             self._lineup.end_deleted(ready)
             _, names = self._lineup.follow()
             self._names |= names
+            self._look()
             self._answer()
             self._write()
             if time.monotonic_ns() >= next_second:
@@ -212,6 +231,37 @@ class Recorder:
         assert self.reach is not None
         self.reach.look(now)
         self._folder.make_room(time.time_ns(), keep=self._incident.path if self._incident else None)
+
+    def _look(self) -> None:
+        """Let the rules see what has been remembered since the last look."""
+        if self._watcher is None:
+            return
+        self.memory.settle()
+        now = time.monotonic_ns()
+        final_ns = self._rounds.final_before(now)
+        if final_ns == 0:
+            return
+        self._live.introduce(self.roster.interfaces)
+        for batch in self._live.batches(final_ns):
+            for fired in self._watcher.feed(batch):
+                self._handle(_cause(fired))
+        for fired in self._watcher.look(final_ns):
+            self._handle(_cause(fired))
+        if self._lost_rules and now - self._lost_ns > LOST_NS:
+            self._lost_ns = now
+            self._look_for_losses(now)
+
+    def _look_for_losses(self, now: int) -> None:
+        lost = sum(account.both.lost for account in self.accounts())
+        for rule in self._lost_rules:
+            if self._lost_before < (rule.lost or 0) <= lost:
+                self._handle(Cause(rule=rule.text, at_ns=now, value=lost))
+        self._lost_before = lost
+
+    @property
+    def missed(self) -> int:
+        """Packets that were overwritten before rules saw them."""
+        return self._live.missed if self._watcher is not None else 0
 
     def _answer(self) -> None:
         while True:
@@ -308,3 +358,13 @@ class Recorder:
         found = remembered.packets_so_far(self.memory.arrays)
         if expected != found:
             raise BicapError(f"bug: {expected} packets should have been remembered, and {found} were")
+
+
+def _cause(fired: Fired) -> Cause:
+    return Cause(
+        rule=fired.rule,
+        at_ns=fired.at_ns,
+        value=fired.value,
+        session=fired.session,
+        packet_ns=fired.packet_ns,
+    )

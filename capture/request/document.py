@@ -531,6 +531,22 @@ class RecordPart(Part, frozen=True):
             reads=forms.read_duration,
         ),
     ] = None
+    triggers: Annotated[
+        list[NonEmpty],
+        field(
+            "Rules that begin an incident: handshake=unanswered, 'retransmitted>=5 in 10s per server'; any of them.",
+            "recording.triggers",
+            option(
+                "--trigger",
+                unit="RULE",
+                help="Begin an incident when this becomes true: handshake=unanswered, 'retransmitted>=5 in 10s per "
+                "server', 'rate(packets)>3x', finding=mtu-black-hole; may be repeated. `bicap trigger --try` tries a "
+                "rule on old captures.",
+                key_type=list[str],
+            ),
+            merge=Merge.ADDED,
+        ),
+    ] = []
 
 
 class Document(Part, frozen=True):

@@ -171,3 +171,77 @@ def test_what_a_recorder_cannot_do_is_one_line(
     assert (done.code, len(done.stderr.splitlines())) == (code, 1)
     assert said in done.stderr
     assert not list(tmp_path.glob("**/incident-*"))
+
+
+REFUSE = "import socket; s = socket.socket(); s.settimeout(5); s.connect_ex(('{ip}', 81))"
+UNANSWERED = "import socket; s = socket.socket(); s.settimeout(3); s.connect_ex(('10.77.0.9', 80))"
+NXDOMAIN = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("", 53))
+print("ready", flush=True)
+query, peer = server.recvfrom(1000)
+server.sendto(query[:2] + bytes([0x81, 0x83]) + query[4:], peer)
+"""
+ASK = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(bytes.fromhex("123401000001000000000000") + b"\\3web\\4shop\\0\\0\\1\\0\\1", ("{ip}", 53))
+s.recv(1000)
+"""
+STAGED = {
+    "handshake=refused": REFUSE,
+    "handshake=unanswered": UNANSWERED,
+    "dns=failed": ASK,
+    "rate(packets)>300": None,
+}
+
+
+def test_rules_fire_on_what_conversations_do_and_old_captures_say_the_same(node: PlainNode, folder: Path) -> None:
+    subprocess.run(
+        ["ip", "-n", node.client.netns, "neigh", "replace", "10.77.0.9", "lladdr", "02:77:00:00:00:09", "dev", "eth0",
+         "nud", "permanent"], check=True,
+    )  # fmt: skip
+    words = [word for rule in STAGED for word in ("--trigger", rule)]
+    words += ["-i", "veth-client", "--before", "1h", "--after", "300ms", "--cooldown", "0"]
+    with RecorderProcess(folder, *words, within=node.exec()) as recorder:
+        subprocess.run(node.client.exec("ping", "-c", "3", "-i", "0.1", "-q", node.server.ip4), check=True)
+        time.sleep(0.5)
+        assert recorder.files == []
+        for number, (rule, code) in enumerate(STAGED.items(), start=1):
+            resolver = None
+            if code == ASK:
+                resolver = subprocess.Popen(node.server.exec("python3", "-c", NXDOMAIN), stdout=subprocess.PIPE)
+                assert resolver.stdout is not None
+                resolver.stdout.readline()
+            if code is None:
+                send(node, 1000, "flood")
+            else:
+                subprocess.run(node.client.exec("python3", "-c", code.format(ip=node.server.ip4)), check=True)
+            if resolver is not None:
+                resolver.wait()
+                assert resolver.stdout is not None
+                resolver.stdout.close()
+            incident = recorder.await_complete(number)[-1]
+            assert incident["rule"] == rule, recorder.log()
+            assert incident["noticed_ns"] - incident["fired_ns"] < 2 * 10**9  # 100 ms on a calm machine
+            if incident["packet_ns"] is not None:
+                times = read_pcapng(recorder.files[-1]).times
+                assert times[incident["packet"] - 1] == incident["packet_ns"]
+    for file, rule in zip(recorder.files, STAGED, strict=True):
+        tried = bicap("trigger", "--try", rule, "--json", str(file))
+        assert tried.code == 0, tried
+        last = json.loads(tried.stdout.splitlines()[-1])
+        (summary,) = [one for one in recorder.summaries if one["file"] == str(file)]
+        assert last["rule"] == rule
+        assert last["session"] == summary["session"]
+        if summary["packet_ns"] is not None:
+            assert abs(last["packet_ns"] - summary["packet_ns"]) < 10**8
+
+
+def test_a_wrong_rule_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    done = bicap("record", "-i", "lo", "--incidents", str(tmp_path / "x"), "--trigger", "retransmited>=5")
+    assert (done.code, len(done.stderr.splitlines())) == (2, 1)
+    assert "do you mean retransmitted?" in done.stderr
+    assert not (tmp_path / "x").exists()
