@@ -143,14 +143,18 @@ def compiled_now(plan: CapturePlan) -> Module:
 
 
 def _sources(plan: CapturePlan) -> tuple[FilterProgram, SamplingProgram, dict[str, int], bool]:
-    """Return filter, sampling, macros, and True if the programs are also for XDP."""
+    """Return filter, sampling, macros, and True if the programs are also for XDP.
+
+    Only programs with rates read the coarse clock; others are the same on all kernels.
+    """
+    coarse = dict(plan.sampling.switches)["RATES"] and has_coarse_clock()
     defines = {
         "SNAPLEN": plan.spec.snaplen,
         "ROWS": plan.rows,
         "CPUS": possible_cpus(),
         "BATCHING": int(plan.batching),
         "RING_BYTES": plan.ring_bytes,
-        "COARSE_CLOCK": int(has_coarse_clock() or False),
+        "COARSE_CLOCK": int(coarse or False),
         "CHUNK_BYTES": plan.memory.chunk_bytes if plan.memory else 0,
     }
     return plan.filter, plan.sampling, defines, plan.hook is Hook.XDP

@@ -9,6 +9,7 @@ import numpy as np
 
 from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import CaptureSource
+from capture.analysis.query.columns import APPLICATION
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
 from capture.analysis.sessions.tracker import QUESTIONS_MAX, Tracker
@@ -20,6 +21,15 @@ from capture.units import format_count
 if TYPE_CHECKING:
     from capture.analysis.application.session_fields import Applications
     from capture.analysis.packets.packet_filter import PacketFilter  # loads libpcap, which few queries need
+
+
+def applications_for(columns: Iterable[str]) -> "Applications | None":
+    """Return what reads the application fields, None if none of the columns needs them."""
+    if frozenset(columns).isdisjoint(APPLICATION):
+        return None
+    from capture.analysis.application.session_fields import Applications
+
+    return Applications()
 
 
 def ended_sessions(

@@ -146,6 +146,23 @@ def test_sessions_of_which_a_packet_matches_have_all_their_packets(expression: s
     assert [row["count"] for row in measures if row["measure"] == "handshake"] == [2, 2]
 
 
+def test_latency_by_a_column_is_that_of_the_sessions_with_each_value(file: Path) -> None:
+    report = json.loads(bicap("latency", "--json", "--by", "client_port", "-c", "3", str(file)).stdout)
+    assert [(group["value"], group["sessions"]) for group in report["groups"]] == [(10000 + i, 1) for i in range(3)]
+    assert report["others"]["sessions"] == 7
+    parts = [*report["groups"], report["others"]]
+    whole = json.loads(bicap("latency", "--json", str(file)).stdout)
+    for side in ("client", "server"):
+        assert sum(part["wait_ns"][side] for part in parts) == whole["wait_ns"][side]
+    ports = json.loads(bicap("latency", "--json", "--packets", "port 10003", str(file)).stdout)
+    (group,) = json.loads(
+        bicap("latency", "--json", "--packets", "port 10003", "--by", "protocol", str(file)).stdout
+    )["groups"]
+    assert group == {"value": "tcp", "sessions": 1, **ports}
+    text = bicap("latency", "--by", "server_name", str(file)).stdout
+    assert text == "server_name (none): 10 sessions\n" + bicap("latency", str(file)).stdout
+
+
 def test_chosen_packets_become_a_file_that_answers_for_itself(file: Path, tmp_path: Path) -> None:
     done = bicap("read", str(file), "--session", "2", "--session", "9", "-w", str(tmp_path / "out.pcapng"))
     assert (done.code, done.stdout) == (0, "")
@@ -258,6 +275,9 @@ BAD = [
     (["sessions", "--json", "--csv", "FILE"], b"", 2, "give one of them"),
     (["read", "FILE*"], None, 3, "no file matches"),
     (["latency", "--packets", "tcp", "-"], b"", 2, "give a file instead of standard input"),
+    (["latency", "--by", "server", "-"], b"", 2, "give a file instead of standard input"),
+    (["latency", "--by", "colour", "FILE"], b"", 2, "--by: there is no column 'colour'"),
+    (["latency", "-c", "3", "FILE"], b"", 2, "name the column with --by"),
 ]
 
 

@@ -22,7 +22,7 @@ _PLAIN = (
     *("icmp_type", "icmp_code", "requests", "unanswered", "repeated"),
 )
 _TEXTS = ("application", "server_name", "alpn", "http_method", "http_host", "http_path", "dns_name")
-_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors")
+_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors", "error_packet")
 _SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "rtt_sum_ns")
 
 
@@ -44,6 +44,8 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
     columns: dict[str, Callable[[Table], Any]] = {
         "session": lambda s: s["session"],
         "interface": lambda s: s["interface"],
+        "vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] >> 12, s["vlan"]),
+        "inner_vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] & 0xFFF, 0),
         "protocol": lambda s: lines(each(protocol_name, s["protocol"])),
         "client": lambda s: lines(hosts(s, "client")),
         "client_port": lambda s: s["client_port"],
