@@ -16,6 +16,9 @@ from capture.errors import BicapError
 # name -> (module, one line for --help); the module has a click command of the same name.
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
+    "record": ("capture.cli.record", "Keep packets in memory, and write those around a trigger."),
+    "trigger": ("capture.cli.trigger", "Let a recorder write an incident now."),
+    "incidents": ("capture.cli.incidents", "List the incidents that a recorder wrote."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
     "pods": ("capture.cli.pods", "List the pods of this node, and their interfaces."),
     "summary": ("capture.cli.summary", "Show who talked how much in capture files, when, and what goes wrong."),

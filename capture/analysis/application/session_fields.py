@@ -120,12 +120,19 @@ class Applications:
 
     def fill(self, sessions: Table) -> None:
         """Write the fields into the rows of ended sessions."""
+        for number in sessions["session"].tolist():
+            for heard in self._messages.left(number):
+                self._add(heard, 0)
+        self.show(sessions)
+        for number in sessions["session"].tolist():
+            self._open.pop(number, None)
+
+    def show(self, sessions: Table) -> None:
+        """Write the fields, as far as they are known, into the rows of sessions that may be open."""
         places: list[int] = []
         values: list[tuple[int, ...]] = []
         for place, number in enumerate(sessions["session"].tolist()):
-            for heard in self._messages.left(number):
-                self._add(heard, 0)
-            found = self._open.pop(number, None)
+            found = self._open.get(number)
             if found is not None:
                 places.append(place)
                 values.append(_values(found))

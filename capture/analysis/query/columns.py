@@ -83,8 +83,19 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
 
 
 COLUMNS = _columns()
+COMPUTED: dict[str, Callable[[Table], Any]] = {
+    "zero_windows": _both("zero_windows"),
+    "reordered": _both("reordered"),
+    "rst": lambda s: (s["rst_packet"] > 0).astype(np.int64),
+    "icmp_error": lambda s: (s["icmp_packet"] > 0).astype(np.int64),
+    "tls_alerts": lambda s: (s["tls_alert"] > 0).astype(np.int64),
+    "dns_failed": lambda s: s["dns_errors"] + np.where(s["server_port"] == 53, s["unanswered"], 0),
+}
+"""Further names in conditions: sums of both sides, and counts. JSON, CSV and Parquet have what they are made of."""
 APPLICATION = (*_TEXTS, *_COUNTED, "tls_version", "tls_alert", "tls_alert_by", "dns_type", "dns_code")
 """Names of columns that need a look at the payload (analysis.application)."""
+NEED_PAYLOAD = frozenset({*APPLICATION, "tls_alerts", "dns_failed"})
+"""The same, with those of COMPUTED."""
 WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"}) | set(APPLICATION) - {
     *_COUNTED
 }
