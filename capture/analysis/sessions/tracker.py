@@ -69,6 +69,7 @@ class Tracker:
         rows, sides = np.zeros(open_max, OPEN_SESSION), np.zeros((open_max, 2), OPEN_SIDE)
         samples = np.zeros(_SAMPLES, SAMPLE)
         self._state, self._last_ns, self._samples = state[0], rows["last_ns"], as_numbers(samples)
+        self._live = rows["live"]
         self._numbers = [as_numbers(table) for table in (rows, sides)]
         # The kernel allocates pages at their first write, so unused rows take no memory.
         self._tables = Tables(
@@ -132,6 +133,18 @@ class Tracker:
         """End all open sessions, at the end of the file. Return pairs as `feed` does."""
         yield from self._close_until(np.iinfo(np.int64).max, Close.OPEN)
         yield from self._flush()
+
+    @property
+    def sessions(self) -> int:
+        """Number of sessions so far, those that ended included."""
+        return int(self._state["sessions"])
+
+    def open_sessions(self) -> Table:
+        """Return the open sessions as they are now, as a table of SESSION; they stay open."""
+        used = int(self._state["used"])
+        live = np.flatnonzero(self._live[:used])
+        rows, sides = (table[live] for table in self._numbers)
+        return _sessions(rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
 
     def _expire(self) -> Iterator[tuple[Table, Table]]:
         self._swept_ns, self._since_sweep = self._now_ns, 0
