@@ -166,7 +166,7 @@ def lossy(talk: Talk, size: int, lost: frozenset[int]) -> None:
     missing: list[int] = []
     highest = first
     acked = first
-    times: dict[int, int] = {}
+    back = 0
     while number < count or missing:
         begun = talk.now
         burst = [("new", at) for at in range(number, min(number + window, count))]
@@ -180,8 +180,7 @@ def lossy(talk: Talk, size: int, lost: frozenset[int]) -> None:
             start = first + at * MSS
             payload = bytes(min(MSS, size - at * MSS))
             talk.packet(1, ACK, payload, sequence=start)
-            times.setdefault(at, talk.now)
-            back = talk.now + int(talk.trip * talk.random.uniform(1.0, 1.05))
+            back = max(back + 900, talk.now + int(talk.trip * talk.random.uniform(1.0, 1.05)))
             if what == "new" and at in lost:
                 missing.append(at)
                 hole = True

@@ -19,7 +19,8 @@ from capture.wire.protocols import ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP, icmp_t
 MOST = 2000
 _BANDS = 400
 _PSH, _URG, _ECE, _CWR = 0x08, 0x20, 0x40, 0x80
-RED = int(Mark.REPEATED | Mark.LOST_BEFORE | Mark.ZERO_WINDOW | Mark.ACKNOWLEDGES_UNSEEN)
+RED = int(Mark.REPEATED | Mark.LOST_BEFORE | Mark.ZERO_WINDOW)
+_NO_ROOM = "is there room?"
 
 
 def trips(talk: Conversation) -> tuple[int, int]:
@@ -93,7 +94,9 @@ def _of_runs(talk: Conversation, trip: int, opened: frozenset[int]) -> frozenset
 def _gathered(talk: Conversation, found: Items, times: Longs) -> tuple[Items, list[list[int]]]:
     """Return the items that are never left out, and bands [from, to, packets, bytes of client, of server]."""
     special = (
-        (talk["marks"] & RED > 0) | (talk["tcp_flags"] & (SYN | FIN | RST) > 0) | (talk["kind"] & Kind.ICMP_ERROR > 0)
+        (talk["marks"] & (RED | Mark.ACKNOWLEDGES_UNSEEN) > 0)
+        | (talk["tcp_flags"] & (SYN | FIN | RST) > 0)
+        | (talk["kind"] & Kind.ICMP_ERROR > 0)
     )
     kept = special[found.first] & (found.run_of < 0)
     edges = np.linspace(0, int(times[-1]) + 1, _BANDS + 1).astype(np.int64)
@@ -153,7 +156,7 @@ def _item(talk: Conversation, times: Longs, i: int, j: int, run: int) -> dict[st
         "marks": mark_words(marks, int(talk["protocol"][i])),
         "again": int(talk["number"][copy]) if copy >= 0 else 0,
         "after": int(times[i] - times[copy]) if copy >= 0 else 0,
-        "red": bool(marks & RED) or bool(flags & RST and talk.is_tcp) or bool(kind & Kind.ICMP_ERROR),
+        "red": bool(marks & RED or (flags & RST and talk.is_tcp) or kind & Kind.ICMP_ERROR) or word == _NO_ROOM,
         "probe": bool(marks & Mark.KEEPALIVE),
         "cut": int(talk["original"][i]) - int(talk["captured"][i]),
         "unseen": bool(marks & (Mark.ACKNOWLEDGES_UNSEEN | Mark.AFTER_GAP)),
@@ -199,7 +202,7 @@ def _words(talk: Conversation, i: int) -> tuple[str, str]:
     if flags & RST:
         return "RST", f"ack {answer:,}" if flags & ACK else f"seq {sequence:,}"
     if marks & Mark.KEEPALIVE:
-        return "is there room?" if _no_room(talk, i) else "keep-alive", f"seq {sequence:,}, {payload} B"
+        return _NO_ROOM if _no_room(talk, i) else "keep-alive", f"seq {sequence:,}, {payload} B"
     if flags & FIN:
         return "FIN", f"{payload:,} B, ack {answer:,}" if payload else f"ack {answer:,}"
     if marks & Mark.ZERO_WINDOW:

@@ -53,8 +53,8 @@ def _slow(sessions: Table) -> Mask:
 def kinds(sessions: Table) -> list[str]:
     """Return the group of each session by its verdict, in a few words."""
     found = []
-    bad = troubled(sessions)
-    for row, wrong in zip(sessions, bad.tolist(), strict=True):
+    bad, slow = troubled(sessions), _slow(sessions)
+    for row, wrong, late in zip(sessions, bad.tolist(), slow.tolist(), strict=True):
         handshake = Handshake(int(row["handshake"]))
         if handshake in CAUSES:
             found.append(_CAUSE_WORDS[handshake])
@@ -64,8 +64,12 @@ def kinds(sessions: Table) -> list[str]:
             found.append("sent again")
         elif int(row["client"]["zero_windows"]) + int(row["server"]["zero_windows"]):
             found.append("zero window")
+        elif late:
+            found.append("slow to answer")
+        elif int(row["http_5xx"]):
+            found.append("HTTP 5xx")
         elif wrong:
-            found.append("other trouble")
+            found.append("reset" if int(row["rst_packet"]) else "ICMP error")
         elif handshake is Handshake.NONE:
             found.append("answered" if int(row["server"]["packets"]) else "one way")
         else:

@@ -21,6 +21,7 @@ export const EVENT_ROW = 21;
 const TOP = 20;
 const BREAK = 42;
 const RIGHT = 190;
+const NARROW = 860;
 /** @type {["client", "server"]} */
 const SIDES = ["client", "server"];
 
@@ -100,16 +101,17 @@ export function layout(data, options) {
   const [factor, name] = unit(data.span);
   const digits = factor === 1 ? 0 : 3;
   const wide = options.width >= 940;
-  const word = events ? 290 : wide ? 234 : 214;
+  const compact = !events && options.width < NARROW;
+  const word = events ? 290 : compact ? 164 : wide ? 234 : 214;
   const longest = Math.max(4, ...items.map((item) => (isRun(item) ? `${count(item.segments)} segments`.length : item.word.length)));
   const detail = word + Math.min(Math.max(longest * 7.5 + 10, 52), 140);
-  const tableEnd = runs ? detail + 200 : detail + 150;
-  const client = tableEnd + 44;
-  const server = Math.max(options.width - RIGHT, client + 150);
+  const tableEnd = runs ? detail + (compact ? 176 : 200) : detail + 150;
+  const client = tableEnd + (compact ? 34 : 44);
+  const server = Math.max(options.width - (compact ? 140 : RIGHT), client + 110);
   const [toClient, toServer] = data.trips;
   const near = toClient >= 0 && (toServer < 0 || toClient <= toServer) ? "client" : toServer >= 0 ? "server" : "client";
   const here = near === "client" ? client + (toServer < 0 ? 62 : 34) : server - 40;
-  const table = { number: 76, time: 142, delta: events ? 270 : wide ? 214 : 198, word, detail, extra: tableEnd - 8, end: tableEnd };
+  const table = { number: 76, time: 142, delta: events ? 270 : compact ? 0 : wide ? 214 : 198, word, detail, extra: tableEnd - 8, end: tableEnd };
   /** @type {[boolean, boolean]} */
   const seen = [items.some((item) => item.side === 0 || (isRun(item) && item.acks > 0)), items.some((item) => item.side === 1 || (isRun(item) && item.acks > 0))];
   const rowHeight = events ? EVENT_ROW : ROW;
@@ -119,11 +121,16 @@ export function layout(data, options) {
 
   // time -> y
   const half = [Math.max(toClient, 0) / 2, Math.max(toServer, 0) / 2];
-  const first = -(Math.max(half[0] ?? 0, half[1] ?? 0));
+  let [first, reached] = [0, 0];
+  for (const item of items) {
+    const [away, toward] = item.side === 0 ? half : [half[1], half[0]];
+    first = Math.min(first, item.t - (away ?? 0));
+    reached = Math.max(reached, endOf(item) + (toward ?? 0));
+  }
   const fileEnd = data.file_end ?? 0;
   const lastItem = items.length ? data.span : 0;
   const endsSoon = tail && fileEnd - lastItem < Math.max(lastItem, 1) * 0.6;
-  const last = (endsSoon ? fileEnd : lastItem) + Math.max(half[0] ?? 0, half[1] ?? 0);
+  const last = Math.max(endsSoon ? fileEnd : 0, reached);
   const least = (items.length + tail) * rowHeight + TOP + 40;
   const height = events ? least : Math.max(options.height - 8, least) * options.zoom;
   made.breaks = events ? [] : breaksOf(data);
@@ -189,7 +196,8 @@ export function layout(data, options) {
       const row = /** @type {Row} */ (made.rows[i]);
       const chosen = options.selected >= row.n && options.selected <= row.last && options.selected > 0;
       const t = isRun(item) ? (item.t + item.end) / 2 : item.t;
-      leader(marks, table.end, row.y, client - 4, toY(t), chosen, row.n);
+      // a leader longer than a screen says nothing
+      if (chosen || Math.abs(row.y - toY(t)) < 500) leader(marks, table.end, row.y, client - 4, toY(t), chosen, row.n);
       if (isRun(item)) runMark(made, data, item, chosen);
       else packetMark(made, data, item, chosen);
     });

@@ -107,7 +107,7 @@ export class Ladder {
     render(html`
       <span class="k" .style=${right(made.table.number)}>#</span>
       <span class="k" .style=${right(made.table.time)}>${made.unit}</span>
-      <span class="k" .style=${right(made.table.delta)}>${events ? "since last, log" : "since last"}</span>
+      <span class="k" ?hidden=${!made.table.delta} .style=${right(made.table.delta)}>${events ? "since last, log" : "since last"}</span>
       <span class="k" .style=${`left:${made.table.word - 16}px`}>says</span>
       <span class="c" .style=${at(made.near === "client" ? client - 24 : client)}>${name(0)}</span>
       ${events ? nothing : html`<span class="c" .style=${at(made.near === "client" ? here + 32 : here - 32)}><b class="dim">here</b><small>${this.page.session?.points?.[0] ?? ""}</small></span>`}
@@ -124,7 +124,7 @@ export class Ladder {
     return html`<div class="lrow ${chosen ? "on" : ""}" role="row" data-n=${row.n} .style=${`top:${row.y - 8.5}px;left:8px;width:${width}px`}>
       <span role="cell" class="dim" .style=${right(made.table.number)}>${row.number}</span>
       <span role="cell" .style=${right(made.table.time)}>${row.time}</span>
-      <span role="cell" class="dim" .style=${right(made.table.delta)}>${row.delta}</span>
+      ${made.table.delta ? html`<span role="cell" class="dim" .style=${right(made.table.delta)}>${row.delta}</span>` : nothing}
       ${row.run ? html`<span class=${tone} .style=${left(made.table.word - 12)} aria-label="folded">▸</span>` : nothing}
       <span role="cell" class="w ${tone}" .style=${left(made.table.word)}>${row.word}</span>
       <span role="cell" class="dim" .style=${left(row.word ? made.table.detail : made.table.word)}>${row.detail}</span>

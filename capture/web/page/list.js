@@ -205,7 +205,7 @@ export class List {
 
   /** Width of the column of times. @returns {number} */
   get whenWidth() {
-    return this.narrow ? 108 : innerWidth <= 1200 ? 120 : innerWidth <= 1500 ? 150 : 190;
+    return this.narrow ? (innerWidth <= 1500 ? 84 : 108) : innerWidth <= 1200 ? 120 : innerWidth <= 1500 ? 150 : 190;
   }
 
   /** @returns {void} */

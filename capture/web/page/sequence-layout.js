@@ -388,7 +388,10 @@ function segmentChosen(made, source, side, selected, height) {
   const before = at ? lower(at, t) - 1 : -1;
   if (av && aw && before >= 0) {
     const [acked, limit] = [/** @type {number} */ (av[before]), /** @type {number} */ (aw[before])];
-    made.readings.push(["in flight", size(Math.max(hi - acked, 0))], ["window", size(limit - acked)]);
+    const ends = column(source, `seg${side}_hi`);
+    let highest = hi;
+    for (let k = 0; k < i; k++) highest = Math.max(highest, /** @type {number} */ (ends[k]));
+    made.readings.push(["in flight", size(Math.max(highest - acked, 0))], ["window", size(limit - acked)]);
   }
   mark(made, t, side, (lo + hi) / 2, height);
   return true;
