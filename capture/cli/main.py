@@ -28,7 +28,10 @@ COMMANDS = {
     "legs": ("capture.cli.legs", "Compare points that saw the same packets: delay and loss between."),
     "diagnose": ("capture.cli.diagnose", "Say what goes wrong in capture files, and what to look at next."),
     "follow": ("capture.cli.follow", "Show what the two sides of a session said."),
+    "web": ("capture.cli.web", "Show conversations of capture files in the browser."),
     "bench": ("capture.cli.bench", "Measure what capturing costs on this node."),
+    "agent": ("capture.cli.agent", "Run the captures of a cluster on this node."),
+    "controller": ("capture.cli.controller", "Run captures that are objects of a cluster."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
 

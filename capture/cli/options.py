@@ -18,7 +18,7 @@ LOOK_DEFAULT = "1s"
 
 _Declarations = list[Callable[[Any], Any]]
 
-_OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "netns")
+_OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "pods_file", "netns")
 """Fields of the target that choose pods by data of the container runtime."""
 
 _ONLY_RECORDED = frozenset({("reasons",)})

@@ -27,6 +27,7 @@ from capture.request.rules import read_rules
 from capture.sampling.levels import OnPressure
 from capture.sampling.sampler import SEED_MAX
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, SNAPLEN_MIN, Hook
+from capture.storage import COMMENT_MAX
 
 Quantity = int | NonEmpty
 Count = Annotated[int, Meta(ge=1)]
@@ -184,6 +185,22 @@ class TargetPart(Part, frozen=True):
             refused="where the runtime has its socket depends on the node; give --cri-socket there",
         ),
     ] = []
+    pods_file: Annotated[
+        NonEmpty | None,
+        field(
+            "A file with the pods, as `bicap pods --json` prints them, instead of the container runtime.",
+            "pods.listed",
+            option(
+                "--pods-file",
+                unit="FILE",
+                help="Pods from this file, as `bicap pods --json` prints them, instead of the container runtime; "
+                "followed when it is replaced.",
+            ),
+            summary="pods.pods_file",
+            merge=Merge.WITH_CHOICE,
+            refused="it is a file of one node; give --pods-file there",
+        ),
+    ] = None
     netns: Annotated[
         NonEmpty | None,
         field(
@@ -370,6 +387,7 @@ class StoragePart(Part, frozen=True):
         field(
             "The pcapng file.",
             option=option("-w", "--write", unit="FILE", help="pcapng file, or - for a live stream on stdout."),
+            refused_in_cluster="the agent of each node names the files; leave it out",
         ),
     ] = None
     file_size: Annotated[
@@ -407,12 +425,27 @@ class StoragePart(Part, frozen=True):
             option("--compress", help="Compress files; Wireshark reads them as they are."),
         ),
     ] = None
+    comment: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX)] | None,
+        field(
+            "A comment in the header of every file.",
+            "storage.comment",
+            option("--capture-comment", unit="TEXT", help="Comment in the header of every file."),
+        ),
+    ] = None
     user: Annotated[
         NonEmpty | None,
         field(
             "Owner of the files. Default: who runs bicap.",
             "storage.user",
             option("--user", unit="NAME", help="Owner of the files.", default="who runs bicap"),
+            refused_in_cluster="files belong to the agent of their node; leave it out",
+        ),
+    ] = None
+    ttl: Annotated[
+        Quantity | None,
+        field(
+            "In a cluster: delete the object and its files this long after the end: 90m, 24h. Default: 24h.",
         ),
     ] = None
     min_free: Annotated[

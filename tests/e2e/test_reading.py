@@ -240,6 +240,20 @@ def test_evidence_names_the_part_that_has_the_packet(tmp_path: Path) -> None:
     assert (evidence["packet"], evidence["part"], evidence["part_packet"]) == (3, str(path), 1)
 
 
+@pytest.mark.parametrize("words", ["read FILE", "sessions FILE", "follow FILE 1", "legs OTHER FILE"])
+def test_a_file_that_is_not_in_order_of_time_is_noted(words: str, tmp_path: Path) -> None:
+    ends = ("10.0.0.1", 40_000, "10.0.0.2", 80)
+    frames = [packets.tcp(*ends, packets.ACK, bytes([n]), sequence=n, acknowledgment=1) for n in range(3)]
+    file = pcap_of(tmp_path / "file", frames)
+    content, size = file.read_bytes(), 16 + len(frames[0])
+    file.write_bytes(content[: -2 * size] + content[-size:] + content[-2 * size : -size])
+    other = pcap_of(tmp_path / "other", frames)
+    done = bicap(*words.replace("FILE", str(file)).replace("OTHER", str(other)).split())
+    assert done.code == 0
+    note = f"note: {file}: 1 packet stands behind younger ones, so the file is not in order of time"
+    assert done.stderr.splitlines() == [note]
+
+
 @pytest.mark.parametrize("command", ["read", "sessions", "latency"])
 def test_a_file_that_was_cut_off_is_shown_up_to_there_with_one_line_about_it(command: str, file: Path) -> None:
     whole = bicap(command, str(file)).stdout.splitlines()

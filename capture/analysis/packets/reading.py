@@ -43,6 +43,8 @@ class Batch:
 
     data: Bytes
     packets: Table
+    position: int = -1
+    """Byte of the file at which reading can go on with these packets; -1: it cannot (compressed, a pipe, merged)."""
 
 
 class CaptureFile:
@@ -90,6 +92,7 @@ class CaptureFile:
         """Return batches; each is valid until the batch `most` places later is requested."""
         pieces = deque(np.empty(_PIECE, np.uint8) for _ in range(most))
         tables = deque(np.zeros(_BATCH, PACKET) for _ in range(most))
+        plain = self.size is not None and self._content is self._file
         at = filled = 0
         while True:
             buffer = pieces[0]
@@ -97,12 +100,13 @@ class CaptureFile:
             filled += got
             more, before = False, self.packets
             while not more:
+                position = self.description.position if plain else -1
                 at, count, more = self.description.take(buffer, at, filled, tables[0])
                 if count:
                     if self._decoded:
                         self._decode(buffer, tables[0][:count])
                     self.packets += count
-                    yield Batch(buffer, tables[0][:count])
+                    yield Batch(buffer, tables[0][:count], position)
                     tables.rotate()
             left = filled - at
             if not got:

@@ -159,6 +159,18 @@ class Tracker:
         sessions["handshake"][undecided] = Handshake.NONE
         return sessions
 
+    @property
+    def sessions(self) -> int:
+        """Number of sessions so far, those that ended included."""
+        return int(self._state["sessions"])
+
+    def open_sessions(self) -> Table:
+        """Return the open sessions as they are now, as a table of SESSION; they stay open."""
+        used = int(self._state["used"])
+        live = np.flatnonzero(self._open_rows["live"][:used])
+        rows, sides = (table[live] for table in self._numbers)
+        return _sessions(rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
+
     def _expire(self) -> Iterator[tuple[Table, Table]]:
         self._swept_ns, self._since_sweep = self._now_ns, 0
         at = 0
