@@ -68,6 +68,8 @@ def record(
     if own_process:
         drop_unused()
     rules = _rules(spec.recording.triggers)
+    if any(rule.reason is not None for rule in rules):
+        spec = replace(spec, reasons=True)
     plan = plan_capture(spec)
     with compiling_ahead(plan):
         from capture.live.doorbell import SOCKET_NAME, Doorbell

@@ -25,12 +25,14 @@ from capture.kernel.chunk_memory import ChunkMemory
 from capture.kernel.counters import Counters, possible_cpus
 from capture.kernel.netns import Namespace
 from capture.kernel.program import module_of
+from capture.kernel.reasons import Reasons
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.live.cause import BEGAN, PROLONGED, REFUSED, Cause, Reply
 from capture.live.incident import Incident, IncidentContext
 from capture.live.incident_folder import IncidentFolder
 from capture.live.live_packets import LivePackets
 from capture.live.reach import Reach
+from capture.live.reason_events import ReasonEvent, ReasonEvents
 from capture.live.trigger_rules import TriggerRule
 from capture.live.watcher import LOOK_NS, Fired, Watcher
 from capture.plan import CapturePlan
@@ -122,6 +124,10 @@ class Recorder:
             self._lineup = Lineup(plan, module, self.roster, self._wake, self._watch, self._on_event)
             stack.callback(self._lineup.close)
             self._names: dict[Address, str] = dict(self._lineup.prepare())
+        self._reasons: ReasonEvents | None = None
+        if plan.spec.reasons:
+            with step("attaching to the kernel's reasons"):
+                self._reasons = ReasonEvents(stack.enter_context(contextlib.closing(Reasons(plan, module))))
         await_time(plan.spec, self._ending, self._wake)
         with step("attaching programs"):
             self._lineup.attach()
@@ -133,7 +139,7 @@ class Recorder:
         self.reach = Reach(self.memory.arrays, self.started_ns)
         self._looks: deque[tuple[int, list[Account]]] = deque([(self.started_ns, self.accounts())], LOOKS_KEPT)
         self._watcher: Watcher | None = None
-        if self._rules:
+        if any(rule.reason is None for rule in self._rules):
             self._watcher = Watcher(self._rules)
             self._live = LivePackets(self.memory.arrays, self.started_ns, self.roster.interfaces)
             self._rounds = Rounds()
@@ -148,6 +154,7 @@ class Recorder:
             started_ns=self.started_ns,
             counted=self._accounts_with,
             counted_before=self._counted_before,
+            reasons=self._reasons,
         )
 
     def _watch(self, descriptor: int) -> None:
@@ -192,13 +199,18 @@ class Recorder:
             left = self._seconds_left(now)
             if left <= 0:
                 break
-            pause = WRITING_SECONDS if self._incident or self._watcher else max(0.0, (next_second - now) / SECOND_NS)
+            pause = (
+                WRITING_SECONDS
+                if self._incident or self._watcher or self._reasons
+                else max(0.0, (next_second - now) / SECOND_NS)
+            )
             ready = [descriptor for descriptor, _ in self._poll.poll(min(pause, left))]
             if self._wake.descriptor in ready:
                 self._wake.clear()
             self._lineup.end_deleted(ready)
             _, names = self._lineup.follow()
             self._names |= names
+            self._look_at_reasons()
             self._look()
             self._answer()
             self._write()
@@ -250,6 +262,14 @@ class Recorder:
         if self._lost_rules and now - self._lost_ns > LOST_NS:
             self._lost_ns = now
             self._look_for_losses(now)
+
+    def _look_at_reasons(self) -> None:
+        if self._reasons is None:
+            return
+        for event in self._reasons.take():
+            for rule in self._rules:
+                if rule.reason is not None and rule.reason(event.reason):
+                    self._handle(_cause_of_event(rule, event))
 
     def _look_for_losses(self, now: int) -> None:
         lost = sum(account.both.lost for account in self.accounts())
@@ -337,6 +357,8 @@ class Recorder:
         self._ending.because("stopped" if error is None else f"ended by {kind.__name__ if kind else error}")
         try:
             self._lineup.detach()
+            if self._reasons is not None:
+                self._reasons.detach()
             syscall.wait_for_programs()
             self._answer_all_refused()
             if self._incident is not None:
@@ -358,6 +380,17 @@ class Recorder:
         found = remembered.packets_so_far(self.memory.arrays)
         if expected != found:
             raise BicapError(f"bug: {expected} packets should have been remembered, and {found} were")
+
+
+def _cause_of_event(rule: TriggerRule, event: ReasonEvent) -> Cause:
+    return Cause(
+        rule=rule.text,
+        at_ns=event.time_ns,
+        reason=event.reason.sentence,
+        value=str(event.reason),
+        session=event.session,
+        packet_ns=event.time_ns,
+    )
 
 
 def _cause(fired: Fired) -> Cause:

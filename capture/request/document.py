@@ -674,6 +674,15 @@ class Document(Part, frozen=True):
             default=True,
         ),
     ] = None
+    reasons: Annotated[
+        bool | None,
+        field(
+            "Record why the kernel drops packets of these conversations, and why it resets them.",
+            "reasons",
+            option("--reasons"),
+            default=False,
+        ),
+    ] = None
     sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)
     limits: LimitsPart = msgspec.field(default_factory=LimitsPart)
     storage: StoragePart = msgspec.field(default_factory=StoragePart)

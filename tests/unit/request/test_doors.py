@@ -79,6 +79,7 @@ VALUES: dict[str, tuple[list[str], Any, Any]] = {
     "expression": (["udp", "port", "53"], "udp port 53", "udp port 53"),
     "inner": (["--inner"], True, True),
     "icmp_errors": (["--no-icmp-errors"], False, False),
+    "reasons": (["--reasons"], True, True),
     "sampling.samplers": (["--sample", "flow:1/10"], ["flow:1/10"], ["flow:1/10"]),
     "sampling.seed": (["--sample-seed", "7"], 7, 7),
     "sampling.keep_control": (["--no-keep-control"], False, False),
