@@ -1,6 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. Both install what is missing first.
 BIN := .venv/bin
 PYTHON_CODE := $(wildcard capture testbed tests bench fuzz scripts examples)
+# Where the programs of Kubernetes are kept, outside of the tree: building them takes minutes.
+KUBERNETES ?= /var/cache/bicap-kubernetes
 C_CODE := $(shell find bpf -name '*.[ch]')
 
 .DEFAULT_GOAL := help
@@ -39,6 +41,11 @@ test-bcc: setup ## run with the bcc and LLVM of other Debian suites (SUITE=bulls
 test-arm64: setup ## run the tests of pure logic on an emulated arm64 machine
 	@scripts/setup.sh arm64
 	tests/arm64.sh
+
+test-cluster: setup ## run the services on a real Kubernetes of two nodes; the first time builds it, which takes minutes
+	@scripts/setup.sh cluster
+	testbed/kubernetes/build.sh $(KUBERNETES)
+	BICAP_CLUSTER=1 BICAP_KUBERNETES=$(KUBERNETES) unshare --pid --fork --mount-proc --kill-child $(BIN)/pytest tests/cluster
 
 explore: setup ## search for disagreements with fresh seeds for EXPLORE_SECONDS (3600)
 	@scripts/setup.sh tests
@@ -81,4 +88,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-quick page test-web test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
+.PHONY: help setup demo test test-quick page test-web test-cluster test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz

@@ -93,6 +93,27 @@ struct batch_state {
 };
 
 /*
+ * The beginning of a chunk: a part of a recorder's memory that one CPU fills with blocks, oldest first. The
+ * times of its blocks are CLOCK_MONOTONIC, and their epb_flags are enum packet_flag.
+ */
+struct chunk_head {
+    u64 number;   /* of the chunk on its CPU, from 0: changes before an old chunk is overwritten */
+    u64 used;     /* bytes of blocks */
+    u64 packets;  /* that this CPU remembered before this chunk */
+    u64 first_ns; /* time of the first block */
+};
+
+/* The chunks of a CPU, and how far it has filled them. One cache line per CPU, mapped by user space. */
+struct recorder_state {
+    u64 number;  /* of the chunk that is being filled */
+    u64 index;   /* its place in the map of all chunks; set by user space at first */
+    u64 packets; /* remembered so far */
+    u64 first;   /* place of this CPU's first chunk; set by user space */
+    u64 chunks;  /* of this CPU; 0: it has no memory; set by user space */
+    u64 padding[3];
+};
+
+/*
  * The pressure on the rings, one level for all CPUs; the plan defines the measures of each level. Programs
  * raise the level, user space lowers it.
  */

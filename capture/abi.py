@@ -48,6 +48,10 @@ INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact counters: packets, and bytes where the name ends in _bytes."""
 BATCH_STATE = _structs["batch_state"]
 """The batch of a CPU: used (bytes), oldest_ns, submitted (bytes so far), packets; has_ring, wall_offset_ns."""
+CHUNK_HEAD = _structs["chunk_head"]
+"""Beginning of a chunk: number, used (bytes), packets before it on its CPU, first_ns."""
+RECORDER_STATE = _structs["recorder_state"]
+"""The chunks of a CPU: number, index, packets, first, chunks."""
 PRESSURE = _structs["pressure"]
 """Pressure on the rings: level, and the time of its last change (ns, CLOCK_MONOTONIC)."""
 CONVERSATION_KEY = _structs["conversation_key"]
@@ -71,3 +75,5 @@ HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]
 
 PERF_HEADERS = 12
 """Bytes before each sample in a ring: struct perf_event_header (8) and the raw size (4)."""
+LARGEST_CAPTURE = 65528 - PERF_HEADERS - PACKET_RUN.itemsize - PACKET_BLOCK.itemsize
+"""Most bytes of a packet that are captured, as in bpf/lib/block.h."""

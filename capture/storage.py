@@ -9,6 +9,8 @@ from capture.units import format_size, parse_duration, parse_size
 MEGABYTE = 1_000_000
 """Bytes that the number 1 after -C means, as for tcpdump."""
 COMPRESSIONS = ("zstd",)
+COMMENT_MAX = 1024
+"""Most characters of a comment in the header of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Storage:
     compress: str | None = None
     user: str | None = None
     min_free: MinFree | None = None
+    comment: str | None = None
 
     def __post_init__(self) -> None:
         if self.file_bytes is not None and self.file_bytes < 1:
@@ -60,6 +63,8 @@ class Storage:
             raise SpecError("a number of files kept (-W) needs a size (-C) or a time (-G) at which the next begins")
         if self.compress is not None and self.compress not in COMPRESSIONS:
             raise SpecError(f"compression {self.compress!r} is not known; there is {', '.join(COMPRESSIONS)}")
+        if self.comment is not None and not 0 < len(self.comment) <= COMMENT_MAX:
+            raise SpecError(f"a comment of {len(self.comment)} characters is not from 1 to {COMMENT_MAX} long")
         if self.user is not None and not self.user:
             raise SpecError("the user has no name; name one with --user")
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, inner, packets, time_form, with_progress
+from capture.cli.capture_file import across_interfaces, end_reading, files, inner, packets, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.cli.write_packets import write_packets
-from capture.errors import SpecError
+from capture.errors import FormatError, SpecError
 
 if TYPE_CHECKING:
     from capture.analysis.packets.packet_filter import PacketFilter
@@ -93,11 +93,17 @@ def read(
         lines = PacketLines(
             capture.description, names=not numeric, clock=clock, some=anomalies or expression is not None
         )
-        for batch in query.of(capture, clock.beside(capture), across_interfaces, lines.watch):
-            if as_json:
-                click.echo(json_lines(lines.columns(batch.packets)))
-            else:
-                click.echo(lines.lines(batch.packets), nl=False)
+        notes: list[str] = []
+        damage: list[FormatError] = []
+        try:
+            for batch in query.of(capture, clock.beside(capture), across_interfaces, lines.watch, notes):
+                if as_json:
+                    click.echo(json_lines(lines.columns(batch.packets)))
+                else:
+                    click.echo(lines.lines(batch.packets), nl=False)
+        except FormatError as error:
+            damage.append(error)
+        end_reading(notes, damage)
 
 
 def _expression(text: str | None) -> "PacketFilter | None":

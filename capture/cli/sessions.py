@@ -81,9 +81,9 @@ def sessions(
         raise SpecError("--json, --csv and --parquet do not combine; give one of them")
     from capture.analysis.packets.capture_parts import completeness_of_all
     from capture.analysis.packets.merged import open_captures
-    from capture.analysis.query.columns import APPLICATION, COLUMNS
+    from capture.analysis.query.columns import COLUMNS
     from capture.views.moments import Clock, TimeForm
-    from capture.views.queries import SessionQuery, ended_sessions
+    from capture.views.queries import SessionQuery, applications_for, ended_sessions
     from capture.views.session_lines import LineContext, SessionLines, columns_named
     from capture.views.tunnel_share import TunnelShare
 
@@ -96,11 +96,6 @@ def sessions(
 
         check_names(names)
     needed = set(names) if names is not None else set(COLUMNS) if table_form else set()
-    applications = None
-    if not (needed | query.columns).isdisjoint(APPLICATION):
-        from capture.analysis.application.session_fields import Applications
-
-        applications = Applications()
     known = completeness_of_all(files)
     only = matching_sessions(files, expression, across_interfaces, inner)
     tunnels = TunnelShare()
@@ -108,7 +103,9 @@ def sessions(
         damage: list[FormatError] = []
         notes: list[str] = []
         batches = clock.beside(with_progress(capture))
-        ended = ended_sessions(capture, batches, across_interfaces, damage, only, applications, notes)
+        ended = ended_sessions(
+            capture, batches, across_interfaces, damage, only, applications_for(needed | query.columns), notes
+        )
         tables = query.of(tunnels.beside(ended))
         tables = chain(
             list(islice(tables, 1)), tables

@@ -19,6 +19,7 @@ from capture.kernel import compiler, kept, syscall
 from capture.kernel.compiler import FLUSH, PASSES, TOO_LARGE, Compiled
 from capture.kernel.counters import possible_cpus
 from capture.kernel.features import has_coarse_clock, lacking, missing_capabilities, not_permitted
+from capture.kernel.frozen import with_entries
 from capture.kernel.instructions import with_constant
 from capture.plan import CapturePlan
 from capture.sampling.sampling_h import SamplingProgram
@@ -106,7 +107,11 @@ class Module:
 
 def module_of(plan: CapturePlan) -> Module:
     """Return the programs of a plan, compiled now or before. Raises CompileError, MissingBccError, PrivilegeError."""
-    return Module(kept.compiled_once(*_sources(plan), kept.folder()))
+    compiled = kept.compiled_once(*_sources(plan), kept.folder())
+    if plan.memory is None:
+        return Module(compiled)
+    # So that one compiled program serves a memory of any size.
+    return Module(with_entries(compiled, "chunks", plan.memory.chunks * len(plan.cpus)))
 
 
 @contextlib.contextmanager
@@ -138,14 +143,19 @@ def compiled_now(plan: CapturePlan) -> Module:
 
 
 def _sources(plan: CapturePlan) -> tuple[FilterProgram, SamplingProgram, dict[str, int], bool]:
-    """Return filter, sampling, macros, and True if the programs are also for XDP."""
+    """Return filter, sampling, macros, and True if the programs are also for XDP.
+
+    Only programs with rates read the coarse clock; others are the same on all kernels.
+    """
+    coarse = dict(plan.sampling.switches)["RATES"] and has_coarse_clock()
     defines = {
         "SNAPLEN": plan.spec.snaplen,
         "ROWS": plan.rows,
         "CPUS": possible_cpus(),
         "BATCHING": int(plan.batching),
         "RING_BYTES": plan.ring_bytes,
-        "COARSE_CLOCK": int(has_coarse_clock() or False),
+        "COARSE_CLOCK": int(coarse or False),
+        "CHUNK_BYTES": plan.memory.chunk_bytes if plan.memory else 0,
     }
     return plan.filter, plan.sampling, defines, plan.hook is Hook.XDP
 

@@ -25,13 +25,13 @@ from capture.analysis.packets.completeness import Completeness
 from capture.analysis.packets.merged import open_captures
 from capture.analysis.packets.reading import Batch, CaptureFile
 from capture.analysis.packets.several import CaptureSource
+from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.session_table import SESSION
 from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Longs, Table
 from capture.arrays.row_types import I64, U32, Record, dtype_of
 from capture.errors import BicapError, FormatError, SpecError, TargetError
 from capture.pcapng.describe import Description
-from capture.views.queries import notes_of
 from capture.web.growing import GrowingTable
 from capture.web.live import Spooled, is_written
 

@@ -72,6 +72,7 @@ VALUES: dict[str, tuple[list[str], Any, Any]] = {
     "target.point": (["--point", "both"], "both", "Both"),
     "target.wait": (["--wait"], True, True),
     "target.cri_sockets": (["--cri-socket", "/run/a"], ["/run/a"], ["/run/a"]),
+    "target.pods_file": (["--pods-file", "pods.json"], "pods.json", "pods.json"),
     "target.netns": (["--netns", "pods"], "pods", "pods"),
     "target.hook": (["--hook", "xdp"], "xdp", "xdp"),
     "conversations": (["--conversations", "list.txt"], "list.txt", {"file": "list.txt"}),
@@ -97,8 +98,18 @@ VALUES: dict[str, tuple[list[str], Any, Any]] = {
     "storage.file_time": (["-G", "1h"], "1h", "1h"),
     "storage.files_kept": (["-W", "3"], 3, 3),
     "storage.compress": (["--compress", "zstd"], "zstd", "zstd"),
+    "storage.comment": (["--capture-comment", "before the change"], "before the change", "before the change"),
     "storage.user": (["--user", "nobody"], "nobody", "nobody"),
     "storage.min_free": (["--min-free", "5%"], "5%", "5%"),
+    "record.before": (["--before", "90s"], "90s", "90s"),
+    "record.after": (["--after", "5s"], "5s", "5s"),
+    "record.memory": (["--memory", "64MiB"], "64MiB", "64MiB"),
+    "record.folder": (["--incidents", "/incidents"], "/incidents", "/incidents"),
+    "record.cooldown": (["--cooldown", "5m"], "5m", "5m"),
+    "record.kept": (["--max-incidents", "3"], 3, 3),
+    "record.size": (["--incidents-size", "1GiB"], "1GiB", "1GiB"),
+    "record.age": (["--incidents-age", "1d"], "1d", "1d"),
+    "record.triggers": (["--trigger", "rst>0"], ["rst>0"], ["rst>0"]),
 }
 
 
