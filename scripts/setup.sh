@@ -78,11 +78,9 @@ if [ "${1:-}" = page ]; then
         echo "setup: installing what the page is made with"
         npm ci --silent
         rm -rf $vendor
-        mkdir -p $vendor/lit-html/directives
-        for name in lit-html directive directive-helpers directives/repeat; do
-            for suffix in js d.ts; do
-                sed '/sourceMappingURL/d' node_modules/lit-html/$name.$suffix >$vendor/lit-html/$name.$suffix
-            done
+        mkdir -p $vendor/lit-html
+        for suffix in js d.ts; do
+            sed '/sourceMappingURL/d' node_modules/lit-html/lit-html.$suffix >$vendor/lit-html/lit-html.$suffix
         done
         cp node_modules/lit-html/LICENSE $vendor/lit-html/
         echo "$wanted" >node_modules/.installed-from
