@@ -21,6 +21,10 @@ test: lint ## lint, then every tier of tests
 test-quick: setup ## the tests of pure logic that are over at once; without root
 	$(BIN)/pytest -q -n auto --dist worksteal -m "not slow" tests/unit
 
+test-lake: setup ## read what bicap wrote with DuckDB, Polars, PyArrow and Spark (installs them first)
+	@scripts/setup.sh lake
+	BICAP_LAKE=1 $(BIN)/pytest -q tests/lake
+
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
 	$(BIN)/python -m tests.kernels $(KERNEL)
@@ -49,9 +53,10 @@ format: setup ## rewrite Python and C in the project's format
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/clang-format -i $(C_CODE)
 
-docs: setup ## regenerate docs/cli.md, the fields in docs/packetcapture.md, and the CRD
+docs: setup ## regenerate docs/cli.md, docs/lake-tables.md, the fields in docs/packetcapture.md, and the CRD
 	$(BIN)/python scripts/gen_cli_docs.py
 	$(BIN)/python scripts/gen_crd.py
+	$(BIN)/python scripts/gen_lake_docs.py
 
 proto: setup ## compile capture/pods/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. capture/pods/*.proto
@@ -73,4 +78,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-quick test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
+.PHONY: help setup demo test test-quick test-bcc test-kernels test-lake test-arm64 explore lint format docs proto bench fuzz

@@ -58,6 +58,7 @@ case "${1:-}" in
 bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
+lake) module=communityid,duckdb,obstore,polars ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"

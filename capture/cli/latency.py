@@ -1,4 +1,4 @@
-"""`bicap latency FILE...`: capture files -> latencies by measure and side, and the side on which clients waited."""
+"""`bicap latency FILE...`: capture files -> latencies by measure and side, and who was waited for."""
 
 import json
 
@@ -14,6 +14,7 @@ from capture.cli.capture_file import (
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
+from capture.cli.table_output import TableOutput, table_options
 from capture.errors import FormatError
 
 
@@ -23,8 +24,16 @@ from capture.errors import FormatError
 @across_interfaces
 @inner
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object.")
+@table_options
 def latency(
-    files: tuple[str, ...], expression: str | None, across_interfaces: bool, inner: bool, as_json: bool
+    files: tuple[str, ...],
+    expression: str | None,
+    across_interfaces: bool,
+    inner: bool,
+    as_json: bool,
+    parquet: str | None,
+    arrow: str | None,
+    node: str | None,
 ) -> None:
     """Show how long things took in a capture file, and on which side.
 
@@ -40,14 +49,26 @@ def latency(
     from capture.views.queries import ended_sessions
     from capture.views.tunnel_share import TunnelShare
 
+    output = TableOutput(parquet, arrow, node)
+    as_table = output.check(json=as_json)
     latencies = Latency()
     damage: list[FormatError] = []
     notes: list[str] = []
     only = matching_sessions(files, expression, across_interfaces, inner)
     tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
-        ended = ended_sessions(capture, with_progress(capture), across_interfaces, damage, only, notes=notes)
-        for sessions, samples in tunnels.beside(ended):
-            latencies.add(sessions, samples)
-    click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
+        batches = with_progress(capture)
+        if as_table:
+            origin = output.origin(files, capture)
+            batches = origin.watch(batches)
+        ended = tunnels.beside(ended_sessions(capture, batches, across_interfaces, damage, only, notes=notes))
+        if as_table:
+            from capture.lake.lake_latency import LATENCY, joined
+
+            output.write(LATENCY, joined(ended, origin))
+        else:
+            for sessions, samples in ended:
+                latencies.add(sessions, samples)
+    if not as_table:
+        click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
     conclude(tunnels, inner, notes, damage)
