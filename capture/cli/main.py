@@ -25,6 +25,7 @@ COMMANDS = {
     "legs": ("capture.cli.legs", "Compare points that saw the same packets: delay and loss between."),
     "diagnose": ("capture.cli.diagnose", "Say what goes wrong in capture files, and what to look at next."),
     "follow": ("capture.cli.follow", "Show what the two sides of a session said."),
+    "extcap": ("capture.cli.extcap", "Put bicap into Wireshark's list of interfaces."),
     "bench": ("capture.cli.bench", "Measure what capturing costs on this node."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
@@ -76,3 +77,7 @@ def main(own_process: bool = True) -> None:
     finally:
         if own_process:
             gc.freeze()  # skip the collection at exit, which would visit all of numba's objects and free none
+
+
+if __name__ == "__main__":
+    main()
