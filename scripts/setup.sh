@@ -66,6 +66,7 @@ bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
 test-web) module=playwright ;;
+lake) module=communityid,duckdb,obstore,polars ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"
