@@ -23,7 +23,7 @@ class Services:
     def install(self) -> None:
         """Install the definitions, and start everything."""
         self.cluster.kubectl("create", "namespace", SYSTEM)
-        self.cluster.kubectl("apply", "-f", str(ROOT / "deploy" / "crds"))
+        self.cluster.kubectl("apply", "-k", str(ROOT / "deploy" / "crds"))
         self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.start()
 
