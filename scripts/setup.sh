@@ -17,7 +17,9 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
 # A Kubernetes of two nodes, and what builds it from Debian's source.
 [ "${1:-}" != cluster ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables conntrack openssl
-    etcd-server kubernetes-client golang-1.19-go)
+    etcd-server kubernetes-client golang-1.19-go mmdebstrap binutils)
+# The image of the services.
+[ "${1:-}" != image ] || packages+=(mmdebstrap binutils)
 # Programs of arm64, emulated one by one.
 [ "${1:-}" != arm64 ] || packages+=(mmdebstrap qemu-user-static)
 # Debian's python3 cannot make a venv without this package; others can.

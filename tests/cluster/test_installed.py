@@ -1,4 +1,4 @@
-"""The image and the manifests as they are, installed by kubectl apply -k, with the rights that they give and no more."""
+"""The image and the manifests as they are, installed by kubectl apply -k, with the rights that they give."""
 
 import json
 import os
