@@ -123,9 +123,8 @@ def test_a_sidecar_captures_from_the_first_packet_and_replaces_nothing_when_it_r
             return any(one["name"] == "capture" and one["restartCount"] and one["ready"] for one in status)
 
         wait_until(restarted)
-        found = [name for name in files() if name.endswith(".pcapng")]
-        assert first in found
-        assert len(found) == 2
+        wait_until(lambda: len([name for name in files() if name.endswith(".pcapng")]) == 2, files)
+        assert first in files()
         (summary,) = [name for name in files() if name.endswith(".json")]
         account = json.loads(cluster.kubectl(*words, "cat", f"/captures/{summary}"))
         assert account["files"][0]["path"].endswith(first)
