@@ -126,7 +126,7 @@ class KubernetesNode:
 
     def import_image(self, file: Path) -> None:
         """Give the runtime an image."""
-        done = self.ctr("images", "import", str(file))
+        done = self.ctr("images", "import", str(file.resolve()))
         if done.returncode:
             raise RuntimeError(f"{self.name} does not take {file}: {done.stderr}")
 
