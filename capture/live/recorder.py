@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from capture.abi import HOOKS
 from capture.analysis.sessions import tracker
@@ -61,7 +62,7 @@ class Recorder:
 
     `rules` are evaluated on the packets as they are remembered; without rules nobody looks at them. `on_event` is
     called with a line of text when something changes, `on_attached` once when programs are attached: the caller may
-    drop privileges then.
+    drop privileges then. `on_incident` gets the JSON of each incident that is complete.
     """
 
     def __init__(
@@ -70,13 +71,14 @@ class Recorder:
         rules: Sequence[TriggerRule] = (),
         on_event: Callable[[str], None] = lambda _: None,
         on_attached: Callable[["Recorder"], None] = lambda _: None,
+        on_incident: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         if plan.spec.recording is None or plan.spec.recording.folder is None:
             raise SpecError("no folder for incidents given; name one with --incidents")
         self.plan, self._recording = plan, plan.spec.recording
         self._rules = rules
         self._folder_path = plan.spec.recording.folder
-        self._on_event, self._on_attached = on_event, on_attached
+        self._on_event, self._on_attached, self._on_incident = on_event, on_attached, on_incident
         self.roster = Roster()
         self.incidents: list[str] = []
         """Paths of the incidents that were written."""
@@ -347,6 +349,7 @@ class Recorder:
             f"{format_duration(found['after_had_ns'])} after; {found['end_reason']}"
         )
         self._folder.make_room(time.time_ns())
+        self._on_incident(found)
 
     @property
     def end_reason(self) -> str:
