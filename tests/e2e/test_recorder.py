@@ -17,7 +17,7 @@ import pytest
 
 from testbed.patience import wait_until
 from testbed.recorder_process import RecorderProcess
-from testbed.tool import bicap, check_with_readers, read_pcapng
+from testbed.tool import BICAP, bicap, check_with_readers, read_pcapng
 from testbed.two_pods import PlainNode
 
 SEND = """
@@ -327,3 +327,38 @@ def test_an_alert_fires_and_others_are_told(tmp_path: Path, folder: Path) -> Non
     assert incident["labels"] == {"alertname": "Slow", "pod": "web-0"}
     assert Hook.found[0]["file"] == str(recorder.files[0])
     assert Hook.found[0]["complete"] is True
+
+
+def test_top_shows_the_sessions_of_now_and_their_trouble(node: PlainNode) -> None:
+    words = ["top", "-i", "veth-client", "--json", "--interval", "300ms", "--sort", "packets"]
+    process = subprocess.Popen(node.exec(BICAP, *words), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        pictures = []
+        while not pictures or pictures[-1]["sessions"] < 2:
+            if pictures:  # programs are attached
+                send(node, 50, "some")
+                subprocess.run(node.client.exec("python3", "-c", REFUSE.format(ip=node.server.ip4)), check=True)
+            pictures.append(json.loads(process.stdout.readline()))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    last = pictures[-1]
+    first = last["shown"][0]
+    assert (first["protocol"], first["server_port"], first["interface"]) == ("udp", 9, "veth-client")
+    assert first["packets"] >= 50
+    assert last["missed"] == 0
+    assert "failed-handshake" in [finding["kind"] for finding in last["findings"]]
+    plain = subprocess.Popen(node.exec(BICAP, "top", "-i", "veth-client"), stdout=subprocess.PIPE, text=True)
+    assert plain.stdout is not None
+    try:
+        assert plain.stdout.readline().startswith("0 sessions, 0 packets/s")
+        plain.stdout.close()  # as `| head -1` does
+        plain.send_signal(signal.SIGINT)
+        assert plain.wait(60) == 0
+    finally:
+        plain.kill()
+        plain.wait()
