@@ -30,6 +30,10 @@ test-web: page ## drive the page in a browser, on captures made here
 	@scripts/setup.sh test-web
 	$(BIN)/pytest -q tests/web
 
+test-lake: setup ## read what bicap wrote with DuckDB, Polars, PyArrow and Spark (installs them first)
+	@scripts/setup.sh lake
+	BICAP_LAKE=1 $(BIN)/pytest -q tests/lake
+
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
 	$(BIN)/python -m tests.kernels $(KERNEL)
@@ -64,9 +68,10 @@ format: setup ## rewrite Python and C in the project's format
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/clang-format -i $(C_CODE)
 
-docs: setup ## regenerate docs/cli.md, the fields in docs/packetcapture.md, and the CRD
+docs: setup ## regenerate docs/cli.md, docs/lake-tables.md, the fields in docs/packetcapture.md, and the CRD
 	$(BIN)/python scripts/gen_cli_docs.py
 	$(BIN)/python scripts/gen_crd.py
+	$(BIN)/python scripts/gen_lake_docs.py
 
 proto: setup ## compile capture/pods/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. capture/pods/*.proto
@@ -88,4 +93,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-quick page test-web test-cluster test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
+.PHONY: help setup demo test test-quick page test-web test-cluster test-lake test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz

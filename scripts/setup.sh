@@ -66,6 +66,7 @@ bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
 test-web) module=playwright ;;
+lake) module=communityid,duckdb,obstore,polars ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"
@@ -78,11 +79,9 @@ if [ "${1:-}" = page ]; then
         echo "setup: installing what the page is made with"
         npm ci --silent
         rm -rf $vendor
-        mkdir -p $vendor/lit-html/directives
-        for name in lit-html directive directive-helpers directives/repeat; do
-            for suffix in js d.ts; do
-                sed '/sourceMappingURL/d' node_modules/lit-html/$name.$suffix >$vendor/lit-html/$name.$suffix
-            done
+        mkdir -p $vendor/lit-html
+        for suffix in js d.ts; do
+            sed '/sourceMappingURL/d' node_modules/lit-html/lit-html.$suffix >$vendor/lit-html/lit-html.$suffix
         done
         cp node_modules/lit-html/LICENSE $vendor/lit-html/
         echo "$wanted" >node_modules/.installed-from

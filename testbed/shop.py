@@ -419,9 +419,58 @@ def frames(seed: int = 7) -> list[tuple[int, bytes]]:
     return [(time, frame) for time, _, frame in sorted(shop.wire.frames) if time < START_NS + 60 * S]
 
 
+def two_nodes(near: Path, far: Path, seed: int = 7) -> None:
+    """Write what two nodes saw of fifteen conversations: two clocks, 0.6 ms apart, two packets lost between."""
+    random = Random(seed)
+    offset = 4_687_000
+    seen: tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]] = ([], [])
+    shop = Shop(seed)
+    for number in range(15):
+        shop.wire = Wire()
+        talk = shop.talk("shop/web-7d9f", "bank/api-0", 80, 1 + number * 0.09, trip=1390 * US)
+        if number == 6:
+            first = talk.sent[0]
+            talk.syn()
+            talk.wait(1006.9 * MS)
+            talk.sent[0] = first
+        talk.open()
+        talk.ask(b"POST /charge HTTP/1.1\r\nHost: api-0.bank\r\nContent-Length: 2\r\n\r\n{}", 1.9 * MS)
+        segments, base = 6, talk.sent[1]
+        for _ in range(segments):
+            talk.packet(1, ACK, bytes(MSS))
+            talk.wait(12 * US)
+        talk.wait(20 * US)
+        if number == 6:
+            talk.packet(0, ACK, acknowledgment=base + MSS * 4, options=_sacked((base + MSS * 5, base + MSS * 6)))
+            talk.wait(210 * MS)
+            talk.packet(1, ACK, bytes(MSS), sequence=base + 4 * MSS)
+            talk.wait(60 * US)
+        talk.packet(0, ACK)
+        talk.close()
+        data = 0
+        for at, (time_ns, _, frame) in enumerate(sorted(shop.wire.frames)):
+            delay = int(random.uniform(580, 680) * US)
+            by_client = frame[26:30] == ip_address(_BY_NAME["shop/web-7d9f"]).packed
+            other = time_ns + offset + (delay if by_client else -delay)
+            large = not by_client and len(frame) > 1000
+            data += large
+            gone = number == 6 and ((by_client and at == 0) or (large and data == 5))
+            if by_client or not gone:
+                seen[0].append((time_ns, frame))
+            if not by_client or not gone:
+                seen[1].append((other, frame))
+    for path, found, interface in ((near, seen[0], "veth7d9f01"), (far, seen[1], "veth2ab801")):
+        _write(path, sorted(found), interface, lost=0)
+
+
 def write(path: Path, seed: int = 7, interface: str = "shop-web") -> int:
     """Write the file; return the number of its packets."""
     found = frames(seed)
+    _write(path, found, interface, lost=4)
+    return len(found)
+
+
+def _write(path: Path, found: list[tuple[int, bytes]], interface: str, lost: int) -> None:
     addresses: dict[IPv4Address | IPv6Address, str] = {ip_address(address): name for address, name in PODS.items()}
     with path.open("wb") as file:
         file.write(section_header(hardware="", os="", application="bicap testbed", comment="a model of a shop"))
@@ -432,8 +481,7 @@ def write(path: Path, seed: int = 7, interface: str = "shop-web") -> int:
             head = (6, total, 0, time_ns >> 32, time_ns & 0xFFFFFFFF, len(frame), len(frame))
             file.write(struct.pack("<IIIIIII", *head) + frame + padding + struct.pack("<I", total))
         counts = InterfaceStatistics(
-            interface=0, start_ns=found[0][0], end_ns=START_NS + 60 * S, received=len(found) + 4, dropped=4,
-            accepted=len(found) + 4, delivered=len(found),
+            interface=0, start_ns=found[0][0], end_ns=START_NS + 60 * S, received=len(found) + lost, dropped=lost,
+            accepted=len(found) + lost, delivered=len(found),
         )  # fmt: skip
         file.write(counts.encode())
-    return len(found)

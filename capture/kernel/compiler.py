@@ -5,7 +5,6 @@ import ctypes
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,10 +153,10 @@ def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
 
 @contextlib.contextmanager
 def _compiler_output() -> Iterator[Any]:
-    """Redirect what clang prints on descriptor 2 to a temporary file, and yield that."""
+    """Redirect what clang prints on descriptor 2 to a file in memory, and yield that: no folder may be writable."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile("w+", errors="replace") as log:
+    with open(os.memfd_create("clang"), "w+", errors="replace") as log:
         os.dup2(log.fileno(), 2)
         try:
             yield log

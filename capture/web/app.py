@@ -21,10 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from capture.errors import BicapError, SpecError
 from capture.views.session_rows import session_columns
 from capture.web.arrays_body import body
+from capture.web.bundle import html
 from capture.web.completion import complete
 from capture.web.conversations import Conversations
 from capture.web.exports import as_pcapng
 from capture.web.guard import HEADERS, Guard
+from capture.web.incident import answers
 from capture.web.ladder import ladder
 from capture.web.listing import Listings
 from capture.web.messages import plain, turns
@@ -34,6 +36,7 @@ from capture.web.packet_rows import packet_rows
 from capture.web.sentences import sentence
 from capture.web.sequence import sequence
 from capture.web.session_rows import session_rows
+from capture.web.two_points import other_point, two_points
 from capture.wire.protocols import SYN
 
 PAGE = Path(__file__).parent / "page"
@@ -163,7 +166,19 @@ class _Api:
         if query.get("from") is not None:
             view = (_number(query.get("from"), 0), _number(query.get("to"), 0))
         answer = ladder(talk, query.get("fold", "1") == "1", opened, view)
+        pairing = other_point(self.opened, talk.session) if len(talk) else None
+        answer["other"] = None if pairing is None else [pairing.near, pairing.far]
         answer["file_end"] = self.opened.last_ns - int(talk["time_ns"][0]) if self.opened.done.is_set() else None
+        return _json(answer)
+
+    def two(self, request: Request) -> Response:
+        """The ladder of a session at two points."""
+        number = int(request.path_params["number"])
+        self.conversations.check(number)
+        pairing = other_point(self.opened, number)
+        if pairing is None:
+            raise SpecError(f"session {number} was seen at one point only")
+        answer = two_points(self.opened, self.conversations, pairing, one_clock=len(self.opened.captures) == 1)
         return _json(answer)
 
     def sequence(self, request: Request) -> Response:
@@ -233,6 +248,9 @@ class _Api:
             raise SpecError("export: name the sessions")
         for number in numbers:
             self.conversations.check(number)
+        if request.path_params["form"] == "html":
+            text = html(PAGE, f"{self.opened.name}, session {numbers[0]}", answers(numbers[0], self._asked))
+            return Response(text, media_type="application/octet-stream")
         if request.path_params["form"] == "json":
             table = self.opened.sessions.rows[np.array(numbers) - 1]
             columns = session_columns(table, self.opened.description.interfaces, self.opened.completeness)
@@ -240,6 +258,26 @@ class _Api:
             return _json(rows)
         blocks = as_pcapng(self.opened, self.conversations, numbers)
         return StreamingResponse(blocks, media_type="application/octet-stream")
+
+    def _asked(self, path: str) -> Any:
+        """Return the answer to a question of our own."""
+        where, _, query = path.partition("?")
+        parts = where.split("/")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": where,
+            "query_string": query.encode(),
+            "headers": [],
+        }
+        scope["path_params"] = {"number": parts[1] if len(parts) > 1 else "", "form": parts[-1]}
+        kind = parts[-1] if parts[0] == "session" and len(parts) > 2 else parts[0]
+        answer = getattr(self, kind)(Request(scope))
+        if isinstance(answer, StreamingResponse):
+            return b"".join(as_pcapng(self.opened, self.conversations, [int(query.partition("=")[2])]))
+        if answer.media_type == "application/json":
+            return msgspec.json.decode(answer.body)
+        return bytes(answer.body)
 
 
 def _number(text: str | None, default: int) -> int:
@@ -286,6 +324,7 @@ def application(opened: Opened, token: str, port: int) -> ASGIApp:
         Route("/api/where/{number:int}", told(api.where)),
         Route("/api/session/{number:int}", told(api.session)),
         Route("/api/session/{number:int}/ladder", told(api.ladder)),
+        Route("/api/session/{number:int}/two", told(api.two)),
         Route("/api/session/{number:int}/sequence", told(api.sequence)),
         Route("/api/session/{number:int}/streams", told(api.streams)),
         Route("/api/session/{number:int}/raw/{side:int}", told(api.raw)),

@@ -137,8 +137,11 @@ def _gaps(talk: Conversation, times: Longs) -> list[list[int]]:
 
 
 def _item(talk: Conversation, times: Longs, i: int, j: int, run: int) -> dict[str, Any]:
-    if run >= 0:
-        return _run(talk, times, i, j, run)
+    return _run(talk, times, i, j, run) if run >= 0 else plain_item(talk, times, i)
+
+
+def plain_item(talk: Conversation, times: Longs, i: int) -> dict[str, Any]:
+    """Return one packet as the page draws it; `times` are those that it is drawn at, ns."""
     side, flags, marks = int(talk["side"][i]), int(talk["tcp_flags"][i]), int(talk["marks"][i])
     kind = int(talk["kind"][i])
     copy = int(talk.first_copy[i])

@@ -18,10 +18,11 @@ from capture.analysis.query.names import endpoints
 from capture.analysis.query.sorting import sort_key
 from capture.arrays.aliases import Longs, Mask, Table
 from capture.arrays.cells import lines
+from capture.arrays.rows import alike, picked
 from capture.errors import SpecError
 from capture.web.opened import Opened
 from capture.web.session_rows import session_rows
-from capture.web.verdicts import kinds, troubled
+from capture.web.verdicts import KINDS, kinds, troubled
 from capture.wire.addresses import Names
 
 GROUPINGS = ("none", "server", "client", "verdict")
@@ -47,7 +48,7 @@ def as_filters(text: str, names: Names) -> list[str]:
     column, sign, value = match.groups()
     name, _, port = value.rpartition(":")
     for candidate, behind in ((value, ""), (name, port)):
-        found = [str(address) for address, known in names.items() if known == candidate]
+        found = [str(address) for address, known in list(names.items()) if known == candidate]
         if found and (not behind or behind.isdecimal()):
             place = f"{column}{sign}{found[0]}"
             return (
@@ -129,7 +130,7 @@ class Listings:
             hidden.append((match[1] if match else text, before - int(left.sum())))
         at = np.flatnonzero(left)
         column, falling = sort_key(order)
-        keys = np.asarray(COLUMNS[column](table[at])).astype(np.int64)
+        keys = np.asarray(COLUMNS[column](table))[at].astype(np.int64)
         at = at[np.lexsort((at, -keys if falling else keys))]
         listing = Listing(version, at + 1, total, hidden)
         if grouping != "none" and len(at):
@@ -140,15 +141,13 @@ class Listings:
 def _group(listing: Listing, table: Table, grouping: str, opened: Opened) -> None:
     """Put the order into groups, those with most trouble first."""
     at = listing.order - 1
-    rows = table[at]
+    rows = picked(table, at)
     if grouping == "verdict":
-        texts = kinds(rows)
-        keys = np.unique(np.array(texts, np.str_), return_inverse=True)[1]
+        keys = np.unique(kinds(rows), return_inverse=True)[1]
     else:
         columns = [rows[name].astype(np.int64) for name in ("family", f"{grouping}_high", f"{grouping}_low")]
         columns += [rows["server_port"].astype(np.int64)] if grouping == "server" else []
-        keys = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-        texts = []
+        keys = alike(*columns)[1]
     bad = troubled(rows)
     count, wrong = np.bincount(keys), np.bincount(keys, bad)
     rank = np.lexsort((np.arange(len(count)), -count, -wrong))
@@ -156,19 +155,21 @@ def _group(listing: Listing, table: Table, grouping: str, opened: Opened) -> Non
     place[rank] = np.arange(len(rank))
     order = np.argsort(place[keys], kind="stable")
     listing.order = listing.order[order]
-    rows, bad, keys = rows[order], bad[order], keys[order]
+    rows, bad, keys = picked(rows, order), bad[order], keys[order]
     names = opened.description.names
     start, span = 0, max(opened.last_ns - opened.first_ns, 1)
     for number in rank[:_GROUPS_MAX].tolist():
         end = start + int(count[number])
         mine, trouble = rows[start:end], bad[start:end]
         if grouping == "verdict":
-            name = texts[int(order[start])]
+            name = KINDS[int(kinds(mine[:1])[0])]
         else:
             name = lines(endpoints(mine[:1], grouping, names))[0]
             name = name if grouping == "server" else name.rsplit(":", 1)[0]
-        words = [word for word, wrong_one in zip(kinds(mine), trouble.tolist(), strict=True) if wrong_one]
-        tally = sorted(((word, words.count(word)) for word in set(words)), key=lambda one: -one[1])
+        found, many = np.unique(kinds(mine[trouble]), return_counts=True)
+        tally = sorted(
+            zip((KINDS[one] for one in found.tolist()), many.tolist(), strict=True), key=lambda one: -one[1]
+        )
         listing.groups.append(
             Group(
                 name, start, end - start, int(trouble.sum()),

@@ -8,7 +8,7 @@ time, size and side are kept, 16 bytes: enough to draw a session's shape, and to
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,18 +23,21 @@ from capture.analysis.packets.again import Places
 from capture.analysis.packets.capture_parts import captures_of, completeness_of_all, files_of
 from capture.analysis.packets.completeness import Completeness
 from capture.analysis.packets.merged import open_captures
-from capture.analysis.packets.reading import Batch
+from capture.analysis.packets.reading import Batch, CaptureFile
 from capture.analysis.packets.several import CaptureSource
 from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.session_table import SESSION
 from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Longs, Table
 from capture.arrays.row_types import I64, U32, Record, dtype_of
-from capture.errors import BicapError, FormatError, TargetError
+from capture.errors import BicapError, FormatError, SpecError, TargetError
 from capture.pcapng.describe import Description
 from capture.web.growing import GrowingTable
+from capture.web.live import Spooled, is_written
 
 _FIRST_LOOK_S, _LOOKS_SHARE = 0.15, 12
+_LIVE_S = 0.2
+"""Time between two looks at a file that grows."""
 """Time until rows of open sessions are first shown, and the part of the time that showing them may take."""
 SERVER_SIDE = 1 << 31
 
@@ -55,11 +58,24 @@ class Opened:
 
     def __init__(self, words: Sequence[str], across_interfaces: bool = False, inner: bool = False) -> None:
         self.words, self.across_interfaces, self.inner = tuple(words), across_interfaces, inner
-        self.files = files_of(words)
+        self._stop = self._was_over = False
+        self._spooled = Spooled() if self.words == ("-",) else None
+        self.files = [self._spooled.name] if self._spooled else files_of(words)
+        self.words = tuple(self.files) if self._spooled else self.words
+        if "-" in self.words:
+            raise SpecError("standard input cannot be shown beside other files; give - alone")
+        self.live = self._spooled is not None or (len(self.files) == 1 and is_written(self.files[0]))
+        """More may come: another process writes the file, or standard input has not ended."""
         self.captures = captures_of(self.files)
-        self.name = ", ".join(dict.fromkeys(os.path.basename(file) for file in self.files))
-        self.completeness: Completeness = completeness_of_all(words)
-        self.capture: CaptureSource = open_captures(words, inner)
+        named = ["standard input"] if self._spooled else [os.path.basename(file) for file in self.files]
+        self.name = ", ".join(dict.fromkeys(named))
+        self.completeness: Completeness = completeness_of_all(self.words)
+        self._look: Callable[[], None] = lambda: None
+        if self.live:
+            self._wait_for_a_header()
+            self.capture: CaptureSource = CaptureFile(self.files[0], inner, more=self._more)
+        else:
+            self.capture = open_captures(self.words, inner)
         self.sessions = GrowingTable(SESSION)
         self.ended = np.zeros(0, np.bool_)
         self.packets = GrowingTable(SEEN_PACKET)
@@ -75,7 +91,6 @@ class Opened:
         self.version = 0
         """Grows whenever something else can be shown."""
         self.changed = threading.Condition()
-        self._stop = False
         self._thread: threading.Thread | None = None
         self._diagnosis, self._latency = Diagnosis(TROUBLES), Latency()
 
@@ -89,10 +104,21 @@ class Opened:
         """Number of sessions that have a row."""
         return len(self.sessions)
 
-    def start(self) -> None:
-        """Begin to read."""
-        self._thread = threading.Thread(target=self.read, name="reader", daemon=True)
+    def start(self, then: Callable[["Opened"], None] = lambda _: None) -> None:
+        """Begin to read; `then` is called when everything was read."""
+
+        def read() -> None:
+            self.read()
+            if not self._stop:
+                then(self)
+
+        self._thread = threading.Thread(target=read, name="reader", daemon=True)
         self._thread.start()
+
+    def finish(self) -> None:
+        """Say that everything is there."""
+        self.done.set()
+        self._announce()
 
     def close(self) -> None:
         """Read no further, and give back what is kept."""
@@ -101,6 +127,8 @@ class Opened:
             self._thread.join(2)
         self.sessions.close()
         self.packets.close()
+        if self._spooled is not None:
+            self._spooled.close()
 
     def read(self) -> None:
         """Read everything. An error in a file is kept as `damage`."""
@@ -114,12 +142,41 @@ class Opened:
             self.damage = str(TargetError(f"{self.name} cannot be read: {error.strerror}"))
         self.took_s = time.monotonic() - begun
         self._diagnose()
+        if self._spooled is None:
+            self.completeness = completeness_of_all(self.words)
         self.done.set()
         self._announce()
 
+    def _wait_for_a_header(self) -> None:
+        """Wait until the first bytes are there, which tell what the file is."""
+        while not os.path.getsize(self.files[0]) >= 4 and self._more():
+            pass
+
+    def _more(self) -> bool:
+        """Wait a little at the end of a live file; return False when nobody writes it any more."""
+        if self._stop:
+            return False
+        over = self._spooled.over.is_set() if self._spooled else not is_written(self.files[0])
+        if over and self._was_over:
+            self.live = False
+            return False
+        self._was_over = over  # what was written before that is read once more
+        if not over:
+            self._look()
+            time.sleep(_LIVE_S)
+        return True
+
     def _read(self, tracker: Tracker, begun: float) -> None:
         applications = Applications()
-        look_at, spent = begun + _FIRST_LOOK_S, 0.0
+        look_at, spent, shown = begun + _FIRST_LOOK_S, 0.0, 0
+
+        def look() -> None:
+            nonlocal shown
+            if len(self.packets) > shown:
+                shown = len(self.packets)
+                self._show_open(tracker)
+
+        self._look = look
         several = len(self.captures) > 1
         with self.capture as capture:
             try:
@@ -205,7 +262,8 @@ class Opened:
             "name": self.name,
             "files": [os.path.basename(file) for file in self.files],
             "done": self.done.is_set(),
-            "size": capture.size,
+            "live": self.live,
+            "size": None if self.live else capture.size,
             "position": capture.size if self.done.is_set() else self._position(),
             "packets": len(self.packets),
             "sessions": self.count,

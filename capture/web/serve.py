@@ -8,6 +8,7 @@ import webbrowser
 from collections.abc import Callable
 
 from capture.errors import SpecError, TargetError
+from capture.web import index
 from capture.web.opened import Opened
 
 _LOOPBACK = "127.0.0.1"
@@ -24,6 +25,14 @@ def listening(port: int) -> socket.socket:
         raise TargetError(f"cannot listen on {_LOOPBACK}:{port}: {error.strerror}; try another --port") from None
     sock.listen(64)
     return sock
+
+
+def open_or_read(opened: Opened) -> None:
+    """Open a capture by its index; without one begin to read it, and write the index at the end."""
+    if index.read(opened):
+        opened.finish()
+    else:
+        opened.start(then=index.write)
 
 
 def serve(opened: Opened, port: int, browser: bool, say: Callable[[str], None]) -> None:
@@ -48,7 +57,7 @@ def serve(opened: Opened, port: int, browser: bool, say: Callable[[str], None]) 
         access_log=False,
     )
     server = uvicorn.Server(settings)
-    opened.start()
+    open_or_read(opened)
     say(address)
     if browser:
         threading.Thread(target=lambda: webbrowser.open(address), daemon=True).start()

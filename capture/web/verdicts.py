@@ -13,7 +13,7 @@ from capture.analysis.packets.completeness import Completeness
 from capture.analysis.query.names import CLOSES
 from capture.analysis.sessions.session_table import Close, Handshake
 from capture.analysis.sessions.verdict import unreachable
-from capture.arrays.aliases import Mask, Table
+from capture.arrays.aliases import Longs, Mask, Table
 from capture.arrays.cells import lines
 from capture.units import format_count, format_duration, format_size
 from capture.views.handshakes import handshake_sentences
@@ -50,33 +50,6 @@ def _slow(sessions: Table) -> Mask:
     return mask
 
 
-def kinds(sessions: Table) -> list[str]:
-    """Return the group of each session by its verdict, in a few words."""
-    found = []
-    bad, slow = troubled(sessions), _slow(sessions)
-    for row, wrong, late in zip(sessions, bad.tolist(), slow.tolist(), strict=True):
-        handshake = Handshake(int(row["handshake"]))
-        if handshake in CAUSES:
-            found.append(_CAUSE_WORDS[handshake])
-        elif int(row["unanswered"]):
-            found.append("no answer")
-        elif int(row["client"]["retransmitted"]) + int(row["server"]["retransmitted"]):
-            found.append("sent again")
-        elif int(row["client"]["zero_windows"]) + int(row["server"]["zero_windows"]):
-            found.append("zero window")
-        elif late:
-            found.append("slow to answer")
-        elif int(row["http_5xx"]):
-            found.append("HTTP 5xx")
-        elif wrong:
-            found.append("reset" if int(row["rst_packet"]) else "ICMP error")
-        elif handshake is Handshake.NONE:
-            found.append("answered" if int(row["server"]["packets"]) else "one way")
-        else:
-            found.append(lines_of(handshake) + ", " + CLOSES[Close(int(row["close"]))])
-    return found
-
-
 _CAUSE_WORDS = {
     Handshake.UNANSWERED: "unanswered",
     Handshake.REFUSED: "refused",
@@ -88,14 +61,47 @@ _CAUSE_WORDS = {
 }
 
 
-def lines_of(handshake: Handshake) -> str:
-    """Return a handshake's outcome in a word or two."""
-    return {
-        Handshake.COMPLETE: "complete",
-        Handshake.STARTED_BEFORE: "began before",
-        Handshake.NOT_CAPTURED: "not captured",
-        Handshake.NONE: "",
-    }.get(handshake, _CAUSE_WORDS.get(handshake, ""))
+_OUTCOMES = {
+    Handshake.COMPLETE: "complete",
+    Handshake.STARTED_BEFORE: "began before",
+    Handshake.NOT_CAPTURED: "not captured",
+    **_CAUSE_WORDS,
+}
+_TROUBLES = ("no answer", "sent again", "zero window", "slow to answer", "HTTP 5xx", "reset", "ICMP error")
+_CLOSES = len(Close)
+KINDS = (
+    *_TROUBLES,
+    "answered",
+    "one way",
+    *_CAUSE_WORDS.values(),
+    *(f"{_OUTCOMES.get(handshake, '')}, {CLOSES[close]}" for handshake in Handshake for close in Close),
+)
+"""Words for groups of sessions by their verdicts."""
+
+
+def kinds(sessions: Table) -> Longs:
+    """Return the index in KINDS of each session's verdict."""
+    client, server = sessions["client"], sessions["server"]
+    handshake = sessions["handshake"].astype(np.int64)
+    causes = [handshake == int(cause) for cause in _CAUSE_WORDS]
+    first = len(_TROUBLES) + 2
+    found: Longs = np.select(
+        [
+            *causes,
+            sessions["unanswered"] > 0,
+            client["retransmitted"] + server["retransmitted"] > 0,
+            client["zero_windows"] + server["zero_windows"] > 0,
+            _slow(sessions),
+            sessions["http_5xx"] > 0,
+            np.isin(sessions["close"], (int(Close.RESET_BY_CLIENT), int(Close.RESET_BY_SERVER))),
+            unreachable(sessions),
+            (handshake == int(Handshake.NONE)) & (server["packets"] > 0),
+            handshake == int(Handshake.NONE),
+        ],
+        [*range(first, first + len(causes)), *range(first)],
+        first + len(causes) + handshake * _CLOSES + sessions["close"],
+    )
+    return found
 
 
 def verdicts(sessions: Table, ended: Mask, completeness: Completeness) -> list[list[Piece]]:

@@ -25,7 +25,7 @@ class Services:
         self.cluster.kubectl("create", "namespace", SYSTEM)
         self.cluster.kubectl("apply", "-f", str(ROOT / "deploy" / "crds"))
         self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        self.start_controller("controller-0")
+        self.start_controller("controller-0", "--antrea")
         for node in self.cluster.nodes:
             self.start_agent(node)
         wait_until(lambda: len(self._leases("agent-")) == len(NODES), self.logs)

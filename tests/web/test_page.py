@@ -97,7 +97,7 @@ def test_the_address_is_the_view(open_page: Opener, shop_file: Path) -> None:
     other = page.context.new_page()
     other.goto(address)
     expect(other.locator(".seq .side h3")).to_have_text("Sent again")
-    expect(other.locator(".tabs .on")).to_contain_text("Time-sequence")
+    expect(other.locator(".tabs .tab.on")).to_contain_text("Time-sequence")
 
 
 def test_both_sides_of_a_session_stand_beside_each_other(open_page: Opener, shop_file: Path) -> None:

@@ -22,10 +22,13 @@ from capture.arrays.rows import picked
 from capture.wire.protocols import ACK, RST, SYN, TCP
 
 _HALF, _CIRCLE = 1 << 31, 1 << 32
-_KEPT = (
-    *("number", "time_ns", "side", "tcp_flags", "payload", "captured", "original", "interface", "marks", "kind"),
-    *("window", "sequence", "acknowledgment", "protocol", "icmp_type", "icmp_code", "payload_at"),
+_KEPT: dict[str, str] = (
+    dict.fromkeys(("number", "time_ns", "payload", "captured", "original", "sequence", "acknowledgment"), "i8")
+    | dict.fromkeys(("interface", "payload_at"), "u4")
+    | dict.fromkeys(("tcp_flags", "window"), "u2")
+    | dict.fromkeys(("side", "marks", "kind", "protocol", "icmp_type", "icmp_code"), "u1")
 )
+"""Columns of packets that are kept, and their types."""
 _OPEN_MAX = 1 << 6
 
 
@@ -107,26 +110,27 @@ class Conversation:
 def conversation(session: int, batches: Iterable[Batch], wanted: Longs) -> Conversation:
     """Return the conversation of a session; `wanted` are the sorted numbers of its packets in the file."""
     tracker = Tracker(by_interface=False, open_max=_OPEN_MAX)
-    kept: list[Table] = []
+    kept: list[list[npt.NDArray[Any]]] = []
     options: list[Table] = []
     samples: list[Table] = []
     for batch in batches:
         numbers = batch.packets["number"]
         at = np.searchsorted(wanted, numbers)
-        mine = picked(batch.packets, wanted[np.minimum(at, len(wanted) - 1)] == numbers)
-        if not len(mine):
+        chosen = wanted[np.minimum(at, len(wanted) - 1)] == numbers
+        if not chosen.any():
             continue
+        mine = batch.packets if chosen.all() else picked(batch.packets, chosen)
         samples += [found for _, found in tracker.feed(batch.data, mine)]
         said = np.zeros(len(mine), TCP_OPTIONS)
         tcp_options(batch.data, mine, said)
-        kept.append(mine)
+        kept.append([np.ascontiguousarray(mine[name], _KEPT[name]) for name in _KEPT])
         options.append(said)
     samples += [found for _, found in tracker.finish()]
-    rows = np.concatenate(kept) if kept else np.zeros(0, PACKET)
     said = np.concatenate(options) if options else np.zeros(0, TCP_OPTIONS)
-    columns = {name: np.ascontiguousarray(rows[name]) for name in _KEPT}
-    for name in ("payload", "captured", "original"):
-        columns[name] = columns[name].astype(np.int64)
+    columns = {
+        name: np.concatenate([parts[i] for parts in kept]) if kept else np.zeros(0, kind)
+        for i, (name, kind) in enumerate(_KEPT.items())
+    }
     return _numbered(session, columns, said, np.concatenate(samples) if samples else np.zeros(0, SAMPLE))
 
 
@@ -134,7 +138,7 @@ def _numbered(session: int, columns: dict[str, npt.NDArray[Any]], said: Table, s
     side, flags = columns["side"].astype(np.int64), columns["tcp_flags"].astype(np.int64)
     usual = (columns["protocol"] == TCP) & (columns["kind"] & (Kind.FOREIGN | Kind.LATER_FRAGMENT | Kind.CUT) == 0)
     steady = usual & (flags & RST == 0)
-    raw, answer = columns["sequence"].astype(np.int64), columns["acknowledgment"].astype(np.int64)
+    raw, answer = columns["sequence"], columns["acknowledgment"]
     bases, syns = [], []
     for one in (0, 1):
         first = np.flatnonzero(steady & (side == one) & (flags & SYN > 0))

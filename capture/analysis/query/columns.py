@@ -1,6 +1,6 @@
 """Tables of sessions -> flat named columns.
 
-A column has one value per session: a number or a word. JSON, CSV, Parquet, --sort and --filter all use these columns.
+A column has one value per session: a number or a word. JSON, CSV, --sort and --filter all use these columns.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

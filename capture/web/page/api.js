@@ -65,7 +65,9 @@ export async function get(path, query = {}, signal) {
   if (kept !== null) {
     const known = kept[address(path, query)] ?? kept[`/api/${path}`];
     if (known === undefined) throw new ApiError(404, "this is not in the exported page: open the capture with bicap web");
-    return structuredClone(known);
+    const answer = structuredClone(known);
+    if (path === "packets") answer.rows = answer.rows.slice(Number(query["from"] ?? 0), Number(query["from"] ?? 0) + Number(query["count"] ?? 100));
+    return answer;
   }
   return (await request(path, query, signal)).json();
 }
@@ -98,7 +100,9 @@ export function unpack(bytes) {
 
 /** Save an answer as a file. @param {string} path @param {Record<string, string | number | undefined>} query @param {string} name @returns {Promise<void>} */
 export async function save(path, query, name) {
-  const blob = await (await request(path, query)).blob();
+  const known = kept?.[`/api/${path}`];
+  if (kept !== null && known === undefined) return;
+  const blob = known !== undefined ? new Blob([Uint8Array.from(atob(known), (letter) => letter.charCodeAt(0))]) : await (await request(path, query)).blob();
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

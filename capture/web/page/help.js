@@ -12,9 +12,9 @@ const KEYS = [
   ["[ ]", "previous, next packet of the session", "{ }", "previous, next red one"],
   ["w s a d", "in, out, left, right (ladder: time)", "0", "the whole"],
   ["f", "fold, unfold all", "e", "to scale, by events"],
-  ["g", "group by next", "x", "export"],
-  ["y", "copy the command", "Y", "copy the address"],
-  ["t", "theme", "?", "keys and legend"],
+  ["c", "clocks as written, aligned", "g", "group by next"],
+  ["x", "export", "Y", "copy the address"],
+  ["y", "copy the command", "t", "theme"],
 ];
 
 /** @type {Mark[]} */

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { draw, fitted } from "./canvas.js";
 import { layout } from "./ladder-layout.js";
+import { layout as layoutTwo } from "./ladder-two.js";
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 
 /** @typedef {import("./ladder-layout.js").LadderData} LadderData */
@@ -16,7 +17,9 @@ export class Ladder {
     this.page = page;
     /** @type {LadderData | null} */
     this.data = null;
-    /** @type {Layout | null} */
+    /** @type {import("./ladder-two.js").TwoData | null} */
+    this.two = null;
+    /** @type {any} */
     this.made = null;
     this.zoom = 1;
     this.hover = 0;
@@ -46,11 +49,16 @@ export class Ladder {
       this.zoom = 1;
       this.opened.clear();
       this.data = null;
+      this.two = null;
     }
     const key = `${state.session} ${state.fold} ${[...this.opened].join()} ${this.page.status?.packets}`;
     if (this.data === null || key !== this.key) {
       this.key = key;
-      this.data = await get(`session/${state.session}/ladder`, { fold: state.fold ? 1 : 0, open: [...this.opened].join() });
+      const session = state.session;
+      const data = await get(`session/${session}/ladder`, { fold: state.fold ? 1 : 0, open: [...this.opened].join() });
+      const two = data.other ? await get(`session/${session}/two`).catch(() => null) : null;
+      if (session !== this.page.state.session) return;
+      [this.data, this.two] = [data, two];
     }
     this.relayout();
     this.reveal();
@@ -60,16 +68,23 @@ export class Ladder {
   relayout() {
     if (!this.data || !this.scroller.clientWidth) return;
     const closed = this.page.row ? this.page.row.close !== "open" : true;
-    this.made = layout(this.data, {
+    const { clientWidth: width, clientHeight: height } = this.scroller;
+    if (this.both && this.two) this.made = layoutTwo(this.two, { width, height, zoom: this.zoom, selected: this.page.state.packet, aligned: this.page.state.clocks === "aligned" });
+    else this.made = layout(this.data, {
       mode: this.page.state.scale === "events" ? "events" : "time", width: this.scroller.clientWidth, height: this.scroller.clientHeight, zoom: this.zoom, selected: this.page.state.packet, closed,
     });
     /** @type {HTMLElement} */ (this.frame.querySelector(".sheet")).style.height = `${this.made.height}px`;
     this.paint();
   }
 
+  /** True if both points are shown. @returns {boolean} */
+  get both() {
+    return this.two !== null && this.page.state.points === "both";
+  }
+
   /** Scroll to the chosen packet if it does not show. @returns {void} */
   reveal() {
-    const row = this.made?.rows.find((one) => this.page.state.packet >= one.n && this.page.state.packet <= one.last && one.n > 0);
+    const row = this.made?.rows.find((/** @type {Row} */ one) => this.page.state.packet >= one.n && this.page.state.packet <= one.last && one.n > 0);
     if (!row) return;
     const top = this.scroller.scrollTop;
     if (row.y < top + 10 || row.y > top + this.scroller.clientHeight - 20) this.scroller.scrollTop = row.y - this.scroller.clientHeight / 2;
@@ -83,21 +98,22 @@ export class Ladder {
     const g = fitted(this.canvas, width, height);
     g.save();
     g.translate(0, -top);
-    const shown = made.marks.filter((mark) => {
+    const shown = made.marks.filter((/** @type {import("./canvas.js").Mark} */ mark) => {
       const [low, high] = extent(mark);
       return high >= top - 20 && low <= top + height + 20;
     });
-    draw(g, this.hover ? shown.map((mark) => ("n" in mark && mark.n === this.hover && mark.k === "line" ? { ...mark, w: (mark.w ?? 1) + 0.9 } : mark)) : shown);
+    draw(g, this.hover ? shown.map((/** @type {import("./canvas.js").Mark} */ mark) => ("n" in mark && mark.n === this.hover && mark.k === "line" ? { ...mark, w: (mark.w ?? 1) + 0.9 } : mark)) : shown);
     g.restore();
     this.head();
-    const rows = made.rows.filter((row) => row.y >= top - 40 && row.y <= top + height + 40);
-    render(html`${rows.map((row) => this.row(row, made))}`, /** @type {HTMLElement} */ (this.frame.querySelector(".lrows")));
+    const rows = made.rows.filter((/** @type {Row} */ row) => row.y >= top - 40 && row.y <= top + height + 40);
+    render(html`${rows.map((/** @type {any} */ row) => (this.both ? this.rowOfTwo(row) : this.row(row, made)))}`, /** @type {HTMLElement} */ (this.frame.querySelector(".lrows")));
   }
 
   /** @returns {void} */
   head() {
-    const made = /** @type {Layout} */ (this.made);
     const row = this.page.row;
+    if (this.both) { this.headOfTwo(); return; }
+    const made = /** @type {Layout} */ (this.made);
     const { client, here, server } = made.columns;
     const events = this.page.state.scale === "events";
     const at = (/** @type {number} */ x) => `left:${x - 16}px;top:9px`;
@@ -112,6 +128,39 @@ export class Ladder {
       <span class="c" .style=${at(made.near === "client" ? client - 24 : client)}>${name(0)}</span>
       ${events ? nothing : html`<span class="c" .style=${at(made.near === "client" ? here + 32 : here - 32)}><b class="dim">here</b><small>${this.page.session?.points?.[0] ?? ""}</small></span>`}
       <span class="c" .style=${at(server)}>${name(1)}</span>`, /** @type {HTMLElement} */ (this.frame.querySelector(".lhead")));
+  }
+
+  /** @returns {void} */
+  headOfTwo() {
+    const { made, two, page } = this;
+    if (!two) return;
+    const row = page.row;
+    const { client, near, far, server } = made.columns;
+    const at = (/** @type {number} */ x) => `left:${x - 16}px;top:9px`;
+    const right = (/** @type {number} */ x) => `right:calc(100% - ${x - 16}px)`;
+    const known = page.state.clocks === "aligned" || two.one_clock;
+    const [a, b] = two.points.map((text) => text.split("/"));
+    const short = (/** @type {string[] | undefined} */ words) => (words?.[0] ?? "").replace(/\.pcap(ng)?$/, "").slice(0, 7);
+    const point = (/** @type {string[] | undefined} */ words) => html`<b class="dim">${(words?.[0] ?? "").replace(/\.pcapng$|\.pcap$/, "")}</b><small>${words?.slice(1).join("/")}</small>`;
+    render(html`<span class="k" .style=${right(made.table.near)}>${short(a)}</span><span class="k" .style=${right(made.table.far)}>${short(b)}</span>
+      <span class="k" .style=${right(made.table.time)}>${made.unit}</span><span class="k" .style=${right(made.table.way)}>${known ? "one way" : "as written"}</span><span class="k" .style=${`left:${made.table.word - 16}px`}>says</span>
+      <span class="c" .style=${at(client - 26)}><b class="client">${row?.ends[0][0]}</b><small>${row?.ends[0][1] ? `:${row.ends[0][1]}` : ""}</small></span>
+      <span class="c" .style=${at(near + 20)}>${point(a)}</span><span class="c" .style=${at(far - 20)}>${point(b)}</span>
+      <span class="c" .style=${at(server + 26)}><b class="server">${row?.ends[1][0]}</b><small>${row?.ends[1][1] ? `:${row.ends[1][1]}` : ""}</small></span>`, /** @type {HTMLElement} */ (this.frame.querySelector(".lhead")));
+  }
+
+  /** @param {import("./ladder-two.js").Row} row @returns {unknown} */
+  rowOfTwo(row) {
+    const { made, page } = this;
+    const chosen = row.numbers.includes(page.state.packet) && page.state.packet > 0;
+    const right = (/** @type {number} */ x) => `right:calc(100% - ${x - 8}px)`;
+    const left = (/** @type {number} */ x) => `left:${x - 8}px`;
+    const tone = row.red ? "bad" : row.side === 0 ? "client" : "server";
+    const number = (/** @type {number} */ n) => (n ? n : html`<b class="bad">–</b>`);
+    return html`<div class="lrow ${chosen ? "on" : ""}" role="row" data-n=${row.n} .style=${`top:${row.y - 8.5}px;left:8px;width:${made.table.end - 8}px`}>
+      <span role="cell" class="dim" .style=${right(made.table.near)}>${number(row.numbers[0])}</span><span role="cell" class="dim" .style=${right(made.table.far)}>${number(row.numbers[1])}</span>
+      <span role="cell" .style=${right(made.table.time)}>${row.time}</span><span role="cell" class=${row.lost ? "bad w" : "dim"} .style=${right(made.table.way)}>${row.way}</span>
+      <span role="cell" class="w ${tone}" .style=${left(made.table.word)}>${row.word}</span><span role="cell" class="dim" .style=${left(made.table.detail)}>${row.detail}</span><span role="cell" class="bad" .style=${right(made.table.extra)}>${row.extra}</span></div>`;
   }
 
   /** @param {Row} row @param {Layout} made @returns {unknown} */
@@ -138,7 +187,7 @@ export class Ladder {
     if (!made) return 0;
     const box = this.scroller.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top + this.scroller.scrollTop];
-    if (x < made.table.end) return made.rows.find((row) => Math.abs(row.y - y) <= made.rowHeight / 2)?.n ?? 0;
+    if (x < made.table.end) return made.rows.find((/** @type {Row} */ row) => Math.abs(row.y - y) <= made.rowHeight / 2)?.n ?? 0;
     let [best, found] = [8, 0];
     for (const mark of made.marks) {
       if (!("n" in mark) || !mark.n) continue;
@@ -160,7 +209,7 @@ export class Ladder {
   clicked(event) {
     const n = this.hit(event);
     if (!n) return;
-    const row = this.made?.rows.find((one) => one.n === n);
+    const row = this.made?.rows.find((/** @type {Row} */ one) => one.n === n);
     if (row?.run && (n === this.page.state.packet || event.detail > 1)) this.unfold(n);
     else this.page.choosePacket(n);
   }
@@ -199,12 +248,12 @@ export class Ladder {
 
   /** Numbers of the packets that red rows are about. @returns {number[]} */
   red() {
-    return this.made?.rows.filter((row) => row.red).map((row) => row.n) ?? [];
+    return this.made?.rows.filter((/** @type {Row} */ row) => row.red).map((/** @type {Row} */ row) => row.n) ?? [];
   }
 
   /** Numbers of the packets that rows begin with. @returns {number[]} */
   numbers() {
-    return this.made?.rows.filter((row) => row.n > 0).map((row) => row.n) ?? [];
+    return this.made?.rows.filter((/** @type {Row} */ row) => row.n > 0).map((/** @type {Row} */ row) => row.n) ?? [];
   }
 }
 

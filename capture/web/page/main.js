@@ -7,6 +7,7 @@ import { findings } from "./findings.js";
 import { clock, count, duration, plural, size } from "./format.js";
 import { help } from "./help.js";
 import { Ladder } from "./ladder.js";
+import { summary } from "./ladder-two.js";
 import { List } from "./list.js";
 import { Packets } from "./packets.js";
 import { link, linked } from "./pieces.js";
@@ -16,11 +17,11 @@ import { Strip } from "./strip.js";
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 
 /**
- * @typedef {{filter: string, sort: string, group: string, session: number, packet: number, panel: string, view: string, scale: string, fold: boolean, below: string, from: number, to: number, finding: number, form: string, find: string}} State
+ * @typedef {{filter: string, sort: string, group: string, session: number, packet: number, panel: string, view: string, scale: string, fold: boolean, below: string, from: number, to: number, finding: number, form: string, find: string, clocks: string, points: string}} State
  */
 
 /** @type {State} */
-const START = { filter: "", sort: "start", group: "none", session: 0, packet: 0, panel: "ladder", view: "sessions", scale: "time", fold: true, below: "trip", from: -1, to: -1, finding: 0, form: "beside", find: "" };
+const START = { filter: "", sort: "start", group: "none", session: 0, packet: 0, panel: "ladder", view: "sessions", scale: "time", fold: true, below: "trip", from: -1, to: -1, finding: 0, form: "beside", find: "", clocks: "written", points: "both" };
 const PANELS = [["ladder", "Ladder"], ["sequence", "Time-sequence"], ["streams", "Streams"], ["packets", "Packets"]];
 
 /** @param {string} hash @returns {State} */
@@ -102,7 +103,7 @@ export class Page {
     this.state = { ...this.state, ...change };
     const hash = hashOf(this.state);
     const fine = quiet || (before.session === this.state.session && before.view === this.state.view && before.panel === this.state.panel && before.filter === this.state.filter && before.group === this.state.group);
-    if (hash !== hashOf(before)) history[fine ? "replaceState" : "pushState"](null, "", hash);
+    if (hash !== hashOf(before) && !isKept()) history[fine ? "replaceState" : "pushState"](null, "", hash);
     this.update(before.filter !== this.state.filter || before.sort !== this.state.sort || before.group !== this.state.group);
   }
 
@@ -138,6 +139,7 @@ export class Page {
     if (!this.panel || !this.session) return;
     try {
       await this.panel.show();
+      this.detail();
       this.foot();
     } catch (error) {
       this.missing = /** @type {Error} */ (error).message;
@@ -300,7 +302,7 @@ export class Page {
     }
     const end = (/** @type {number} */ i) => html`${row.ends[i][0]}<span class="port">${row.ends[i][1] ? `:${row.ends[i][1]}` : ""}</span>`;
     render(html`<h1><span>${end(0)}</span><span class="faint">→</span><span>${end(1)}</span><span class="fx">${row.protocol}, session ${row.n}, ${plural(row.packets[0] + row.packets[1], "packet")}, ${duration(row.took)}, ${clock(BigInt(this.status?.start_ns ?? "0"), row.start)}</span></h1>
-      <p>${row.sentence.map((/** @type {[string, string]} */ [text, tone]) => (tone ? html`<b class=${tone === "bad" ? "bad" : ""}>${linked(text, (n) => this.choosePacket(n, row.n))}</b>` : linked(text, (n) => this.choosePacket(n, row.n))))}${this.missing ? html` <b class="bad">${this.missing}</b>` : nothing}</p>`, this.at(".ttl"));
+      <p>${row.sentence.map((/** @type {[string, string]} */ [text, tone]) => (tone ? html`<b class=${tone === "bad" ? "bad" : ""}>${linked(text, (n) => this.choosePacket(n, row.n))}</b>` : linked(text, (n) => this.choosePacket(n, row.n))))}${this.panel?.two && state.panel === "ladder" ? html` <b>${linked(summary(this.panel.two), (n) => this.choosePacket(n))}</b>` : nothing}${this.missing ? html` <b class="bad">${this.missing}</b>` : nothing}</p>`, this.at(".ttl"));
     if (this.panelName !== state.panel) {
       this.panelName = state.panel;
       const holder = this.at(".holder");
@@ -318,7 +320,12 @@ export class Page {
     const { state } = this;
     const seg = (/** @type {string} */ label, /** @type {[string, boolean, Partial<State>][]} */ choices) => html`<span class="seg">${label ? html`<i>${label}</i>` : nothing}${choices.map(([text, on, change]) => html`<button class=${on ? "on" : ""} aria-pressed=${on} @click=${() => this.set(change)}>${text}</button>`)}</span>`;
     if (state.panel === "ladder") {
-      return html`${seg("time", [["to scale", state.scale === "time", { scale: "time" }], ["by events", state.scale === "events", { scale: "events" }]])}${seg("runs", [["folded", state.fold, { fold: true }], ["all", !state.fold, { fold: false }]])}`;
+      const two = this.panel?.two;
+      const uncertain = two && !two.one_clock ? (two.uncertainty >= 0 ? ` ± ${duration(two.uncertainty)}` : "") : "";
+      const clocks = two && state.points === "both" && !two.one_clock && two.uncertainty >= 0 ? seg("clocks", [["as written", state.clocks === "written", { clocks: "written" }], [`aligned${uncertain}`, state.clocks === "aligned", { clocks: "aligned" }]]) : nothing;
+      const points = two ? seg("points", [["both", state.points === "both", { points: "both" }], ["this one", state.points === "one", { points: "one" }]]) : nothing;
+      if (two && state.points === "both") return html`${points}${clocks}`;
+      return html`${points}${seg("time", [["to scale", state.scale === "time", { scale: "time" }], ["by events", state.scale === "events", { scale: "events" }]])}${seg("runs", [["folded", state.fold, { fold: true }], ["all", !state.fold, { fold: false }]])}`;
     }
     if (state.panel === "sequence") return seg("below", [["round trip", state.below === "trip", { below: "trip" }], ["in flight", state.below === "flight", { below: "flight" }], ["throughput", state.below === "throughput", { below: "throughput" }]]);
     if (state.panel === "streams") {
@@ -333,6 +340,7 @@ export class Page {
     const { state } = this;
     const files = (this.status?.files ?? []).join(" ");
     if (state.view === "session" && state.session) {
+      if (state.panel === "ladder" && this.panel?.two && state.points === "both") return `bicap legs --lost ${files}`;
       if (state.panel === "streams") return `bicap follow ${files} ${state.session}`;
       return `bicap read --session ${state.session} ${files}`;
     }
@@ -376,8 +384,8 @@ export class Page {
       await save(path, { sessions: n }, stem + suffix);
     };
     render(html`<button class="r" @click=${choose("export/pcapng", ".pcapng")}><span class="mono">pcapng</span><span></span><span></span><span class="dim">the packets of this session</span></button>
-      <button class="r" @click=${choose("export/json", ".json")}><span class="mono">json</span><span></span><span></span><span class="dim">its row, as bicap sessions --json</span></button>
-      <button class="r" @click=${choose("export/html", ".html")}><span class="mono">html</span><span></span><span></span><span class="dim">this page with this session, for a ticket</span></button>`, note);
+      ${isKept() ? nothing : html`<button class="r" @click=${choose("export/json", ".json")}><span class="mono">json</span><span></span><span></span><span class="dim">its row, as bicap sessions --json</span></button>
+      <button class="r" @click=${choose("export/html", ".html")}><span class="mono">html</span><span></span><span></span><span class="dim">this page with this session, for a ticket</span></button>`}`, note);
     /** @type {HTMLElement} */ (note.querySelector("button")).focus();
   }
 
@@ -429,6 +437,7 @@ export class Page {
       f: () => this.set({ fold: !state.fold }), e: () => this.set({ scale: state.scale === "time" ? "events" : "time" }),
       g: () => this.set({ group: /** @type {string} */ (["none", "server", "client", "verdict"][(["none", "server", "client", "verdict"].indexOf(state.group) + 1) % 4]) }),
       x: () => this.export(), y: () => this.copy(this.command()), Y: () => this.copy(location.href),
+      c: () => this.set({ clocks: state.clocks === "written" ? "aligned" : "written" }),
       t: () => this.theme(document.documentElement.dataset["theme"] === "dark" ? "light" : "dark"),
     };
     if (event.key === "Enter" && ["BUTTON", "A"].includes(target.tagName)) return;
@@ -469,6 +478,7 @@ export class Page {
       render(html`<div class="say"><h2>${refused ? "Open the address that bicap web printed" : "The server does not answer"}</h2><p>${/** @type {Error} */ (error).message}</p><pre>bicap web demo.pcapng\nbicap web /var/lib/bicap/\nbicap capture -i veth-client -w - | bicap web -</pre><p>The files stay on this machine: the page loads nothing from elsewhere.</p></div>`, this.at("main"));
       return;
     }
+    if (isKept() && !this.state.session) this.state = { ...this.state, session: (await get("sessions")).rows[0].n, view: "session" };
     this.update(true);
     if (!isKept()) void follow((status) => this.changed(status), (error) => { this.ended = error.message; this.bar(); });
   }

@@ -1,6 +1,6 @@
 // What both sides said, beside each other: messages, waits between them, gaps as gaps. Payload is text nodes only.
 
-import { get } from "./api.js";
+import { get, save } from "./api.js";
 import { count, duration, size } from "./format.js";
 import { link } from "./pieces.js";
 import { html, nothing, render, svg } from "./vendor/lit-html/lit-html.js";
@@ -60,7 +60,7 @@ export class Streams {
 
   /** @param {number} side @returns {void} */
   save(side) {
-    void import("./api.js").then(({ save }) => save(`session/${this.session}/raw/${side}`, {}, `session-${this.session}-${SIDES[/** @type {0 | 1} */ (side)]}.bin`));
+    void save(`session/${this.session}/raw/${side}`, {}, `session-${this.session}-${SIDES[/** @type {0 | 1} */ (side)]}.bin`);
   }
 
   /** @param {any[]} pair @param {boolean} inTurn @returns {unknown} */

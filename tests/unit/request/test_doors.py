@@ -99,6 +99,7 @@ VALUES: dict[str, tuple[list[str], Any, Any]] = {
     "storage.file_time": (["-G", "1h"], "1h", "1h"),
     "storage.files_kept": (["-W", "3"], 3, 3),
     "storage.compress": (["--compress", "zstd"], "zstd", "zstd"),
+    "storage.unique": (["--unique"], True, True),
     "storage.comment": (["--capture-comment", "before the change"], "before the change", "before the change"),
     "storage.user": (["--user", "nobody"], "nobody", "nobody"),
     "storage.min_free": (["--min-free", "5%"], "5%", "5%"),
