@@ -17,6 +17,7 @@ from capture.errors import BicapError
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
     "record": ("capture.cli.record", "Keep packets in memory, and write those around a trigger."),
+    "top": ("capture.cli.top", "Show the sessions of now, and what goes wrong with them."),
     "trigger": ("capture.cli.trigger", "Let a recorder write an incident now."),
     "incidents": ("capture.cli.incidents", "List the incidents that a recorder wrote."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),

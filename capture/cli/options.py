@@ -86,6 +86,17 @@ def _only_recorded(field: Field) -> bool:
     return field.group == RECORD or field.path in _ONLY_RECORDED
 
 
+def top_options(command: Any) -> Any:
+    """Add the options of the fields that `bicap top` uses: those that choose packets, and the memory for them."""
+    return _declared([*_options(_is_of_top)], command)
+
+
+def _is_of_top(field: Field) -> bool:
+    if field.path in _ONLY_RECORDED or field.group == OUTPUT:
+        return False
+    return _is_recorded(field) and (field.group != RECORD or field.path[-1] == "memory")
+
+
 def _is_recorded(field: Field) -> bool:
     return field.path not in _NOT_RECORDED
 

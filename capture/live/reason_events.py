@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 
 from capture.abi import REASON_DROP, REASON_RESET_SENT
+from capture.analysis.packets.events import EVENTS
 from capture.kernel.reasons import PlaceCount, Reasons
 from capture.pcapng import blocks
 from capture.wire.drop_reasons import DROPPED, PEER_RESET, RESET, KernelReason
 
 EVENTS_KEPT = 1 << 16
 """Latest events that are remembered."""
-INTERFACE = blocks.InterfaceBlock(
-    "drops", "bicap: packets that the kernel dropped, and those of resets; the comments say why"
-)
+INTERFACE = blocks.InterfaceBlock("drops", EVENTS)
 """The interface of events in a file."""
 _WORDS = {REASON_DROP: DROPPED, REASON_RESET_SENT: RESET}
 

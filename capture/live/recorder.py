@@ -13,10 +13,12 @@ import queue
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from capture.abi import HOOKS
+from capture.analysis.packets.reading import Batch
 from capture.analysis.sessions import tracker
 from capture.errors import BicapError, SinkError, SpecError, TargetError
 from capture.filters.rule import Address
@@ -61,7 +63,8 @@ class Recorder:
 
     `rules` are evaluated on the packets as they are remembered; without rules nobody looks at them. `on_event` is
     called with a line of text when something changes, `on_attached` once when programs are attached: the caller may
-    drop privileges then.
+    drop privileges then. `on_incident` gets the JSON of each incident that is complete.
+    `onlooker` gets all packets that it can follow; with it there need be no folder.
     """
 
     def __init__(
@@ -70,13 +73,15 @@ class Recorder:
         rules: Sequence[TriggerRule] = (),
         on_event: Callable[[str], None] = lambda _: None,
         on_attached: Callable[["Recorder"], None] = lambda _: None,
+        on_incident: Callable[[dict[str, Any]], None] = lambda _: None,
+        onlooker: Callable[[Batch], None] | None = None,
     ) -> None:
-        if plan.spec.recording is None or plan.spec.recording.folder is None:
+        if plan.spec.recording is None or (plan.spec.recording.folder is None and onlooker is None):
             raise SpecError("no folder for incidents given; name one with --incidents")
         self.plan, self._recording = plan, plan.spec.recording
-        self._rules = rules
+        self._rules, self._onlooker = rules, onlooker
         self._folder_path = plan.spec.recording.folder
-        self._on_event, self._on_attached = on_event, on_attached
+        self._on_event, self._on_attached, self._on_incident = on_event, on_attached, on_incident
         self.roster = Roster()
         self.incidents: list[str] = []
         """Paths of the incidents that were written."""
@@ -105,14 +110,16 @@ class Recorder:
         plan = self.plan
         with step("waking up"):
             self._wake = stack.enter_context(contextlib.closing(Wake()))
-        self._folder = IncidentFolder(self._folder_path, self._recording, plan.spec.storage.user)
+        self._folder: IncidentFolder | None = None
+        if self._folder_path is not None:
+            self._folder = IncidentFolder(self._folder_path, self._recording, plan.spec.storage.user)
         self._ending.wakes(self._wake)
         self._namespace = stack.enter_context(contextlib.closing(Namespace(plan.spec.netns)))
         with step("compiling the programs"):
             module = stack.enter_context(contextlib.closing(module_of(plan)))
         with step("loading the compiled loops"):
             remembered.compiled()
-            if self._rules:
+            if self._rules or self._onlooker:
                 tracker.compiled()
         with step("mapping the memory"):
             self.memory = stack.enter_context(contextlib.closing(ChunkMemory(plan, module)))
@@ -139,8 +146,10 @@ class Recorder:
         self.reach = Reach(self.memory.arrays, self.started_ns)
         self._looks: deque[tuple[int, list[Account]]] = deque([(self.started_ns, self.accounts())], LOOKS_KEPT)
         self._watcher: Watcher | None = None
+        self._live: LivePackets | None = None
         if any(rule.reason is None for rule in self._rules):
             self._watcher = Watcher(self._rules)
+        if self._watcher or self._onlooker:
             self._live = LivePackets(self.memory.arrays, self.started_ns, self.roster.interfaces)
             self._rounds = Rounds()
         self._lost_ns = self._lost_before = 0
@@ -191,9 +200,12 @@ class Recorder:
         at_ns, accounts = earlier[-1] if earlier else self._looks[0]
         return at_ns, list(accounts)
 
-    def run(self, on_second: Callable[["Recorder"], None] = lambda _: None) -> None:
-        """Record until the time of the spec is over, all interfaces are deleted, or `stop` is called."""
-        next_second = time.monotonic_ns() + SECOND_NS
+    def run(self, on_tick: Callable[["Recorder"], None] = lambda _: None, tick_ns: int = SECOND_NS) -> None:
+        """Record until the time of the spec is over, all interfaces are deleted, or `stop` is called.
+
+        `on_tick` is called every `tick_ns`, which is at most a second.
+        """
+        next_second = next_tick = time.monotonic_ns() + tick_ns
         while self._ending.reason is None:
             now = time.monotonic_ns()
             left = self._seconds_left(now)
@@ -201,8 +213,8 @@ class Recorder:
                 break
             pause = (
                 WRITING_SECONDS
-                if self._incident or self._watcher or self._reasons
-                else max(0.0, (next_second - now) / SECOND_NS)
+                if self._incident or self._live or self._reasons
+                else max(0.0, (min(next_second, next_tick) - now) / SECOND_NS)
             )
             ready = [descriptor for descriptor, _ in self._poll.poll(min(pause, left))]
             if self._wake.descriptor in ready:
@@ -217,7 +229,9 @@ class Recorder:
             if time.monotonic_ns() >= next_second:
                 next_second = time.monotonic_ns() + SECOND_NS
                 self._each_second()
-                on_second(self)
+            if time.monotonic_ns() >= next_tick:
+                next_tick = time.monotonic_ns() + tick_ns
+                on_tick(self)
 
     def _seconds_left(self, now: int) -> float:
         spec, left = self.plan.spec, math.inf
@@ -242,11 +256,12 @@ class Recorder:
             self._looks.append((now, self.accounts()))
         assert self.reach is not None
         self.reach.look(now)
-        self._folder.make_room(time.time_ns(), keep=self._incident.path if self._incident else None)
+        if self._folder is not None:
+            self._folder.make_room(time.time_ns(), keep=self._incident.path if self._incident else None)
 
     def _look(self) -> None:
         """Let the rules see what has been remembered since the last look."""
-        if self._watcher is None:
+        if self._live is None:
             return
         self.memory.settle()
         now = time.monotonic_ns()
@@ -255,9 +270,11 @@ class Recorder:
             return
         self._live.introduce(self.roster.interfaces)
         for batch in self._live.batches(final_ns):
-            for fired in self._watcher.feed(batch):
+            if self._onlooker is not None:
+                self._onlooker(batch)
+            for fired in self._watcher.feed(batch) if self._watcher else ():
                 self._handle(_cause(fired))
-        for fired in self._watcher.look(final_ns):
+        for fired in self._watcher.look(final_ns) if self._watcher else ():
             self._handle(_cause(fired))
         if self._lost_rules and now - self._lost_ns > LOST_NS:
             self._lost_ns = now
@@ -280,8 +297,13 @@ class Recorder:
 
     @property
     def missed(self) -> int:
-        """Packets that were overwritten before rules saw them."""
-        return self._live.missed if self._watcher is not None else 0
+        """Packets that were overwritten before rules or the onlooker saw them."""
+        return self._live.missed if self._live is not None else 0
+
+    @property
+    def names(self) -> Mapping[Address, str]:
+        """Names of addresses."""
+        return self._names
 
     def _answer(self) -> None:
         while True:
@@ -294,6 +316,8 @@ class Recorder:
                 waiting.set_result(answer)
 
     def _handle(self, cause: Cause) -> Reply:
+        if self._folder is None:
+            return self._refuse("there is no folder for incidents")
         if self._incident is not None:
             if self._incident.prolong(cause):
                 return Reply(PROLONGED, self._incident.path)
@@ -346,7 +370,9 @@ class Recorder:
             f"{incident.path}: {format_count(found['packets'], 'packet')}, {had} before{short} and "
             f"{format_duration(found['after_had_ns'])} after; {found['end_reason']}"
         )
-        self._folder.make_room(time.time_ns())
+        if self._folder is not None:
+            self._folder.make_room(time.time_ns())
+        self._on_incident(found)
 
     @property
     def end_reason(self) -> str:

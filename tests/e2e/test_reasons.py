@@ -1,5 +1,6 @@
 """Packets that the kernel drops and connections that it resets, for real -> the reason and the packet."""
 
+import json
 import subprocess
 import sys
 import time
@@ -79,6 +80,10 @@ def background() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.stdout.close()
 
 
+def counted_drops(rows: list[list[str]], reason: str) -> int:
+    return sum(row[1].startswith(f"dropped {reason} ") for row in rows)
+
+
 def test_reasons_of_drops_and_resets_are_named_with_their_packet(
     node: PlainNode, tmp_path: Path, background: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -156,5 +161,22 @@ def test_reasons_of_drops_and_resets_are_named_with_their_packet(
     assert not missing, "\n".join(sorted(set(comments)))
     assert all(client.ip4 in row[2] + row[3] for row in rows)
     assert any("at nft_do_chain" in comment or "at nf_hook_slow" in comment for comment in comments)
+    sessions = [json.loads(line) for line in bicap("sessions", "--json", str(file)).stdout.splitlines()]
+    of_port = {session["server_port"]: session for session in sessions if session["server"] == server.ip4}
+    found = {port: (of_port[port]["drop_reason"], of_port[port]["drop_class"]) for port in (81, 90, 93, 94)}
+    assert found == {
+        81: ("NO_SOCKET", "nobody"), 90: ("SOCKET_RCVBUFF", "full"), 93: ("NETFILTER_DROP", "policy"),
+        94: ("UDP_CSUM", "broken"),
+    }  # fmt: skip
+    assert of_port[82]["reset_reason"] == "NO_SOCKET"
+    assert all(session["packets"] > 0 and session["interface"] == "veth-client" for session in sessions)
+    assert of_port[90]["drops"] == counted_drops(rows, "SOCKET_RCVBUFF")
+    words = bicap("sessions", "-n", "--filter", "port=93", str(file)).stdout
+    assert "1 packet dropped on this node by NETFILTER_DROP (policy, packet" in words
+    diagnosis = bicap("diagnose", str(file)).stdout
+    assert "by NETFILTER_DROP (policy) at nft_do_chain: a rule of nftables or iptables drops it" in diagnosis
+    number = of_port[93]["drop_packet"]
+    (line,) = [one for one in bicap("read", str(file)).stdout.splitlines() if one.split()[0] == str(number)]
+    assert " drops dropped NETFILTER_DROP (policy) at nft_do_chain" in line
     counted = {(one["what"], one["reason"]): one for one in incident["reasons"]["places"]}
     assert counted["dropped", "SOCKET_RCVBUFF"]["recorded"] >= 40
