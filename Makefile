@@ -30,6 +30,10 @@ test-web: page ## drive the page in a browser, on captures made here
 	@scripts/setup.sh test-web
 	$(BIN)/pytest -q tests/web
 
+web-pictures: page ## take the pictures of docs/web.md
+	@scripts/setup.sh test-web
+	$(BIN)/python -m scripts.web_pictures
+
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
 	$(BIN)/python -m tests.kernels $(KERNEL)
@@ -88,4 +92,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-quick page test-web test-cluster test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
+.PHONY: help setup demo test test-quick page test-web web-pictures test-cluster test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
