@@ -35,6 +35,9 @@ test-web: page ## drive the page in a browser, on captures made here
 test-lake: setup ## read what bicap wrote with DuckDB, Polars, PyArrow and Spark (installs them first)
 	@scripts/setup.sh lake
 	BICAP_LAKE=1 $(BIN)/pytest -q tests/lake
+web-pictures: page ## take the pictures of docs/web.md
+	@scripts/setup.sh test-web
+	$(BIN)/python -m scripts.web_pictures
 
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
