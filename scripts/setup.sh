@@ -15,6 +15,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != kernels ] || packages+=(qemu-system-x86 busybox-static kmod squashfs-tools)
 # Root file systems of other suites.
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
+# Spark runs on Java.
+[ "${1:-}" != lake ] || packages+=(openjdk-17-jre-headless)
 # Programs of arm64, emulated one by one.
 [ "${1:-}" != arm64 ] || packages+=(mmdebstrap qemu-user-static)
 # Debian's python3 cannot make a venv without this package; others can.
@@ -58,7 +60,7 @@ case "${1:-}" in
 bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
-lake) module=communityid,duckdb,obstore,polars ;;
+lake) module=communityid,duckdb,obstore,polars,pyspark ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"
