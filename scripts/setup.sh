@@ -24,6 +24,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
     etcd-server golang-1.19-go mmdebstrap binutils)
 # The image of the services.
 [ "${1:-}" != image ] || packages+=(mmdebstrap binutils)
+# Spark runs on Java.
+[ "${1:-}" != lake ] || packages+=(openjdk-17-jre-headless)
 # Programs of arm64, emulated one by one.
 [ "${1:-}" != arm64 ] || packages+=(mmdebstrap qemu-user-static)
 # Debian's python3 cannot make a venv without this package; others can.
@@ -72,7 +74,7 @@ bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
 test-web) module=playwright ;;
-lake) module=communityid,duckdb,obstore,polars ;;
+lake) module=communityid,duckdb,obstore,polars,pyspark ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"
