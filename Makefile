@@ -25,6 +25,20 @@ test: lint ## lint, then every tier of tests
 test-quick: setup ## the tests of pure logic that are over at once; without root
 	$(BIN)/pytest -q -n auto --dist worksteal -m "not slow" tests/unit
 
+page: setup ## bring what the page of `bicap web` is made with, through npm
+	@scripts/setup.sh page
+
+test-web: page ## drive the page in a browser, on captures made here
+	@scripts/setup.sh test-web
+	$(BIN)/pytest -q tests/web
+
+test-lake: setup ## read what bicap wrote with DuckDB, Polars, PyArrow and Spark (installs them first)
+	@scripts/setup.sh lake
+	BICAP_LAKE=1 $(BIN)/pytest -q tests/lake
+web-pictures: page ## take the pictures of docs/web.md
+	@scripts/setup.sh test-web
+	$(BIN)/python -m scripts.web_pictures
+
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
 	$(BIN)/python -m tests.kernels $(KERNEL)
@@ -57,21 +71,23 @@ explore: setup ## search for disagreements with fresh seeds for EXPLORE_SECONDS 
 	@scripts/setup.sh tests
 	$(BIN)/python -m tests.explore
 
-lint: setup ## style, types, import contract, C format
+lint: setup page ## style, types (of the page, too), import contract, C format
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run -Werror $(C_CODE)
+	node_modules/.bin/tsc
 
 format: setup ## rewrite Python and C in the project's format
 	$(BIN)/ruff check --fix $(PYTHON_CODE)
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/clang-format -i $(C_CODE)
 
-docs: setup ## regenerate docs/cli.md, the fields in docs/packetcapture.md, and the CRD
+docs: setup ## regenerate docs/cli.md, docs/lake-tables.md, the fields in docs/packetcapture.md, and the CRD
 	$(BIN)/python scripts/gen_cli_docs.py
 	$(BIN)/python scripts/gen_crd.py
+	$(BIN)/python scripts/gen_lake_docs.py
 
 proto: setup ## compile capture/pods/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. capture/pods/*.proto
@@ -93,4 +109,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-quick test-cluster image demo-cluster test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' Makefile)

@@ -11,6 +11,7 @@ from capture.filters.conversations import ConversationList
 from capture.filters.expression import Expression
 from capture.filters.podname import PodName
 from capture.filters.rule import Rule
+from capture.recording import RecordingSpec
 from capture.sampling.levels import OnPressure
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import PodEnd, Selection
@@ -43,7 +44,8 @@ class CaptureSpec:
     of the three, every packet. `inner` also matches the content of tunnels, `icmp_errors` also errors about a
     conversation. `sampling` chooses which matching packets are kept. The limit that is reached first ends the
     capture; `max_bytes` counts all files, before compression. `on_pressure` lists the measures taken while rings
-    fill, in order.
+    fill, in order. With `recording` nothing is written until a trigger (capture.live).
+    `reasons` records why the kernel drops packets of these conversations, and why it resets them.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -68,6 +70,8 @@ class CaptureSpec:
     on_pressure: tuple[OnPressure, ...] = ()
     buffer_bytes: int = BUFFER_DEFAULT
     hook: Hook = Hook.AUTO
+    recording: RecordingSpec | None = None
+    reasons: bool = False
 
     def __post_init__(self) -> None:
         if not self.interfaces and self.pods is None:

@@ -59,7 +59,6 @@ def agent(
     from capture.agent.node_capture import Settings
     from capture.cluster.api import Api
     from capture.cluster.log import log_to_stderr
-
     from capture.sink.place import make_way, write_beside
 
     log_to_stderr()

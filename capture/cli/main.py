@@ -16,6 +16,10 @@ from capture.errors import BicapError
 # name -> (module, one line for --help); the module has a click command of the same name.
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
+    "record": ("capture.cli.record", "Keep packets in memory, and write those around a trigger."),
+    "top": ("capture.cli.top", "Show the sessions of now, and what goes wrong with them."),
+    "trigger": ("capture.cli.trigger", "Let a recorder write an incident now."),
+    "incidents": ("capture.cli.incidents", "List the incidents that a recorder wrote."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
     "pods": ("capture.cli.pods", "List the pods of this node, and their interfaces."),
     "summary": ("capture.cli.summary", "Show who talked how much in capture files, when, and what goes wrong."),
@@ -25,6 +29,8 @@ COMMANDS = {
     "legs": ("capture.cli.legs", "Compare points that saw the same packets: delay and loss between."),
     "diagnose": ("capture.cli.diagnose", "Say what goes wrong in capture files, and what to look at next."),
     "follow": ("capture.cli.follow", "Show what the two sides of a session said."),
+    "web": ("capture.cli.web", "Show conversations of capture files in the browser."),
+    "extcap": ("capture.cli.extcap", "Put bicap into Wireshark's list of interfaces."),
     "bench": ("capture.cli.bench", "Measure what capturing costs on this node."),
     "agent": ("capture.cli.agent", "Run the captures of a cluster on this node."),
     "controller": ("capture.cli.controller", "Run captures that are objects of a cluster."),
@@ -78,3 +84,7 @@ def main(own_process: bool = True) -> None:
     finally:
         if own_process:
             gc.freeze()  # skip the collection at exit, which would visit all of numba's objects and free none
+
+
+if __name__ == "__main__":
+    main()

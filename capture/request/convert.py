@@ -10,6 +10,7 @@ import msgspec
 from capture.errors import SpecError
 from capture.filters.rule import Rule
 from capture.filters.rulewords import agreed_direction
+from capture.recording import RecordingSpec
 from capture.request.document import Document
 from capture.request.fields import fields
 from capture.request.forms import check_conversations
@@ -32,6 +33,7 @@ def spec_of(document: Document) -> CaptureSpec:
         pods=_pods(parts["pods"], bool(document.target.interfaces), values.get("rules", ())),
         sampling=Sampling(**parts["sampling"]),
         storage=Storage(**parts["storage"]),
+        recording=RecordingSpec(**parts["recording"]) if parts["recording"] else None,
         **parts[""],
     )
 

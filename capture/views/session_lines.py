@@ -15,6 +15,7 @@ from capture.arrays.cells import Cells, aligned, beside, cut, durations, each, n
 from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.views.handshakes import handshake_sentences
+from capture.views.kernel_sentences import kernel_sentences
 from capture.views.moments import Clock
 from capture.wire.addresses import Names
 from capture.wire.protocols import protocol_name
@@ -66,7 +67,8 @@ def _trips(table: Table, _: LineContext) -> Cells:
 def _state(table: Table, context: LineContext) -> Cells:
     handshake = handshake_sentences(table, context.completeness)
     between = where(table["handshake"] != Handshake.NONE, "; ")
-    return beside(state_names(table), between, handshake, "; ", each(CLOSES.__getitem__, table["close"]))
+    closes = each(CLOSES.__getitem__, table["close"])
+    return beside(state_names(table), between, handshake, "; ", closes, kernel_sentences(table))
 
 
 SHOWN = {

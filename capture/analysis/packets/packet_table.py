@@ -22,6 +22,8 @@ class Kind(IntFlag):
     "headers are cut off: fields that were not captured are 0"
     ICMP_ERROR = 16
     "the packet that it quotes begins at payload_at"
+    EVENT = 64
+    "of a capture's interface of events (packets.events): what the kernel did to a packet, and no packet on a wire"
     FOREIGN = 128
     "TCP numbers of another connection; set by a Tracker"
 
@@ -67,6 +69,7 @@ class PacketRow(Record):
     tsval: U32
     tsecr: U32
     identification: U32  # of IP; echo and query identifiers are in the ports
+    vlan: U32  # the outer tag's identifier, above 12 bits of a second tag's; 0: no tag, or a priority only
     window: U16  # as in the header, not scaled
     source_port: U16
     destination_port: U16

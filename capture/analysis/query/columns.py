@@ -1,6 +1,6 @@
 """Tables of sessions -> flat named columns.
 
-A column has one value per session: a number or a word. JSON, CSV, Parquet, --sort and --filter all use these columns.
+A column has one value per session: a number or a word. JSON, CSV, --sort and --filter all use these columns.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from capture.arrays.aliases import Table
 from capture.arrays.cells import each, lines
 from capture.arrays.texts import TEXTS
 from capture.pcapng.describe import InterfaceDescription
+from capture.wire.drop_reasons import parse_reason
 from capture.wire.protocols import protocol_name
 
 _PLAIN = (
@@ -22,7 +23,7 @@ _PLAIN = (
     *("icmp_type", "icmp_code", "requests", "unanswered", "repeated"),
 )
 _TEXTS = ("application", "server_name", "alpn", "http_method", "http_host", "http_path", "dns_name")
-_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors")
+_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors", "error_packet")
 _SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "rtt_sum_ns")
 
 
@@ -35,6 +36,12 @@ def _words(names: Mapping[Any, str], numbers: Any) -> list[str]:
     return [names[number] for number in numbers.tolist()]
 
 
+def _reasons(numbers: Any, part: str) -> list[str]:
+    """Return a part of the reasons whose texts have these numbers; "" where there is none."""
+    parsed = {number: parse_reason(TEXTS.words([number])[0]) for number in set(numbers.tolist())}
+    return ["" if (one := parsed[number]) is None else str(getattr(one, part)) for number in numbers.tolist()]
+
+
 def _both(name: str) -> Callable[[Table], Any]:
     return lambda s: s["client"][name] + s["server"][name]
 
@@ -44,6 +51,8 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
     columns: dict[str, Callable[[Table], Any]] = {
         "session": lambda s: s["session"],
         "interface": lambda s: s["interface"],
+        "vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] >> 12, s["vlan"]),
+        "inner_vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] & 0xFFF, 0),
         "protocol": lambda s: lines(each(protocol_name, s["protocol"])),
         "client": lambda s: lines(hosts(s, "client")),
         "client_port": lambda s: s["client_port"],
@@ -74,6 +83,15 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
         "dns_type": lambda s: [named(DNS_TYPES, n) if n else "" for n in s["dns_type"].tolist()],
         "dns_code": lambda s: [named(DNS_CODES, n - 1) if n else "" for n in s["dns_code"].tolist()],
     }
+    columns |= {
+        "drops": lambda s: s["drops"],
+        "drop_packet": lambda s: s["drop_packet"],
+        "drop_reason": lambda s: _reasons(s["drop_event"], "reason"),
+        "drop_class": lambda s: _reasons(s["drop_event"], "kind"),
+        "drop_place": lambda s: _reasons(s["drop_event"], "place"),
+        "reset_packet": lambda s: s["reset_packet"],
+        "reset_reason": lambda s: _reasons(s["reset_event"], "reason"),
+    }
     for side in SIDES:
         columns |= {f"{side}_{name}": lambda s, side=side, name=name: s[side][name] for name in _SIDE_PLAIN}  # type: ignore[misc]
         columns[f"{side}_rtt_mean_ns"] = lambda s, side=side: _mean(s[side]["rtt_sum_ns"], s[side]["rtt_count"])  # type: ignore[misc]
@@ -81,11 +99,26 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
 
 
 COLUMNS = _columns()
+COMPUTED: dict[str, Callable[[Table], Any]] = {
+    "zero_windows": _both("zero_windows"),
+    "reordered": _both("reordered"),
+    "rst": lambda s: (s["rst_packet"] > 0).astype(np.int64),
+    "icmp_error": lambda s: (s["icmp_packet"] > 0).astype(np.int64),
+    "tls_alerts": lambda s: (s["tls_alert"] > 0).astype(np.int64),
+    "dns_failed": lambda s: s["dns_errors"] + np.where(s["server_port"] == 53, s["unanswered"], 0),
+}
+"""Further names in conditions: sums of both sides, and counts. JSON, CSV and Parquet have what they are made of."""
 APPLICATION = (*_TEXTS, *_COUNTED, "tls_version", "tls_alert", "tls_alert_by", "dns_type", "dns_code")
 """Names of columns that need a look at the payload (analysis.application)."""
-WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"}) | set(APPLICATION) - {
-    *_COUNTED
-}
+NEED_PAYLOAD = frozenset({*APPLICATION, "tls_alerts", "dns_failed"})
+"""The same, with those of COMPUTED."""
+WORDS = frozenset(
+    {
+        *("protocol", "client", "server", "role", "state", "handshake", "close"),
+        *("drop_reason", "drop_class", "drop_place", "reset_reason"),
+        *(name for name in APPLICATION if name not in _COUNTED),
+    }
+)
 """Names of columns whose values are words."""
 
 

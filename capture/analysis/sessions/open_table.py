@@ -31,6 +31,8 @@ class OpenSession(OrderedEnds, SessionSpan, SessionEvidence):
     newest_question: I64
     request_ns: I64  # last byte of the present request; 0: none
     answer_ns: I64  # last byte of its answer; 0: none yet
+    low_vlan: U32  # of the lower endpoint's latest packet with one; 0: it sent none, or none with a tag
+    high_vlan: U32  # likewise of the higher endpoint
     live: U8  # 1: the row has a session
     client_side: U8  # 0: the lower of the two endpoints
     rst_syn_ns: I64  # the SYN that the RST answers; 0: none, or one of several
@@ -53,6 +55,9 @@ class OpenSide(SideCounts):
     flight_ring: I64  # index in `segments` of its long ring; 0: it has none
     last_ns: I64  # of its last packet, and the fields that a copy of it would share
     last_shape: I64  # payload << 16 | TCP flags
+    syn_ns: I64  # of its last SYN or SYN-ACK; 0: none
+    syn_sequence: U32
+    syn_identification: U32
     last_sequence: U32
     last_acknowledgment: U32
     last_identification: U32

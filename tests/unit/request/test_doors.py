@@ -79,6 +79,7 @@ VALUES: dict[str, tuple[list[str], Any, Any]] = {
     "expression": (["udp", "port", "53"], "udp port 53", "udp port 53"),
     "inner": (["--inner"], True, True),
     "icmp_errors": (["--no-icmp-errors"], False, False),
+    "reasons": (["--reasons"], True, True),
     "sampling.samplers": (["--sample", "flow:1/10"], ["flow:1/10"], ["flow:1/10"]),
     "sampling.seed": (["--sample-seed", "7"], 7, 7),
     "sampling.keep_control": (["--no-keep-control"], False, False),
@@ -102,6 +103,15 @@ VALUES: dict[str, tuple[list[str], Any, Any]] = {
     "storage.comment": (["--capture-comment", "before the change"], "before the change", "before the change"),
     "storage.user": (["--user", "nobody"], "nobody", "nobody"),
     "storage.min_free": (["--min-free", "5%"], "5%", "5%"),
+    "record.before": (["--before", "90s"], "90s", "90s"),
+    "record.after": (["--after", "5s"], "5s", "5s"),
+    "record.memory": (["--memory", "64MiB"], "64MiB", "64MiB"),
+    "record.folder": (["--incidents", "/incidents"], "/incidents", "/incidents"),
+    "record.cooldown": (["--cooldown", "5m"], "5m", "5m"),
+    "record.kept": (["--max-incidents", "3"], 3, 3),
+    "record.size": (["--incidents-size", "1GiB"], "1GiB", "1GiB"),
+    "record.age": (["--incidents-age", "1d"], "1d", "1d"),
+    "record.triggers": (["--trigger", "rst>0"], ["rst>0"], ["rst>0"]),
 }
 
 

@@ -7,7 +7,7 @@ Copies and packets whose numbers do not belong to the connection stop here (`cop
 import numpy as np
 
 from capture.analysis.packets.packet_table import Kind, PacketRow
-from capture.analysis.sessions.compiled.copies import repeats_last
+from capture.analysis.sessions.compiled.copies import repeats_last, repeats_syn
 from capture.analysis.sessions.compiled.flight import allocate_block, give_block_back
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
 from capture.analysis.sessions.compiled.samples import end_answer, sample
@@ -33,7 +33,7 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
     flags = np.int64(packet.tcp_flags)
     length = np.int64(packet.payload)
     occupies = length + ((flags >> 1) & 1) + (flags & 1)
-    if repeats_last(here, there, packet, occupies):
+    if repeats_last(here, there, packet, occupies) or (flags & SYN and repeats_syn(here, there, packet)):
         here.duplicated += 1
         here.data_packets += length > 0
         return
@@ -119,7 +119,7 @@ def _handshake(
     if flags & RST:
         if not here.rst_packet:
             here.rst_packet = packet.number
-        if not row.rst_packet:
+        if not row.rst_packet and not _closed(here, there):
             row.rst_packet = packet.number
             row.rst_ns = now
             row.rst_side = side
@@ -147,6 +147,17 @@ def _handshake(
             _client_part(tables, row, here, now)
     if flags & FIN and not flags & RST and not here.fin_packet:
         here.fin_packet = packet.number
+
+
+@loop
+def _closed(here: OpenSide, there: OpenSide) -> bool:
+    """True if both sides sent FIN and acknowledged the other's: an RST then answers a packet that came late."""
+    return (
+        here.fin_packet > 0
+        and there.fin_packet > 0
+        and distance(here.acked, there.next) >= 0
+        and distance(there.acked, here.next) >= 0
+    )
 
 
 @loop
