@@ -22,7 +22,7 @@ from capture.filters.podname import PodName
 from capture.filters.rule import Address
 from capture.pods import containerd_events_pb2 as containerd
 from capture.pods import cri_pb2 as cri
-from capture.pods.listing import Listing
+from capture.pods.pod_listing import Listing
 from capture.selection.pod import Container, Pod
 
 DEADLINE_SECONDS = 5.0

@@ -11,7 +11,7 @@ from capture.filters.rule import Address
 from capture.kernel.links import Link, links_in, links_seen_from, nsid_of
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
-from capture.pods.listing import Listing
+from capture.pods.pod_listing import Listing
 
 NODE_NAME = "NODE_NAME"
 """Environment variable with the name of the node, for bicap in a pod (downward API, spec.nodeName)."""

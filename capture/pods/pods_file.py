@@ -18,7 +18,7 @@ import msgspec
 
 from capture.errors import TargetError
 from capture.filters.podname import PodName
-from capture.pods.listing import Listing
+from capture.pods.pod_listing import Listing
 from capture.selection.pod import Container, Pod
 
 _IN_MOVED_TO, _IN_NONBLOCK, _IN_CLOEXEC = 0x80, 0o4000, 0o2000000  # include/uapi/linux/inotify.h
