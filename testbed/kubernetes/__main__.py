@@ -8,7 +8,6 @@ from pathlib import Path
 from testbed.isolation import isolate
 from testbed.kubernetes.cluster import Cluster
 
-
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
