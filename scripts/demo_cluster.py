@@ -90,7 +90,13 @@ def main() -> None:
         cluster = stack.enter_context(Cluster(Path(folder) / "cluster"))
         say("installs bicap: kubectl apply -k deploy/")
         install(cluster, given.image)
-        files = capture(cluster, given.out)
+        try:
+            files = capture(cluster, given.out)
+        except BaseException:
+            show(cluster, "describe", "packetcapture", "checkout", "-n", "shop")
+            for service in ("bicap-agent", "bicap-controller"):
+                show(cluster, "logs", "-n", "bicap-system", "-l", f"app={service}", "--tail=20")
+            raise
         names = [str(file) for file in files]
         print(f"$ bicap legs {' '.join(names)}", flush=True)
         subprocess.run([str(ROOT / ".venv/bin/bicap"), "legs", *names], check=True)

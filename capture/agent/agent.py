@@ -55,9 +55,18 @@ class Room:
 
 
 class Agent:
-    """Runs the captures of a node until `stop`."""
+    """Runs the captures of a node until `stop`. `on_ready` is called when captures can begin."""
 
-    def __init__(self, api: Api, home: Home, settings: Settings, room: Room, sockets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        api: Api,
+        home: Home,
+        settings: Settings,
+        room: Room,
+        sockets: tuple[str, ...] = (),
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_ready = on_ready
         self._api, self._home, self._settings, self._room = api, home, settings, room
         self._wake, self._ending = threading.Event(), threading.Event()
         self._pods = NodePods(sockets, self._wake.set)
@@ -91,6 +100,7 @@ class Agent:
         self._heartbeat.start()
         nursery = Nursery([self._home.lock]).__enter__()
         try:
+            self._on_ready()
             while not self._ending.is_set():
                 due = self._pods.next_due()
                 self._wake.wait(STEP_SECONDS if due is None else min(due, STEP_SECONDS))

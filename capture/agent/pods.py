@@ -32,7 +32,9 @@ class NodePods:
         self._wake = wake
         self._pods: dict[str, Pod] = {}
         self._troubles: tuple[str, ...] = ()
+        self._changed = threading.Event()
         self._due: list[float] = [0.0]
+        """Moments of the next questions to the runtimes; only `refresh` changes it."""
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._listen, args=(runtime,), name="events of pods", daemon=True)
@@ -59,19 +61,21 @@ class NodePods:
         while not self._ending.is_set():
             try:
                 for _ in runtime.changes():
-                    now = time.monotonic()
-                    # A runtime reports a pod shortly before the pod is ready.
-                    self._due = [now + seconds for seconds in SETTLING_SECONDS]
+                    self._changed.set()
                     self._wake()
             except (BicapError, NotImplementedError):
                 pass
-            self._due = [time.monotonic()]
+            self._changed.set()
             self._wake()
             self._ending.wait(RETRY_SECONDS)
 
     def refresh(self) -> bool:
         """Ask the runtimes if something has changed. Returns True if they were asked."""
         now = time.monotonic()
+        if self._changed.is_set():
+            self._changed.clear()
+            # A runtime reports a pod shortly before the pod is ready.
+            self._due = [now + seconds for seconds in SETTLING_SECONDS]
         due = [moment for moment in self._due if moment <= now]
         if not due:
             return False

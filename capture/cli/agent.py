@@ -33,6 +33,7 @@ NODE_NAME = "NODE_NAME"
     metavar="SHARE|SIZE",
     help="Space that stays free on the disk, where a capture does not say.",
 )
+@option("Node", "--ready-file", metavar="PATH", help="Create this file when captures can begin.")
 def agent(
     kubeconfig: str | None,
     node: str | None,
@@ -41,6 +42,7 @@ def agent(
     captures: int,
     buffer: str,
     min_free: str,
+    ready_file: str | None,
 ) -> None:
     """Run the captures of a cluster on this node: those that NodeCaptures of the controller ask for.
 
@@ -57,8 +59,11 @@ def agent(
     from capture.agent.node_capture import Settings
     from capture.cluster.api import Api
     from capture.cluster.log import log_to_stderr
+    from capture.sink.place import make_way, write_beside
 
     log_to_stderr()
+    if ready_file:
+        make_way(ready_file)
     api, home = Api(kubeconfig), Home(Path(folder))
     running = Agent(
         api,
@@ -66,6 +71,7 @@ def agent(
         Settings(name, min_free, scratch_folder(name)),
         Room(captures, parse_size(buffer, "--buffer")),
         sockets,
+        on_ready=lambda: write_beside(ready_file, "") if ready_file else None,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: running.stop())

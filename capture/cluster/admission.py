@@ -28,7 +28,8 @@ def admitted(kind: str, name: str, namespace: str, spec: Any) -> Document:
     except msgspec.ValidationError as error:
         raise SpecError(str(error)) from None
     for field in fields(Document):
-        if field.declared.refused_in_cluster and field.of(document) is not None:
+        # The API server fills in defaults.
+        if field.declared.refused_in_cluster and field.of(document) not in (None, field.declared.default):
             raise SpecError(f"{in_object(field).text}: {field.declared.refused_in_cluster}")
     if document.conversations is not None and document.conversations.file is not None:
         raise SpecError("spec.conversations.file: a cluster has no such file; list them in spec.conversations.tuples")

@@ -25,7 +25,7 @@ from capture.errors import KernelError
 from capture.nursery.exchange import Concluded, Ended, Forked, Message, NotForked, Progress, Ready, whole_lines
 from capture.request.document import Document
 
-_START_SECONDS = 60.0
+_START_SECONDS = 300.0
 """Longest wait for the server: without kept code it compiles its loops, which takes seconds."""
 _READ = 1 << 16
 _ENDED = "the nursery has ended; its standard error says why"

@@ -22,7 +22,7 @@ from capture.filters.podname import PodName
 from capture.filters.rule import Address
 from capture.pods import containerd_events_pb2 as containerd
 from capture.pods import cri_pb2 as cri
-from capture.pods.listing import Listing
+from capture.pods.pod_listing import PodListing
 from capture.selection.pod import Container, Pod
 
 DEADLINE_SECONDS = 5.0
@@ -69,7 +69,7 @@ class Runtime:
             pid, _, _ = struct.unpack("=3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return int(pid) or None
 
-    def look(self) -> Listing:
+    def look(self) -> PodListing:
         """Return all pods of the node in the order of their names, including stopped ones that are not yet
         removed."""
         try:
@@ -80,7 +80,7 @@ class Runtime:
     def _hung_up(self) -> BicapError:
         return TargetError(f"the connection to the container runtime at {self.path} is closed")
 
-    def _look(self) -> Listing:
+    def _look(self) -> PodListing:
         containers: dict[str, list[Container]] = {}
         for item in self._ask("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse).containers:
             container = Container(item.metadata.name, item.id, item.state == cri.CONTAINER_RUNNING)
@@ -91,7 +91,7 @@ class Runtime:
             replace(pod, containers=tuple(sorted(containers.get(pod.sandbox, []), key=lambda c: c.name)))
             for pod in pods
         ]
-        return Listing(tuple(sorted(pods, key=lambda pod: (pod.name, pod.created_ns))), tuple(troubles))
+        return PodListing(tuple(sorted(pods, key=lambda pod: (pod.name, pod.created_ns))), tuple(troubles))
 
     def _detailed(self, pods: list[Pod]) -> tuple[list[Pod], list[str]]:
         """Return the pods with details from their status, and troubles.

@@ -15,7 +15,7 @@ from capture.filters.filter_h import pods_of
 from capture.filters.podname import PodName
 from capture.filters.rule import Address
 from capture.plan import Place
-from capture.pods.listed import ListedPods
+from capture.pods.pods_file import ListedPods
 from capture.pods.sockets import find_sockets
 from capture.selection.pod import Pod
 from capture.selection.selection import Selection

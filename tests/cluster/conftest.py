@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from testbed.kubernetes.cluster import Cluster
-from tests.cluster.captures import API_VERSION, AppliedCapture
+from tests.cluster.applied import API_VERSION, AppliedCapture
 from tests.cluster.services import Services
 
 # `make test` has no time for a cluster.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from testbed.kubernetes.cluster import Cluster
 from testbed.tool import bicap, check_with_readers, read_pcap, read_pcapng
-from tests.cluster.captures import account_adds_up
+from tests.cluster.applied import account_adds_up
 from tests.cluster.conftest import Apply
 from tests.cluster.pod_traffic import address, fetch, tcpdump
 

@@ -11,7 +11,7 @@ from testbed.kubernetes.cluster import Cluster
 from testbed.kubernetes.kubernetes_node import KubernetesNode
 from testbed.patience import wait_until
 from testbed.tool import check_with_readers, read_pcap, read_pcapng
-from tests.cluster.captures import account_adds_up
+from tests.cluster.applied import account_adds_up
 from tests.cluster.conftest import Apply
 from tests.cluster.pod_traffic import address, fetch, tcpdump
 from tests.cluster.services import Services, agent_of

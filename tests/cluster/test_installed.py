@@ -11,7 +11,7 @@ import pytest
 from testbed.kubernetes.cluster import Cluster
 from testbed.patience import wait_until
 from testbed.tool import check_with_readers, read_pcapng
-from tests.cluster.captures import AppliedCapture, account_adds_up
+from tests.cluster.applied import AppliedCapture, account_adds_up
 from tests.cluster.conftest import Apply
 from tests.cluster.pod_traffic import address, fetch
 from tests.cluster.rights import RIGHTS, answer

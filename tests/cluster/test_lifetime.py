@@ -6,7 +6,7 @@ from datetime import datetime
 from testbed.kubernetes.cluster import Cluster
 from testbed.patience import wait_until
 from testbed.tool import read_pcapng
-from tests.cluster.captures import account_adds_up
+from tests.cluster.applied import account_adds_up
 from tests.cluster.conftest import Apply
 from tests.cluster.pod_traffic import address, fetch
 

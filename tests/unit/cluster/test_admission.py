@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from capture.cluster.admission import admitted, checked_spec
+from capture.cluster.crds import definitions
 from capture.errors import SpecError
 
 SELECTOR = {"selector": {"matchLabels": {"app": "web"}}}
@@ -52,3 +53,18 @@ def test_pods_of_a_cluster_packet_capture_have_a_namespace() -> None:
         admitted("ClusterPacketCapture", "c", "", {"rules": [{"source": {"pod": {"name": "vault"}}}]})
     spec = checked_spec(admitted("ClusterPacketCapture", "c", "", {"rules": [{"source": {"pod": OTHER}}]}))
     assert {str(name) for name in spec.ends} == {"bank/vault"}
+
+
+def test_defaults_that_the_api_server_fills_in_are_no_wishes() -> None:
+    """Every default of the definition, in every part of the object."""
+    filled: dict[str, Any] = {"target": SELECTOR, "sampling": {}, "limits": {}, "storage": {}}
+    properties = definitions()["PacketCapture"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    for name, field in properties["spec"]["properties"].items():
+        if "default" in field:
+            filled[name] = field["default"]
+        if name in ("target", "sampling", "limits", "storage"):
+            parts = {key: inner["default"] for key, inner in field["properties"].items() if "default" in inner}
+            filled[name] = filled[name] | parts
+    assert filled["storage"]
+    asked = checked_spec(admitted("PacketCapture", "c", "shop", {"target": SELECTOR}))
+    assert checked_spec(admitted("PacketCapture", "c", "shop", filled)) == asked

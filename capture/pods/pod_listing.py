@@ -6,7 +6,7 @@ from capture.selection.pod import Pod
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class PodListing:
     """The pods, and problems with single ones, one line each."""
 
     pods: tuple[Pod, ...] = ()

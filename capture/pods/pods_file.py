@@ -10,6 +10,7 @@ The file is replaced by rename, so that it is always whole.
 import ctypes
 import os
 import select
+import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Annotated
@@ -18,7 +19,7 @@ import msgspec
 
 from capture.errors import TargetError
 from capture.filters.podname import PodName
-from capture.pods.listing import Listing
+from capture.pods.pod_listing import PodListing
 from capture.selection.pod import Container, Pod
 
 _IN_MOVED_TO, _IN_NONBLOCK, _IN_CLOEXEC = 0x80, 0o4000, 0o2000000  # include/uapi/linux/inotify.h
@@ -77,13 +78,16 @@ class ListedPods:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._closed = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._lock = threading.Lock()
+        self._waiting: int | None = None
+        """Descriptor that ends the wait for changes; None while nobody waits."""
+        self._closed = False
 
-    def look(self) -> Listing:
+    def look(self) -> PodListing:
         """Return the pods that are listed now."""
         try:
             with open(self.path, "rb") as file:
-                return Listing(tuple(one.pod(self.path) for one in _decoder.decode(file.read())))
+                return PodListing(tuple(one.pod(self.path) for one in _decoder.decode(file.read())))
         except OSError as error:
             raise TargetError(f"the list of pods {self.path} cannot be read: {error.strerror}") from None
         except (msgspec.DecodeError, ValueError) as error:
@@ -94,21 +98,33 @@ class ListedPods:
     def changes(self) -> Iterator[None]:
         """Yield at once, and then each time when the file was replaced; ends after `close`."""
         directory, name = os.path.split(os.path.abspath(self.path))
-        watch = _watch(directory)
-        poll = select.poll()
-        for descriptor in (watch, self._closed):
-            poll.register(descriptor, select.POLLIN)
+        with self._lock:
+            if self._closed:
+                return
+            self._waiting = end = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        watch = -1
         try:
+            watch = _watch(directory)
+            poll = select.poll()
+            for descriptor in (watch, end):
+                poll.register(descriptor, select.POLLIN)
             yield
-            while self._closed not in dict(poll.poll()):
+            while end not in dict(poll.poll()):
                 if name.encode() in os.read(watch, _EVENTS_MAX):
                     yield
         finally:
-            os.close(watch)
+            with self._lock:
+                self._waiting = None
+            for descriptor in (watch, end):
+                if descriptor >= 0:
+                    os.close(descriptor)
 
     def close(self) -> None:
         """Let a thread that waits in `changes` end."""
-        os.eventfd_write(self._closed, 1)
+        with self._lock:
+            self._closed = True
+            if self._waiting is not None:
+                os.eventfd_write(self._waiting, 1)
 
 
 def _watch(directory: str) -> int:
