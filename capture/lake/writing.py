@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from capture.analysis.query.conditions import no_column
 from capture.arrays.rows import alike
 from capture.errors import SinkError, SpecError
 from capture.lake.common import TableRows
@@ -45,9 +46,7 @@ def check_names(table: TableSchema, names: Sequence[str]) -> None:
     known = [column.name for column in table.columns]
     for name in names:
         if name not in known:
-            raise SpecError(
-                f"--columns: there is no column {name!r} in the table {table.name}; columns are {', '.join(known)}"
-            )
+            raise no_column(f"--columns, table {table.name}", name, known, "docs/lake-tables.md")
 
 
 def write_parquet(

@@ -7,12 +7,12 @@ import numpy as np
 
 from capture.analysis.packets.completeness import Completeness
 from capture.analysis.query.columns import COLUMNS, WORDS, flat
+from capture.analysis.query.conditions import no_column
 from capture.analysis.query.names import CLOSES, endpoints
 from capture.analysis.query.names import states as state_names
 from capture.analysis.sessions.session_table import Handshake
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, cut, durations, each, numbers, sizes, text, where, words
-from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.views.handshakes import handshake_sentences
 from capture.views.kernel_sentences import kernel_sentences
@@ -107,8 +107,7 @@ def columns_named(names: Sequence[str]) -> list[Column]:
     """Return columns by name. Raises SpecError for a name that is not known."""
     for name in names:
         if name not in SHOWN and name not in COLUMNS:
-            known = ", ".join(dict.fromkeys((*SHOWN, *COLUMNS)))
-            raise SpecError(f"--columns: there is no column {name!r}; columns are {known}")
+            raise no_column("--columns", name, (*SHOWN, *COLUMNS))
     return [SHOWN[name] if name in SHOWN else _flat(name) for name in names]
 
 

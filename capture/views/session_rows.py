@@ -7,9 +7,9 @@ from typing import Any
 
 from capture.analysis.packets.completeness import Completeness
 from capture.analysis.query.columns import COLUMNS, flat
+from capture.analysis.query.conditions import no_column
 from capture.arrays.aliases import Table
 from capture.arrays.cells import lines
-from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.views.handshakes import handshake_sentences
 from capture.views.json_lines import json_lines
@@ -23,8 +23,7 @@ def check_names(names: Sequence[str], option: str = "--columns") -> None:
     """Raise SpecError for a name that is not a column."""
     for name in names:
         if name not in COLUMNS and name != _VERDICT:
-            known = ", ".join((*COLUMNS, _VERDICT))
-            raise SpecError(f"{option}: there is no column {name!r} in tables; columns are {known}")
+            raise no_column(option, name, (*COLUMNS, _VERDICT))
 
 
 def session_columns(

@@ -293,7 +293,7 @@ BAD = [
     (["read", "FILE*"], None, 3, "no file matches"),
     (["latency", "--packets", "tcp", "-"], b"", 2, "give a file instead of standard input"),
     (["latency", "--by", "server", "-"], b"", 2, "give a file instead of standard input"),
-    (["latency", "--by", "colour", "FILE"], b"", 2, "--by: there is no column 'colour'"),
+    (["latency", "--by", "colour", "FILE"], b"", 2, "--by: there is no column colour"),
     (["latency", "-c", "3", "FILE"], b"", 2, "name the column with --by"),
 ]
 

@@ -41,7 +41,7 @@ export class FilterBar {
       : html`<b>${count(list.shown)}</b>${state.filter ? html` of ${plural(list.total, "session")}${list.running ? " so far" : ""}, ${left ? `${count(left)} hidden` : "none hidden"}${hidden.length > 1 ? `: ${hidden.map(([name, n]) => `${count(n)} by ${name}`).join(", ")}` : ""}` : ` ${list.shown === 1 ? "session" : "sessions"}, none hidden`}`;
     render(html`
       <label class="in"><span class="faint" aria-hidden="true">/</span><span class="hidden">filter</span>
-        <input spellcheck="false" autocomplete="off" placeholder="filter: server=bank/api-0 handshake!=complete duration>1s" .value=${state.filter} role="combobox" aria-expanded=${this.open} aria-controls="completion"
+        <input spellcheck="false" autocomplete="off" placeholder="filter: server=bank/api-0 handshake!=complete duration>1s" .value=${this.input === document.activeElement && this.input ? this.input.value : state.filter} role="combobox" aria-expanded=${this.open} aria-controls="completion"
           @input=${() => this.typed()} @keydown=${(/** @type {KeyboardEvent} */ event) => this.key(event)} @focus=${() => this.typed()} @blur=${() => { this.open = false; this.paint(); }}>
       </label>
       <span class="counts" role="status">${counts}${list?.running ? html`<span class="run" aria-hidden="true"><i></i></span>still counting` : nothing}</span>
@@ -65,7 +65,10 @@ export class FilterBar {
     const text = this.input.value;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      if (text !== this.page.state.filter && !/(=|<|>|!)\s*$/.test(text) && (text === "" || /[=<>]/.test(text.split(" ").at(-1) || "=")) ) this.page.set({ filter: text.trim() === "" ? "" : text }, true);
+      // a condition that is not whole yet does not count
+      const last = text.split(" ").at(-1) ?? "";
+      const whole = last === "" || /^'?\w+(!=|<=|>=|=|<|>)[^=<>!]/.test(last) ? text : text.slice(0, text.length - last.length);
+      if (whole.trim() !== this.page.state.filter) this.page.set({ filter: whole.trim() }, true);
     }, 250);
     const question = ++this.question;
     get("complete", { text }).then((found) => {

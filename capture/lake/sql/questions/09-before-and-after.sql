@@ -5,7 +5,7 @@ SELECT
     server_port,
     CASE WHEN start_ns < at_ns THEN 'before' ELSE 'after' END AS phase,
     count(*) AS sessions,
-    avg(CASE WHEN handshake IN ('complete', 'started-before', 'not-captured') OR handshake IS NULL THEN 0.0 ELSE 1.0 END)
+    avg(CASE WHEN handshake IN ('complete', 'started-before', 'not-captured') OR handshake IS NULL THEN 0e0 ELSE 1e0 END)
         AS share_failed,
     sum(retransmitted) / CAST(sum(packets) AS DOUBLE) AS share_retransmitted,
     sum(first_byte_mean_ns * requests) / sum(requests) / 1e6 AS mean_first_byte_ms,
