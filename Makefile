@@ -103,6 +103,7 @@ bench: setup ## measure beside other capture tools in the same run
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.many_cpus
 	$(BIN)/python -m bench.many_captures
+	$(BIN)/python -m bench.recorder_cost
 	$(BIN)/python -m bench.guard
 
 fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)

@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from capture.abi import HOOKS
+from capture.analysis.application import messages
 from capture.analysis.packets.reading import Batch
 from capture.analysis.sessions import tracker
 from capture.errors import BicapError, SinkError, SpecError, TargetError
@@ -121,6 +122,7 @@ class Recorder:
             remembered.compiled()
             if self._rules or self._onlooker:
                 tracker.compiled()
+                messages.compiled()
         with step("mapping the memory"):
             self.memory = stack.enter_context(contextlib.closing(ChunkMemory(plan, module)))
             self._counters = Counters(module.map_fd("accounts"), possible_cpus())

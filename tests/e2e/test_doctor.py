@@ -13,7 +13,7 @@ from testbed.tool import Finished, bicap
 from testbed.two_pods import run
 from tests.e2e.users import NO_BCC, PYPI_BCC, nobody, with_bcc
 
-OPTIONAL = {"netns", "btf", "tcx", "clsact", "statistics", "cache", "cpus", "clock"}
+OPTIONAL = {"netns", "btf", "tcx", "clsact", "reasons", "statistics", "cache", "cpus", "clock"}
 REQUIRED = {"capabilities", "bpf", "bcc", "program", "rings", "loops"}
 DESCRIPTORS = Path("/proc/self/fd")
 JUST_ENOUGH = ("bpf", "net_admin", "perfmon", "ipc_lock")
