@@ -3,6 +3,8 @@ BIN := .venv/bin
 PYTHON_CODE := $(wildcard capture testbed tests bench fuzz scripts examples)
 # Where the programs of Kubernetes are kept, outside of the tree: building them takes minutes.
 KUBERNETES ?= /var/cache/bicap-kubernetes
+# What it starts ends with it, whatever happens.
+OWN_PIDS := unshare --pid --fork --mount-proc --kill-child
 C_CODE := $(shell find bpf -name '*.[ch]')
 
 .DEFAULT_GOAL := help
@@ -30,6 +32,9 @@ test-web: page ## drive the page in a browser, on captures made here
 	@scripts/setup.sh test-web
 	$(BIN)/pytest -q tests/web
 
+test-lake: setup ## read what bicap wrote with DuckDB, Polars, PyArrow and Spark (installs them first)
+	@scripts/setup.sh lake
+	BICAP_LAKE=1 $(BIN)/pytest -q tests/lake
 web-pictures: page ## take the pictures of docs/web.md
 	@scripts/setup.sh test-web
 	$(BIN)/python -m scripts.web_pictures
@@ -49,7 +54,18 @@ test-arm64: setup ## run the tests of pure logic on an emulated arm64 machine
 test-cluster: setup ## run the services on a real Kubernetes of two nodes; the first time builds it, which takes minutes
 	@scripts/setup.sh cluster
 	testbed/kubernetes/build.sh $(KUBERNETES)
-	BICAP_CLUSTER=1 BICAP_KUBERNETES=$(KUBERNETES) unshare --pid --fork --mount-proc --kill-child $(BIN)/pytest tests/cluster
+	scripts/image.sh localhost/bicap:dev bicap-image.tar
+	BICAP_CLUSTER=1 BICAP_KUBERNETES=$(KUBERNETES) $(OWN_PIDS) $(BIN)/pytest tests/cluster
+
+image: setup ## make the image of the services, bicap-image.tar, without a container engine
+	@scripts/setup.sh image
+	scripts/image.sh localhost/bicap:dev bicap-image.tar
+
+demo-cluster: setup ## a real Kubernetes of two nodes, bicap on it, and a capture of both ends into demo-cluster/
+	@scripts/setup.sh cluster
+	testbed/kubernetes/build.sh $(KUBERNETES)
+	scripts/image.sh localhost/bicap:dev bicap-image.tar
+	BICAP_KUBERNETES=$(KUBERNETES) $(OWN_PIDS) $(BIN)/python -m scripts.demo_cluster bicap-image.tar demo-cluster
 
 explore: setup ## search for disagreements with fresh seeds for EXPLORE_SECONDS (3600)
 	@scripts/setup.sh tests
@@ -68,9 +84,10 @@ format: setup ## rewrite Python and C in the project's format
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/clang-format -i $(C_CODE)
 
-docs: setup ## regenerate docs/cli.md, the fields in docs/packetcapture.md, and the CRD
+docs: setup ## regenerate docs/cli.md, docs/lake-tables.md, the fields in docs/packetcapture.md, and the CRD
 	$(BIN)/python scripts/gen_cli_docs.py
 	$(BIN)/python scripts/gen_crd.py
+	$(BIN)/python scripts/gen_lake_docs.py
 
 proto: setup ## compile capture/pods/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. capture/pods/*.proto
@@ -92,4 +109,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-quick page test-web web-pictures test-cluster test-bcc test-kernels test-arm64 explore lint format docs proto bench fuzz
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' Makefile)

@@ -45,6 +45,7 @@ class CaptureSpec:
     conversation. `sampling` chooses which matching packets are kept. The limit that is reached first ends the
     capture; `max_bytes` counts all files, before compression. `on_pressure` lists the measures taken while rings
     fill, in order. With `recording` nothing is written until a trigger (capture.live).
+    `reasons` records why the kernel drops packets of these conversations, and why it resets them.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ class CaptureSpec:
     buffer_bytes: int = BUFFER_DEFAULT
     hook: Hook = Hook.AUTO
     recording: RecordingSpec | None = None
+    reasons: bool = False
 
     def __post_init__(self) -> None:
         if not self.interfaces and self.pods is None:

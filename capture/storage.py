@@ -41,7 +41,8 @@ class Storage:
     """How the output is stored. Sizes are bytes of pcapng before compression, times nanoseconds; None is no limit.
 
     A new file begins when the current one has `file_bytes` or is `file_ns` old, whichever comes first; only the last
-    `files_kept` files are kept. Files and directories that the capture makes belong to `user`.
+    `files_kept` files are kept. With `unique` the output has a name of its own, and replaces no earlier one. Files
+    and directories that the capture makes belong to `user`.
     """
 
     file_bytes: int | None = None
@@ -51,6 +52,7 @@ class Storage:
     user: str | None = None
     min_free: MinFree | None = None
     comment: str | None = None
+    unique: bool = False
 
     def __post_init__(self) -> None:
         if self.file_bytes is not None and self.file_bytes < 1:

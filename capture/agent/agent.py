@@ -85,11 +85,12 @@ class Agent:
 
     def run(self) -> None:
         """Run captures until `stop` is called, then let them complete their files."""
+        # Alive before the loops are compiled, which takes long where no cache is kept.
+        self._pods.start()
+        self._objects.start()
+        self._heartbeat.start()
         nursery = Nursery([self._home.lock]).__enter__()
         try:
-            self._pods.start()
-            self._objects.start()
-            self._heartbeat.start()
             while not self._ending.is_set():
                 due = self._pods.next_due()
                 self._wake.wait(STEP_SECONDS if due is None else min(due, STEP_SECONDS))

@@ -11,6 +11,7 @@ import click
 
 from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.line import positive_time, read_request
+from capture.cli.metrics import REFRESH_SECONDS, bound, each, shown_by
 from capture.cli.options import capture_options, refuse_recording
 from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.conversations import ConversationList, read_conversations
@@ -19,6 +20,7 @@ from capture.request.fields import OUTPUT
 from capture.units import format_count
 
 if TYPE_CHECKING:
+    from capture.metrics.serving import MetricsServer
     from capture.run.capture import Capture
     from capture.run.summary import Summary
 
@@ -27,6 +29,13 @@ if TYPE_CHECKING:
 @capture_options
 @option(OUTPUT, "--dry-run", is_flag=True, help="Print what would be loaded where, and what to expect; load nothing.")
 @option(OUTPUT, "--stats-interval", metavar="TIME", help="Show counters this often on stderr.")
+@option(
+    OUTPUT,
+    "--metrics",
+    metavar="ADDRESS",
+    help="Serve the counters to Prometheus at this address while the capture runs: PORT on loopback, or HOST:PORT. "
+    "Needs prometheus-client.",
+)
 @option(OUTPUT, "--ready-file", metavar="PATH", help="Create this file when packets are being caught.")
 @option(OUTPUT, "-q", "--quiet", is_flag=True, help="No closing report on stderr.")
 @click.pass_context
@@ -35,6 +44,7 @@ def capture(
     /,
     dry_run: bool,
     stats_interval: str | None,
+    metrics: str | None,
     as_json: bool,
     ready_file: str | None,
     quiet: bool,
@@ -84,36 +94,45 @@ def capture(
 
     if ready_file:
         make_way(ready_file)
-    running = Capture(
-        plan,
-        open_sink(output, spec.storage),
-        on_event=(lambda _: None) if quiet else _note,
-        on_attached=lambda attached: (
-            process.give_up_privileges(attached, (output, ready_file)) if own_process else None
-        ),
-    )
-    if spec.start_at_ns and not quiet:
-        _note(f"begins at {datetime.fromtimestamp(spec.start_at_ns / 1e9):%Y-%m-%d %H:%M:%S}")
-    process.end_on_signals(running)
-    try:
-        with running:
-            _reread_on_hangup(running, spec.conversations)
-            if ready_file:
-                write_beside(ready_file, "")
-            if interval is None:
-                if not quiet:
-                    _note(f"capturing on {', '.join(i.name for i in running.roster.present)}; Ctrl-C ends")
-                running.run()
-            else:
-                from capture.cli.show import LiveCounters
+    with bound(metrics) as server:
+        running = Capture(
+            plan,
+            open_sink(output, spec.storage),
+            on_event=(lambda _: None) if quiet else _note,
+            on_attached=lambda attached: (
+                process.give_up_privileges(attached, (output, ready_file)) if own_process else None
+            ),
+        )
+        if spec.start_at_ns and not quiet:
+            _note(f"begins at {datetime.fromtimestamp(spec.start_at_ns / 1e9):%Y-%m-%d %H:%M:%S}")
+        process.end_on_signals(running)
+        try:
+            with running:
+                _reread_on_hangup(running, spec.conversations)
+                if ready_file:
+                    write_beside(ready_file, "")
+                if server is not None:
+                    server.start()
+                _run(running, interval, server, quiet)
+        finally:
+            process.ignore_signals()
+            # Also if writing failed: what was caught until then is complete and accounted for.
+            if running.summary is not None:
+                _report(running.summary, quiet, as_json, failed=sys.exception() is not None)
 
-                with LiveCounters(sys.stderr) as live:
-                    running.run(live.show, interval / 1e9)
-    finally:
-        process.ignore_signals()
-        # Also if writing failed: what was caught until then is complete and accounted for.
-        if running.summary is not None:
-            _report(running.summary, quiet, as_json, failed=sys.exception() is not None)
+
+def _run(running: "Capture", interval: int | None, server: "MetricsServer | None", quiet: bool) -> None:
+    """Run a capture, and show its counters where they were asked for."""
+    ticks = [] if server is None else [(REFRESH_SECONDS, shown_by(server))]
+    if interval is None:
+        if not quiet:
+            _note(f"capturing on {', '.join(i.name for i in running.roster.present)}; Ctrl-C ends")
+        running.run(*each(ticks))
+        return
+    from capture.cli.show import LiveCounters
+
+    with LiveCounters(sys.stderr) as live:
+        running.run(*each([*ticks, (interval / 1e9, live.show)]))
 
 
 def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> None:

@@ -1,4 +1,4 @@
-"""`bicap diagnose FILE...`: capture files -> findings, worst first, with evidence."""
+"""`bicap diagnose FILE...`: capture files -> findings, worst first, with evidence; or a table of them."""
 
 import json
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from capture.cli.capture_file import (
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
+from capture.cli.table_output import TableOutput, table_options
 from capture.errors import FormatError
 
 if TYPE_CHECKING:
+    from capture.lake.identity import Origin
     from capture.wire.addresses import Names
 
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @inner
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the files have for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object, with all findings.")
+@table_options
 def diagnose(
     files: tuple[str, ...],
     count: int,
@@ -46,6 +49,9 @@ def diagnose(
     inner: bool,
     numeric: bool,
     as_json: bool,
+    parquet: str | None,
+    arrow: str | None,
+    node: str | None,
 ) -> None:
     """Say what goes wrong in capture files, the worst first, with sessions and packets as evidence.
 
@@ -66,6 +72,8 @@ def diagnose(
     from capture.views.diagnosis_report import Places, diagnosis_json, diagnosis_lines
     from capture.views.tunnel_share import TunnelShare
 
+    output = TableOutput(parquet, arrow, node)
+    as_table = output.check(json=as_json)
     diagnosis, waits = Diagnosis(TROUBLES), Latency()
     names: Names = {}
     damage: list[FormatError] = []
@@ -73,10 +81,14 @@ def diagnose(
     places: Places = {}
     tunnels = TunnelShare()
     captures = captures_of(files_of(files))
+    origins: list[Origin] = []
     for parts in captures:
         only = matching_sessions(parts, expression, across_interfaces, inner)
         with open_parts(parts, inner) as capture:
             batches = with_progress(capture)
+            if as_table:
+                origins.append(output.origin(parts, capture))
+                batches = origins[-1].watch(batches)
             add_capture(
                 diagnosis, waits, capture, batches, across_interfaces, damage, only, len(captures) > 1, tunnels, notes
             )
@@ -85,7 +97,13 @@ def diagnose(
                 places[capture.name] = capture.place
     known = completeness_of_all(files)
     findings = diagnosis.findings(known, {} if numeric else names)
-    if as_json:
+    if as_table:
+        from capture.lake.common import TableRows
+        from capture.lake.identity import together
+        from capture.lake.lake_findings import FINDINGS
+
+        output.write(FINDINGS, [TableRows(findings, together(origins, known))] if findings else [])
+    elif as_json:
         click.echo(json.dumps(diagnosis_json(findings, diagnosis, waits, known, places), indent=2))
     else:
         several = len(captures) > 1

@@ -1,4 +1,4 @@
-"""`bicap latency FILE...`: capture files -> latencies by measure and side, and the side on which clients waited."""
+"""`bicap latency FILE...`: capture files -> latencies by measure and side, and who was waited for."""
 
 import json
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from capture.cli.capture_file import (
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
+from capture.cli.table_output import TableOutput, table_options
 from capture.errors import FormatError, SpecError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _GROUPS = 10
 @across_interfaces
 @inner
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object.")
+@table_options
 def latency(
     files: tuple[str, ...],
     by: str | None,
@@ -54,6 +56,9 @@ def latency(
     across_interfaces: bool,
     inner: bool,
     as_json: bool,
+    parquet: str | None,
+    arrow: str | None,
+    node: str | None,
 ) -> None:
     """Show how long things took in a capture file, and on which side.
 
@@ -73,16 +78,33 @@ def latency(
     from capture.views.queries import ended_sessions
     from capture.views.tunnel_share import TunnelShare
 
+    output = TableOutput(parquet, arrow, node)
+    as_table = output.check(json=as_json)
+    if as_table and by is not None:
+        raise SpecError(
+            "--by groups what is shown; tables have a row for each sample, with the columns of its session"
+        )
     only = matching_sessions(files, expression, across_interfaces, inner)
     latencies = Latency() if by is None else _groups(files, by, count or _GROUPS, across_interfaces, inner, only)
     damage: list[FormatError] = []
     notes: list[str] = []
     tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
-        ended = ended_sessions(capture, with_progress(capture), across_interfaces, damage, only, notes=notes)
-        for sessions, samples in tunnels.beside(ended):
-            latencies.add(sessions, samples)
-    if isinstance(latencies, Latency):
+        batches = with_progress(capture)
+        if as_table:
+            origin = output.origin(files, capture)
+            batches = origin.watch(batches)
+        ended = tunnels.beside(ended_sessions(capture, batches, across_interfaces, damage, only, notes=notes))
+        if as_table:
+            from capture.lake.lake_latency import LATENCY, joined
+
+            output.write(LATENCY, joined(ended, origin))
+        else:
+            for sessions, samples in ended:
+                latencies.add(sessions, samples)
+    if as_table:
+        pass
+    elif isinstance(latencies, Latency):
         click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
     elif by is not None:
         click.echo(json.dumps(groups_json(by, latencies), indent=2) if as_json else groups_text(by, latencies))

@@ -17,6 +17,7 @@ from capture.errors import BicapError
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
     "record": ("capture.cli.record", "Keep packets in memory, and write those around a trigger."),
+    "top": ("capture.cli.top", "Show the sessions of now, and what goes wrong with them."),
     "trigger": ("capture.cli.trigger", "Let a recorder write an incident now."),
     "incidents": ("capture.cli.incidents", "List the incidents that a recorder wrote."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
@@ -29,6 +30,7 @@ COMMANDS = {
     "diagnose": ("capture.cli.diagnose", "Say what goes wrong in capture files, and what to look at next."),
     "follow": ("capture.cli.follow", "Show what the two sides of a session said."),
     "web": ("capture.cli.web", "Show conversations of capture files in the browser."),
+    "extcap": ("capture.cli.extcap", "Put bicap into Wireshark's list of interfaces."),
     "bench": ("capture.cli.bench", "Measure what capturing costs on this node."),
     "agent": ("capture.cli.agent", "Run the captures of a cluster on this node."),
     "controller": ("capture.cli.controller", "Run captures that are objects of a cluster."),
@@ -82,3 +84,7 @@ def main(own_process: bool = True) -> None:
     finally:
         if own_process:
             gc.freeze()  # skip the collection at exit, which would visit all of numba's objects and free none
+
+
+if __name__ == "__main__":
+    main()

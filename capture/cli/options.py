@@ -21,6 +21,8 @@ _Declarations = list[Callable[[Any], Any]]
 _OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "pods_file", "netns")
 """Fields of the target that choose pods by data of the container runtime."""
 
+_ONLY_RECORDED = frozenset({("reasons",)})
+"""Fields beside those of the group that only a recorder uses."""
 _NOT_RECORDED = frozenset(
     {
         *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept", "compress")),
@@ -64,7 +66,10 @@ _OF_THE_COMMANDS: _Declarations = [
 
 def capture_options(command: Any) -> Any:
     """Add all options of `bicap capture`, under their headings."""
-    return _declared([*_options(lambda field: field.group != RECORD), *_OF_THE_COMMANDS], command)
+    return _declared(
+        [*_options(lambda field: not _only_recorded(field)), *_OF_THE_COMMANDS],
+        command,
+    )
 
 
 def plan_options(command: Any) -> Any:
@@ -77,6 +82,21 @@ def record_options(command: Any) -> Any:
     return _declared([*_options(_is_recorded)], command)
 
 
+def _only_recorded(field: Field) -> bool:
+    return field.group == RECORD or field.path in _ONLY_RECORDED
+
+
+def top_options(command: Any) -> Any:
+    """Add the options of the fields that `bicap top` uses: those that choose packets, and the memory for them."""
+    return _declared([*_options(_is_of_top)], command)
+
+
+def _is_of_top(field: Field) -> bool:
+    if field.path in _ONLY_RECORDED or field.group == OUTPUT:
+        return False
+    return _is_recorded(field) and (field.group != RECORD or field.path[-1] == "memory")
+
+
 def _is_recorded(field: Field) -> bool:
     return field.path not in _NOT_RECORDED
 
@@ -84,7 +104,7 @@ def _is_recorded(field: Field) -> bool:
 def refuse_recording(document: Document) -> None:
     """Raise SpecError if a document has a field that only a recorder uses."""
     for field in fields(Document):
-        if field.group == RECORD and field.of(document) not in (None, []):
+        if _only_recorded(field) and field.of(document) not in (None, []):
             raise SpecError(f"{in_object(field).text} is for a recorder; run it with bicap record")
 
 

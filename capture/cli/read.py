@@ -1,4 +1,4 @@
-"""`bicap read FILE...`: capture files -> one line per packet, like tcpdump's."""
+"""`bicap read FILE...`: capture files -> one line per packet, like tcpdump's; or as a table for other programs."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ import click
 
 from capture.cli.capture_file import across_interfaces, end_reading, files, inner, packets, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
+from capture.cli.table_output import TableOutput, table_options, until_damage
 from capture.cli.write_packets import write_packets
 from capture.errors import FormatError, SpecError
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @time_form
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@table_options
 def read(
     files: tuple[str, ...],
     chosen: tuple[int, ...],
@@ -67,6 +69,9 @@ def read(
     time_form: str,
     numeric: bool,
     as_json: bool,
+    parquet: str | None,
+    arrow: str | None,
+    node: str | None,
 ) -> None:
     """Show the packets of a capture file, one a line: number, time, interface, direction, session and headers.
 
@@ -80,21 +85,31 @@ def read(
     from capture.views.packet_lines import PacketLines
     from capture.views.packet_query import PacketQuery
 
+    output = TableOutput(parquet, arrow, node)
+    as_table = output.check(json=as_json, write=target is not None)
     if finding is not None:
         chosen = _sessions_of_finding(files, finding, chosen, across_interfaces, inner)
     query = PacketQuery(chosen, _expression(expression), anomalies, count)
     if target is not None:
-        if as_json:
-            raise SpecError("-w and --json do not combine: -w shows no packets")
         write_packets(files, inner, across_interfaces, query, target)
         return
+    notes: list[str] = []
+    damage: list[FormatError] = []
     with open_captures(files, inner) as capture:
+        if as_table:
+            from capture.lake.common import TableRows
+            from capture.lake.lake_packets import PACKETS
+
+            origin = output.origin(files, capture)
+            chosen_ones = query.of(capture, origin.watch(with_progress(capture)), across_interfaces, notes=notes)
+            batches = until_damage(chosen_ones, damage)
+            output.write(PACKETS, (TableRows(batch.packets, origin) for batch in batches))
+            end_reading(notes, damage)
+            return
         clock = Clock(TimeForm(time_form))
         lines = PacketLines(
             capture.description, names=not numeric, clock=clock, some=anomalies or expression is not None
         )
-        notes: list[str] = []
-        damage: list[FormatError] = []
         try:
             for batch in query.of(capture, clock.beside(capture), across_interfaces, lines.watch, notes):
                 if as_json:

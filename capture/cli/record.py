@@ -32,6 +32,21 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Socket for `bicap trigger`.  [default: trigger.socket in the folder of incidents]",
 )
+@option(
+    RECORD,
+    "--http",
+    metavar="ADDRESS",
+    help="Take POST /trigger on this loopback address, like 127.0.0.1:9099, from Alertmanager or others; with the "
+    "token that is in http.token in the folder of incidents.",
+)
+@option(
+    RECORD,
+    "--on-incident",
+    "command",
+    metavar="COMMAND",
+    help="Run this with the path of each complete incident; without a shell.",
+)
+@option(RECORD, "--webhook", metavar="URL", help="POST the JSON of each complete incident to this URL.")
 @option(OUTPUT, "--ready-file", metavar="PATH", help="Create this file when packets are being caught.")
 @option(OUTPUT, "-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
 @click.pass_context
@@ -39,6 +54,9 @@ def record(
     context: click.Context,
     /,
     socket_path: str | None,
+    http: str | None,
+    command: str | None,
+    webhook: str | None,
     ready_file: str | None,
     quiet: bool,
     **options: Any,
@@ -61,6 +79,11 @@ def record(
     if folder is None:
         raise SpecError("no folder for incidents given; name one with --incidents")
     from capture.kernel.privileges import drop_unused
+    from capture.live.http_door import HttpDoor, make_token, parse_address
+    from capture.live.tell import Messenger, check_url, command_words
+
+    address = None if http is None else parse_address(http)
+    words, url = command and command_words(command), webhook and check_url(webhook)
     from capture.kernel.program import compiling_ahead
     from capture.run.planning import plan_capture
 
@@ -68,6 +91,8 @@ def record(
     if own_process:
         drop_unused()
     rules = _rules(spec.recording.triggers)
+    if any(rule.reason is not None for rule in rules):
+        spec = replace(spec, reasons=True)
     plan = plan_capture(spec)
     with compiling_ahead(plan):
         from capture.live.doorbell import SOCKET_NAME, Doorbell
@@ -78,6 +103,7 @@ def record(
     if ready_file:
         make_way(ready_file)
     say = (lambda _: None) if quiet else _note
+    messenger = Messenger(words or None, url, _note)
     inside = os.path.join(folder, SOCKET_NAME)
     recorder = Recorder(
         plan,
@@ -86,12 +112,18 @@ def record(
         on_attached=lambda attached: (
             process.give_up_privileges(attached, (inside, ready_file)) if own_process else None
         ),
+        on_incident=messenger.tell,
     )
     process.end_on_signals(recorder)
     with recorder:
         doorbell = Doorbell(socket_path or inside, recorder.fire)
+        door = None
         try:
             doorbell.start()
+            messenger.start()
+            if address is not None:
+                door = HttpDoor(address, make_token(folder), recorder.fire)
+                door.start()
             signal.signal(signal.SIGUSR2, lambda *_: _ring(recorder))
             if ready_file:
                 write_beside(ready_file, "")
@@ -104,6 +136,9 @@ def record(
             signal.signal(signal.SIGUSR2, signal.SIG_IGN)
             process.ignore_signals()
             doorbell.close()
+            if door is not None:
+                door.close()
+    messenger.close()
     say(_closing(recorder))
 
 

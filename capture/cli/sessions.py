@@ -1,4 +1,4 @@
-"""`bicap sessions FILE...`: capture files -> one row per conversation, as text, JSON lines, CSV or Parquet."""
+"""`bicap sessions FILE...`: capture files -> one row per conversation, as text, JSON lines, CSV, Parquet or Arrow."""
 
 from itertools import chain, islice
 
@@ -16,7 +16,8 @@ from capture.cli.capture_file import (
     with_progress,
 )
 from capture.cli.groups import GroupedCommand, option
-from capture.errors import FormatError, SpecError
+from capture.cli.table_output import TableOutput, table_options
+from capture.errors import FormatError
 
 
 @click.command(cls=GroupedCommand, short_help="Show the conversations of a capture file.")
@@ -55,7 +56,7 @@ from capture.errors import FormatError, SpecError
 @option("Output", "-n", "numeric", is_flag=True, help="Show addresses, not the names that the file has for them.")
 @option("Output", "--json", "as_json", is_flag=True, help="Print a JSON object a line, with all columns.")
 @option("Output", "--csv", "csv", is_flag=True, help="Print CSV, with all columns.")
-@option("Output", "--parquet", metavar="TARGET", help="Write a Parquet file with all columns; needs pyarrow.")
+@table_options
 def sessions(
     files: tuple[str, ...],
     filters: tuple[str, ...],
@@ -70,6 +71,8 @@ def sessions(
     as_json: bool,
     csv: bool,
     parquet: str | None,
+    arrow: str | None,
+    node: str | None,
 ) -> None:
     """Show the conversations of a capture file, one a line.
 
@@ -77,8 +80,8 @@ def sessions(
     pattern in quotes for the files that match. Several files are read as one, in order of time. A damaged file is
     shown as far as it can be read, and the exit code is 5. docs/analysis.md explains the columns and their words.
     """
-    if as_json + csv + (parquet is not None) > 1:
-        raise SpecError("--json, --csv and --parquet do not combine; give one of them")
+    output = TableOutput(parquet, arrow, node)
+    as_table = output.check(json=as_json, csv=csv)
     from capture.analysis.packets.capture_parts import completeness_of_all
     from capture.analysis.packets.merged import open_captures
     from capture.analysis.query.columns import COLUMNS
@@ -89,9 +92,14 @@ def sessions(
 
     query, clock = SessionQuery.parse(filters, sort, count), Clock(TimeForm(time_form))
     names = None if columns is None else columns.split(",")
-    table_form = as_json or csv or parquet is not None
+    table_form = as_json or csv or as_table
     shown = None if names is None or table_form else columns_named(names)
-    if names is not None and table_form:
+    if names is not None and as_table:
+        from capture.lake.lake_sessions import SESSIONS
+        from capture.lake.writing import check_names as check_lake_names
+
+        check_lake_names(SESSIONS, names)
+    elif names is not None and table_form:
         from capture.views.session_rows import check_names
 
         check_names(names)
@@ -103,6 +111,9 @@ def sessions(
         damage: list[FormatError] = []
         notes: list[str] = []
         batches = clock.beside(with_progress(capture))
+        if as_table:
+            origin = output.origin(files, capture)
+            batches = origin.watch(batches)
         ended = ended_sessions(
             capture, batches, across_interfaces, damage, only, applications_for(needed | query.columns), notes
         )
@@ -111,15 +122,17 @@ def sessions(
             list(islice(tables, 1)), tables
         )  # so a file that is no capture is refused before a heading is written
         described = capture.description
-        if table_form:
-            from capture.views.session_rows import as_csv, as_json_lines, session_columns, write_parquet
+        if as_table:
+            from capture.lake.common import TableRows
+            from capture.lake.lake_sessions import SESSIONS
+
+            output.write(SESSIONS, (TableRows(table, origin) for table in tables), names)
+        elif table_form:
+            from capture.views.session_rows import as_csv, as_json_lines, session_columns
 
             rows = (session_columns(table, described.interfaces, known, names) for table in tables)
-            if parquet is not None:
-                write_parquet(rows, parquet, names)
-            else:
-                for text in as_json_lines(rows) if as_json else as_csv(rows):
-                    click.echo(text, nl=False)
+            for text in as_json_lines(rows) if as_json else as_csv(rows):
+                click.echo(text, nl=False)
         else:
             context = LineContext({} if numeric else described.names, described.interfaces, known, clock)
             lines = SessionLines(context, shown, terminal_width())

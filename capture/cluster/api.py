@@ -19,6 +19,7 @@ from capture.cluster.objects import CaptureObject, NodeCapture
 from capture.errors import ApiError, SpecError
 
 T = TypeVar("T", bound=KubeStruct)
+OWN_GROUP = "bicap.io"
 WATCH_SECONDS = 240
 """Time after which the server ends a watch, and it is begun again."""
 _SILENCE_SECONDS = 30.0
@@ -36,6 +37,12 @@ class Resource(Generic[T]):
     kind: str
     type: type[T]
     namespaced: bool = True
+
+    @property
+    def full_kind(self) -> str:
+        """The kind; with its group, if that is not ours."""
+        group = self.group_version.partition("/")[0]
+        return self.kind if group == OWN_GROUP else f"{self.kind}.{group}"
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """Return the path of an object, or of all objects."""

@@ -9,17 +9,15 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from capture.cluster.admission import checked_spec
 from capture.cluster.api import NODE_CAPTURES, Api, Resource
 from capture.cluster.capture_status import CaptureEvent, rejected, story
 from capture.cluster.decision import Situation, decide
-from capture.cluster.kinds import reference
+from capture.cluster.kinds import OWN_KINDS, CaptureKind, reference
 from capture.cluster.kube import SYSTEM_NAMESPACE, KubeStruct, ObjectMetadata, now, plain
 from capture.cluster.lease import RETRY_SECONDS, Elector
 from capture.cluster.objects import (
@@ -27,6 +25,7 @@ from capture.cluster.objects import (
     CAPTURE_LABEL,
     CONTROLLER_FINALIZER,
     NODE_LABEL,
+    CaptureObject,
     CaptureStatus,
     NodeCapture,
     NodeCaptureSpec,
@@ -53,9 +52,16 @@ _log = logging.getLogger("bicap.controller")
 class Controller:
     """Decides about all captures of a cluster while it leads."""
 
-    def __init__(self, api: Api, identity: str, quota: Quota, namespace: str = SYSTEM_NAMESPACE) -> None:
+    def __init__(
+        self,
+        api: Api,
+        identity: str,
+        quota: Quota,
+        kinds: Sequence[CaptureKind] = OWN_KINDS,
+        namespace: str = SYSTEM_NAMESPACE,
+    ) -> None:
         self._api, self._identity, self._quota, self._namespace = api, identity, quota, namespace
-        self.world = ClusterView(api, namespace)
+        self.world = ClusterView(api, kinds, namespace)
         self._elector = Elector(api, LEASE, namespace, identity)
         self._admitted: dict[str, tuple[int, Document, CaptureSpec] | tuple[int, str]] = {}
         """By uid: a generation, and its document and spec, or the reason why it is rejected."""
@@ -150,7 +156,7 @@ class Controller:
         _, document, spec = accepted
         decision = decide(
             Situation(
-                capture=msgspec.structs.replace(item, status=before),
+                capture=CaptureObject(metadata, item.spec, before),
                 reference=reference(kind, item),
                 document=document,
                 pods=pods_by_node(spec, self.world.pods_for(capture)),
@@ -208,7 +214,7 @@ class Controller:
         if not events and status.phase == before.phase and time.monotonic() - at < NUMBERS_SECONDS:
             return  # the sweep comes back to it
         metadata = capture.item.metadata
-        written = capture.kind.written(status)
+        written = capture.kind.written(capture.item, status)
         self._api.set_status(capture.kind.resource, metadata.name, written, metadata.namespace)
         self._written[capture.uid] = status, time.monotonic()
         for event in events:

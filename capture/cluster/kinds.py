@@ -16,13 +16,13 @@ class CaptureKind(Protocol):
     optional: bool
     """True if a cluster may do without."""
 
-    def document(self, item: CaptureObject) -> Document:
+    def document(self, item: Any) -> Document:
         """Return what an object asks for. Raises SpecError."""
 
-    def status(self, item: CaptureObject) -> CaptureStatus:
+    def status(self, item: Any) -> CaptureStatus:
         """Return the status of an object, as far as it holds one."""
 
-    def written(self, status: CaptureStatus) -> Any:
+    def written(self, item: Any, status: CaptureStatus) -> Any:
         """Return a status in the form of this kind."""
 
 
@@ -42,14 +42,14 @@ class OwnKind:
         """See CaptureKind."""
         return item.status
 
-    def written(self, status: CaptureStatus) -> Any:
+    def written(self, item: Any, status: CaptureStatus) -> Any:
         """See CaptureKind."""
         return plain(status)
 
 
-KINDS: tuple[CaptureKind, ...] = (OwnKind(PACKET_CAPTURES), OwnKind(CLUSTER_PACKET_CAPTURES))
+OWN_KINDS: tuple[CaptureKind, ...] = (OwnKind(PACKET_CAPTURES), OwnKind(CLUSTER_PACKET_CAPTURES))
 
 
 def reference(kind: CaptureKind, item: CaptureObject) -> CaptureReference:
     """Return the reference that a NodeCapture has to its capture."""
-    return CaptureReference(kind.resource.kind, item.metadata.name, item.metadata.namespace, item.metadata.uid)
+    return CaptureReference(kind.resource.full_kind, item.metadata.name, item.metadata.namespace, item.metadata.uid)

@@ -31,7 +31,7 @@ class ClusterCollector(Collector):
         yield build
         yield GaugeMetricFamily("bicap_leader", "1 if this controller leads.", value=int(self._controller.leads))
         yield GaugeMetricFamily("bicap_agents", "Agents that are alive.", value=world.agents)
-        phases = Counter(known.item.status.phase or "New" for known in list(world.captures.values()))
+        phases = Counter(known.kind.status(known.item).phase or "New" for known in list(world.captures.values()))
         captures = GaugeMetricFamily("bicap_captures", "Captures, by phase.", labels=["phase"])
         for phase, count in sorted(phases.items()):
             captures.add_metric([phase], count)

@@ -6,16 +6,16 @@ informer changes, besides parts that the controller has just made, which the inf
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from capture.cluster.api import LEASES, NODE_CAPTURES, PODS, Api
 from capture.cluster.informer import Informer, key_of
-from capture.cluster.kinds import KINDS, CaptureKind
+from capture.cluster.kinds import CaptureKind
 from capture.cluster.kube import SYSTEM_NAMESPACE, KubePod, Lease
 from capture.cluster.lease import Pulse
-from capture.cluster.objects import AGENT_LEASE, CAPTURE_LABEL, ENDED, CaptureObject, NodeCapture
+from capture.cluster.objects import AGENT_LEASE, CAPTURE_LABEL, ENDED, NodeCapture
 from capture.cluster.quota import RunningCount
 
 
@@ -24,17 +24,17 @@ class KnownCapture:
     """A capture as it is known now."""
 
     kind: CaptureKind
-    item: CaptureObject
+    item: Any
 
     @property
     def uid(self) -> str:
-        return self.item.metadata.uid
+        return str(self.item.metadata.uid)
 
 
 class ClusterView:
     """What is known of the cluster, and which captures have to be looked at again."""
 
-    def __init__(self, api: Api, namespace: str = SYSTEM_NAMESPACE) -> None:
+    def __init__(self, api: Api, kinds: Sequence[CaptureKind], namespace: str = SYSTEM_NAMESPACE) -> None:
         self.captures: dict[str, KnownCapture] = {}
         """By uid."""
         self.parts: dict[str, dict[str, NodeCapture]] = {}
@@ -47,8 +47,8 @@ class ClusterView:
         self.wake = threading.Event()
         """Set when something has changed."""
         self._of_captures = {
-            kind.resource.kind: Informer(api, kind.resource, self._capture_changed(kind), optional=kind.optional)
-            for kind in KINDS
+            kind.resource.full_kind: Informer(api, kind.resource, self._capture_changed(kind), optional=kind.optional)
+            for kind in kinds
         }
         self._of_parts = Informer(api, NODE_CAPTURES, self._part_changed, namespace)
         self._of_pods = Informer(api, PODS, self._pod_changed)
@@ -82,10 +82,11 @@ class ClusterView:
             self._changed.update(uids)
         self.wake.set()
 
-    def _capture_changed(self, kind: CaptureKind):  # type: ignore[no-untyped-def]
-        def changed(item: CaptureObject) -> None:
-            informer = self._of_captures[kind.resource.kind]
-            if informer.get(key_of(item)) is item:
+    def _capture_changed(self, kind: CaptureKind) -> Callable[[Any], None]:
+        def changed(item: Any) -> None:
+            informer = self._of_captures[kind.resource.full_kind]
+            present: Any = informer.get(key_of(item))
+            if present is item:
                 self.captures[item.metadata.uid] = KnownCapture(kind, item)
             else:
                 self.captures.pop(item.metadata.uid, None)
@@ -153,7 +154,9 @@ class ClusterView:
 
     def incomplete(self) -> list[str]:
         """Return the uids of captures that have not ended."""
-        return [known.uid for known in list(self.captures.values()) if known.item.status.completed_at is None]
+        return [
+            known.uid for known in list(self.captures.values()) if known.kind.status(known.item).completed_at is None
+        ]
 
     def running(self) -> RunningCount:
         """Return how many captures have parts that have not ended, by namespace and by node."""

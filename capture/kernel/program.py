@@ -68,24 +68,7 @@ class Module:
         compiled for that. Raises VerifierError, KernelError, PrivilegeError.
         """
         code, kind = self.program(entry, slot, shared=shared, xdp=xdp)
-        try:
-            return syscall.prog_load(code, entry, kind)
-        except OSError as error:  # the verifier's error is EACCES
-            if error.errno == errno.EPERM:
-                raise not_permitted("loading a program") from None
-        # Load a second time for the log, which would slow every start if it were always requested.
-        buffer = ctypes.create_string_buffer(_LOG_SIZE)
-        try:
-            return syscall.prog_load(code, entry, kind, log=buffer)
-        except OSError as error:
-            if missing_capabilities():
-                raise not_permitted("loading a program") from None
-            if old := lacking():
-                raise KernelError(old) from None
-            log = buffer.value.decode(errors="replace")
-            verdict = _verdict(log) or error.strerror or ""
-            remedy = f"; {TOO_LARGE}" if error.errno == errno.E2BIG or _SIZE.search(verdict) else ""
-            raise VerifierError(f"the kernel rejects {entry}: {verdict}{remedy}", log) from None
+        return load_program(code, entry, kind)
 
     def program(
         self, entry: str, slot: int = 0, *, shared: bool = False, xdp: bool = False
@@ -103,6 +86,28 @@ class Module:
     def close(self) -> None:
         """Close the maps; loaded programs keep those that they use."""
         self._compiled.close()
+
+
+def load_program(code: bytes, entry: str, kind: syscall.ProgramType) -> int:
+    """Load a program and return its descriptor. Raises VerifierError, KernelError, PrivilegeError."""
+    try:
+        return syscall.prog_load(code, entry, kind)
+    except OSError as error:  # the verifier's error is EACCES
+        if error.errno == errno.EPERM:
+            raise not_permitted("loading a program") from None
+    # Load a second time for the log, which would slow every start if it were always requested.
+    buffer = ctypes.create_string_buffer(_LOG_SIZE)
+    try:
+        return syscall.prog_load(code, entry, kind, log=buffer)
+    except OSError as error:
+        if missing_capabilities():
+            raise not_permitted("loading a program") from None
+        if old := lacking():
+            raise KernelError(old) from None
+        log = buffer.value.decode(errors="replace")
+        verdict = _verdict(log) or error.strerror or ""
+        remedy = f"; {TOO_LARGE}" if error.errno == errno.E2BIG or _SIZE.search(verdict) else ""
+        raise VerifierError(f"the kernel rejects {entry}: {verdict}{remedy}", log) from None
 
 
 def module_of(plan: CapturePlan) -> Module:

@@ -1,5 +1,6 @@
 """What fired -> a value that goes from any door to the recorder, and its answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ class Cause:
     """Ends of the conversation, like tcp 10.0.0.1:4000 > 10.0.0.2:80."""
     packet_ns: int | None = None
     """Time of the packet that fired it."""
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self, offset_ns: int) -> dict[str, Any]:
         """Return plain values; times are wall-clock times."""
@@ -30,7 +31,7 @@ class Cause:
             "value": self.value,
             "session": self.session,
             "packet_ns": None if self.packet_ns is None else self.packet_ns + offset_ns,
-            "labels": self.labels,
+            "labels": dict(self.labels),
         }
 
 

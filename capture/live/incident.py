@@ -14,6 +14,8 @@ from typing import Any
 from capture.errors import SinkError
 from capture.kernel.chunk_memory import ChunkMemory
 from capture.live.cause import Cause
+from capture.live.reason_events import INTERFACE, ReasonEvents, as_table_of_counts
+from capture.pcapng import blocks
 from capture.plan import CapturePlan, describe
 from capture.recording import RecordingSpec
 from capture.request.spec_json import spec_as_json
@@ -51,6 +53,7 @@ class IncidentContext:
     """The accounts of all interfaces since the start, with the tallies of a ledger."""
     counted_before: Callable[[int], tuple[int, list[Account]]]
     """The time and the accounts of the last look before a time."""
+    reasons: ReasonEvents | None = None
 
 
 class Incident:
@@ -82,8 +85,13 @@ class Incident:
         opening = section.opening(
             about.plan, about.roster.interfaces, about.roster.present, about.names, clock_state, offset_ns
         )
+        self._drops_at, self._events_until_ns, self._events = self._introduced, self._from_ns, 0
+        if about.reasons is not None:
+            opening += blocks.interfaces([INTERFACE])
         room = recording.size - len(opening) - section.closing_bytes(self._introduced)
         self._reader = Remembered(about.memory.arrays, self._from_ns, self._introduced, room)
+        if about.reasons is not None:
+            self._reader.stand_before(self._drops_at)
         try:
             self._sink.write(opening)
             self._write_json(complete=False, ended_ns=cause.at_ns, accounts=[])
@@ -111,7 +119,7 @@ class Incident:
         fired_ns = self.cause.packet_ns
         if fired_ns is not None and self._packet is None and fired_ns < final_ns:
             self._write_until(fired_ns + 1)
-            self._packet = self._reader.packets
+            self._packet = self._reader.packets + self._events
         more = self._write_until(min(final_ns, self.until_ns))
         self.end_reason = self._sink.check() or ("size reached" if self._reader.cut else None)
         if self.end_reason is None and not more and final_ns >= self.until_ns:
@@ -127,7 +135,18 @@ class Incident:
             self._reader.grow(self._introduced)
 
     def _write_until(self, until_ns: int) -> bool:
-        """Write blocks before a time; True if there may be more of them."""
+        """Write packets and events before a time; True if there may be more of them."""
+        if self._about.reasons is not None and until_ns > self._events_until_ns:
+            for event in self._about.reasons.between(self._events_until_ns, until_ns):
+                if self._write_packets(event.time_ns):
+                    return True
+                self._sink.write(event.block(self._drops_at, self._offset_ns))
+                self._events_until_ns = event.time_ns + 1
+                self._events += 1
+            self._events_until_ns = until_ns
+        return self._write_packets(until_ns)
+
+    def _write_packets(self, until_ns: int) -> bool:
         written = 0
         while written < _ROUND_BYTES:
             blocks = self._reader.take(until_ns, self._offset_ns)
@@ -167,7 +186,9 @@ class Incident:
 
     def _spans(self, accounts: Sequence[Account], ended_ns: int) -> list[section.Span]:
         start, end = self._from_ns + self._offset_ns, ended_ns + self._offset_ns
-        return [section.Span(slot, account, start, end) for slot, account in enumerate(accounts)]
+        moved = self._drops_at if self._about.reasons is not None else len(accounts)
+        numbers = (slot + (slot >= moved) for slot in range(len(accounts)))
+        return [section.Span(slot, account, start, end) for slot, account in zip(numbers, accounts, strict=True)]
 
     def _write_json(
         self, complete: bool, ended_ns: int, accounts: Sequence[Account], steps: Sequence[ClockStep] = ()
@@ -176,6 +197,12 @@ class Incident:
         owner = owner_of(self._about.plan.spec.storage.user)
         write_beside(summary_path(self.path), json.dumps(summary, indent=2) + "\n", owner)
         return summary
+
+    def _reasons_as_json(self) -> dict[str, Any] | None:
+        reasons = self._about.reasons
+        if reasons is None:
+            return None
+        return {"missed": reasons.missed, "places": as_table_of_counts(reasons.counts())}
 
     def _as_json(
         self, complete: bool, ended_ns: int, accounts: Sequence[Account], steps: Sequence[ClockStep]
@@ -192,6 +219,8 @@ class Incident:
             "noticed_ns": self._noticed_ns + offset_ns,
             "packet": self._packet,
             "packets": self._reader.packets,
+            "events": self._events,
+            "reasons": self._reasons_as_json(),
             "before_asked_ns": recording.before_ns,
             "before_had_ns": self.cause.at_ns - self._from_ns,
             "before_short": self._why_short or None,

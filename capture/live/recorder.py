@@ -13,10 +13,12 @@ import queue
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from capture.abi import HOOKS
+from capture.analysis.packets.reading import Batch
 from capture.analysis.sessions import tracker
 from capture.errors import BicapError, SinkError, SpecError, TargetError
 from capture.filters.rule import Address
@@ -25,12 +27,14 @@ from capture.kernel.chunk_memory import ChunkMemory
 from capture.kernel.counters import Counters, possible_cpus
 from capture.kernel.netns import Namespace
 from capture.kernel.program import module_of
+from capture.kernel.reasons import Reasons
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.live.cause import BEGAN, PROLONGED, REFUSED, Cause, Reply
 from capture.live.incident import Incident, IncidentContext
 from capture.live.incident_folder import IncidentFolder
 from capture.live.live_packets import LivePackets
 from capture.live.reach import Reach
+from capture.live.reason_events import ReasonEvent, ReasonEvents
 from capture.live.trigger_rules import TriggerRule
 from capture.live.watcher import LOOK_NS, Fired, Watcher
 from capture.plan import CapturePlan
@@ -59,7 +63,8 @@ class Recorder:
 
     `rules` are evaluated on the packets as they are remembered; without rules nobody looks at them. `on_event` is
     called with a line of text when something changes, `on_attached` once when programs are attached: the caller may
-    drop privileges then.
+    drop privileges then. `on_incident` gets the JSON of each incident that is complete.
+    `onlooker` gets all packets that it can follow; with it there need be no folder.
     """
 
     def __init__(
@@ -68,13 +73,15 @@ class Recorder:
         rules: Sequence[TriggerRule] = (),
         on_event: Callable[[str], None] = lambda _: None,
         on_attached: Callable[["Recorder"], None] = lambda _: None,
+        on_incident: Callable[[dict[str, Any]], None] = lambda _: None,
+        onlooker: Callable[[Batch], None] | None = None,
     ) -> None:
-        if plan.spec.recording is None or plan.spec.recording.folder is None:
+        if plan.spec.recording is None or (plan.spec.recording.folder is None and onlooker is None):
             raise SpecError("no folder for incidents given; name one with --incidents")
         self.plan, self._recording = plan, plan.spec.recording
-        self._rules = rules
+        self._rules, self._onlooker = rules, onlooker
         self._folder_path = plan.spec.recording.folder
-        self._on_event, self._on_attached = on_event, on_attached
+        self._on_event, self._on_attached, self._on_incident = on_event, on_attached, on_incident
         self.roster = Roster()
         self.incidents: list[str] = []
         """Paths of the incidents that were written."""
@@ -103,14 +110,16 @@ class Recorder:
         plan = self.plan
         with step("waking up"):
             self._wake = stack.enter_context(contextlib.closing(Wake()))
-        self._folder = IncidentFolder(self._folder_path, self._recording, plan.spec.storage.user)
+        self._folder: IncidentFolder | None = None
+        if self._folder_path is not None:
+            self._folder = IncidentFolder(self._folder_path, self._recording, plan.spec.storage.user)
         self._ending.wakes(self._wake)
         self._namespace = stack.enter_context(contextlib.closing(Namespace(plan.spec.netns)))
         with step("compiling the programs"):
             module = stack.enter_context(contextlib.closing(module_of(plan)))
         with step("loading the compiled loops"):
             remembered.compiled()
-            if self._rules:
+            if self._rules or self._onlooker:
                 tracker.compiled()
         with step("mapping the memory"):
             self.memory = stack.enter_context(contextlib.closing(ChunkMemory(plan, module)))
@@ -122,6 +131,10 @@ class Recorder:
             self._lineup = Lineup(plan, module, self.roster, self._wake, self._watch, self._on_event)
             stack.callback(self._lineup.close)
             self._names: dict[Address, str] = dict(self._lineup.prepare())
+        self._reasons: ReasonEvents | None = None
+        if plan.spec.reasons:
+            with step("attaching to the kernel's reasons"):
+                self._reasons = ReasonEvents(stack.enter_context(contextlib.closing(Reasons(plan, module))))
         await_time(plan.spec, self._ending, self._wake)
         with step("attaching programs"):
             self._lineup.attach()
@@ -133,8 +146,10 @@ class Recorder:
         self.reach = Reach(self.memory.arrays, self.started_ns)
         self._looks: deque[tuple[int, list[Account]]] = deque([(self.started_ns, self.accounts())], LOOKS_KEPT)
         self._watcher: Watcher | None = None
-        if self._rules:
+        self._live: LivePackets | None = None
+        if any(rule.reason is None for rule in self._rules):
             self._watcher = Watcher(self._rules)
+        if self._watcher or self._onlooker:
             self._live = LivePackets(self.memory.arrays, self.started_ns, self.roster.interfaces)
             self._rounds = Rounds()
         self._lost_ns = self._lost_before = 0
@@ -148,6 +163,7 @@ class Recorder:
             started_ns=self.started_ns,
             counted=self._accounts_with,
             counted_before=self._counted_before,
+            reasons=self._reasons,
         )
 
     def _watch(self, descriptor: int) -> None:
@@ -184,28 +200,38 @@ class Recorder:
         at_ns, accounts = earlier[-1] if earlier else self._looks[0]
         return at_ns, list(accounts)
 
-    def run(self, on_second: Callable[["Recorder"], None] = lambda _: None) -> None:
-        """Record until the time of the spec is over, all interfaces are deleted, or `stop` is called."""
-        next_second = time.monotonic_ns() + SECOND_NS
+    def run(self, on_tick: Callable[["Recorder"], None] = lambda _: None, tick_ns: int = SECOND_NS) -> None:
+        """Record until the time of the spec is over, all interfaces are deleted, or `stop` is called.
+
+        `on_tick` is called every `tick_ns`, which is at most a second.
+        """
+        next_second = next_tick = time.monotonic_ns() + tick_ns
         while self._ending.reason is None:
             now = time.monotonic_ns()
             left = self._seconds_left(now)
             if left <= 0:
                 break
-            pause = WRITING_SECONDS if self._incident or self._watcher else max(0.0, (next_second - now) / SECOND_NS)
+            pause = (
+                WRITING_SECONDS
+                if self._incident or self._live or self._reasons
+                else max(0.0, (min(next_second, next_tick) - now) / SECOND_NS)
+            )
             ready = [descriptor for descriptor, _ in self._poll.poll(min(pause, left))]
             if self._wake.descriptor in ready:
                 self._wake.clear()
             self._lineup.end_deleted(ready)
             _, names = self._lineup.follow()
             self._names |= names
+            self._look_at_reasons()
             self._look()
             self._answer()
             self._write()
             if time.monotonic_ns() >= next_second:
                 next_second = time.monotonic_ns() + SECOND_NS
                 self._each_second()
-                on_second(self)
+            if time.monotonic_ns() >= next_tick:
+                next_tick = time.monotonic_ns() + tick_ns
+                on_tick(self)
 
     def _seconds_left(self, now: int) -> float:
         spec, left = self.plan.spec, math.inf
@@ -230,11 +256,12 @@ class Recorder:
             self._looks.append((now, self.accounts()))
         assert self.reach is not None
         self.reach.look(now)
-        self._folder.make_room(time.time_ns(), keep=self._incident.path if self._incident else None)
+        if self._folder is not None:
+            self._folder.make_room(time.time_ns(), keep=self._incident.path if self._incident else None)
 
     def _look(self) -> None:
         """Let the rules see what has been remembered since the last look."""
-        if self._watcher is None:
+        if self._live is None:
             return
         self.memory.settle()
         now = time.monotonic_ns()
@@ -243,13 +270,23 @@ class Recorder:
             return
         self._live.introduce(self.roster.interfaces)
         for batch in self._live.batches(final_ns):
-            for fired in self._watcher.feed(batch):
+            if self._onlooker is not None:
+                self._onlooker(batch)
+            for fired in self._watcher.feed(batch) if self._watcher else ():
                 self._handle(_cause(fired))
-        for fired in self._watcher.look(final_ns):
+        for fired in self._watcher.look(final_ns) if self._watcher else ():
             self._handle(_cause(fired))
         if self._lost_rules and now - self._lost_ns > LOST_NS:
             self._lost_ns = now
             self._look_for_losses(now)
+
+    def _look_at_reasons(self) -> None:
+        if self._reasons is None:
+            return
+        for event in self._reasons.take():
+            for rule in self._rules:
+                if rule.reason is not None and rule.reason(event.reason):
+                    self._handle(_cause_of_event(rule, event))
 
     def _look_for_losses(self, now: int) -> None:
         lost = sum(account.both.lost for account in self.accounts())
@@ -260,8 +297,13 @@ class Recorder:
 
     @property
     def missed(self) -> int:
-        """Packets that were overwritten before rules saw them."""
-        return self._live.missed if self._watcher is not None else 0
+        """Packets that were overwritten before rules or the onlooker saw them."""
+        return self._live.missed if self._live is not None else 0
+
+    @property
+    def names(self) -> Mapping[Address, str]:
+        """Names of addresses."""
+        return self._names
 
     def _answer(self) -> None:
         while True:
@@ -274,6 +316,8 @@ class Recorder:
                 waiting.set_result(answer)
 
     def _handle(self, cause: Cause) -> Reply:
+        if self._folder is None:
+            return self._refuse("there is no folder for incidents")
         if self._incident is not None:
             if self._incident.prolong(cause):
                 return Reply(PROLONGED, self._incident.path)
@@ -326,7 +370,9 @@ class Recorder:
             f"{incident.path}: {format_count(found['packets'], 'packet')}, {had} before{short} and "
             f"{format_duration(found['after_had_ns'])} after; {found['end_reason']}"
         )
-        self._folder.make_room(time.time_ns())
+        if self._folder is not None:
+            self._folder.make_room(time.time_ns())
+        self._on_incident(found)
 
     @property
     def end_reason(self) -> str:
@@ -337,6 +383,8 @@ class Recorder:
         self._ending.because("stopped" if error is None else f"ended by {kind.__name__ if kind else error}")
         try:
             self._lineup.detach()
+            if self._reasons is not None:
+                self._reasons.detach()
             syscall.wait_for_programs()
             self._answer_all_refused()
             if self._incident is not None:
@@ -358,6 +406,17 @@ class Recorder:
         found = remembered.packets_so_far(self.memory.arrays)
         if expected != found:
             raise BicapError(f"bug: {expected} packets should have been remembered, and {found} were")
+
+
+def _cause_of_event(rule: TriggerRule, event: ReasonEvent) -> Cause:
+    return Cause(
+        rule=rule.text,
+        at_ns=event.time_ns,
+        reason=event.reason.sentence,
+        value=str(event.reason),
+        session=event.session,
+        packet_ns=event.time_ns,
+    )
 
 
 def _cause(fired: Fired) -> Cause:

@@ -3,14 +3,15 @@
     CONDITION [N times] [in DURATION] [per session|client|server|pod]
 
 A condition is one of `bicap sessions --filter` (retransmitted>=5, handshake=refused, http_5xx>0), finding=KIND of
-`bicap diagnose`, lost>N of the recorder, or rate(packets|bytes|sessions) OP VALUE. With a time, counts are those of
+`bicap diagnose`, lost>N of the recorder, drop=REASON and reset-reason=REASON of the kernel, or
+rate(packets|bytes|sessions) OP VALUE. With a time, counts are those of
 that time, over all sessions or for each client, server or pod.
 """
 
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from capture.analysis.diagnose.troubles import TROUBLES
@@ -18,12 +19,14 @@ from capture.analysis.query.columns import NEED_PAYLOAD
 from capture.analysis.query.conditions import Filter, nearest
 from capture.errors import SpecError
 from capture.units import DECIMAL_PREFIXES, parse_duration
+from capture.wire.drop_reasons import DROPPED, KNOWN_REASONS, LOSSES, PEER_RESET, RESET, KernelReason, ReasonClass
 
 _PER = re.compile(r"\s+per\s+(\S+)\s*$")
 _IN = re.compile(r"\s+in\s+(\S+)\s*$")
 _TIMES = re.compile(r"\s+([0-9]{1,9})\s+times\s*$")
 _FINDING = re.compile(r"\s*finding\s*=\s*([\w-]+)\s*")
 _RATE = re.compile(r"\s*rate\((\w*)\)\s*(>=|<=|>|<)\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
+_REASON = re.compile(r"\s*(drop|reset-reason)\s*=\s*([\w-]+)\s*")
 _LOST = re.compile(r"\s*lost\s*(>=|>)\s*([0-9]{1,15})\s*")
 _SHORT = {"dns=failed": "dns_failed>=1", "icmp-error": "icmp_error>=1", "tls-alert": "tls_alerts>=1"}
 """Other forms of frequent conditions."""
@@ -53,8 +56,27 @@ class RateCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasonCondition:
+    """A drop, or a reset of the kernel or the peer, for one reason (NETFILTER_DROP), class (policy) or any."""
+
+    what: tuple[str, ...]
+    name: str
+
+    def __call__(self, found: KernelReason) -> bool:
+        """True for such an event."""
+        if found.what not in self.what:
+            return False
+        if self.name == "any":
+            return found.what != DROPPED or found.kind in LOSSES
+        return self.name in (found.reason, found.kind)
+
+
+@dataclass(frozen=True, slots=True)
 class TriggerRule:
-    """A rule: exactly one of `condition`, `finding`, `rate` and `lost` is given. `times`: sessions that it needs."""
+    """A rule: exactly one of `condition`, `finding`, `rate`, `lost` and `reason` is given.
+
+    `times` is the number of sessions that it needs.
+    """
 
     text: str
     condition: Filter | None = None
@@ -64,6 +86,7 @@ class TriggerRule:
     times: int | None = None
     window_ns: int | None = None
     per: str = field(default="")
+    reason: ReasonCondition | None = None
 
     @property
     def needs_payload(self) -> bool:
@@ -96,9 +119,9 @@ def parse_rule(text: str, option: str = "--trigger") -> TriggerRule:
         raise SpecError(f"{option} {text!r}: per needs a time; write {rest.strip()} in 10s per {per}")
     if rule.condition is not None and window_ns is not None and times is None and rule.condition.counts is None:
         raise SpecError(f"{option} {text!r}: that is no count; write {rest.strip()} 3 times in 10s")
-    if window_ns is not None and (rule.finding or rule.lost is not None):
+    if window_ns is not None and rule.condition is None and rule.rate is None:
         raise SpecError(f"{option} {text!r}: in is for conditions of sessions and for rates")
-    return TriggerRule(text, rule.condition, rule.finding, rule.rate, rule.lost, times, window_ns, per)
+    return replace(rule, times=times, window_ns=window_ns, per=per)
 
 
 def _condition(rest: str, text: str, option: str) -> TriggerRule:
@@ -108,6 +131,8 @@ def _condition(rest: str, text: str, option: str) -> TriggerRule:
             known = f"{nearest(found[1], kinds)}; there is {', '.join(kinds)}"
             raise SpecError(f"{option} {text!r}: there is no finding {found[1]}{known}")
         return TriggerRule(text, finding=found[1])
+    if found := _REASON.fullmatch(rest):
+        return TriggerRule(text, reason=_reason(found[1], found[2], text, option))
     if found := _LOST.fullmatch(rest):
         return TriggerRule(text, lost=int(found[2]) + (found[1] == ">"))
     if rest.lstrip().startswith("rate("):
@@ -117,6 +142,18 @@ def _condition(rest: str, text: str, option: str) -> TriggerRule:
         near = nearest(rest.strip(), [*_SHORT])
         raise SpecError(f"{option} {text!r}: {rest.strip()!r} is no condition{near}; write COLUMN>=VALUE")
     return TriggerRule(text, condition=Filter(rest.strip(), option))
+
+
+def _reason(what: str, name: str, text: str, option: str) -> ReasonCondition:
+    classes = [kind.value for kind in ReasonClass]
+    known = ["any", *classes, *KNOWN_REASONS]
+    # Kernels have reasons that are not in our table: a name in capitals may be one.
+    if name not in known and (not name.isupper() or nearest(name, KNOWN_REASONS)):
+        raise SpecError(
+            f"{option} {text!r}: there is no reason {name}{nearest(name, known)}; there is any, "
+            f"{', '.join(classes)}, or a name of the kernel like NETFILTER_DROP"
+        )
+    return ReasonCondition((DROPPED,) if what == "drop" else (RESET, PEER_RESET), name)
 
 
 def _rate(rest: str, text: str, option: str) -> RateCondition:

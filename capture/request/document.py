@@ -425,6 +425,16 @@ class StoragePart(Part, frozen=True):
             option("--compress", help="Compress files; Wireshark reads them as they are."),
         ),
     ] = None
+    unique: Annotated[
+        bool | None,
+        field(
+            "Give the output a name of its own, with the time of its start; no earlier file is replaced.",
+            "storage.unique",
+            option("--unique"),
+            default=False,
+            refused_in_cluster="files of a cluster have names of their own; leave it out",
+        ),
+    ] = None
     comment: Annotated[
         Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX)] | None,
         field(
@@ -662,6 +672,15 @@ class Document(Part, frozen=True):
             "icmp_errors",
             option("--icmp-errors", default="icmp-errors"),
             default=True,
+        ),
+    ] = None
+    reasons: Annotated[
+        bool | None,
+        field(
+            "Record why the kernel drops packets of these conversations, and why it resets them.",
+            "reasons",
+            option("--reasons"),
+            default=False,
         ),
     ] = None
     sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)

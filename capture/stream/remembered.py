@@ -11,6 +11,7 @@ from capture.stream.compiled.chunks import Chunks
 
 _OUT_WORDS = 1 << 17
 """Words of a portion: 512 KiB, more than the largest block."""
+_NO_SLOT = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,15 @@ class Remembered:
         self._saved, self._times = self._parts.copy(), np.zeros(parts, np.int64)
         self._state = np.zeros(chunks.CHUNK_STATE_SLOTS, np.int64)
         self._state[chunks.BYTES_LEFT] = most
+        self._state[chunks.BEFORE] = _NO_SLOT
         self._out = np.zeros(_OUT_WORDS, np.uint32)
         self.moved: npt.NDArray[np.int64] = np.zeros((interfaces, 8, 3), np.int64)
         """[interfaces, flags, (packets, bytes, 0)], int64: blocks taken so far; rows as in run.ledger."""
         chunks.seek(self._memory, self._parts, from_ns)
+
+    def stand_before(self, slot: int) -> None:
+        """Leave the number of this slot in the file to another interface: those from it on get the next one."""
+        self._state[chunks.BEFORE] = slot
 
     def grow(self, interfaces: int) -> None:
         """Make room in `moved`."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from capture.analysis.application.heard import Heard
 from capture.analysis.application.messages import Messages
+from capture.analysis.packets.events import events_of
 from capture.analysis.packets.packet_table import PACKET, Kind, Mark
 from capture.analysis.packets.reading import Batch
 from capture.analysis.query.names import hosts
@@ -58,10 +59,13 @@ class PacketLines:
         self._messages = Messages()
         self._heard: dict[int, Heard] = {}
         """Messages of the present batch, by packet number."""
+        self._events: dict[int, str] = {}
+        """Texts of events of the present batch, by packet number."""
 
     def watch(self, batch: Batch) -> None:
         """Learn from a batch of which some packets are shown next: messages, and the first sequence numbers."""
         packets = batch.packets
+        self._events = {int(packets["number"][row]): text for row, text, _ in events_of(batch.data, packets)}
         heard = self._messages.of(batch)
         numbers = packets["number"][[one.packet for one in heard if one.packet >= 0]].tolist()
         self._heard = dict(zip(numbers, (one for one in heard if one.packet >= 0), strict=True))
@@ -72,6 +76,12 @@ class PacketLines:
     def lines(self, packets: Table) -> str:
         """Return one line for each packet."""
         no_ip = beside(" no IP, length ", numbers(packets["original"]))
+        if self._events:
+            events = [
+                f" {self._events[number]}" if number in self._events else "" for number in packets["number"].tolist()
+            ]
+            is_event = packets["kind"] == Kind.EVENT
+            no_ip = beside(where(is_event, words(events)), where(~is_event, no_ip))
         ends = beside(self._end(packets, "source"), " > ", self._end(packets, "destination"))
         version = where(packets["family"] != 4, "6")
         session = where(packets["session"] > 0, beside(" #", numbers(packets["session"])))

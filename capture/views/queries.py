@@ -9,9 +9,10 @@ import numpy as np
 
 from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import CaptureSource
-from capture.analysis.query.columns import APPLICATION
+from capture.analysis.query.columns import NEED_PAYLOAD
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
+from capture.analysis.reasons.session_events import SessionEvents
 from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Mask, Table
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def applications_for(columns: Iterable[str]) -> "Applications | None":
     """Return what reads the application fields, None if none of the columns needs them."""
-    if frozenset(columns).isdisjoint(APPLICATION):
+    if frozenset(columns).isdisjoint(NEED_PAYLOAD):
         return None
     from capture.analysis.application.session_fields import Applications
 
@@ -61,9 +62,15 @@ def _all_ended(
     applications: "Applications | None",
     notes: list[str] | None,
 ) -> Iterator[tuple[Table, Table]]:
-    tracker = Tracker(by_interface=not across_interfaces)
+    tracker, events = Tracker(by_interface=not across_interfaces), SessionEvents()
+
+    def joined(ended: Iterable[tuple[Table, Table]]) -> Iterator[tuple[Table, Table]]:
+        for sessions, samples in ended:
+            events.fill(sessions)
+            yield sessions, samples
 
     def filled(ended: Iterable[tuple[Table, Table]], batch: Batch | None) -> Iterable[tuple[Table, Table]]:
+        ended = joined(ended)
         if applications is None:
             return ended
         ended = list(ended)  # so that all packets of the batch have their sessions
@@ -75,6 +82,7 @@ def _all_ended(
 
     try:
         for batch in batches:
+            events.add(batch)
             yield from filled(tracker.feed(batch.data, batch.packets), batch)
     except FormatError as error:
         if not capture.packets:

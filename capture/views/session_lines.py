@@ -7,14 +7,15 @@ import numpy as np
 
 from capture.analysis.packets.completeness import Completeness
 from capture.analysis.query.columns import COLUMNS, WORDS, flat
+from capture.analysis.query.conditions import no_column
 from capture.analysis.query.names import CLOSES, endpoints
 from capture.analysis.query.names import states as state_names
 from capture.analysis.sessions.session_table import Handshake
 from capture.arrays.aliases import Table
 from capture.arrays.cells import Cells, aligned, beside, cut, durations, each, numbers, sizes, text, where, words
-from capture.errors import SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.views.handshakes import handshake_sentences
+from capture.views.kernel_sentences import kernel_sentences
 from capture.views.moments import Clock
 from capture.wire.addresses import Names
 from capture.wire.protocols import protocol_name
@@ -66,7 +67,8 @@ def _trips(table: Table, _: LineContext) -> Cells:
 def _state(table: Table, context: LineContext) -> Cells:
     handshake = handshake_sentences(table, context.completeness)
     between = where(table["handshake"] != Handshake.NONE, "; ")
-    return beside(state_names(table), between, handshake, "; ", each(CLOSES.__getitem__, table["close"]))
+    closes = each(CLOSES.__getitem__, table["close"])
+    return beside(state_names(table), between, handshake, "; ", closes, kernel_sentences(table))
 
 
 SHOWN = {
@@ -105,8 +107,7 @@ def columns_named(names: Sequence[str]) -> list[Column]:
     """Return columns by name. Raises SpecError for a name that is not known."""
     for name in names:
         if name not in SHOWN and name not in COLUMNS:
-            known = ", ".join(dict.fromkeys((*SHOWN, *COLUMNS)))
-            raise SpecError(f"--columns: there is no column {name!r}; columns are {known}")
+            raise no_column("--columns", name, (*SHOWN, *COLUMNS))
     return [SHOWN[name] if name in SHOWN else _flat(name) for name in names]
 
 

@@ -1,4 +1,4 @@
-"""Tables of sessions -> all columns as JSON lines, CSV or a Parquet file; the last one is the verdict in words."""
+"""Tables of sessions -> all columns as JSON lines or CSV; the last one is the verdict in words."""
 
 import csv
 import io
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from capture.analysis.packets.completeness import Completeness
-from capture.analysis.query.columns import COLUMNS, WORDS, flat
+from capture.analysis.query.columns import COLUMNS, flat
+from capture.analysis.query.conditions import no_column
 from capture.arrays.aliases import Table
 from capture.arrays.cells import lines
-from capture.errors import SinkError, SpecError
 from capture.pcapng.describe import InterfaceDescription
 from capture.views.handshakes import handshake_sentences
 from capture.views.json_lines import json_lines
@@ -23,8 +23,7 @@ def check_names(names: Sequence[str], option: str = "--columns") -> None:
     """Raise SpecError for a name that is not a column."""
     for name in names:
         if name not in COLUMNS and name != _VERDICT:
-            known = ", ".join((*COLUMNS, _VERDICT))
-            raise SpecError(f"{option}: there is no column {name!r} in tables; columns are {known}")
+            raise no_column(option, name, (*COLUMNS, _VERDICT))
 
 
 def session_columns(
@@ -58,21 +57,3 @@ def as_csv(tables: Iterable[Columns]) -> Iterator[str]:
         heading = False
         writer.writerows(zip(*columns.values(), strict=True))
         yield text.getvalue()
-
-
-def write_parquet(tables: Iterable[Columns], target: str, names: Sequence[str] | None = None) -> None:
-    """Write a row group for each table. Raises SpecError without pyarrow, SinkError if the file cannot be written."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise SpecError("--parquet needs pyarrow; pip install 'bicap[parquet]', or use --csv") from None
-    words = {*WORDS, "interface", _VERDICT}
-    names = (*COLUMNS, _VERDICT) if names is None else names
-    schema = pyarrow.schema([(name, pyarrow.string() if name in words else pyarrow.int64()) for name in names])
-    try:
-        with pyarrow.parquet.ParquetWriter(target, schema) as writer:
-            for columns in tables:
-                writer.write_table(pyarrow.table(columns, schema))
-    except OSError as error:
-        raise SinkError(f"cannot write {target}: {error.strerror or error}") from None

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from testbed.two_pods import run
 
 CACHE = Path(os.environ.get("BICAP_KUBERNETES", "/var/cache/bicap-kubernetes"))
 """Where the programs of Kubernetes are kept; building them takes minutes."""
+KUBECTL = next((path for path in (Path(sys.executable).with_name("kubectl"),) if path.exists()), Path("kubectl"))
+"""kubectl of the environment, if setup had to bring one; else that of the machine."""
 _PORT = 6443
 _ETCD = "http://127.0.0.1:2379"
 _SERVICES = "10.96.0.0/16"
@@ -134,7 +137,7 @@ class Cluster:
         self, *words: str, user: str = ADMIN, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as a user."""
-        command = ["kubectl", "--kubeconfig", self.kubeconfigs[user], *words]
+        command = [str(KUBECTL), "--kubeconfig", self.kubeconfigs[user], *words]
         return subprocess.run(command, capture_output=True, text=True, input=stdin, check=False)
 
     def kubectl(self, *words: str, user: str = ADMIN, stdin: str | None = None) -> str:

@@ -43,6 +43,8 @@ _MOUNTS = (
     # Slave: what the node mounts is seen by no one else; its own /run/netns is shared with its pods.
     "mount --make-rslave /",
     "mkdir -p /run/containerd /run/netns /var/lib/kubelet /var/lib/bicap",
+    # Containers may share a mount only if no other of its place is below it.
+    "while mountpoint -q /run/netns; do umount -lR /run/netns; done",
     "mount -t tmpfs netns /run/netns && mount --make-shared /run/netns",
     "mount --bind {folder}/run /run/containerd",
     "mount --bind {folder}/kubelet /var/lib/kubelet && mount --make-shared /var/lib/kubelet",
@@ -124,7 +126,7 @@ class KubernetesNode:
 
     def import_image(self, file: Path) -> None:
         """Give the runtime an image."""
-        done = self.ctr("images", "import", str(file))
+        done = self.ctr("images", "import", str(file.resolve()))
         if done.returncode:
             raise RuntimeError(f"{self.name} does not take {file}: {done.stderr}")
 

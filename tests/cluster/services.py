@@ -23,9 +23,13 @@ class Services:
     def install(self) -> None:
         """Install the definitions, and start everything."""
         self.cluster.kubectl("create", "namespace", SYSTEM)
-        self.cluster.kubectl("apply", "-f", str(ROOT / "deploy" / "crds"))
+        self.cluster.kubectl("apply", "-k", str(ROOT / "deploy" / "crds"))
         self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        self.start_controller("controller-0")
+        self.start()
+
+    def start(self) -> None:
+        """Start a controller and the agents."""
+        self.start_controller("controller-0", "--antrea")
         for node in self.cluster.nodes:
             self.start_agent(node)
         wait_until(lambda: len(self._leases("agent-")) == len(NODES), self.logs)
@@ -47,6 +51,13 @@ class Services:
         self.cluster.processes.start(
             agent_of(node), *node.within(), BICAP, "agent", "--kubeconfig", kubeconfig, "--node", node.name, *words
         )
+
+    def stop(self) -> None:
+        """End all of them."""
+        processes = self.cluster.processes
+        for name in ("controller-0", "controller-1", *(agent_of(node) for node in self.cluster.nodes)):
+            if name in processes:
+                processes.stop(name)
 
     def kill(self, name: str) -> None:
         """Kill a service by SIGKILL."""

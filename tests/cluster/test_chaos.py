@@ -104,7 +104,7 @@ def test_a_capture_that_has_ended_is_not_run_again_by_an_agent_that_starts(
 def test_another_controller_leads_when_the_leader_is_killed(services: Services, apply: Apply) -> None:
     capture = apply("led", CLIENT)
     capture.until(lambda status: status.get("phase") == "Capturing")
-    services.start_controller("controller-1")
+    services.start_controller("controller-1", "--antrea")
     leader = services.leader()
     services.kill(leader)
     wait_until(lambda: services.leader() not in ("", leader), services.logs)

@@ -1,18 +1,23 @@
 """A recorder between two pods: what is around a trigger is in a file, and nothing else is."""
 
+import http.server
 import json
 import signal
 import socket
 import subprocess
+import threading
 import time
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from testbed.patience import wait_until
 from testbed.recorder_process import RecorderProcess
-from testbed.tool import bicap, check_with_readers, read_pcapng
+from testbed.tool import BICAP, bicap, check_with_readers, read_pcapng
 from testbed.two_pods import PlainNode
 
 SEND = """
@@ -245,3 +250,114 @@ def test_a_wrong_rule_is_refused_before_anything_is_loaded(tmp_path: Path) -> No
     assert (done.code, len(done.stderr.splitlines())) == (2, 1)
     assert "do you mean retransmitted?" in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+ALERTS = {
+    "version": "4",
+    "status": "firing",
+    "alerts": [
+        {"status": "firing", "labels": {"alertname": "Slow", "pod": "web-0"}, "annotations": {"summary": "p99 > 1s"}},
+        {"status": "resolved", "labels": {"alertname": "Gone"}},
+    ],
+}
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    found: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        self.found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_alert_fires_and_others_are_told(tmp_path: Path, folder: Path) -> None:
+    hook = http.server.HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=hook.serve_forever, daemon=True).start()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = f"cp --target-directory={tmp_path}"
+    words = [
+        "-i",
+        "lo",
+        "--source",
+        "192.0.2.1",
+        "--after",
+        "200ms",
+        "--cooldown",
+        "0",
+        "--http",
+        f"127.0.0.1:{port}",
+    ]
+    words += ["--on-incident", command, "--webhook", f"http://127.0.0.1:{hook.server_port}/"]
+
+    def post(body: Any, token: str, host: str = "127.0.0.1", path: str = "/trigger") -> tuple[int, Any]:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {token}", "Host": f"{host}:{port}"}
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    try:
+        with RecorderProcess(folder, *words) as recorder:
+            token = (folder / "http.token").read_text().strip()
+            assert (folder / "http.token").stat().st_mode & 0o77 == 0
+            assert post(ALERTS, "wrong")[0] == 401
+            assert post(ALERTS, token, host="evil.example")[0] == 403
+            assert post(ALERTS, token, path="/other")[0] == 404
+            assert post(b"{", token)[0] == 400
+            assert post({"alerts": [{"status": "resolved"}]}, token) == (200, {"replies": []})
+            assert recorder.files == []
+            status, answer = post(ALERTS, token)
+            assert (status, [one["answer"] for one in answer["replies"]]) == (200, ["began"])
+            (incident,) = recorder.await_complete(1)
+            wait_until(lambda: Hook.found and (tmp_path / recorder.files[0].name).exists(), recorder.log)
+    finally:
+        hook.shutdown()
+        hook.server_close()
+    assert (incident["rule"], incident["reason"]) == ("alertmanager", "p99 > 1s")
+    assert incident["labels"] == {"alertname": "Slow", "pod": "web-0"}
+    assert Hook.found[0]["file"] == str(recorder.files[0])
+    assert Hook.found[0]["complete"] is True
+
+
+def test_top_shows_the_sessions_of_now_and_their_trouble(node: PlainNode) -> None:
+    words = ["top", "-i", "veth-client", "--json", "--interval", "300ms", "--sort", "packets"]
+    process = subprocess.Popen(node.exec(BICAP, *words), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        pictures: list[Any] = []
+        while not pictures or "failed-handshake" not in [one["kind"] for one in pictures[-1]["findings"]]:
+            if pictures:  # programs are attached
+                send(node, 50, "some")
+                subprocess.run(node.client.exec("python3", "-c", REFUSE.format(ip=node.server.ip4)), check=True)
+            pictures.append(json.loads(process.stdout.readline()))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    last = pictures[-1]
+    first = last["shown"][0]
+    assert (first["protocol"], first["server_port"], first["interface"]) == ("udp", 9, "veth-client")
+    assert first["packets"] >= 50
+    assert last["missed"] == 0
+    plain = subprocess.Popen(node.exec(BICAP, "top", "-i", "veth-client"), stdout=subprocess.PIPE, text=True)
+    assert plain.stdout is not None
+    try:
+        assert plain.stdout.readline().startswith("0 sessions, 0 packets/s")
+        plain.stdout.close()  # as `| head -1` does
+        plain.send_signal(signal.SIGINT)
+        assert plain.wait(60) == 0
+    finally:
+        plain.kill()
+        plain.wait()

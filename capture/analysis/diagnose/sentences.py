@@ -2,7 +2,9 @@
 
 from capture.analysis.diagnose.trouble import Context, Group
 from capture.analysis.sessions.session_table import Close, Handshake
+from capture.arrays.texts import TEXTS
 from capture.units import format_count, format_duration, format_size
+from capture.wire.drop_reasons import parse_reason
 
 SLOW_NS = 100_000_000
 """Mean wait from which on a server is slow, ns: 0.1 s feels instantaneous (Nielsen, Usability Engineering, 1993)."""
@@ -191,4 +193,18 @@ def udp_unreachable(group: Group, about: Context) -> tuple[str, str]:
     return (
         f"{share_of(group, about)} got an ICMP error: packets of the client did not arrive",
         "the packet shows who sent the error and why: is the server running, is it the right port?",
+    )
+
+
+def dropped(group: Group, about: Context) -> tuple[str, str] | None:
+    """Packets that the kernel of the capturing node dropped."""
+    reason = parse_reason(TEXTS.words([group.place.cause])[0])
+    if reason is None:
+        return None
+    at = f" at {reason.place}" if reason.place else ""
+    sentence = f": {reason.sentence}" if reason.sentence else ""
+    return (
+        f"{format_count(group.sums['drops'], 'packet')} dropped on this node in {share_of(group, about)}, by "
+        f"{reason.reason} ({reason.kind}){at}{sentence}",
+        reason.remedy,
     )

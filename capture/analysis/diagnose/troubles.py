@@ -68,6 +68,15 @@ TROUBLES = (
         cause="handshake",
     ),
     Trouble(
+        "dropped",
+        4,
+        lambda sessions, _: sessions["drops"] > 0,
+        {"drops": lambda sessions, _: sessions["drops"]},
+        lambda sessions, _: sessions["drop_packet"],
+        words.dropped,
+        cause="drop_event",
+    ),
+    Trouble(
         "mtu-black-hole",
         4,
         lambda sessions, way: (

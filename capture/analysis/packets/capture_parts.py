@@ -33,9 +33,14 @@ def files_of(words: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(file for word in words for file in _files(word)))
 
 
+def is_capture_name(name: str) -> bool:
+    """True if a file of this name in a folder is a capture file."""
+    return _SUFFIXES.search(name) is not None
+
+
 def _files(word: str) -> list[str]:
     if os.path.isdir(word):
-        found = sorted(str(path) for path in Path(word).iterdir() if _SUFFIXES.search(path.name) and path.is_file())
+        found = sorted(str(path) for path in Path(word).iterdir() if is_capture_name(path.name) and path.is_file())
         if not found:
             raise TargetError(f"{word} has no capture files, whose names end like .pcap, .pcapng or .pcapng.zst")
         return found
@@ -52,6 +57,27 @@ def captures_of(files: Sequence[str]) -> list[Parts]:
     place = {file: at for at, file in enumerate(files)}
     found = [parts for group in _alike(files).values() for parts in _parts(group)]
     return sorted(found, key=lambda parts: min(place[file] for file in parts))
+
+
+def sets_of(files: Sequence[str]) -> list[Parts]:
+    """Return the files by capture as their names alone say, without reading any: only dumpcap's names make a set."""
+    found: list[Parts] = []
+    for group in _alike(files).values():
+        named = all(_IN_SET.fullmatch(os.path.basename(file)) for file in group)
+        found += _parts(group) if named else ((file,) for file in group)
+    return found
+
+
+def numbers_left_out(parts: Parts) -> tuple[int, ...]:
+    """Return the numbers that are missing between the first and the last file of a set."""
+    numbers = [int(named[2]) for file in parts if (named := _IN_SET.fullmatch(os.path.basename(file)))]
+    return tuple(sorted(set(range(min(numbers), max(numbers))) - set(numbers))) if numbers else ()
+
+
+def summary_of_set(parts: Parts) -> str | None:
+    """Return the name of the FILE.json of a set, None for other files."""
+    named = _IN_SET.fullmatch(parts[0])
+    return f"{named[1]}{named[4] or ''}.json" if named else None
 
 
 def _alike(files: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
@@ -119,9 +145,9 @@ def _common(texts: Sequence[str]) -> str:
 
 def completeness_of(parts: Parts) -> Completeness:
     """Return the completeness of all parts together: by the summary of their set if it is about them."""
-    named = _IN_SET.fullmatch(parts[0])
-    if named:
-        whole = from_summary_file(f"{named[1]}{named[4] or ''}.json", {os.path.basename(part) for part in parts})
+    summary = summary_of_set(parts)
+    if summary is not None:
+        whole = from_summary_file(summary, {os.path.basename(part) for part in parts})
         if whole is not None:
             return whole
     return of_all([completeness(part) for part in parts])

@@ -22,6 +22,8 @@ class Kind(IntFlag):
     "headers are cut off: fields that were not captured are 0"
     ICMP_ERROR = 16
     "the packet that it quotes begins at payload_at"
+    EVENT = 64
+    "of a capture's interface of events (packets.events): what the kernel did to a packet, and no packet on a wire"
     FOREIGN = 128
     "TCP numbers of another connection; set by a Tracker"
 

@@ -20,6 +20,7 @@ import zstandard
 from capture.analysis.packets.ahead import ahead
 from capture.analysis.packets.compiled.decode import decode
 from capture.analysis.packets.compiled.tunnels import unwrap
+from capture.analysis.packets.events import is_of_events, mark_events
 from capture.analysis.packets.packet_table import PACKET
 from capture.arrays.aliases import Bytes, Table
 from capture.errors import FormatError, TargetError
@@ -63,6 +64,7 @@ class CaptureFile:
         self.name = "standard input" if name == "-" else name
         self.packets = 0
         self._known = np.empty(0, np.int64)
+        self._events: list[int] = []
         try:
             self._file: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
             regular = os.path.isfile(name)
@@ -124,6 +126,7 @@ class CaptureFile:
 
     def _decode(self, data: Bytes, packets: Table) -> None:
         decode(data, self._links(), packets, self.packets + 1)
+        mark_events(packets, self._events)
         if self._inner:
             unwrap(data, packets)
 
@@ -150,6 +153,7 @@ class CaptureFile:
                     f"are {', '.join(supported)}"
                 )
             self._known = np.array(links, np.int64)
+            self._events = [number for number, interface in enumerate(interfaces) if is_of_events(interface)]
         return self._known
 
 

@@ -1,6 +1,6 @@
 """Tables of sessions -> flat named columns.
 
-A column has one value per session: a number or a word. JSON, CSV, Parquet, --sort and --filter all use these columns.
+A column has one value per session: a number or a word. JSON, CSV, --sort and --filter all use these columns.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from capture.arrays.aliases import Table
 from capture.arrays.cells import each, lines
 from capture.arrays.texts import TEXTS
 from capture.pcapng.describe import InterfaceDescription
+from capture.wire.drop_reasons import parse_reason
 from capture.wire.protocols import protocol_name
 
 _PLAIN = (
@@ -33,6 +34,12 @@ def _mean(total: Any, count: Any) -> Any:
 
 def _words(names: Mapping[Any, str], numbers: Any) -> list[str]:
     return [names[number] for number in numbers.tolist()]
+
+
+def _reasons(numbers: Any, part: str) -> list[str]:
+    """Return a part of the reasons whose texts have these numbers; "" where there is none."""
+    parsed = {number: parse_reason(TEXTS.words([number])[0]) for number in set(numbers.tolist())}
+    return ["" if (one := parsed[number]) is None else str(getattr(one, part)) for number in numbers.tolist()]
 
 
 def _both(name: str) -> Callable[[Table], Any]:
@@ -76,6 +83,15 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
         "dns_type": lambda s: [named(DNS_TYPES, n) if n else "" for n in s["dns_type"].tolist()],
         "dns_code": lambda s: [named(DNS_CODES, n - 1) if n else "" for n in s["dns_code"].tolist()],
     }
+    columns |= {
+        "drops": lambda s: s["drops"],
+        "drop_packet": lambda s: s["drop_packet"],
+        "drop_reason": lambda s: _reasons(s["drop_event"], "reason"),
+        "drop_class": lambda s: _reasons(s["drop_event"], "kind"),
+        "drop_place": lambda s: _reasons(s["drop_event"], "place"),
+        "reset_packet": lambda s: s["reset_packet"],
+        "reset_reason": lambda s: _reasons(s["reset_event"], "reason"),
+    }
     for side in SIDES:
         columns |= {f"{side}_{name}": lambda s, side=side, name=name: s[side][name] for name in _SIDE_PLAIN}  # type: ignore[misc]
         columns[f"{side}_rtt_mean_ns"] = lambda s, side=side: _mean(s[side]["rtt_sum_ns"], s[side]["rtt_count"])  # type: ignore[misc]
@@ -96,9 +112,13 @@ APPLICATION = (*_TEXTS, *_COUNTED, "tls_version", "tls_alert", "tls_alert_by", "
 """Names of columns that need a look at the payload (analysis.application)."""
 NEED_PAYLOAD = frozenset({*APPLICATION, "tls_alerts", "dns_failed"})
 """The same, with those of COMPUTED."""
-WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"}) | set(APPLICATION) - {
-    *_COUNTED
-}
+WORDS = frozenset(
+    {
+        *("protocol", "client", "server", "role", "state", "handshake", "close"),
+        *("drop_reason", "drop_class", "drop_place", "reset_reason"),
+        *(name for name in APPLICATION if name not in _COUNTED),
+    }
+)
 """Names of columns whose values are words."""
 
 

@@ -43,6 +43,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; do you mean {similar[0]}?" if similar else ""
 
 
+def no_column(asked: str, name: str, known: Iterable[str], page: str = "docs/analysis.md") -> SpecError:
+    """Return the error that there is no such column. `asked` is the option that names it, `page` lists columns."""
+    return SpecError(f"{asked}: there is no column {name}{nearest(name, known) or f'; {page} lists them'}")
+
+
 @dataclass(frozen=True)
 class Filter:
     """A condition like bytes>1MiB, handshake=refused, address=10.0.0.0/8 or port=80. Raises SpecError.
@@ -90,10 +95,7 @@ class Filter:
         compare = _OPERATORS[sign]
         name = _column_name(name)
         if name not in _VALUES and name not in ("address", "port"):
-            near = nearest(name, (*_VALUES, "address", "port"))
-            raise SpecError(
-                f"{self.option} {self.text!r}: there is no column {name}{near}; columns are {', '.join(COLUMNS)}"
-            )
+            raise no_column(f"{self.option} {self.text!r}", name, (*_VALUES, "address", "port"))
         if name in ("address", *SIDES) or name in WORDS:
             if sign not in ("=", "!="):
                 raise SpecError(f"{self.option} {self.text!r}: {name} can only be compared by = or !=")

@@ -55,6 +55,9 @@ class OpenSide(SideCounts):
     flight_ring: I64  # index in `segments` of its long ring; 0: it has none
     last_ns: I64  # of its last packet, and the fields that a copy of it would share
     last_shape: I64  # payload << 16 | TCP flags
+    syn_ns: I64  # of its last SYN or SYN-ACK; 0: none
+    syn_sequence: U32
+    syn_identification: U32
     last_sequence: U32
     last_acknowledgment: U32
     last_identification: U32

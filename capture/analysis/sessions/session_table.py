@@ -207,6 +207,20 @@ class SessionApplication(Record):
     error_packet: I64  # number of the first packet with an alert, an error of DNS, or an HTTP status from 500 on
 
 
+class SessionReasons(Record):
+    """What the kernel of the capturing node did to it (analysis.reasons); 0 unless the file says so.
+
+    Texts are numbers of arrays.texts.
+    """
+
+    drop_packet: I64  # the first event of a drop that is a loss
+    reset_packet: I64  # the first event of a reset
+    drops: U32  # dropped packets, without those that are no loss
+    drop_event: U32  # text of the first one, like dropped NETFILTER_DROP (policy) at nft_do_chain
+    reset_event: U32  # text of the first reset
+    reserved: U32
+
+
 class SessionEnds(Record):
     """Client and server: addresses in two halves, and ports."""
 
@@ -218,7 +232,7 @@ class SessionEnds(Record):
     server_port: U16
 
 
-class SessionRow(SessionSpan, SessionEnds, SessionEvidence, SessionApplication):
+class SessionRow(SessionSpan, SessionEnds, SessionEvidence, SessionApplication, SessionReasons):
     """One row per conversation and interface."""
 
     client: SideCounts

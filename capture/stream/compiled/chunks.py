@@ -33,9 +33,10 @@ from capture.stream.compiled.merge import memcpy
 NUMBER, AT, READ, MISSED, SKIPPED, PART_COLUMNS = 0, 1, 2, 3, 4, 5
 """Columns of `parts`, one row for each CPU with memory: number of the chunk and bytes of its blocks that were passed;
 then blocks that were passed, those that were overwritten before, and those older than `from_ns`."""
-LAST_NS, LATE, LATE_MOST_NS, PACKETS, BYTES_LEFT, CUT, CHUNK_STATE_SLOTS = 0, 1, 2, 3, 4, 5, 6
+LAST_NS, LATE, LATE_MOST_NS, PACKETS, BYTES_LEFT, CUT, BEFORE, CHUNK_STATE_SLOTS = 0, 1, 2, 3, 4, 5, 6, 7
 """Slots of `state`: time of the last block (ns, CLOCK_MONOTONIC), late blocks, longest delay of one; blocks taken so
-far; bytes that may still be taken, and 1 if a block did not fit them."""
+far; bytes that may still be taken, and 1 if a block did not fit them; slot from which on interfaces get the next
+number in the file, where another interface stands before them, or a number that no slot has."""
 
 _NUMBER_AT, USED_AT = word_of(CHUNK_HEAD, "number", 8), word_of(CHUNK_HEAD, "used", 8)
 _PACKETS_AT, FIRST_AT = word_of(CHUNK_HEAD, "packets", 8), word_of(CHUNK_HEAD, "first_ns", 8)
@@ -178,6 +179,8 @@ def _fill(
                 flags = np.int64(out[filled + words - _FLAGS_FROM_END])
                 out[filled + words - _FLAGS_FROM_END] = flags & (INBOUND | OUTBOUND)
                 interface = out[filled + _INTERFACE_AT]
+                if interface >= state[BEFORE]:
+                    out[filled + _INTERFACE_AT] = interface + 1
                 if interface < len(moved):
                     moved[interface, flags & 7, 0] += 1
                     moved[interface, flags & 7, 1] += out[filled + _CAPTURED_AT]

@@ -81,7 +81,7 @@ def test_a_portion_that_was_overwritten_while_it_was_copied_is_thrown_away() -> 
     parts = np.zeros((1, chunks.PART_COLUMNS), np.int64)
     chunks.seek(arrays, parts, 0)
     state = np.zeros(chunks.CHUNK_STATE_SLOTS, np.int64)
-    state[chunks.BYTES_LEFT] = LATER
+    state[chunks.BYTES_LEFT] = state[chunks.BEFORE] = LATER
     for at in range(10, 400):
         memory.put(at)
     scratch = parts.copy(), np.zeros(1, np.int64)

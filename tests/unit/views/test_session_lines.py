@@ -109,5 +109,5 @@ def test_a_duration_that_was_not_measured_is_a_dash() -> None:
 
 
 def test_a_column_that_is_not_known_is_refused() -> None:
-    with pytest.raises(SpecError, match="there is no column 'colour'"):
+    with pytest.raises(SpecError, match=r"--columns: there is no column colour; docs/analysis.md lists them"):
         columns_named(["session", "colour"])

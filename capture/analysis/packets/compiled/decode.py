@@ -202,5 +202,5 @@ def decode(data: Bytes, links: Longs, packets: Rows[PacketRow], first_number: in
         end = start + row.captured
         at, kind = link_layer(data, start, end, links[row.interface])
         tagged = at > start + 14 and links[row.interface] == ETHERNET
-        row.vlan = vlan_of(data, start, at) if tagged else 0
+        row.vlan = vlan_of(data, start, min(at, end)) if tagged else 0
         decode_ip(data, at, end, start + row.original, kind, start, row)

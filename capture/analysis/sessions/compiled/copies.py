@@ -38,6 +38,21 @@ def is_copy(here: OpenSide, there: OpenSide, identification: int, apart_ns: int)
 
 
 @loop
+def repeats_syn(here: OpenSide, there: OpenSide, packet: PacketRow) -> bool:
+    """True if a SYN or SYN-ACK is a copy of the last one of its side; keeps the packet for the next one."""
+    same = (
+        here.syn_ns != 0
+        and here.syn_sequence == packet.sequence
+        and here.syn_identification == packet.identification
+        and is_copy(here, there, np.int64(packet.identification), packet.time_ns - here.syn_ns)
+    )
+    if not same:
+        here.syn_ns, here.syn_sequence = packet.time_ns, packet.sequence
+        here.syn_identification = packet.identification
+    return same
+
+
+@loop
 def repeats_last(here: OpenSide, there: OpenSide, packet: PacketRow, occupies: int) -> bool:
     """True if a TCP packet is a copy of the one that this side sent before it; keeps the packet for the next one.
 

@@ -7,7 +7,7 @@ Copies and packets whose numbers do not belong to the connection stop here (`cop
 import numpy as np
 
 from capture.analysis.packets.packet_table import Kind, PacketRow
-from capture.analysis.sessions.compiled.copies import repeats_last
+from capture.analysis.sessions.compiled.copies import repeats_last, repeats_syn
 from capture.analysis.sessions.compiled.flight import allocate_block, give_block_back
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
 from capture.analysis.sessions.compiled.samples import end_answer, sample
@@ -33,7 +33,7 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
     flags = np.int64(packet.tcp_flags)
     length = np.int64(packet.payload)
     occupies = length + ((flags >> 1) & 1) + (flags & 1)
-    if repeats_last(here, there, packet, occupies):
+    if repeats_last(here, there, packet, occupies) or (flags & SYN and repeats_syn(here, there, packet)):
         here.duplicated += 1
         here.data_packets += length > 0
         return

@@ -1,0 +1,96 @@
+"""The fields of the request document -> options of Wireshark's dialog; what it gives back -> words of bicap capture.
+
+Wireshark leaves out an empty text, but always gives the value of a choice. So each choice has a value for "as bicap
+does by itself", which becomes no word.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from capture.errors import SpecError
+from capture.request.document import Document
+from capture.request.fields import OUTPUT, WHAT, WHERE, Field, choices, fields
+from capture.request.given import RULE_FIELDS
+
+BY_ITSELF = "default"
+"""Value of a choice that stands for none."""
+SUDO = "--sudo"
+"""Our own option: run the capture by sudo."""
+LISTED = {"--interface", "--pod"}
+"""Options whose values are listed from this machine, and can be listed again."""
+_WHOLE_NUMBER = "^[0-9]+$"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An option of the dialog."""
+
+    call: str
+    display: str
+    help: str
+    type: str
+    group: str
+    placeholder: str = ""
+    validation: str = ""
+    default: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """Values and how they are shown."""
+    reload: bool = False
+
+
+def arguments(with_place: bool, listed: Mapping[str, Sequence[str]]) -> list[Argument]:
+    """Return the options. `with_place`: those that choose where to capture, too; `listed` has values by option."""
+    found = [_argument(one, listed) for one in _asked(with_place)]
+    help = "Run the capture by `sudo -n`, which must not need a password: a capture needs root."
+    return [*found, Argument(SUDO, "Use sudo", help, "boolflag", WHERE)]
+
+
+def _asked(with_place: bool) -> Iterator[Field]:
+    """Return the fields that the dialog asks for. Wireshark has its own place for a filter expression, and writes."""
+    for one in fields(Document):
+        if one.path == ("rules",):
+            yield from RULE_FIELDS
+        elif one.declared.option is None or one.declared.option.stands_alone or one.group == OUTPUT:
+            continue
+        elif one.group != WHERE or with_place or one.path[-1] == "hook":
+            yield one
+
+
+def _argument(one: Field, listed: Mapping[str, Sequence[str]]) -> Argument:
+    option = one.declared.option
+    assert option is not None
+    call = option.name
+    display = call.lstrip("-").replace("-", " ").capitalize()
+    help = option.help or one.help
+    group = WHAT if one in RULE_FIELDS else one.group
+    if call in LISTED:
+        values = {BY_ITSELF: "(none)"} | {value: value for value in listed.get(call, ())}
+        return Argument(call, display, help, "selector", group, default=BY_ITSELF, choices=values, reload=True)
+    if one.type is bool:
+        return Argument(call, display, help, "boolflag", group)
+    if words := () if one.is_list else choices(one):
+        values = {BY_ITSELF: f"({option.default})" if option.default else "(any)"} | {word: word for word in words}
+        return Argument(call, display, help, "selector", group, default=BY_ITSELF, choices=values)
+    if option.unit == "FILE":
+        return Argument(call, display, help, "fileselect", group)
+    number = _WHOLE_NUMBER if one.type is int else ""
+    return Argument(call, display, help, "string", group, option.unit or "", number)
+
+
+def words_of(given: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the words of `bicap capture` for options and values that Wireshark gives. Raises SpecError."""
+    known = {one.call: one for one in arguments(True, {})}
+    words = []
+    for call, value in given:
+        one = known.get(call)
+        if one is None:
+            raise SpecError(f"Wireshark gave the option {call}, which bicap does not know; install the extcap again")
+        if call == SUDO or (one.type == "selector" and value == BY_ITSELF):
+            continue
+        words += [call] if one.type == "boolflag" else [call, value]
+    return words
+
+
+def is_switch(call: str) -> bool:
+    """True if an option has no value."""
+    return any(one.call == call and one.type == "boolflag" for one in arguments(True, {}))

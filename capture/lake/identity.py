@@ -1,0 +1,95 @@
+"""Captures and conversations -> numbers that are the same wherever they are computed.
+
+A capture's number is made of its path and of the time of its first packet, so that what is read again replaces what
+was written, and two captures do not. A conversation's is its Community ID (version 1, seed 0), by which Zeek,
+Suricata and others name it too (https://github.com/corelight/community-id-spec).
+"""
+
+import os
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha1, sha256
+from struct import pack
+
+from capture.analysis.packets.capture_parts import captures_of, files_of, name_of
+from capture.analysis.packets.completeness import Completeness
+from capture.analysis.packets.gathered import Gathered
+from capture.analysis.packets.reading import Batch
+from capture.lake.named_points import Points
+from capture.wire.protocols import ICMP, ICMPV6, WITH_PORTS
+
+_UNKNOWN = "unknown"
+_LOW = (1 << 64) - 1
+
+
+@dataclass(slots=True)
+class Origin:
+    """The capture that rows are of: what they say about it. `watch` its batches before rows are made."""
+
+    name: str
+    place: str
+    """Path, the same from every folder."""
+    points: Points
+    completeness: Completeness
+    first_ns: int | None = None
+    """Time of the first packet."""
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Return the batches, and learn the time of the first packet."""
+        for batch in batches:
+            if self.first_ns is None:
+                self.first_ns = int(batch.packets["time_ns"][0])
+            yield batch
+
+    @property
+    def number(self) -> str:
+        """Number of the capture: 16 hexadecimal digits."""
+        first = _UNKNOWN if self.first_ns is None else self.first_ns
+        return sha256(f"{self.place}\0{first}".encode()).hexdigest()[:16]
+
+
+def place_of(words: Iterable[str]) -> str:
+    """Return the path of the captures that words of a command line name. Raises TargetError."""
+    names = (name_of(parts) for parts in captures_of(files_of(list(words))))
+    return "\0".join(name if name == "-" or "://" in name else os.path.abspath(name) for name in names)
+
+
+def together(origins: Sequence[Origin], completeness: Completeness) -> Origin:
+    """Return the origin of rows that are about several captures together."""
+    if len(origins) == 1:
+        return origins[0]
+    nodes = {origin.points.only_node for origin in origins}
+    return Origin(
+        name=", ".join(origin.name for origin in origins),
+        place="\0".join(origin.place for origin in origins),
+        points=Points(Gathered(), nodes.pop() if len(nodes) == 1 else ""),
+        completeness=completeness,
+        first_ns=min((origin.first_ns for origin in origins if origin.first_ns is not None), default=None),
+    )
+
+
+_ECHO = {ICMP: (8, 0), ICMPV6: (128, 129)}
+"""Types of echo request and reply, which stand for the ports of client and server."""
+
+
+def community_id(
+    family: int, protocol: int, client: tuple[int, int, int], server: tuple[int, int, int]
+) -> str | None:
+    """Return the Community ID of a session between two ends (address in two halves, port).
+
+    ICMP is taken to be an echo. None for packets that are not IP.
+    """
+    if not family:
+        return None
+    ports = _ECHO.get(protocol, (client[2], server[2]))
+    ends = sorted(zip((_number(family, *end[:2]) for end in (client, server)), ports, strict=True))
+    size = 4 if family == 4 else 16
+    text = b"".join([bytes(2), *(address.to_bytes(size) for address, _ in ends), bytes((protocol, 0))])
+    if protocol in WITH_PORTS or protocol in _ECHO:
+        text += pack("!HH", *(port for _, port in ends))
+    return f"1:{b64encode(sha1(text, usedforsecurity=False).digest()).decode()}"
+
+
+def _number(family: int, high: int, low: int) -> int:
+    return low & 0xFFFFFFFF if family == 4 else (high & _LOW) << 64 | low & _LOW

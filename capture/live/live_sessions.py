@@ -1,0 +1,111 @@
+"""Packets as they are remembered -> the sessions of now: their numbers, their rates, and what goes wrong with them.
+
+Memory is that of the tracker. Nothing waits for this: the reader counts what was overwritten before it was read.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from capture.analysis.diagnose.findings import Diagnosis
+from capture.analysis.diagnose.trouble import Finding
+from capture.analysis.diagnose.troubles import TROUBLES
+from capture.analysis.packets.completeness import Completeness
+from capture.analysis.packets.reading import Batch
+from capture.analysis.query.columns import COLUMNS
+from capture.analysis.query.conditions import Filter
+from capture.analysis.sessions.session_table import Handshake
+from capture.analysis.sessions.tracker import Tracker
+from capture.arrays.aliases import Table
+from capture.arrays.rows import picked
+
+SHOWN_NS = 10 * 10**9
+"""Time for which a session without packets is shown, ns."""
+ENDED_MOST = 1 << 12
+"""Sessions that ended lately, at most."""
+RATES: dict[str, Callable[[Table], Any]] = {"packet_rate": COLUMNS["packets"], "byte_rate": COLUMNS["bytes"]}
+"""Further columns to order by: what is added per second to a column of sessions."""
+
+
+def judged_so_far(sessions: Table) -> Table:
+    """Return open sessions without verdicts that may still change: unanswered needs a SYN that was sent again."""
+    undecided = (sessions["handshake"] == Handshake.UNANSWERED) & (sessions["syns"] < 2)
+    undecided |= (sessions["handshake"] == Handshake.UNACKNOWLEDGED) & (sessions["syn_acks"] < 2)
+    sessions["handshake"][undecided] = Handshake.NONE
+    return sessions
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """The sessions of one moment, in an order, and totals over all of them."""
+
+    sessions: Table
+    rates: dict[str, npt.NDArray[np.float64]]
+    """By name in RATES: values per second, for each of `sessions`."""
+    total: int
+    """Number of sessions before they were cut to the most that are shown."""
+    packets_per_second: float
+    bytes_per_second: float
+    findings: Sequence[Finding]
+
+
+class LiveSessions:
+    """Sessions of a running recorder. `feed` packets, then take a `view` now and then."""
+
+    def __init__(self) -> None:
+        self._tracker = Tracker()
+        self._ended: list[Table] = []
+        self._before: dict[str, dict[int, int]] = {name: {} for name in RATES}
+        self._looked_ns = 0
+        self._packets = self._bytes = 0
+
+    def feed(self, batch: Batch) -> None:
+        """Add packets."""
+        self._ended += [sessions for sessions, _ in self._tracker.feed(batch.data, batch.packets)]
+        self._packets += len(batch.packets)
+        self._bytes += int(batch.packets["original"].sum())
+
+    def view(self, now_ns: int, order: str, most: int, conditions: Sequence[Filter] = ()) -> LiveView:
+        """Return the sessions with packets lately, the largest by a column or rate first, at most so many."""
+        seconds = max(now_ns - self._looked_ns, 1) / 1e9 if self._looked_ns else 1.0
+        self._looked_ns = now_ns
+        since_ns = now_ns - SHOWN_NS
+        ended = np.concatenate(self._ended)[-ENDED_MOST:] if self._ended else self._tracker.open_sessions()[:0]
+        ended = picked(ended, ended["last_ns"] >= since_ns)
+        self._ended = [ended] if len(ended) else []
+        still = self._tracker.open_sessions()
+        sessions = np.concatenate([judged_so_far(picked(still, still["last_ns"] >= since_ns)), ended])
+        rates = {name: self._rate(name, sessions, seconds) for name in RATES}
+        findings = self._findings(sessions)
+        chosen = np.logical_and.reduce([np.ones(len(sessions), np.bool_), *(one(sessions) for one in conditions)])
+        values = rates[order] if order in rates else np.asarray(COLUMNS[order](sessions))
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(-values[rows].astype(np.float64), kind="stable")]
+        view = LiveView(
+            sessions=picked(sessions, rows[:most]),
+            rates={name: values[rows[:most]] for name, values in rates.items()},
+            total=len(rows),
+            packets_per_second=self._packets / seconds,
+            bytes_per_second=self._bytes / seconds,
+            findings=findings,
+        )
+        self._packets = self._bytes = 0
+        return view
+
+    def _rate(self, name: str, sessions: Table, seconds: float) -> npt.NDArray[np.float64]:
+        before, numbers = self._before[name], sessions["session"].tolist()
+        values = np.asarray(RATES[name](sessions)).tolist()
+        added = [value - before.get(number, 0) for number, value in zip(numbers, values, strict=True)]
+        self._before[name] = dict(zip(numbers, values, strict=True))
+        return np.array(added, np.float64) / seconds
+
+    @staticmethod
+    def _findings(sessions: Table) -> Sequence[Finding]:
+        if not len(sessions):
+            return ()
+        diagnosis = Diagnosis(TROUBLES)
+        diagnosis.add("", sessions, several=len(np.unique(sessions["interface"])) > 1)
+        return diagnosis.findings(Completeness(), {})
