@@ -24,12 +24,13 @@ from capture.web.arrays_body import body
 from capture.web.bundle import html
 from capture.web.completion import complete
 from capture.web.conversations import Conversations
+from capture.web.dissection import tree
 from capture.web.exports import as_pcapng
 from capture.web.guard import HEADERS, Guard
 from capture.web.incident import answers
 from capture.web.ladder import ladder
 from capture.web.listing import Listings
-from capture.web.messages import plain, turns
+from capture.web.messages import plain, turns, visible
 from capture.web.opened import Opened
 from capture.web.packet_detail import packet_detail
 from capture.web.packet_rows import packet_rows
@@ -239,6 +240,18 @@ class _Api:
             return _json(packet_detail(batch, self.opened.description, relative, scaled))
         raise SpecError(f"packet {number} cannot be read again: the file has changed")
 
+    def tree(self, request: Request) -> Response:
+        """Wireshark's tree of a packet, from its session alone."""
+        number = int(request.path_params["number"])
+        rows = self.opened.packets.rows
+        if not 1 <= number <= len(rows) or not int(rows["session"][number - 1]):
+            raise SpecError(f"packet {number} is in no session")
+        session = int(rows["session"][number - 1])
+        numbers = self.opened.numbers_of(session)
+        blocks = as_pcapng(self.opened, self.conversations, [session])
+        lines = tree(blocks, int(np.searchsorted(numbers, number)) + 1)
+        return _json([visible(line) for line in lines])
+
     def export(self, request: Request) -> Response:
         """The packets of sessions as pcapng, or the sessions as JSON."""
         numbers = [int(word) for word in request.query_params.get("sessions", "").split(",") if word.isdecimal()][
@@ -330,6 +343,7 @@ def application(opened: Opened, token: str, port: int) -> ASGIApp:
         Route("/api/session/{number:int}/raw/{side:int}", told(api.raw)),
         Route("/api/packets", told(api.packets)),
         Route("/api/packet/{number:int}", told(api.packet)),
+        Route("/api/packet/{number:int}/tree", told(api.tree)),
         Route("/api/export/{form:str}", told(api.export)),
         Route("/{path:path}", page),
     ]

@@ -12,7 +12,7 @@ from capture.analysis.packets.merged import open_captures
 from capture.analysis.packets.reading import Batch
 from capture.arrays.aliases import Longs
 from capture.arrays.rows import picked
-from capture.errors import SpecError
+from capture.errors import FormatError, SpecError
 from capture.pcapng.reader import Reader
 from capture.units import format_count
 from capture.web.opened import Opened
@@ -47,7 +47,13 @@ class Conversations:
                 return kept
             for old in [old for old in self._kept if old[0] == session]:
                 del self._kept[old]
-            made = self._kept[key] = conversation(session, self.batches(wanted), wanted)
+            made = conversation(session, self.batches(wanted), wanted)
+            if len(made) < len(wanted) or not len(wanted):
+                raise FormatError(
+                    f"{self._opened.name} has changed since it was read: {len(wanted) - len(made):,} of "
+                    f"{format_count(len(wanted), 'packet')} of session {session} cannot be found again; open it again"
+                )
+            self._kept[key] = made
             while len(self._kept) > _KEPT or (
                 len(self._kept) > 1 and sum(one.bytes_held for one in self._kept.values()) > _KEPT_BYTES
             ):

@@ -1,4 +1,4 @@
-"""Sessions -> a pcapng file with their packets, as bytes; the command lines that say the same."""
+"""Sessions -> a pcapng file with their packets, as blocks of bytes."""
 
 from collections.abc import Iterable, Iterator
 

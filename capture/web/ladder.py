@@ -12,7 +12,7 @@ from capture.analysis.conversation.packets_of import Conversation
 from capture.analysis.conversation.runs import Items, items
 from capture.analysis.packets.packet_table import Kind, Mark
 from capture.analysis.sessions.session_table import Measure
-from capture.arrays.aliases import Longs, Table
+from capture.arrays.aliases import Longs
 from capture.views.packet_lines import mark_words
 from capture.wire.protocols import ACK, FIN, ICMP, ICMPV6, RST, SYN, TCP, icmp_text, protocol_name
 
@@ -228,9 +228,3 @@ def _was_full(talk: Conversation, i: int) -> bool:
     low = max(i - 64, 0)
     mine = np.flatnonzero((talk["side"][low:i] == talk["side"][i]) & talk.numbered[low:i])
     return len(mine) > 0 and int(talk["marks"][low + mine[-1]]) & int(Mark.ZERO_WINDOW) > 0
-
-
-def title(row: Table) -> dict[str, int]:
-    """Return numbers that the page's sentence about a session needs."""
-    names = ("syn_packet", "syn_ack_packet", "ack_packet", "rst_packet", "server_ns", "client_ns", "requests")
-    return {name: int(row[name]) for name in names}

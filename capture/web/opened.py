@@ -252,7 +252,9 @@ class Opened:
         if not self.done.is_set():
             high = len(self.packets)
         mine = self.packets.rows["session"][max(low, 0) : high] == session
-        return np.flatnonzero(mine) + max(low, 0) + 1
+        numbers = np.flatnonzero(mine) + max(low, 0) + 1
+        icmp = int(row["icmp_packet"])  # a packet of another session, about this one
+        return np.union1d(numbers, [icmp]) if icmp and icmp <= len(self.packets) else numbers
 
     def status(self) -> dict[str, Any]:
         """Return what the bar and the progress line say."""

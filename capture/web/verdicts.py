@@ -4,8 +4,6 @@ The words are those of `bicap sessions` and `bicap diagnose`. A piece is (text, 
 usual, "bad" for what went wrong, "lack" for what the capture did not get.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from capture.analysis.diagnose.sentences import CAUSES, SLOW_NS
@@ -169,9 +167,3 @@ def _more(row: Table) -> list[Piece]:
     if lacking := int(client["not_captured"]) + int(server["not_captured"]):
         pieces.append((f"{format_size(lacking)} not captured", "lack"))
     return pieces
-
-
-def short(pieces: Sequence[Piece]) -> list[Piece]:
-    """Return the most important pieces for a narrow column: the first, or the first bad one and how many more."""
-    bad = [piece for piece in pieces if piece[1] in ("bad", "lack")]
-    return bad[:1] + ([(f"+ {len(bad) - 1}", "")] if len(bad) > 1 else []) if bad else list(pieces)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 
 from capture.benchmark.process import BICAP
 from testbed import shop
@@ -63,11 +63,10 @@ def open_page(chromium: Browser, serve: Callable[..., str]) -> Iterator[Opener]:
     problems: list[str] = []
     with ExitStack() as stack:
 
-        def opened(file: Path, view: str = "", *, dark: bool = False, width: int = 1600, height: int = 1000) -> Page:
+        def opened(file: Path, view: str = "", *, answers_fail: bool = False) -> Page:
+            """`answers_fail`: the test is about an answer that says what is wrong, which a browser logs."""
             address = serve(file)
-            context = chromium.new_context(
-                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-            )
+            context = chromium.new_context(viewport={"width": 1600, "height": 1000})
             stack.callback(context.close)
             page = context.new_page()
 
@@ -80,7 +79,12 @@ def open_page(chromium: Browser, serve: Callable[..., str]) -> Iterator[Opener]:
 
             page.route("**/*", only_ours)
             page.on("pageerror", lambda error: problems.append(str(error)))
-            page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+
+            def logged(line: ConsoleMessage) -> None:
+                if line.type == "error" and not (answers_fail and line.text.startswith("Failed to load resource")):
+                    problems.append(line.text)
+
+            page.on("console", logged)
             page.goto(address + (f"&{view}" if view else ""))
             page.wait_for_selector(".row, .say")
             return page

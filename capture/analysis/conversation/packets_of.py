@@ -113,6 +113,7 @@ def conversation(session: int, batches: Iterable[Batch], wanted: Longs) -> Conve
     kept: list[list[npt.NDArray[Any]]] = []
     options: list[Table] = []
     samples: list[Table] = []
+    client: tuple[int, int] | None = None
     for batch in batches:
         numbers = batch.packets["number"]
         at = np.searchsorted(wanted, numbers)
@@ -121,6 +122,8 @@ def conversation(session: int, batches: Iterable[Batch], wanted: Longs) -> Conve
             continue
         mine = batch.packets if chosen.all() else picked(batch.packets, chosen)
         samples += [found for _, found in tracker.feed(batch.data, mine)]
+        client = _client(mine[0]) if client is None else client
+        _place_errors(mine, client)
         said = np.zeros(len(mine), TCP_OPTIONS)
         tcp_options(batch.data, mine, said)
         kept.append([np.ascontiguousarray(mine[name], _KEPT[name]) for name in _KEPT])
@@ -132,6 +135,19 @@ def conversation(session: int, batches: Iterable[Batch], wanted: Longs) -> Conve
         for i, (name, kind) in enumerate(_KEPT.items())
     }
     return _numbered(session, columns, said, np.concatenate(samples) if samples else np.zeros(0, SAMPLE))
+
+
+def _client(first: Any) -> tuple[int, int]:
+    """Return the client's address, from any packet of the session."""
+    end = "destination" if int(first["side"]) else "source"
+    return int(first[f"{end}_high"]), int(first[f"{end}_low"])
+
+
+def _place_errors(packets: Table, client: tuple[int, int]) -> None:
+    """Give ICMP errors the side that they came from: they are packets of a router or host, about the session."""
+    errors = np.flatnonzero(packets["kind"] & Kind.ICMP_ERROR)
+    to_client = (packets["destination_high"][errors] == client[0]) & (packets["destination_low"][errors] == client[1])
+    packets["side"][errors] = to_client
 
 
 def _numbered(session: int, columns: dict[str, npt.NDArray[Any]], said: Table, samples: Table) -> Conversation:
@@ -209,15 +225,15 @@ def _first_copies(columns: dict[str, npt.NDArray[Any]], side: Longs, flags: Long
     """Return for each repeated packet the index of the packet that first had its number."""
     first = np.full(len(side), -1, np.int64)
     repeated = (columns["marks"] & Mark.REPEATED > 0) & (columns["protocol"] == TCP)
-    carries = (columns["payload"] > 0) | (flags & SYN > 0)
+    carries = ((columns["payload"] > 0) | (flags & SYN > 0)) & (columns["marks"] & Mark.COPY == 0)
     for one in (0, 1):
         again = np.flatnonzero(repeated & (side == one))
         fresh = np.flatnonzero((side == one) & ~repeated & carries)
         if not len(again) or not len(fresh):
             continue
-        order = fresh[np.argsort(sequence[fresh], kind="stable")]
-        at = np.searchsorted(sequence[order], sequence[again], "right") - 1
-        found = order[np.maximum(at, 0)]
+        starts, earliest = np.unique(sequence[fresh], return_index=True)
+        at = np.searchsorted(starts, sequence[again], "right") - 1
+        found = fresh[earliest[np.maximum(at, 0)]]
         length = np.maximum(columns["payload"][found], 1)
         fits = (at >= 0) & (found < again) & (sequence[found] + length > sequence[again])
         first[again[fits]] = found[fits]

@@ -113,7 +113,7 @@ export function layout(data, options) {
   const here = near === "client" ? client + (toServer < 0 ? 62 : 34) : server - 40;
   const table = { number: 76, time: 142, delta: events ? 270 : compact ? 0 : wide ? 214 : 198, word, detail, extra: tableEnd - 8, end: tableEnd };
   /** @type {[boolean, boolean]} */
-  const seen = [items.some((item) => item.side === 0 || (isRun(item) && item.acks > 0)), items.some((item) => item.side === 1 || (isRun(item) && item.acks > 0))];
+  const seen = [items.some((item) => item.side === 0 || (isRun(item) && item.acks > 0)), items.some((item) => (item.side === 1 && (isRun(item) || item.word !== "ICMP")) || (isRun(item) && item.acks > 0))];
   const rowHeight = events ? EVENT_ROW : ROW;
   const tail = data.file_end !== null && !options.closed ? 1 : 0;
   /** @type {Layout} */

@@ -4,7 +4,7 @@ import { ApiError, follow, get, isKept, save, takeToken, useKept } from "./api.j
 import { readColours } from "./canvas.js";
 import { FilterBar } from "./filter.js";
 import { findings } from "./findings.js";
-import { clock, count, duration, plural, size } from "./format.js";
+import { clock, duration, plural, size } from "./format.js";
 import { help } from "./help.js";
 import { Ladder } from "./ladder.js";
 import { summary } from "./ladder-two.js";
@@ -489,4 +489,3 @@ if (data) useKept(JSON.parse(/** @type {string} */ (data.textContent)));
 else takeToken();
 const page = new Page(/** @type {HTMLElement} */ (document.getElementById("app")));
 void page.start();
-void count;

@@ -1,6 +1,6 @@
 // The packet that is chosen: its fields and its bytes, each field with the place of its bytes.
 
-import { get } from "./api.js";
+import { get, isKept } from "./api.js";
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 
 export class Strip {
@@ -13,6 +13,8 @@ export class Strip {
     this.detail = null;
     this.field = -1;
     this.error = "";
+    /** @type {string[] | null} */
+    this.tree = null;
   }
 
   /** @returns {Promise<void>} */
@@ -23,6 +25,7 @@ export class Strip {
       this.detail = null;
       this.error = "";
       this.field = -1;
+      this.tree = null;
       if (packet) {
         try {
           const detail = await get(`packet/${packet}`);
@@ -42,9 +45,21 @@ export class Strip {
     const detail = this.detail;
     if (!this.packet) { render(nothing, this.root); return; }
     if (!detail) { render(html`<div class="pk" role="region" aria-label="packet"><h3>Packet ${this.packet} <span>${this.error}</span></h3></div>`, this.root); return; }
-    render(html`<div class="pk" role="region" aria-label="packet"><div><h3>Packet ${detail.n}&ensp;<span>${this.page.about(detail.n)}</span></h3>
-      <dl class="fs">${detail.fields.map((/** @type {any} */ one, /** @type {number} */ i) => html`<div class=${i === this.field ? "on" : ""} tabindex=${one.at ? 0 : -1} @click=${() => { this.field = i; this.paint(); }} @focus=${() => { this.field = i; this.paint(); }}><dt>${one.name}</dt><dd title=${one.also ?? one.text}>${one.text}</dd></div>`)}</dl></div>
+    render(html`<div class="pk" role="region" aria-label="packet"><div><h3>Packet ${detail.n}&ensp;<span>${this.page.about(detail.n)}</span>${isKept() || !detail.session ? nothing : html`<button class="dim" @click=${() => this.dissect()}>${this.tree ? "fields" : "all of tshark's fields"}</button>`}</h3>
+      ${this.tree ? html`<pre tabindex="0" class="tree">${this.tree.join("\n")}</pre>` : nothing}
+      <dl class="fs" ?hidden=${this.tree !== null}>${detail.fields.map((/** @type {any} */ one, /** @type {number} */ i) => html`<div class=${i === this.field ? "on" : ""} tabindex=${one.at ? 0 : -1} @click=${() => { this.field = i; this.paint(); }} @focus=${() => { this.field = i; this.paint(); }}><dt>${one.name}</dt><dd title=${one.also ?? one.text}>${one.text}</dd></div>`)}</dl></div>
       <pre tabindex="0" aria-label="bytes">${this.bytes()}</pre></div>`, this.root);
+  }
+
+  /** Ask for Wireshark's tree, or go back to our fields. @returns {Promise<void>} */
+  async dissect() {
+    const packet = this.packet;
+    if (this.tree) this.tree = null;
+    else {
+      const lines = await get(`packet/${packet}/tree`).catch((error) => [error.message]);
+      if (packet === this.packet) this.tree = lines;
+    }
+    this.paint();
   }
 
   /** @returns {unknown} */

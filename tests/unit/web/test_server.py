@@ -156,3 +156,9 @@ def test_every_packet_of_a_session_is_in_one_item_of_its_ladder(app: Any) -> Non
         items = ask(app, f"/api/session/{session}/ladder").json["items"]
         ends = [(item["n"], item.get("last", item["n"])) for item in items]
         assert all(sum(low <= number <= high for low, high in ends) == 1 for number in numbers)
+
+
+def test_tshark_reads_the_one_session_and_shows_the_packet_that_is_asked_for(app: Any) -> None:
+    lines = ask(app, "/api/packet/3164/tree").json
+    assert any("Sequence Number: 0" in line and "relative" in line for line in lines)
+    assert any("Flags: 0x002 (SYN)" in line for line in lines)
