@@ -1,6 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. Both install what is missing first.
 BIN := .venv/bin
 PYTHON_CODE := $(wildcard capture testbed tests bench fuzz scripts examples)
+# Where the programs of Kubernetes are kept, outside of the tree: building them takes minutes.
+KUBERNETES ?= /var/cache/bicap-kubernetes
 C_CODE := $(shell find bpf -name '*.[ch]')
 
 .DEFAULT_GOAL := help
@@ -25,6 +27,13 @@ test-lake: setup ## read what bicap wrote with DuckDB, Polars, PyArrow and Spark
 	@scripts/setup.sh lake
 	BICAP_LAKE=1 $(BIN)/pytest -q tests/lake
 
+page: setup ## bring what the page of `bicap web` is made with, through npm
+	@scripts/setup.sh page
+
+test-web: page ## drive the page in a browser, on captures made here
+	@scripts/setup.sh test-web
+	$(BIN)/pytest -q tests/web
+
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
 	$(BIN)/python -m tests.kernels $(KERNEL)
@@ -37,16 +46,22 @@ test-arm64: setup ## run the tests of pure logic on an emulated arm64 machine
 	@scripts/setup.sh arm64
 	tests/arm64.sh
 
+test-cluster: setup ## run the services on a real Kubernetes of two nodes; the first time builds it, which takes minutes
+	@scripts/setup.sh cluster
+	testbed/kubernetes/build.sh $(KUBERNETES)
+	BICAP_CLUSTER=1 BICAP_KUBERNETES=$(KUBERNETES) unshare --pid --fork --mount-proc --kill-child $(BIN)/pytest tests/cluster
+
 explore: setup ## search for disagreements with fresh seeds for EXPLORE_SECONDS (3600)
 	@scripts/setup.sh tests
 	$(BIN)/python -m tests.explore
 
-lint: setup ## style, types, import contract, C format
+lint: setup page ## style, types (of the page, too), import contract, C format
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run -Werror $(C_CODE)
+	node_modules/.bin/tsc
 
 format: setup ## rewrite Python and C in the project's format
 	$(BIN)/ruff check --fix $(PYTHON_CODE)
@@ -78,4 +93,4 @@ fuzz: setup ## feed damaged capture files to the readers for FUZZ_SECONDS (3600)
 	@scripts/setup.sh fuzz
 	PYTHONPATH=. NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/fuzz/compiled $(BIN)/python fuzz/read_files.py
 
-.PHONY: help setup demo test test-quick test-bcc test-kernels test-lake test-arm64 explore lint format docs proto bench fuzz
+.PHONY: help setup demo test test-quick page test-web test-cluster test-bcc test-kernels test-lake test-arm64 explore lint format docs proto bench fuzz

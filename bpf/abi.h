@@ -93,6 +93,88 @@ struct batch_state {
 };
 
 /*
+ * The beginning of a chunk: a part of a recorder's memory that one CPU fills with blocks, oldest first. The
+ * times of its blocks are CLOCK_MONOTONIC, and their epb_flags are enum packet_flag.
+ */
+struct chunk_head {
+    u64 number;   /* of the chunk on its CPU, from 0: changes before an old chunk is overwritten */
+    u64 used;     /* bytes of blocks */
+    u64 packets;  /* that this CPU remembered before this chunk */
+    u64 first_ns; /* time of the first block */
+};
+
+/* The chunks of a CPU, and how far it has filled them. One cache line per CPU, mapped by user space. */
+struct recorder_state {
+    u64 number;  /* of the chunk that is being filled */
+    u64 index;   /* its place in the map of all chunks; set by user space at first */
+    u64 packets; /* remembered so far */
+    u64 first;   /* place of this CPU's first chunk; set by user space */
+    u64 chunks;  /* of this CPU; 0: it has no memory; set by user space */
+    u64 padding[3];
+};
+
+/* What the kernel did to a packet or a connection. */
+enum reason_kind {
+    REASON_DROP = 1,       /* kfree_skb: the packet was dropped */
+    REASON_RESET_SENT = 2, /* tcp_send_reset: an RST is sent, as the answer to the packet if there is one */
+    REASON_RESET_RECEIVED = 3, /* tcp_receive_reset: an RST ended the connection */
+};
+
+/* A reason and the place in the kernel that gave it: a key of the places map. */
+struct reason_place {
+    u64 location; /* address in the kernel's code */
+    u32 reason;   /* number of enum skb_drop_reason or sk_rst_reason, which differ between kernels */
+    u32 kind;     /* enum reason_kind */
+};
+
+/* The events of a place on one CPU: count = recorded + over + other + busy. */
+struct place_counts {
+    u64 count;
+    u64 recorded;
+    u64 over;  /* not looked at, because too many came */
+    u64 other; /* no packet, or of no conversation that is asked for */
+    u64 busy;  /* came while another event of this CPU was handled */
+    u64 window;
+    u64 used; /* looked at in this window */
+};
+
+/*
+ * An event whose packet matches. Without a packet (bytes 0) there is the tuple of its socket: a reset that
+ * answers no packet.
+ */
+struct reason_record {
+    u64 time_ns;
+    u64 location;
+    u32 reason;
+    u32 kind;
+    u32 netns;    /* inode of the network namespace; 0: unknown */
+    u32 original; /* bytes that the packet has */
+    u16 captured; /* bytes of it in `bytes` */
+    u16 headless; /* 1: its Ethernet header is not its own */
+    u16 ethertype;
+    u8 reverse;
+    u8 family; /* of the tuple: 4 or 6; 0: there is a packet */
+    u8 source[16];
+    u8 destination[16]; /* network byte order, IPv4 in the first bytes */
+    u16 source_port;    /* host byte order */
+    u16 destination_port;
+    u32 zero;
+    u8 bytes[192];
+};
+
+/* The events of a CPU: `written` so far, of which the last REASON_RECORDS are in its part of the map. */
+struct reason_state {
+    u64 written;
+    u64 busy; /* an event is being handled; another one that interrupts it is only counted */
+    u64 padding[6];
+};
+
+enum reason_sizes {
+    REASON_RECORDS = 512,
+    REASON_BYTES = 192,
+};
+
+/*
  * The pressure on the rings, one level for all CPUs; the plan defines the measures of each level. Programs
  * raise the level, user space lowers it.
  */

@@ -48,6 +48,18 @@ INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact counters: packets, and bytes where the name ends in _bytes."""
 BATCH_STATE = _structs["batch_state"]
 """The batch of a CPU: used (bytes), oldest_ns, submitted (bytes so far), packets; has_ring, wall_offset_ns."""
+CHUNK_HEAD = _structs["chunk_head"]
+"""Beginning of a chunk: number, used (bytes), packets before it on its CPU, first_ns."""
+RECORDER_STATE = _structs["recorder_state"]
+"""The chunks of a CPU: number, index, packets, first, chunks."""
+REASON_PLACE = _structs["reason_place"]
+"""A reason and the place in the kernel's code that gave it."""
+PLACE_COUNTS = _structs["place_counts"]
+"""Events of a place on one CPU: count, recorded, over, other, busy."""
+REASON_RECORD = _structs["reason_record"]
+"""An event whose packet or socket matches."""
+REASON_STATE = _structs["reason_state"]
+"""Events that a CPU has written so far."""
 PRESSURE = _structs["pressure"]
 """Pressure on the rings: level, and the time of its last change (ns, CLOCK_MONOTONIC)."""
 CONVERSATION_KEY = _structs["conversation_key"]
@@ -65,9 +77,15 @@ LOW_IS_SOURCE = _enums["source_side"]["LOW_IS_SOURCE"]
 HIGH_IS_SOURCE = _enums["source_side"]["HIGH_IS_SOURCE"]
 GROUP_NODE = _enums["group"]["GROUP_NODE"]
 GROUP_PODS = _enums["group"]["GROUP_PODS"]
+REASON_RECORDS = _enums["reason_sizes"]["REASON_RECORDS"]
+REASON_DROP = _enums["reason_kind"]["REASON_DROP"]
+REASON_RESET_SENT = _enums["reason_kind"]["REASON_RESET_SENT"]
+REASON_RESET_RECEIVED = _enums["reason_kind"]["REASON_RESET_RECEIVED"]
 HOOKS = _enums["hook"]["HOOKS"]
 HOOK_FROM_POD = _enums["hook"]["HOOK_FROM_POD"]
 HOOK_TO_POD = _enums["hook"]["HOOK_TO_POD"]
 
 PERF_HEADERS = 12
 """Bytes before each sample in a ring: struct perf_event_header (8) and the raw size (4)."""
+LARGEST_CAPTURE = 65528 - PERF_HEADERS - PACKET_RUN.itemsize - PACKET_BLOCK.itemsize
+"""Most bytes of a packet that are captured, as in bpf/lib/block.h."""

@@ -11,7 +11,8 @@
     |   |-- VerifierError           the verifier rejects the program (.log has its whole output)
     |   `-- AttachError             an interface refuses the program
     |-- FormatError             5   a capture file is damaged (file, byte offset, block)
-    `-- SinkError               6   the output cannot be written (disk full, no permission, pipe closed)
+    |-- SinkError               6   the output cannot be written (disk full, no permission, pipe closed)
+    `-- ApiError                7   the API server of the cluster does not answer, or refuses
 
 Any other exception that escapes is a bug. Only `cli.main` turns these errors into a line and an exit code.
 """
@@ -79,3 +80,13 @@ class SinkError(BicapError):
     """The output cannot be written."""
 
     exit_code = 6
+
+
+class ApiError(BicapError):
+    """The API server of the cluster does not answer, or refuses; `code` is its HTTP status, 0 for no answer."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

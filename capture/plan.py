@@ -4,10 +4,10 @@ The result depends only on the arguments: the machine is not read here. --dry-ru
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from capture.abi import HOOKS, PACKET_BLOCK, PACKET_BLOCK_END
+from capture.abi import CHUNK_HEAD, HOOKS, LARGEST_CAPTURE, PACKET_BLOCK, PACKET_BLOCK_END
 from capture.errors import SpecError
 from capture.filters.filter_h import FilterProgram, filter_program, filter_text
 from capture.filters.podname import PodName
@@ -25,6 +25,13 @@ RING_MIN = 128 << 10
 be a multiple of a page, which has up to 64 KiB."""
 RING_MAX = 1 << 30
 WATERMARK_MAX = 4 << 20
+CHUNK_MIN, CHUNK_MAX = 64 << 10, 1 << 20
+"""Bytes of a chunk of a recorder's memory, a power of two. Behind it is room for one more packet: a larger chunk
+wastes less, a smaller one forgets less at a time."""
+CHUNKS_LEAST = 4
+"""Fewest chunks of a CPU: one is being filled, and the reader keeps away from the one that is overwritten next."""
+CHUNKS_WANTED = 8
+"""Chunks of a CPU below which chunks are made smaller."""
 NOTHING = "less 0"
 """A tcpdump expression that matches no packet, for rules whose pods do not exist yet."""
 SLOTS_FOLLOWED = 1024
@@ -119,6 +126,20 @@ class PlannedInterface:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedMemory:
+    """The memory of a recorder: `chunks` of `chunk_bytes` on each CPU, each of them with `excess` bytes more."""
+
+    chunk_bytes: int
+    excess: int
+    chunks: int
+
+    @property
+    def stride(self) -> int:
+        """Bytes of a chunk with its head and the room for its last packet."""
+        return CHUNK_HEAD.itemsize + self.chunk_bytes + self.excess
+
+
+@dataclass(frozen=True, slots=True)
 class CapturePlan:
     """A capture as it will run: programs with `filter`, on `interfaces`, into one ring of `ring_bytes` per CPU."""
 
@@ -137,6 +158,8 @@ class CapturePlan:
     """True if small records wait on their CPU to be submitted together."""
     slots: int
     """Most interfaces that the capture can have, including those added while it runs."""
+    memory: PlannedMemory | None = None
+    """Memory that takes the place of the rings; None if the plan is not for a recorder."""
 
     @property
     def watermark(self) -> int:
@@ -193,6 +216,7 @@ def make_plan(
         ring_bytes=ring_bytes(spec.buffer_bytes, len(cpus)),
         batching=batching,
         slots=max(SLOTS_FOLLOWED, len(planned)) if spec.follows else len(planned),
+        memory=plan_memory(spec.recording.memory_bytes, len(cpus), spec.snaplen) if spec.recording else None,
     )
 
 
@@ -223,6 +247,19 @@ def ring_bytes(buffer_bytes: int, cpus: int) -> int:
         least = format_size(RING_MIN * cpus)
         raise SpecError(f"buffer {format_size(buffer_bytes)} is too small for {cpus} CPUs; give at least {least}")
     return min(RING_MAX, 1 << (buffer_bytes // cpus).bit_length() - 1)
+
+
+def plan_memory(memory_bytes: int, cpus: int, snaplen: int) -> PlannedMemory:
+    """Return the chunks of each CPU, which take at most `memory_bytes` together. Raises SpecError."""
+    around = PACKET_BLOCK.itemsize + PACKET_BLOCK_END.itemsize
+    excess = (around + min(snaplen, LARGEST_CAPTURE) + 64) & ~7  # as in bpf/lib/remember.h
+    for chunk_bytes in (CHUNK_MAX >> halves for halves in range((CHUNK_MAX // CHUNK_MIN).bit_length())):
+        planned = PlannedMemory(chunk_bytes, excess, 0)
+        chunks = memory_bytes // cpus // planned.stride
+        if chunks >= (CHUNKS_WANTED if chunk_bytes > CHUNK_MIN else CHUNKS_LEAST):
+            return replace(planned, chunks=chunks)
+    least = format_size(CHUNKS_LEAST * cpus * planned.stride)
+    raise SpecError(f"memory {format_size(memory_bytes)} is too small for {cpus} CPUs; give at least {least}")
 
 
 def _beyond_text(plan: CapturePlan) -> list[str]:
@@ -260,4 +297,4 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         "block": {"bytes": PACKET_BLOCK.itemsize + PACKET_BLOCK_END.itemsize},
         "rings": {"cpus": list(plan.cpus), "bytes_each": plan.ring_bytes, "wake_at": plan.watermark},
         "batching": plan.batching,
-    }
+    } | ({"memory": asdict(plan.memory)} if plan.memory else {})

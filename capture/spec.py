@@ -9,10 +9,12 @@ from enum import Enum
 from capture.errors import SpecError
 from capture.filters.conversations import ConversationList
 from capture.filters.expression import Expression
+from capture.filters.podname import PodName
 from capture.filters.rule import Rule
+from capture.recording import RecordingSpec
 from capture.sampling.levels import OnPressure
 from capture.sampling.sampler import Sampling
-from capture.selection.selection import Selection
+from capture.selection.selection import PodEnd, Selection
 from capture.storage import Storage
 from capture.wire.direction import Direction
 
@@ -42,7 +44,8 @@ class CaptureSpec:
     of the three, every packet. `inner` also matches the content of tunnels, `icmp_errors` also errors about a
     conversation. `sampling` chooses which matching packets are kept. The limit that is reached first ends the
     capture; `max_bytes` counts all files, before compression. `on_pressure` lists the measures taken while rings
-    fill, in order.
+    fill, in order. With `recording` nothing is written until a trigger (capture.live).
+    `reasons` records why the kernel drops packets of these conversations, and why it resets them.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -67,6 +70,8 @@ class CaptureSpec:
     on_pressure: tuple[OnPressure, ...] = ()
     buffer_bytes: int = BUFFER_DEFAULT
     hook: Hook = Hook.AUTO
+    recording: RecordingSpec | None = None
+    reasons: bool = False
 
     def __post_init__(self) -> None:
         if not self.interfaces and self.pods is None:
@@ -123,6 +128,18 @@ class CaptureSpec:
     def follows(self) -> bool:
         """True if interfaces may be added and deleted, and addresses of pods may change, while the capture runs."""
         return bool((self.pods and self.pods.asks_runtime) or any(rule.names_pods for rule in self.rules))
+
+    @property
+    def ends(self) -> frozenset[PodName]:
+        """The pods at whose interfaces the conversations of the rules are captured."""
+        point = self.pods.point if self.pods else None
+        sides = {
+            PodEnd.SOURCE: ("source",),
+            PodEnd.DESTINATION: ("destination",),
+            PodEnd.BOTH: ("source", "destination"),
+        }
+        named = (getattr(rule, side).pod for rule in self.rules for side in (sides[point] if point else ()))
+        return frozenset(pod for pod in named if pod is not None)
 
     def _check_pods(self) -> None:
         point = self.pods.point if self.pods else None

@@ -9,6 +9,8 @@ from capture.units import format_size, parse_duration, parse_size
 MEGABYTE = 1_000_000
 """Bytes that the number 1 after -C means, as for tcpdump."""
 COMPRESSIONS = ("zstd",)
+COMMENT_MAX = 1024
+"""Most characters of a comment in the header of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,8 @@ class Storage:
     """How the output is stored. Sizes are bytes of pcapng before compression, times nanoseconds; None is no limit.
 
     A new file begins when the current one has `file_bytes` or is `file_ns` old, whichever comes first; only the last
-    `files_kept` files are kept. Files and directories that the capture makes belong to `user`.
+    `files_kept` files are kept. With `unique` the output has a name of its own, and replaces no earlier one. Files
+    and directories that the capture makes belong to `user`.
     """
 
     file_bytes: int | None = None
@@ -48,6 +51,8 @@ class Storage:
     compress: str | None = None
     user: str | None = None
     min_free: MinFree | None = None
+    comment: str | None = None
+    unique: bool = False
 
     def __post_init__(self) -> None:
         if self.file_bytes is not None and self.file_bytes < 1:
@@ -60,6 +65,8 @@ class Storage:
             raise SpecError("a number of files kept (-W) needs a size (-C) or a time (-G) at which the next begins")
         if self.compress is not None and self.compress not in COMPRESSIONS:
             raise SpecError(f"compression {self.compress!r} is not known; there is {', '.join(COMPRESSIONS)}")
+        if self.comment is not None and not 0 < len(self.comment) <= COMMENT_MAX:
+            raise SpecError(f"a comment of {len(self.comment)} characters is not from 1 to {COMMENT_MAX} long")
         if self.user is not None and not self.user:
             raise SpecError("the user has no name; name one with --user")
 

@@ -3,6 +3,7 @@
 import argparse
 
 from capture.analysis.application import messages
+from capture.analysis.conversation import packets_of
 from capture.analysis.sessions import tracker
 from capture.stream.compiled import portions
 from capture.views import excerpt
@@ -10,7 +11,7 @@ from capture.views import excerpt
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m scripts.compile_loops", description=__doc__).parse_args()
-    for module in (portions, tracker, messages, excerpt):
+    for module in (portions, tracker, messages, excerpt, packets_of):
         module.compiled()
 
 

@@ -20,12 +20,12 @@ from typing import Any
 from capture.benchmark.process import BICAP
 from capture.units import format_size
 from testbed import two_pods
+from testbed.patience import PATIENCE
 
 ROUNDS = 3
 SYN, SYN_ACK, ACK = 1, 2, 4  # bits of tshark's tcp.completeness
 FIN_OR_RST = 16 | 32
 ECHO_REQUESTS, ECHO_REPLIES = {"8", "128"}, {"0", "129"}  # of ICMP and ICMPv6
-READY_WITHIN_S = 120
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def serving(pod: two_pods.PlainPod) -> Iterator[None]:
 def capturing(words: Sequence[str], ready: Path) -> Iterator[None]:
     """`bicap capture` catches packets; afterwards its file is complete."""
     with background([BICAP, *words, "--ready-file", str(ready)]) as process:
-        give_up = time.monotonic() + READY_WITHIN_S
+        give_up = time.monotonic() + PATIENCE
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > give_up:
                 raise RuntimeError("the capture did not start")

@@ -13,10 +13,17 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != bench ] || packages+=(netsniff-ng tcptrace xdp-tools valgrind)
 # Kernels of other suites, in virtual machines with this machine's files.
 [ "${1:-}" != kernels ] || packages+=(qemu-system-x86 busybox-static kmod squashfs-tools)
+# Brings and checks what the page of `bicap web` is made with. Debian's npm, unless there is one.
+[ "${1:-}" != page ] || command -v npm >/dev/null || packages+=(nodejs npm)
+# A browser for the tests of the page, and the fonts of its pictures.
+[ "${1:-}" != test-web ] || packages+=(chromium fonts-dejavu-core fonts-inter)
 # Root file systems of other suites.
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
 # Spark runs on Java.
 [ "${1:-}" != lake ] || packages+=(openjdk-17-jre-headless)
+# A Kubernetes of two nodes, and what builds it from Debian's source.
+[ "${1:-}" != cluster ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables conntrack openssl
+    etcd-server kubernetes-client golang-1.19-go)
 # Programs of arm64, emulated one by one.
 [ "${1:-}" != arm64 ] || packages+=(mmdebstrap qemu-user-static)
 # Debian's python3 cannot make a venv without this package; others can.
@@ -61,6 +68,24 @@ bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
 lake) module=communityid,duckdb,obstore,polars,pyspark ;;
+test-web) module=playwright ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"
+
+# The page's library and the type checker, as package-lock.json names them: it has checksums, and no addresses.
+if [ "${1:-}" = page ]; then
+    vendor=capture/web/page/vendor
+    wanted=$(cat package-lock.json scripts/setup.sh | sha256sum)
+    if [ "$(cat node_modules/.installed-from 2>/dev/null)" != "$wanted" ] || [ ! -e $vendor/lit-html/lit-html.js ]; then
+        echo "setup: installing what the page is made with"
+        npm ci --silent
+        rm -rf $vendor
+        mkdir -p $vendor/lit-html
+        for suffix in js d.ts; do
+            sed '/sourceMappingURL/d' node_modules/lit-html/lit-html.$suffix >$vendor/lit-html/lit-html.$suffix
+        done
+        cp node_modules/lit-html/LICENSE $vendor/lit-html/
+        echo "$wanted" >node_modules/.installed-from
+    fi
+fi

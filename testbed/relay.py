@@ -36,13 +36,17 @@ _MIDDLE = 1
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to a frame: lost on one of the two halves, repeated, held back, or left out of the file alone."""
+    """What happens to a frame: lost on one of the two halves, repeated, held back; or to the file alone.
+
+    `unseen`: it is not in the file; `copied`: twice, as from a SPAN port that copies both ways.
+    """
 
     lost_before: bool = False
     lost_after: bool = False
     repeated: bool = False
     held_before_s: float = 0.0
     unseen: bool = False
+    copied: bool = False
 
 
 PASSES = Fate()
@@ -168,7 +172,7 @@ class _Relay:
 
     def _pass(self, frame: bytes, side: int, fate: Fate) -> None:
         for _ in range(2 if fate.repeated else 1):
-            if self._wire.recording and not fate.unseen:
+            for _ in range(0 if fate.unseen or not self._wire.recording else 1 + fate.copied):
                 self._write(frame, side, _MIDDLE)
             if fate.lost_after:
                 self._count("lost_after", frame, side)

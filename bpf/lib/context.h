@@ -1,11 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The argument of a program -> a packet's length, bytes and tag, alike for tc and XDP.
+ * The argument of a program -> a packet's length, bytes and tag, alike for tc, XDP and dropped packets.
  *
  * At tc a packet has an skb, which holds the tag if a NIC or the kernel took it out of the bytes. At XDP
- * there is no skb yet, only the frame as the driver has it.
+ * there is no skb yet, only the frame as the driver has it. Of a packet that the kernel drops there is an skb
+ * that a program may only read as memory; what it was before is made from that (dropped.h).
  */
-#if XDP
+#if DROPPED
+
+#define CONTEXT struct dropped
+
+enum {
+    NEXT = 0,
+    LINK_HEADER = 14,
+};
+
+struct dropped {
+    u64 at;     /* address of the Ethernet header; where there is none, 14 bytes before the network header */
+    u64 length; /* bytes that can be read from there */
+    u32 original;  /* bytes that the packet has, with its Ethernet header */
+    u16 ethertype; /* network byte order */
+    u16 headless;  /* 1: the packet has no Ethernet header (yet), and those bytes are not its own */
+};
+
+static __always_inline u32 length_of(CONTEXT *ctx) {
+    return ctx->original;
+}
+
+static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 size) {
+    if (offset + size > ctx->length)
+        return -1;
+    if (ctx->headless && offset < LINK_HEADER) {
+        if (size != 2)
+            return -1;
+        *(u16 *)to = ctx->ethertype;
+        return 0;
+    }
+    return bpf_probe_read_kernel(to, size, (void *)(ctx->at + offset));
+}
+
+static __always_inline u32 has_tag(CONTEXT *ctx) {
+    return 0;
+}
+
+static __always_inline u16 tag_protocol(CONTEXT *ctx) {
+    return 0;
+}
+
+static __always_inline u16 tag_control(CONTEXT *ctx) {
+    return 0;
+}
+
+#define ANY_FIELD original
+
+#elif XDP
 
 #define CONTEXT struct xdp_md
 

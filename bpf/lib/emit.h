@@ -16,21 +16,11 @@
  */
 
 enum {
-    EFAULT = 14,
-    ENOSPC = 28,
-    ENHANCED_PACKET = 6,
-    EPB_FLAGS = 4 << 16 | 2, /* the option's length and code */
     BATCH_BYTES = 16 << 10,
     BATCH_PACKETS = 8 * sizeof(((struct packet_run *)0)->reverse), /* a bit for each */
     LARGEST_BATCHED = 2040, /* for larger packets the second copy costs more than the call that it saves */
-    AROUND_PACKET = sizeof(struct packet_block) + sizeof(struct packet_block_end),
     BATCH_AGE_NS = 5000000,
     RETRY_NS = 50000, /* time between attempts to submit to a full ring */
-    /* perf_event_header.size is 16 bits. A sample above this vanishes while the helper returns 0. */
-    LARGEST_SAMPLE = 65528,
-    PERF_HEADERS = 12, /* struct perf_event_header, then the size of the raw data */
-    BEFORE_ALONE = sizeof(struct packet_run) + sizeof(struct packet_block),
-    LARGEST_CAPTURE = LARGEST_SAMPLE - PERF_HEADERS - BEFORE_ALONE,
 };
 
 struct batch {
@@ -46,10 +36,6 @@ struct alone {
 };
 
 BPF_PERCPU_ARRAY(batches, struct batch, 1);
-
-static __always_inline u64 rounded_up(u64 bytes, u64 to) {
-    return (bytes + to - 1) & ~(to - 1);
-}
 
 /* Bytes that a sample takes in a ring. */
 static __always_inline u64 in_ring(u64 bytes) {
@@ -73,11 +59,6 @@ static __always_inline bool flush(CONTEXT *ctx, u32 cpu, struct batch_state *sta
     state->used = 0;
     feel_pressure(state, cpu, false);
     return true;
-}
-
-static __always_inline void stamp(struct packet_block *block, u64 wall_ns) {
-    block->time_high = wall_ns >> 32;
-    block->time_low = wall_ns;
 }
 
 /* Add a packet to the batch; false if it cannot be read. */
@@ -124,14 +105,6 @@ static __always_inline int submit_alone(CONTEXT *ctx, u32 cpu, struct batch_stat
         state->submitted += in_ring(BEFORE_ALONE + bytes);
     feel_pressure(state, cpu, refused == -ENOSPC);
     return refused;
-}
-
-/* Return the number of bytes of a packet that are captured: all, up to the snaplen. */
-static __always_inline u32 bytes_of(CONTEXT *ctx) {
-    u32 length = length_of(ctx), limit = SNAPLEN < LARGEST_CAPTURE ? SNAPLEN : LARGEST_CAPTURE;
-    if (has_tag(ctx))
-        limit -= VLAN_TAG; /* the tag is put back where the wire has it */
-    return length < limit ? length : limit;
 }
 
 /* Return 0, or the error of the ring. A packet that is submitted alone must not overtake the batch. */

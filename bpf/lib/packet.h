@@ -83,6 +83,7 @@ struct layer {
 static __always_inline bool find_header(CONTEXT *ctx, bool in_place, u32 offset, u8 *buffer, u32 size,
                                         const u8 **header) {
     *header = buffer;
+#if !DROPPED
     if (in_place && offset < IN_PLACE_MAX) {
         const u8 *linear = (const u8 *)(long)ctx->data + offset;
         if (linear + size <= (const u8 *)(long)ctx->data_end) {
@@ -90,6 +91,7 @@ static __always_inline bool find_header(CONTEXT *ctx, bool in_place, u32 offset,
             return true;
         }
     }
+#endif
     return !load_bytes(ctx, offset, buffer, size);
 }
 

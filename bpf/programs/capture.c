@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * A packet at one side of an interface -> a record in this CPU's ring, or a count by the reason why not.
+ * CHUNK_BYTES puts the memory of a recorder in the place of the rings.
  *
  * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
  * the main file. capture/filters and capture/sampling write filter.h and sampling.h for each capture;
@@ -30,7 +31,12 @@
 #include "lib/rates.h"
 #include "lib/sample.h"
 #include "lib/headers.h"
+#include "lib/block.h"
+#if CHUNK_BYTES
+#include "lib/remember.h"
+#else
 #include "lib/emit.h"
+#endif
 
 /*
  * Loaded twice for an interface: as from_pod and as to_pod, which are its two sides; the row tells which. A

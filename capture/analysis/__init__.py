@@ -1,7 +1,7 @@
 """Capture files -> packets, sessions, streams, latencies, legs and findings, as numpy arrays.
 
     query | diagnose | streams | legs | overview
-    latency | application
+    latency | application | conversation
     sessions
     packets
 

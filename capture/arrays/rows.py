@@ -14,9 +14,15 @@ def as_numbers(rows: Table) -> npt.NDArray[np.int64]:
 
 
 def run(dtype: np.dtype[Any], *fields: str) -> slice:
-    """Return the slice of a row as numbers that holds these fields; it must begin and end at multiples of 8 bytes."""
+    """Return the slice of a row as numbers that holds these fields.
+
+    Raises ValueError unless they begin and end at multiples of 8 bytes.
+    """
     (_, start, *_), (last, end, *_) = (cast(Any, dtype.fields)[fields[at]] for at in (0, -1))
-    return slice(start // 8, (end + last.itemsize) // 8)
+    end += last.itemsize
+    if start % 8 or end % 8:
+        raise ValueError(f"{fields[0]} to {fields[-1]} are not whole numbers of 8 bytes: {start} to {end}")
+    return slice(start // 8, end // 8)
 
 
 def picked(rows: Table, places: npt.NDArray[Any]) -> Table:

@@ -28,6 +28,10 @@ class Texts:
         """Return the texts of numbers."""
         return [self._texts[number] for number in numbers]
 
+    def since(self, first: int) -> list[str]:
+        """Return all texts from this number on."""
+        return self._texts[first:]
+
 
 TEXTS = Texts()
 """The texts of all tables."""

@@ -12,7 +12,7 @@ import click
 from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.line import positive_time, read_request
 from capture.cli.metrics import REFRESH_SECONDS, bound, each, shown_by
-from capture.cli.options import capture_options
+from capture.cli.options import capture_options, refuse_recording
 from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.conversations import ConversationList, read_conversations
 from capture.request.convert import spec_of
@@ -61,6 +61,7 @@ def capture(
     Ctrl-C ends the capture; the file is then complete, and FILE.json beside it accounts for every packet.
     """
     request = read_request(context.meta[ORDER], options)
+    refuse_recording(request)
     spec, output = spec_of(request), request.storage.path
     if as_json and output == "-":
         raise SpecError("--json and -w - both write to standard output; write to a file, its summary is in FILE.json")

@@ -108,6 +108,11 @@ def conclude(
     """Say on stderr what else there is to know of the files that were read, and raise the first damage."""
     if not inner and tunnels.sentence:
         click.echo(f"bicap: {tunnels.sentence}", err=True)
+    end_reading(notes, damage)
+
+
+def end_reading(notes: Iterable[str], damage: Sequence[FormatError]) -> None:
+    """Say what a reader must know of the files, and raise the first damage."""
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if damage:

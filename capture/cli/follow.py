@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, inner, time_form, with_progress
+from capture.cli.capture_file import across_interfaces, end_reading, files, inner, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 
@@ -62,7 +62,8 @@ def follow(
     clock = Clock(TimeForm(time_form))
     transcript = chosen(followed, clock) if chosen else None
     with open_captures(files, inner) as capture:
-        damage = None
+        followed.name = capture.name
+        damage: list[FormatError] = []
         try:
             for part in followed.parts(clock.beside(with_progress(capture))):
                 if side is not None and part.side != _SIDES[side]:
@@ -72,7 +73,7 @@ def follow(
                 else:
                     click.echo(transcript.part(part), nl=False)
         except FormatError as error:
-            damage = error
+            damage.append(error)
         if followed.dialogue is not None:
             names = capture.description.names
             if transcript is None:
@@ -80,5 +81,4 @@ def follow(
                 click.echo("\n".join(audit_lines(followed, names, clock)), err=True)
             else:
                 click.echo(transcript.end(names), nl=False)
-        if damage is not None:
-            raise damage
+        end_reading(followed.notes, damage)

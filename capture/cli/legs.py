@@ -4,7 +4,7 @@ import json
 
 import click
 
-from capture.cli.capture_file import files, with_progress
+from capture.cli.capture_file import end_reading, files, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import FormatError, SpecError
 from capture.units import format_count
@@ -64,5 +64,4 @@ def legs(files: tuple[str, ...], one_clock: bool, lost: bool, as_json: bool) -> 
         click.echo(json.dumps(legs_json(comparison, names, known), indent=2))
     else:
         click.echo("\n".join(legs_lines(comparison, names, known, None if lost else _SHOWN)))
-    if damage:
-        raise damage[0]
+    end_reading(observations.notes, damage)

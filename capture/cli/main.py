@@ -16,6 +16,9 @@ from capture.errors import BicapError
 # name -> (module, one line for --help); the module has a click command of the same name.
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
+    "record": ("capture.cli.record", "Keep packets in memory, and write those around a trigger."),
+    "trigger": ("capture.cli.trigger", "Let a recorder write an incident now."),
+    "incidents": ("capture.cli.incidents", "List the incidents that a recorder wrote."),
     "plan": ("capture.cli.plan", "Estimate what a capture would write and cost."),
     "pods": ("capture.cli.pods", "List the pods of this node, and their interfaces."),
     "summary": ("capture.cli.summary", "Show who talked how much in capture files, when, and what goes wrong."),
@@ -26,7 +29,10 @@ COMMANDS = {
     "diagnose": ("capture.cli.diagnose", "Say what goes wrong in capture files, and what to look at next."),
     "follow": ("capture.cli.follow", "Show what the two sides of a session said."),
     "extcap": ("capture.cli.extcap", "Put bicap into Wireshark's list of interfaces."),
+    "web": ("capture.cli.web", "Show conversations of capture files in the browser."),
     "bench": ("capture.cli.bench", "Measure what capturing costs on this node."),
+    "agent": ("capture.cli.agent", "Run the captures of a cluster on this node."),
+    "controller": ("capture.cli.controller", "Run captures that are objects of a cluster."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
 

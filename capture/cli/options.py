@@ -6,9 +6,11 @@ from typing import Any
 import click
 
 from capture.cli.groups import option
+from capture.errors import SpecError
 from capture.request.document import Document
-from capture.request.fields import OUTPUT, WHAT, WHERE, Field, choices, fields
+from capture.request.fields import OUTPUT, RECORD, WHAT, WHERE, Field, choices, fields
 from capture.request.given import RULE_FIELDS
+from capture.request.naming import in_object
 from capture.request.rulefile import rule_word
 
 PLAN = "Plan"
@@ -16,8 +18,19 @@ LOOK_DEFAULT = "1s"
 
 _Declarations = list[Callable[[Any], Any]]
 
-_OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "netns")
+_OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "pods_file", "netns")
 """Fields of the target that choose pods by data of the container runtime."""
+
+_ONLY_RECORDED = frozenset({("reasons",)})
+"""Fields beside those of the group that only a recorder uses."""
+_NOT_RECORDED = frozenset(
+    {
+        *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept", "compress")),
+        *(("limits", name) for name in ("packets", "forward_packets", "reverse_packets", "bytes", "buffer")),
+        ("sampling", "on_pressure"),
+    }
+)
+"""Fields about files that grow and rings that are read, which a recorder does not have."""
 
 _FILE = option(
     WHAT,
@@ -52,8 +65,45 @@ _OF_THE_COMMANDS: _Declarations = [
 
 
 def capture_options(command: Any) -> Any:
-    """Add all options of `bicap capture` and `bicap plan`, under their headings."""
+    """Add all options of `bicap capture`, under their headings."""
+    return _declared(
+        [*_options(lambda field: not _only_recorded(field)), *_OF_THE_COMMANDS],
+        command,
+    )
+
+
+def plan_options(command: Any) -> Any:
+    """Add the options of all fields, and those of an estimate."""
     return _declared([*_options(), *_OF_THE_COMMANDS], command)
+
+
+def record_options(command: Any) -> Any:
+    """Add the options of the fields that a recorder uses."""
+    return _declared([*_options(_is_recorded)], command)
+
+
+def _only_recorded(field: Field) -> bool:
+    return field.group == RECORD or field.path in _ONLY_RECORDED
+
+
+def _is_recorded(field: Field) -> bool:
+    return field.path not in _NOT_RECORDED
+
+
+def refuse_recording(document: Document) -> None:
+    """Raise SpecError if a document has a field that only a recorder uses."""
+    for field in fields(Document):
+        if _only_recorded(field) and field.of(document) not in (None, []):
+            raise SpecError(f"{in_object(field).text} is for a recorder; run it with bicap record")
+
+
+def refuse_not_recorded(document: Document) -> None:
+    """Raise SpecError if a document has a field that a recorder cannot use."""
+    for field in fields(Document):
+        if not _is_recorded(field) and field.of(document) not in (None, []):
+            raise SpecError(
+                f"{in_object(field).text} is for bicap capture: a recorder writes incidents, see --incidents"
+            )
 
 
 def pod_options(command: Any) -> Any:
@@ -67,10 +117,10 @@ def _declared(declarations: _Declarations, command: Any) -> Any:
     return command
 
 
-def _options() -> Iterator[Callable[[Any], Any]]:
-    """Return the options of all fields, in the order of their headings."""
+def _options(wanted: Callable[[Field], bool] = lambda _: True) -> Iterator[Callable[[Any], Any]]:
+    """Return the options of the wanted fields, in the order of their headings."""
     groups: dict[str, list[Callable[[Any], Any]]] = {}
-    for field in _in_order(fields(Document)):
+    for field in filter(wanted, _in_order(fields(Document))):
         group = groups.setdefault(field.group, [])
         if field.path == ("rules",):
             group += [*map(_rule_option, RULE_FIELDS), _FILE]

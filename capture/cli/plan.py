@@ -8,7 +8,7 @@ import click
 
 from capture.cli.groups import ORDER, GroupedCommand
 from capture.cli.line import read_request
-from capture.cli.options import LOOK_DEFAULT, capture_options
+from capture.cli.options import LOOK_DEFAULT, plan_options
 from capture.errors import SpecError
 from capture.request.convert import spec_of
 from capture.units import format_duration, parse_duration
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=GroupedCommand, short_help="Estimate what a capture would write and cost.")
-@capture_options
+@plan_options
 @click.pass_context
 def plan(
     context: click.Context,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capture.cli.capture_file import across_interfaces, files, inner, packets, time_form, with_progress
+from capture.cli.capture_file import across_interfaces, end_reading, files, inner, packets, time_form, with_progress
 from capture.cli.groups import GroupedCommand, option
 from capture.cli.table_output import TableOutput, table_options, until_damage
 from capture.cli.write_packets import write_packets
@@ -93,27 +93,32 @@ def read(
     if target is not None:
         write_packets(files, inner, across_interfaces, query, target)
         return
+    notes: list[str] = []
+    damage: list[FormatError] = []
     with open_captures(files, inner) as capture:
         if as_table:
             from capture.lake.common import TableRows
             from capture.lake.lake_packets import PACKETS
 
             origin = output.origin(files, capture)
-            damage: list[FormatError] = []
-            batches = until_damage(query.of(capture, origin.watch(with_progress(capture)), across_interfaces), damage)
+            watched = origin.watch(with_progress(capture))
+            batches = until_damage(query.of(capture, watched, across_interfaces, notes=notes), damage)
             output.write(PACKETS, (TableRows(batch.packets, origin) for batch in batches))
-            if damage:
-                raise damage[0]
+            end_reading(notes, damage)
             return
         clock = Clock(TimeForm(time_form))
         lines = PacketLines(
             capture.description, names=not numeric, clock=clock, some=anomalies or expression is not None
         )
-        for batch in query.of(capture, clock.beside(capture), across_interfaces, lines.watch):
-            if as_json:
-                click.echo(json_lines(lines.columns(batch.packets)))
-            else:
-                click.echo(lines.lines(batch.packets), nl=False)
+        try:
+            for batch in query.of(capture, clock.beside(capture), across_interfaces, lines.watch, notes):
+                if as_json:
+                    click.echo(json_lines(lines.columns(batch.packets)))
+                else:
+                    click.echo(lines.lines(batch.packets), nl=False)
+        except FormatError as error:
+            damage.append(error)
+        end_reading(notes, damage)
 
 
 def _expression(text: str | None) -> "PacketFilter | None":

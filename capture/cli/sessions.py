@@ -84,9 +84,9 @@ def sessions(
     as_table = output.check(json=as_json, csv=csv)
     from capture.analysis.packets.capture_parts import completeness_of_all
     from capture.analysis.packets.merged import open_captures
-    from capture.analysis.query.columns import APPLICATION, COLUMNS
+    from capture.analysis.query.columns import COLUMNS
     from capture.views.moments import Clock, TimeForm
-    from capture.views.queries import SessionQuery, ended_sessions
+    from capture.views.queries import SessionQuery, applications_for, ended_sessions
     from capture.views.session_lines import LineContext, SessionLines, columns_named
     from capture.views.tunnel_share import TunnelShare
 
@@ -104,11 +104,6 @@ def sessions(
 
         check_names(names)
     needed = set(names) if names is not None else set(COLUMNS) if table_form else set()
-    applications = None
-    if not (needed | query.columns).isdisjoint(APPLICATION):
-        from capture.analysis.application.session_fields import Applications
-
-        applications = Applications()
     known = completeness_of_all(files)
     only = matching_sessions(files, expression, across_interfaces, inner)
     tunnels = TunnelShare()
@@ -119,7 +114,9 @@ def sessions(
         if as_table:
             origin = output.origin(files, capture)
             batches = origin.watch(batches)
-        ended = ended_sessions(capture, batches, across_interfaces, damage, only, applications, notes)
+        ended = ended_sessions(
+            capture, batches, across_interfaces, damage, only, applications_for(needed | query.columns), notes
+        )
         tables = query.of(tunnels.beside(ended))
         tables = chain(
             list(islice(tables, 1)), tables

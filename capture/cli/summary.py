@@ -35,6 +35,7 @@ def summary(
     pattern in quotes for the files that match. Several files are read as one, in order of time. A damaged file is
     shown as far as it can be read, and the exit code is 5.
     """
+    from capture.analysis.application.session_fields import Applications
     from capture.analysis.diagnose.findings import Diagnosis
     from capture.analysis.diagnose.troubles import TROUBLES
     from capture.analysis.overview.totals import Totals
@@ -47,10 +48,12 @@ def summary(
 
     totals, diagnosis, clock = Totals(), Diagnosis(TROUBLES), Clock(TimeForm(time_form))
     damage: list[FormatError] = []
+    notes: list[str] = []
     tunnels = TunnelShare()
     with open_captures(files, inner) as capture:
         batches = clock.beside(_counted(with_progress(capture), totals))
-        for sessions, _ in tunnels.beside(ended_sessions(capture, batches, across_interfaces, damage)):
+        ended = ended_sessions(capture, batches, across_interfaces, damage, applications=Applications(), notes=notes)
+        for sessions, _ in tunnels.beside(ended):
             totals.add_sessions(sessions)
             diagnosis.add(capture.name, sessions, several=len(capture.description.interfaces) > 1)
         described = capture.description
@@ -61,7 +64,7 @@ def summary(
         click.echo(json.dumps(summary_json(totals, findings, described, known), indent=2))
     else:
         click.echo("\n".join(summary_lines(totals, findings, described, known, names, clock)))
-    conclude(tunnels, inner, damage=damage)
+    conclude(tunnels, inner, notes, damage)
 
 
 def _counted(batches: "Iterable[Batch]", totals: "Totals") -> "Iterator[Batch]":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from capture.cli.capture_file import end_reading
 from capture.errors import FormatError, SpecError
 from capture.units import format_count
 
@@ -29,17 +30,18 @@ def write_packets(
     files = files_of(words)
     if target != "-" and any(os.path.exists(file) and _same(file, target) for file in files):
         raise SpecError(f"-w {target} is one of the files to read; name another")
-    damage: FormatError | None = None
+    damage: list[FormatError] = []
+    notes: list[str] = []
     with open_captures(files, inner) as capture:
         excerpt = Excerpt(capture.description, f"chosen by bicap read from {capture.name}: {query}")
         sink = open_sink(target)
         try:
             try:
-                for batch in query.of(capture, capture, across_interfaces):
+                for batch in query.of(capture, capture, across_interfaces, notes=notes):
                     _write(sink, *excerpt.blocks(batch))
             except FormatError as error:
-                damage = error
-            if damage is None or excerpt.packets:
+                damage.append(error)
+            if not damage or excerpt.packets:
                 _write(sink, *excerpt.described())
             while not sink.flush(_WAIT_S):
                 pass
@@ -49,8 +51,7 @@ def write_packets(
             sink.finish()
             sink.close()
     click.echo(f"{format_count(excerpt.packets, 'packet')} in {target}", err=True)
-    if damage is not None:
-        raise damage
+    end_reading(notes, damage)
 
 
 def _write(sink: "Sink", *parts: bytes | memoryview) -> None:

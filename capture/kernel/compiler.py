@@ -5,7 +5,6 @@ import ctypes
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +86,15 @@ def compile_programs(
         return Compiled(code, received, maps, stack.pop_all().close)
 
 
+def compile_functions(
+    name: str, generated: Mapping[str, str], macros: Mapping[str, int], *functions: str
+) -> Compiled:
+    """Compile functions of another C file of bpf/, and make its maps. Raises as compile_programs."""
+    bcc = import_bcc()
+    made = _compile(bcc, join_sources(name, generated), macros, large=False)
+    return Compiled({one: _code(bcc, made, one) for one in functions}, None, _maps(bcc, made), made.cleanup)
+
+
 def may_end_the_process(wanted: FilterProgram) -> bool:
     """True if LLVM may end the process on this filter, so that it has to be tried in another one."""
     return len(wanted.header) > _LARGE
@@ -116,7 +124,7 @@ def join_sources(name: str, generated: Mapping[str, str], folder: Path = BPF_FOL
 
 def _compile(bcc: Any, text: str, switches: Mapping[str, int], large: bool) -> Any:
     """Return the text compiled as a bcc.BPF. Raises CompileError, PrivilegeError."""
-    flags = [*(f"-D{name}={value}" for name, value in switches.items()), "-Wno-macro-redefined"]
+    flags = [*(f"-D{name}={_c_number(value)}" for name, value in switches.items()), "-Wno-macro-redefined"]
     with _compiler_output() as log:
         if large and not _compiles(bcc, text, flags):
             log.seek(0)
@@ -126,6 +134,10 @@ def _compile(bcc: Any, text: str, switches: Mapping[str, int], large: bool) -> A
         except Exception as error:
             log.seek(0)
             raise _compile_error(error, log.read()) from None
+
+
+def _c_number(value: int) -> str:
+    return f"{value}ULL" if value >> 31 else str(value)
 
 
 def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
@@ -141,10 +153,10 @@ def _compiles(bcc: Any, text: str, flags: list[str]) -> bool:
 
 @contextlib.contextmanager
 def _compiler_output() -> Iterator[Any]:
-    """Redirect what clang prints on descriptor 2 to a temporary file, and yield that."""
+    """Redirect what clang prints on descriptor 2 to a file in memory, and yield that: no folder may be writable."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile("w+", errors="replace") as log:
+    with open(os.memfd_create("clang"), "w+", errors="replace") as log:
         os.dup2(log.fileno(), 2)
         try:
             yield log

@@ -64,6 +64,19 @@ def thaw(frozen: Frozen) -> Compiled:
         return Compiled(code, frozen.xdp and with_maps(frozen.xdp, fds), maps, stack.pop_all().close)
 
 
+def with_entries(compiled: Compiled, name: str, entries: int) -> Compiled:
+    """Return the same programs with another map of that name, which has `entries`; `compiled` is closed.
+
+    Raises KernelError, PrivilegeError.
+    """
+    try:
+        frozen = freeze(compiled)
+    finally:
+        compiled.close()
+    shape = dataclasses.replace(frozen.shapes[name], entries=entries)
+    return thaw(dataclasses.replace(frozen, shapes={**frozen.shapes, name: shape}))
+
+
 def _make(name: str, shape: MapShape) -> int:
     attributes = dataclasses.astuple(shape)
     try:

@@ -4,8 +4,10 @@ A compile takes 0.2 s of CPU, and needs bcc and LLVM in the process: half of its
 instructions, which the kernel verifies at each start, and shapes of maps, which are made anew at each start.
 
 A file's name is a hash of all that is known before bcc is loaded: the text with everything that it includes, the
-macros, the code and the headers around the compiler, where bcc is, and the kernel. The file lists the compiler's
-libraries, with size and time: where one of them is another now, the program is compiled again.
+macros, the code and the headers around the compiler, and where bcc is. The file lists the compiler's libraries, with
+size and time: where one of them is another now, the program is compiled again. The kernel is not in the name: our
+headers stand in for its own, and the macros say what was found by probing it. So an image can carry programs for the
+kernels of all nodes.
 
 A file of another user, or that others may write to, is not used: programs run in the kernel.
 """
@@ -159,11 +161,11 @@ def key(wanted: FilterProgram, sampling: SamplingProgram, defines: Mapping[str, 
 
 @cache
 def _tools() -> str:
-    """Return a text about the compiler's headers, our code around it, the place of bcc, and the kernel."""
+    """Return a text about the compiler's headers, our code around it, and the place of bcc."""
     ours = [path for path in sorted((BPF_FOLDER / "stubs").rglob("*")) if path.is_file()]
     ours += [Path(module.__file__ or "") for module in (compiler, instructions, frozen)]
     contents = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in ours]
-    return "\n".join([platform.release(), platform.machine(), _bcc(), *contents])
+    return "\n".join([platform.machine(), _bcc(), *contents])
 
 
 def _bcc() -> str:

@@ -209,6 +209,32 @@ def _map_rings(cpus: Sequence[int], size: int) -> OSError | None:
     return None
 
 
+def _reasons() -> Answer:
+    from capture.kernel.btf import Btf
+    from capture.kernel.reasons import Symbols, reason_features
+
+    features = reason_features(Btf())
+    try:
+        loaded = syscall.prog_load(NOTHING, "bicap_probe", syscall.RAW_TRACEPOINT)
+        try:
+            os.close(syscall.raw_tracepoint_open("kfree_skb", loaded))
+        finally:
+            os.close(loaded)
+    except OSError as error:
+        return Answer(False, f"{error.strerror}: no program can be attached to tracepoints", "grant CAP_PERFMON")
+    if not features.drops:
+        return Answer(
+            False,
+            "the kernel says where it drops a packet, not why; the reasons came with Linux 5.17",
+            "use a newer one",
+        )
+    resets = (
+        f", {len(features.resets)} of resets" if features.resets else "; of resets none, which came with Linux 6.10"
+    )
+    places = "" if Symbols().known else "; places have no names, which needs CAP_SYSLOG"
+    return Answer(True, f"{len(features.drops)} reasons of drops{resets}{places}")
+
+
 def _statistics() -> Answer:
     try:
         os.close(syscall.enable_run_time_stats())
@@ -262,6 +288,7 @@ CHECKS = (
     Check("tcx", _tcx, required=False, needs=("bpf",)),
     Check("clsact", _clsact, needs=("bpf",), unless="tcx"),
     Check("rings", _rings),
+    Check("reasons", _reasons, required=False, needs=("bpf", "btf", "bcc")),
     Check("statistics", _statistics, required=False),
     Check("loops", _loops),
     Check("cache", _cache, required=False, needs=("loops",)),

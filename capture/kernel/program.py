@@ -19,6 +19,7 @@ from capture.kernel import compiler, kept, syscall
 from capture.kernel.compiler import FLUSH, PASSES, TOO_LARGE, Compiled
 from capture.kernel.counters import possible_cpus
 from capture.kernel.features import has_coarse_clock, lacking, missing_capabilities, not_permitted
+from capture.kernel.frozen import with_entries
 from capture.kernel.instructions import with_constant
 from capture.plan import CapturePlan
 from capture.sampling.sampling_h import SamplingProgram
@@ -67,24 +68,7 @@ class Module:
         compiled for that. Raises VerifierError, KernelError, PrivilegeError.
         """
         code, kind = self.program(entry, slot, shared=shared, xdp=xdp)
-        try:
-            return syscall.prog_load(code, entry, kind)
-        except OSError as error:  # the verifier's error is EACCES
-            if error.errno == errno.EPERM:
-                raise not_permitted("loading a program") from None
-        # Load a second time for the log, which would slow every start if it were always requested.
-        buffer = ctypes.create_string_buffer(_LOG_SIZE)
-        try:
-            return syscall.prog_load(code, entry, kind, log=buffer)
-        except OSError as error:
-            if missing_capabilities():
-                raise not_permitted("loading a program") from None
-            if old := lacking():
-                raise KernelError(old) from None
-            log = buffer.value.decode(errors="replace")
-            verdict = _verdict(log) or error.strerror or ""
-            remedy = f"; {TOO_LARGE}" if error.errno == errno.E2BIG or _SIZE.search(verdict) else ""
-            raise VerifierError(f"the kernel rejects {entry}: {verdict}{remedy}", log) from None
+        return load_program(code, entry, kind)
 
     def program(
         self, entry: str, slot: int = 0, *, shared: bool = False, xdp: bool = False
@@ -104,9 +88,35 @@ class Module:
         self._compiled.close()
 
 
+def load_program(code: bytes, entry: str, kind: syscall.ProgramType) -> int:
+    """Load a program and return its descriptor. Raises VerifierError, KernelError, PrivilegeError."""
+    try:
+        return syscall.prog_load(code, entry, kind)
+    except OSError as error:  # the verifier's error is EACCES
+        if error.errno == errno.EPERM:
+            raise not_permitted("loading a program") from None
+    # Load a second time for the log, which would slow every start if it were always requested.
+    buffer = ctypes.create_string_buffer(_LOG_SIZE)
+    try:
+        return syscall.prog_load(code, entry, kind, log=buffer)
+    except OSError as error:
+        if missing_capabilities():
+            raise not_permitted("loading a program") from None
+        if old := lacking():
+            raise KernelError(old) from None
+        log = buffer.value.decode(errors="replace")
+        verdict = _verdict(log) or error.strerror or ""
+        remedy = f"; {TOO_LARGE}" if error.errno == errno.E2BIG or _SIZE.search(verdict) else ""
+        raise VerifierError(f"the kernel rejects {entry}: {verdict}{remedy}", log) from None
+
+
 def module_of(plan: CapturePlan) -> Module:
     """Return the programs of a plan, compiled now or before. Raises CompileError, MissingBccError, PrivilegeError."""
-    return Module(kept.compiled_once(*_sources(plan), kept.folder()))
+    compiled = kept.compiled_once(*_sources(plan), kept.folder())
+    if plan.memory is None:
+        return Module(compiled)
+    # So that one compiled program serves a memory of any size.
+    return Module(with_entries(compiled, "chunks", plan.memory.chunks * len(plan.cpus)))
 
 
 @contextlib.contextmanager
@@ -138,14 +148,19 @@ def compiled_now(plan: CapturePlan) -> Module:
 
 
 def _sources(plan: CapturePlan) -> tuple[FilterProgram, SamplingProgram, dict[str, int], bool]:
-    """Return filter, sampling, macros, and True if the programs are also for XDP."""
+    """Return filter, sampling, macros, and True if the programs are also for XDP.
+
+    Only programs with rates read the coarse clock; others are the same on all kernels.
+    """
+    coarse = dict(plan.sampling.switches)["RATES"] and has_coarse_clock()
     defines = {
         "SNAPLEN": plan.spec.snaplen,
         "ROWS": plan.rows,
         "CPUS": possible_cpus(),
         "BATCHING": int(plan.batching),
         "RING_BYTES": plan.ring_bytes,
-        "COARSE_CLOCK": int(has_coarse_clock() or False),
+        "COARSE_CLOCK": int(coarse or False),
+        "CHUNK_BYTES": plan.memory.chunk_bytes if plan.memory else 0,
     }
     return plan.filter, plan.sampling, defines, plan.hook is Hook.XDP
 

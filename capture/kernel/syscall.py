@@ -9,6 +9,7 @@ import ctypes
 import os
 import platform
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -26,7 +27,9 @@ _NR_MEMBARRIER = 324 if _X86_64 else 283
 BPF_MAP_CREATE = 0
 BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM = 1, 2, 3
 BPF_PROG_LOAD, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD = 5, 10, 15
+BPF_RAW_TRACEPOINT_OPEN = 17
 BPF_LINK_CREATE, BPF_ENABLE_STATS = 28, 32
+BPF_MAP_GET_NEXT_KEY = 4
 BPF_XDP, BPF_TCX_INGRESS, BPF_TCX_EGRESS = 37, 46, 47
 BPF_F_BEFORE = 1 << 3
 BPF_MAP_TYPE_ARRAY = 2
@@ -46,6 +49,7 @@ class ProgramType(NamedTuple):
 
 
 SCHED_CLS = ProgramType(3)
+RAW_TRACEPOINT = ProgramType(17)
 XDP = ProgramType(6, BPF_XDP)
 XDP_IN_PAGES = ProgramType(6, BPF_XDP, BPF_F_XDP_HAS_FRAGS)
 """XDP for frames that may lie in several pages, as with a large MTU (Linux 5.18)."""
@@ -102,6 +106,12 @@ def tcx_attach(program: int, ifindex: int, attach_type: int) -> int:
     return _bpf(BPF_LINK_CREATE, struct.pack("=IIII", program, ifindex, attach_type, BPF_F_BEFORE))
 
 
+def raw_tracepoint_open(name: str, program: int) -> int:
+    """Attach a program to a tracepoint. Returns a descriptor; closing it detaches the program."""
+    text = ctypes.create_string_buffer(name.encode())
+    return _bpf(BPF_RAW_TRACEPOINT_OPEN, struct.pack("=QII", _address(text), program, 0))
+
+
 def xdp_attach(program: int, ifindex: int, mode: int) -> int:
     """Link a program to the packets that an interface receives, in the driver or for skbs (XDP_FLAGS_*_MODE).
 
@@ -119,6 +129,22 @@ def map_lookup(map_fd: int, key: int, value: ctypes.Array[ctypes.c_char]) -> Non
     """Copy the value of a 32-bit key into `value`; a per-CPU map has one value per possible CPU."""
     key_buffer = ctypes.create_string_buffer(struct.pack("=I", key), 4)
     _bpf(BPF_MAP_LOOKUP_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(key_buffer), _address(value), 0))
+
+
+def map_entries(map_fd: int, key_bytes: int, value_bytes: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values of a hash; with a per-CPU map `value_bytes` are those of all possible CPUs."""
+    key, following = ctypes.create_string_buffer(key_bytes), ctypes.create_string_buffer(key_bytes)
+    value = ctypes.create_string_buffer(value_bytes)
+    before = 0
+    while True:
+        try:
+            _bpf(BPF_MAP_GET_NEXT_KEY, struct.pack("=IIQQQ", map_fd, 0, before, _address(following), 0))
+            _bpf(BPF_MAP_LOOKUP_ELEM, struct.pack("=IIQQQ", map_fd, 0, _address(following), _address(value), 0))
+        except FileNotFoundError:
+            return
+        yield following.raw, value.raw
+        ctypes.memmove(key, following, key_bytes)
+        before = _address(key)
 
 
 def map_update(map_fd: int, key: bytes, value: bytes) -> None:

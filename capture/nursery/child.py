@@ -15,16 +15,19 @@ import msgspec
 from capture.errors import BicapError, SpecError
 from capture.kernel.privileges import drop_unused
 from capture.kernel.syscall import end_with_parent, trim_heap
-from capture.nursery.exchange import Concluded, Message, Ready
+from capture.nursery.exchange import Concluded, Message, Progress, Ready
 from capture.request.convert import spec_of
 from capture.request.document import Document
 from capture.run import own_process
+from capture.run.account import total
 from capture.run.capture import Capture
 from capture.run.planning import plan_capture
 from capture.run.summary import Summary
 from capture.sink.open import open_sink
 
 _BUG = 1
+PROGRESS_SECONDS = 1.0
+"""Time between two messages about the progress of a capture."""
 
 
 def become_child(parent: int, stdout: int, stderr: int, keep: set[int]) -> None:
@@ -92,9 +95,14 @@ def _capture(document: bytes, say: Callable[[Message], None], captures: list[Cap
         with running:
             trim_heap()
             say(Ready([interface.name for interface in running.roster.present]))
-            running.run()
+            running.run(lambda capture: say(_progress(capture)), PROGRESS_SECONDS)
     finally:
         own_process.ignore_signals()
+
+
+def _progress(running: Capture) -> Progress:
+    names = [interface.name for interface in running.roster.present]
+    return Progress(total(running.accounts()).as_json(), names)
 
 
 def _plain(summary: Summary | None) -> dict[str, object] | None:

@@ -34,6 +34,13 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     interfaces: list[str]
 
 
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """The account of a running capture, as in its summary; some packets may be on their way to the file."""
+
+    account: dict[str, Any]
+    interfaces: list[str]
+
+
 class Concluded(msgspec.Struct, frozen=True, tag="concluded"):
     """The capture is over. `error` is the line that a user would see; the summary is there if it came to one."""
 
@@ -41,7 +48,7 @@ class Concluded(msgspec.Struct, frozen=True, tag="concluded"):
     summary: dict[str, Any] | None = None
 
 
-Message = Forked | NotForked | Ended | Ready | Concluded
+Message = Forked | NotForked | Ended | Ready | Progress | Concluded
 _decoder = msgspec.json.Decoder(Message)
 
 

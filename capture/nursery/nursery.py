@@ -15,14 +15,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from capture.errors import KernelError
-from capture.nursery.exchange import Concluded, Ended, Forked, Message, NotForked, Ready, whole_lines
+from capture.nursery.exchange import Concluded, Ended, Forked, Message, NotForked, Progress, Ready, whole_lines
 from capture.request.document import Document
 
 _START_SECONDS = 60.0
@@ -52,6 +52,8 @@ class CaptureChild:
         self.pid = 0
         self.interfaces: list[str] | None = None
         """Where packets are being caught; None before."""
+        self.progress: Progress | None = None
+        """The latest that is known of its account; None before."""
         self._concluded = Concluded()
         self._code: int | None = None
         self._pidfd = -1
@@ -77,6 +79,8 @@ class CaptureChild:
                 raise KernelError(f"the capture cannot start: {reason}")
             case Ready(interfaces):
                 self.interfaces = interfaces
+            case Progress():
+                self.interfaces, self.progress = message.interfaces, message
             case Concluded():
                 self._concluded = message
             case Ended(code):
@@ -111,6 +115,10 @@ class CaptureChild:
             raise KernelError(f"{_ENDED}; how the capture with pid {self.pid} ended is unknown")
         return Outcome(self._code, self._concluded.error, self._concluded.summary)
 
+    def listen(self) -> None:
+        """Take in what the child has said, without waiting."""
+        self._read_until(lambda: False, 0)
+
     def _read_until(self, came: Callable[[], bool], seconds: float | None) -> None:
         deadline = None if seconds is None else time.monotonic() + seconds
         while self._open and not came():
@@ -142,8 +150,12 @@ class CaptureChild:
 class Nursery:
     """The server, between `__enter__` and `__exit__`; at its end captures end and complete their files.
 
-    Threads may start captures at the same time.
+    Threads may start captures at the same time. `held` are descriptors that stay open until the last capture has
+    ended, also if the caller is killed: a lock is held until then.
     """
+
+    def __init__(self, held: Sequence[int] = ()) -> None:
+        self._held = tuple(held)
 
     def __enter__(self) -> "Nursery":
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -151,7 +163,7 @@ class Nursery:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "capture.nursery.server", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *self._held],
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # a thread of it would forbid to fork
                 start_new_session=True,  # Ctrl-C at the caller's terminal is for the caller
             )

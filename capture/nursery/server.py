@@ -9,12 +9,14 @@ it waits for descriptors only. Signals that end a capture are blocked until the 
 """
 
 import contextlib
+import fcntl
 import gc
 import os
 import select
 import signal
 import socket
 import sys
+import termios
 from typing import NamedTuple
 
 from capture.errors import BicapError
@@ -24,7 +26,7 @@ from capture.kernel.features import has_coarse_clock, has_tcx
 from capture.kernel.program import compiled_now
 from capture.kernel.syscall import trim_heap
 from capture.nursery import child
-from capture.nursery.exchange import Ended, Forked, Message, NotForked, line
+from capture.nursery.exchange import Ended, Forked, Message, NotForked, Progress, line
 from capture.run.own_process import ENDING
 from capture.run.planning import plan_capture
 from capture.spec import CaptureSpec
@@ -141,8 +143,16 @@ def _be_child(request: Request, parent: int) -> None:
 
 
 def _tell(report: socket.socket, message: Message) -> None:
-    with contextlib.suppress(OSError):  # the caller is gone, or does not listen
-        report.sendall(line(message))
+    with contextlib.suppress(OSError):  # the caller is gone
+        # Packets do not wait for a caller who does not listen: the next message will have the same, and more.
+        if not isinstance(message, Progress) or _all_read(report):
+            report.sendall(line(message))
+
+
+def _all_read(line: socket.socket) -> bool:
+    """True if the other side has read all that was sent."""
+    unread = fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4))
+    return unread == bytes(4)
 
 
 def _say(life: int, message: Message, *descriptors: int) -> None:

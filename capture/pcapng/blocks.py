@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 SECTION_HEADER, INTERFACE_DESCRIPTION, NAME_RESOLUTION, INTERFACE_STATISTICS = 0x0A0D0D0A, 1, 4, 5
+ENHANCED_PACKET = 6
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 LINKTYPE_ETHERNET = 1
 SNAPLEN = 262_144
@@ -97,6 +98,13 @@ class InterfaceBlock:
 def interfaces(blocks: Sequence[InterfaceBlock]) -> bytes:
     """Return interface blocks in the order of their ids."""
     return b"".join(block.encode() for block in blocks)
+
+
+def packet(interface: int, time_ns: int, data: bytes, original: int, comment: str) -> bytes:
+    """Return an Enhanced Packet Block with a comment; times are nanoseconds."""
+    fixed = struct.pack(_BYTE_ORDER + "I", interface) + _time(time_ns)
+    fixed += struct.pack(_BYTE_ORDER + "II", len(data), original)
+    return _block(ENHANCED_PACKET, fixed + _padded(data) + _options(_option(1, comment)))
 
 
 def names(addresses: Mapping[IPv4Address | IPv6Address, str]) -> bytes:

@@ -6,6 +6,7 @@ before.
 """
 
 import struct
+from copy import copy
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from typing import Any
@@ -54,6 +55,8 @@ class Reader:
         self.interfaces: list[InterfaceDescription] = []
         self.names: dict[IPv4Address | IPv6Address, str] = {}
         self.section = describe.SectionDescription()
+        self.sections = 0
+        """Number of section headers so far; 0 in a pcap file."""
         self._name = name
         self._position = 0
         self._base = 0
@@ -63,6 +66,22 @@ class Reader:
         self._section_start = 0
         self._last_ns = 0
         self._table = np.zeros(8, scan.INTERFACE_TICKS)
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were used so far: where the next block begins."""
+        return self._position
+
+    def resumed(self, position: int, packets: int) -> "Reader":
+        """Return a reader that goes on at the block at this byte, behind so many packets.
+
+        This one has read the file before, so all interfaces are known. Only for a file of at most one section.
+        """
+        other = copy(self)
+        other.interfaces, other.names = list(self.interfaces), dict(self.names)
+        other._table = self._table.copy()
+        other._position, other._packets = position, packets
+        return other
 
     def take(self, data: Bytes, at: int, end: int, packets: Any) -> tuple[int, int, bool]:
         """Fill rows of `packets` from data[at:end]. Returns (next position, rows, True if more bytes are needed).
@@ -168,6 +187,7 @@ class Reader:
             if not self._order:
                 self.section = describe.section(body, order)
             self._order, self._section_start = order, len(self.interfaces)
+            self.sections += 1
         elif kind == INTERFACE_DESCRIPTION:
             self._add(describe.interface(body, order), at)
         elif kind == NAME_RESOLUTION:

@@ -11,7 +11,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -22,6 +22,7 @@ from capture.filters.podname import PodName
 from capture.filters.rule import Address
 from capture.pods import containerd_events_pb2 as containerd
 from capture.pods import cri_pb2 as cri
+from capture.pods.listing import Listing
 from capture.selection.pod import Container, Pod
 
 DEADLINE_SECONDS = 5.0
@@ -41,14 +42,6 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The pods of a runtime at one moment, and problems with single pods, one line each."""
-
-    pods: tuple[Pod, ...] = ()
-    troubles: tuple[str, ...] = ()
 
 
 class Runtime:

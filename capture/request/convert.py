@@ -10,6 +10,7 @@ import msgspec
 from capture.errors import SpecError
 from capture.filters.rule import Rule
 from capture.filters.rulewords import agreed_direction
+from capture.recording import RecordingSpec
 from capture.request.document import Document
 from capture.request.fields import fields
 from capture.request.forms import check_conversations
@@ -32,6 +33,7 @@ def spec_of(document: Document) -> CaptureSpec:
         pods=_pods(parts["pods"], bool(document.target.interfaces), values.get("rules", ())),
         sampling=Sampling(**parts["sampling"]),
         storage=Storage(**parts["storage"]),
+        recording=RecordingSpec(**parts["recording"]) if parts["recording"] else None,
         **parts[""],
     )
 
@@ -94,9 +96,9 @@ def _pods(selected: Mapping[str, Any], interfaces: bool, rules: tuple[Rule, ...]
             at_source = any(rule.source.pod for rule in naming)
             pods = replace(pods, point=PodEnd.SOURCE if at_source else PodEnd.DESTINATION)
         _check_ends(rules, pods.point)
-    for name in ("wait", "sockets"):
+    for name in ("wait", "sockets", "listed"):
         if getattr(pods, name) and not (naming or pods.asks_runtime):
-            option = {"sockets": "cri-socket"}.get(name, name)
+            option = {"sockets": "cri-socket", "listed": "pods-file"}.get(name, name)
             raise SpecError(f"{option} is for pods, but none is selected; name one with --pod (see `bicap pods`)")
     return pods
 

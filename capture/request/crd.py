@@ -3,44 +3,65 @@
 Kubernetes accepts structural schemas only: no references, one type per value, no null.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from capture.request.document import Document
 from capture.request.fields import Field, fields
-from capture.request.own import GROUP, KIND, VERSION, PacketCapture
+from capture.request.own import GROUP, VERSION, PacketCapture
 
-PLURAL = f"{KIND.lower()}s"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _EXACT_MAX = 2**53 - 1
 """Largest limit: the API server compares limits as floating-point numbers, which are exact up to here."""
 _DROPPED = ("title", "additionalProperties", "anyOf", "$ref", "default")
 
 
-def definition() -> dict[str, Any]:
-    """Return the CustomResourceDefinition."""
-    version = {"name": VERSION, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema()}}
+def definition(
+    kind: str,
+    scope: str,
+    whole: dict[str, Any],
+    short_names: Sequence[str],
+    columns: Iterable[tuple[str, str, str, int]],
+) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of a kind; `columns` are name, type, path and priority for kubectl."""
+    plural = f"{kind.lower()}s"
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": whole},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": type_, "jsonPath": path, "priority": priority}
+            for name, type_, path, priority in columns
+        ],
+    }
     names = {
-        "kind": KIND,
-        "listKind": f"{KIND}List",
-        "plural": PLURAL,
-        "singular": KIND.lower(),
-        "shortNames": ["bpcap"],
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "shortNames": list(short_names),
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": scope, "names": names, "versions": [version]},
     }
+
+
+def schema_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the structural OpenAPI v3 schema of a struct."""
+    (root,), definitions = msgspec.json.schema_components([struct], ref_template="{name}")
+    return _structural(root, definitions)
 
 
 def schema() -> dict[str, Any]:
     """Return the structural OpenAPI v3 schema of the object."""
-    (root,), definitions = msgspec.json.schema_components([PacketCapture], ref_template="{name}")
-    whole = _structural(root, definitions)
+    whole = schema_of(PacketCapture)
     # The API server has its own schema for these, and a status is not written here.
     whole["properties"] |= {name: {"type": "string"} for name in ("apiVersion", "kind")}
     whole["properties"]["metadata"] = {"type": "object"}

@@ -83,6 +83,8 @@ class Declared:
     """Name of the value in the message about its range. Default: the option's name."""
     refused: str
     """Reason why a PacketCapture cannot have it; "" if it can."""
+    refused_in_cluster: str
+    """Reason why an object in a cluster cannot have it, though a file can; "" if it can."""
 
 
 def option(*names: str, **settings: Any) -> Option:
@@ -102,6 +104,7 @@ def field(
     merge: Merge = Merge.OVER,
     title: str = "",
     refused: str = "",
+    refused_in_cluster: str = "",
 ) -> Meta:
     """Declare a field: return the outermost annotation of its type."""
     declared = Declared(
@@ -114,5 +117,6 @@ def field(
         merge=merge,
         title=title,
         refused=refused,
+        refused_in_cluster=refused_in_cluster,
     )
     return Meta(description=help, extra={DECLARED: declared})

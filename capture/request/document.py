@@ -11,6 +11,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from capture.recording import (
+    AFTER_DEFAULT_NS,
+    BEFORE_DEFAULT_NS,
+    COOLDOWN_DEFAULT_NS,
+    KEPT_DEFAULT,
+    MEMORY_DEFAULT,
+    SIZE_DEFAULT,
+)
 from capture.request import forms
 from capture.request.declaration import Merge, field, option
 from capture.request.kubernetes import DirectionWord, NonEmpty, PodReference, PointWord
@@ -19,6 +27,7 @@ from capture.request.rules import read_rules
 from capture.sampling.levels import OnPressure
 from capture.sampling.sampler import SEED_MAX
 from capture.spec import BUFFER_DEFAULT, SNAPLEN_MAX, SNAPLEN_MIN, Hook
+from capture.storage import COMMENT_MAX
 
 Quantity = int | NonEmpty
 Count = Annotated[int, Meta(ge=1)]
@@ -176,6 +185,22 @@ class TargetPart(Part, frozen=True):
             refused="where the runtime has its socket depends on the node; give --cri-socket there",
         ),
     ] = []
+    pods_file: Annotated[
+        NonEmpty | None,
+        field(
+            "A file with the pods, as `bicap pods --json` prints them, instead of the container runtime.",
+            "pods.listed",
+            option(
+                "--pods-file",
+                unit="FILE",
+                help="Pods from this file, as `bicap pods --json` prints them, instead of the container runtime; "
+                "followed when it is replaced.",
+            ),
+            summary="pods.pods_file",
+            merge=Merge.WITH_CHOICE,
+            refused="it is a file of one node; give --pods-file there",
+        ),
+    ] = None
     netns: Annotated[
         NonEmpty | None,
         field(
@@ -362,6 +387,7 @@ class StoragePart(Part, frozen=True):
         field(
             "The pcapng file.",
             option=option("-w", "--write", unit="FILE", help="pcapng file, or - for a live stream on stdout."),
+            refused_in_cluster="the agent of each node names the files; leave it out",
         ),
     ] = None
     file_size: Annotated[
@@ -399,12 +425,37 @@ class StoragePart(Part, frozen=True):
             option("--compress", help="Compress files; Wireshark reads them as they are."),
         ),
     ] = None
+    unique: Annotated[
+        bool | None,
+        field(
+            "Give the output a name of its own, with the time of its start; no earlier file is replaced.",
+            "storage.unique",
+            option("--unique"),
+            default=False,
+            refused_in_cluster="files of a cluster have names of their own; leave it out",
+        ),
+    ] = None
+    comment: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=COMMENT_MAX)] | None,
+        field(
+            "A comment in the header of every file.",
+            "storage.comment",
+            option("--capture-comment", unit="TEXT", help="Comment in the header of every file."),
+        ),
+    ] = None
     user: Annotated[
         NonEmpty | None,
         field(
             "Owner of the files. Default: who runs bicap.",
             "storage.user",
             option("--user", unit="NAME", help="Owner of the files.", default="who runs bicap"),
+            refused_in_cluster="files belong to the agent of their node; leave it out",
+        ),
+    ] = None
+    ttl: Annotated[
+        Quantity | None,
+        field(
+            "In a cluster: delete the object and its files this long after the end: 90m, 24h. Default: 24h.",
         ),
     ] = None
     min_free: Annotated[
@@ -416,6 +467,129 @@ class StoragePart(Part, frozen=True):
             reads=forms.read_min_free,
         ),
     ] = None
+
+
+class RecordPart(Part, frozen=True):
+    """What a recorder keeps in memory, and the incidents that it writes when a trigger fires."""
+
+    before: Annotated[
+        Quantity | None,
+        field(
+            f"An incident begins this long before its trigger, as far as memory reaches. Default: "
+            f"{BEFORE_DEFAULT_NS // 10**9}s.",
+            "recording.before_ns",
+            option(
+                "--before",
+                unit="TIME",
+                help="Begin an incident this long before its trigger, as far as memory reaches.",
+                default=f"{BEFORE_DEFAULT_NS // 10**9}s",
+                words=forms.positive_duration,
+            ),
+            reads=forms.read_duration,
+        ),
+    ] = None
+    after: Annotated[
+        Quantity | None,
+        field(
+            f"An incident ends this long after its last trigger. Default: {AFTER_DEFAULT_NS // 10**9}s.",
+            "recording.after_ns",
+            option(
+                "--after",
+                unit="TIME",
+                help="End an incident this long after its last trigger.",
+                default=f"{AFTER_DEFAULT_NS // 10**9}s",
+            ),
+            reads=forms.read_duration,
+        ),
+    ] = None
+    memory: Annotated[
+        Quantity | None,
+        field(
+            f"Memory for packets, of all CPUs together. Default: {MEMORY_DEFAULT >> 20}Mi.",
+            "recording.memory_bytes",
+            option(
+                "--memory",
+                unit="SIZE",
+                help="Memory for packets, of all CPUs together.",
+                default=f"{MEMORY_DEFAULT >> 20}MiB",
+            ),
+            reads=forms.read_size,
+        ),
+    ] = None
+    folder: Annotated[
+        NonEmpty | None,
+        field(
+            "Folder that incidents are written into.",
+            "recording.folder",
+            option("--incidents", unit="FOLDER", help="Folder that incidents are written into."),
+        ),
+    ] = None
+    cooldown: Annotated[
+        Quantity | None,
+        field(
+            f"Begin no incident for this long after the end of one. Default: {COOLDOWN_DEFAULT_NS // 10**9}s.",
+            "recording.cooldown_ns",
+            option(
+                "--cooldown",
+                unit="TIME",
+                help="Begin no incident for this long after the end of one.",
+                default=f"{COOLDOWN_DEFAULT_NS // 10**9}s",
+            ),
+            reads=forms.read_duration,
+        ),
+    ] = None
+    kept: Annotated[
+        Count | None,
+        field(
+            f"Keep this many incidents, the latest. Default: {KEPT_DEFAULT}.",
+            "recording.kept",
+            option(
+                "--max-incidents",
+                unit="INCIDENTS",
+                help="Keep this many incidents, the latest.",
+                default=str(KEPT_DEFAULT),
+            ),
+        ),
+    ] = None
+    size: Annotated[
+        Quantity | None,
+        field(
+            f"Keep this many bytes of incidents, the latest; one alone ends there. Default: {SIZE_DEFAULT >> 30}Gi.",
+            "recording.size",
+            option(
+                "--incidents-size",
+                unit="SIZE",
+                help="Keep this many bytes of incidents, the latest; one alone ends there.",
+                default=f"{SIZE_DEFAULT >> 30}GiB",
+            ),
+            reads=forms.read_size,
+        ),
+    ] = None
+    age: Annotated[
+        Quantity | None,
+        field(
+            "Remove incidents that are older than this.",
+            "recording.age_ns",
+            option("--incidents-age", unit="TIME", words=forms.positive_duration),
+            reads=forms.read_duration,
+        ),
+    ] = None
+    triggers: Annotated[
+        list[NonEmpty],
+        field(
+            "Rules that begin an incident: handshake=unanswered, 'retransmitted>=5 in 10s per server'; any of them.",
+            "recording.triggers",
+            option(
+                "--trigger",
+                unit="RULE",
+                help="Begin an incident when this becomes true: handshake=unanswered, 'retransmitted>=5 in 10s per "
+                "server', 'rate(packets)>3x', finding=mtu-black-hole; may be repeated. `bicap trigger --try` tries a "
+                "rule on old captures.",
+                key_type=list[str],
+            ),
+            merge=Merge.ADDED,
+        ),
+    ] = []
 
 
 class Document(Part, frozen=True):
@@ -500,9 +674,19 @@ class Document(Part, frozen=True):
             default=True,
         ),
     ] = None
+    reasons: Annotated[
+        bool | None,
+        field(
+            "Record why the kernel drops packets of these conversations, and why it resets them.",
+            "reasons",
+            option("--reasons"),
+            default=False,
+        ),
+    ] = None
     sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)
     limits: LimitsPart = msgspec.field(default_factory=LimitsPart)
     storage: StoragePart = msgspec.field(default_factory=StoragePart)
+    record: RecordPart = msgspec.field(default_factory=RecordPart)
 
 
 def as_json(document: Document) -> dict[str, Any]:

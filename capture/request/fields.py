@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from capture.request.declaration import DECLARED, Declared
 
-WHERE, WHAT, SAMPLING, LIMITS, OUTPUT = "Where", "What", "Sampling", "Limits", "Output"
-_GROUPS = {"target": WHERE, "sampling": SAMPLING, "limits": LIMITS, "storage": OUTPUT}
+WHERE, WHAT, SAMPLING, LIMITS, OUTPUT, RECORD = "Where", "What", "Sampling", "Limits", "Output", "Record"
+_GROUPS = {"target": WHERE, "sampling": SAMPLING, "limits": LIMITS, "storage": OUTPUT, "record": RECORD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

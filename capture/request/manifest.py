@@ -11,11 +11,12 @@ from capture.errors import SpecError
 from capture.request.antrea import ANTREA_API_VERSION, AntreaPacketCapture
 from capture.request.document import Document
 from capture.request.fields import fields
-from capture.request.own import API_VERSION, KIND, PacketCapture
+from capture.request.own import API_VERSION, CLUSTER_KIND, KIND, PacketCapture
 from capture.request.rulefile import read_rule_file
 
 _OBJECTS: dict[tuple[str, str], type[PacketCapture | AntreaPacketCapture]] = {
     (API_VERSION, KIND): PacketCapture,
+    (API_VERSION, CLUSTER_KIND): PacketCapture,
     (ANTREA_API_VERSION, KIND): AntreaPacketCapture,
 }
 _UNKNOWN = re.compile("unknown field `([^`]+)`")

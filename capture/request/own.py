@@ -11,8 +11,11 @@ from capture.request.fields import fields
 from capture.request.kubernetes import Metadata, PodReference
 from capture.request.naming import in_object
 from capture.request.parts import EndpointPart, Part, RulePart
+from capture.units import parse_duration
 
 GROUP, VERSION, KIND = "bicap.io", "v1alpha1", "PacketCapture"
+CLUSTER_KIND = "ClusterPacketCapture"
+"""A PacketCapture without a namespace, which may be about pods of all of them, and about interfaces of nodes."""
 API_VERSION = f"{GROUP}/{VERSION}"
 
 
@@ -32,7 +35,11 @@ class PacketCapture(Part, frozen=True):
                 raise SpecError(f"{in_object(field).text}: {field.declared.refused}")
         switch = f"spec.bidirectional {str(self.spec.bidirectional).lower()}"
         spec = one_direction(self.spec, f"{switch} and spec.direction {self.spec.direction}")
-        return check(_with_namespaces(spec, self.metadata.namespace), in_object)
+        if self.kind == KIND:
+            spec = _with_namespaces(spec, self.metadata.namespace)
+        if spec.storage.ttl is not None:
+            parse_duration(str(spec.storage.ttl), "spec.storage.ttl")
+        return check(spec, in_object)
 
 
 def _with_namespaces(spec: Document, namespace: str) -> Document:

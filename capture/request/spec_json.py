@@ -7,11 +7,12 @@ from capture.request.document import Document
 from capture.request.fields import fields
 from capture.spec import CaptureSpec
 
-_ONLY_IF_GIVEN = ("pods", "conversations", "expression")
+_ONLY_IF_GIVEN = ("pods", "conversations", "expression", "recording")
 
 
 def spec_as_json(spec: CaptureSpec) -> dict[str, Any]:
-    """Return the whole spec. A field without a value is null; pods, conversations and expression are left out."""
+    """Return the whole spec. A field without a value is null; pods, conversations, expression and recording are left
+    out."""
     plain: dict[str, Any] = {}
     for field in fields(Document):
         declared = field.declared

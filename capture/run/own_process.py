@@ -6,9 +6,11 @@ Privileges belong to a thread and signals to a process, so a process may run one
 import json
 import signal
 from collections.abc import Iterable
+from typing import Protocol
 
 from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
-from capture.run.capture import Capture
+from capture.plan import CapturePlan
+from capture.run.account import Account
 from capture.run.summary import Summary
 from capture.sink.place import is_in_own_directory, owner_of, summary_path, write_beside
 
@@ -16,7 +18,20 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a capture, which then completes its file."""
 
 
-def give_up_privileges(running: Capture, files: Iterable[str | None]) -> None:
+class OwnsProcess(Protocol):
+    """A capture or a recorder."""
+
+    @property
+    def plan(self) -> CapturePlan: ...
+
+    def accounts(self) -> list[Account]:
+        """Return the counts so far."""
+
+    def stop(self, reason: str) -> None:
+        """End it."""
+
+
+def give_up_privileges(running: OwnsProcess, files: Iterable[str | None]) -> None:
     """Drop all privileges but those needed from now on, before packets of strangers are read.
 
     `files` are the paths that will still be written; None and - are none.
@@ -28,7 +43,7 @@ def give_up_privileges(running: Capture, files: Iterable[str | None]) -> None:
     drop(keep, works=running.accounts)
 
 
-def end_on_signals(running: Capture) -> None:
+def end_on_signals(running: OwnsProcess) -> None:
     """Let SIGINT and SIGTERM end the capture."""
     for number in ENDING:
         signal.signal(number, lambda received, _: running.stop(f"ended by {signal.Signals(received).name}"))

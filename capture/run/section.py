@@ -42,6 +42,7 @@ def opening(
         os=_SYSTEM,
         application=f"bicap {version('bicap')}",
         comment=_brief(json.dumps(comment), json.dumps(comment | {"spec": _ELSEWHERE})),
+        more=[plan.spec.storage.comment] if plan.spec.storage.comment else [],
     )
     return header + _interfaces(plan, interfaces, present) + blocks.names(names)
 

@@ -46,27 +46,29 @@ def start(
     Callbacks that undo each step are pushed on `stack`, also if a later step fails. `ending` may have a reason before
     the start time.
     """
-    with _step("waking up"):
+    if plan.memory is not None:
+        raise SpecError("the plan is that of a recorder; run it with capture.live.recorder")
+    with step("waking up"):
         wake = stack.enter_context(contextlib.closing(Wake()))
     ending.wakes(wake)
     namespace = stack.enter_context(contextlib.closing(Namespace(plan.spec.netns)))
-    with _step("compiling the programs"):
+    with step("compiling the programs"):
         module = stack.enter_context(contextlib.closing(module_of(plan)))
-    with _step("loading the compiled loops"):
+    with step("loading the compiled loops"):
         portions.compiled()
-    with _step("making rings"):
+    with step("making rings"):
         records = stack.enter_context(contextlib.closing(Records(plan, module)))
         counters = Counters(module.map_fd("accounts"), possible_cpus())
         records.watch(wake.descriptor)
-        conversations = _conversations(plan, module)
-    with _step("preparing interfaces"):
+        conversations = conversations_map(plan, module)
+    with step("preparing interfaces"):
         lineup = Lineup(plan, module, roster, wake, records.watch, on_event)
         stack.callback(lineup.close)
         names = dict(lineup.prepare())
-    _await_time(plan.spec, ending, wake)
-    with _step("attaching programs"):
+    await_time(plan.spec, ending, wake)
+    with step("attaching programs"):
         lineup.attach()
-        names |= lineup.await_first(lambda: _has_ended(plan.spec, ending))
+        names |= lineup.await_first(lambda: has_ended(plan.spec, ending))
     if not roster.members:
         raise TargetError(f"nothing was captured: {ending.reason} while waiting for {plan.spec.pods}")
 
@@ -105,7 +107,7 @@ def start(
 
 
 @contextlib.contextmanager
-def _step(what: str) -> Iterator[None]:
+def step(what: str) -> Iterator[None]:
     """Turn an OSError into a KernelError that names the step."""
     try:
         yield
@@ -113,7 +115,7 @@ def _step(what: str) -> Iterator[None]:
         raise KernelError(f"the capture cannot start, {what} failed: {error.strerror or error}") from error
 
 
-def _conversations(plan: CapturePlan, module: Module) -> ConversationsMap | None:
+def conversations_map(plan: CapturePlan, module: Module) -> ConversationsMap | None:
     """Return the map of exact conversations, filled with those of the plan; None if the plan has no such map."""
     room = dict(plan.filter.switches)["CONVERSATIONS"]
     if not room:
@@ -123,7 +125,7 @@ def _conversations(plan: CapturePlan, module: Module) -> ConversationsMap | None
     return conversations
 
 
-def _await_time(spec: CaptureSpec, ending: Ending, wake: Wake) -> None:
+def await_time(spec: CaptureSpec, ending: Ending, wake: Wake) -> None:
     """Wait until the start time of the spec, or until there is a reason to end. Raises SpecError."""
     if spec.stop_at_ns is not None and spec.stop_at_ns <= time.time_ns():
         raise SpecError("stop-at is in the past")
@@ -134,7 +136,7 @@ def _await_time(spec: CaptureSpec, ending: Ending, wake: Wake) -> None:
         wake.wait(min(seconds, CLOCK_SECONDS))  # the clock may be set meanwhile
 
 
-def _has_ended(spec: CaptureSpec, ending: Ending) -> bool:
+def has_ended(spec: CaptureSpec, ending: Ending) -> bool:
     """True if there is a reason to end the capture; the stop time is one."""
     if spec.stop_at_ns is not None and spec.stop_at_ns <= time.time_ns():
         ending.because("time to stop reached")

@@ -37,7 +37,9 @@ class Pod:
     pid: int | None = None
     containers: tuple[Container, ...] = ()
     socket: str = ""
-    """The socket of the runtime that reported the pod."""
+    """The socket of the runtime, or the file, that reported the pod."""
+    elsewhere: bool = False
+    """True if the pod runs on another node: its addresses are known, and nothing else."""
 
     @property
     def state(self) -> str:
@@ -57,5 +59,7 @@ class Pod:
             "sandboxID": self.sandbox,
             "netns": self.netns,
             "pid": self.pid,
+            "createdNs": self.created_ns,
+            "elsewhere": self.elsewhere,
             "containers": [{"name": c.name, "id": c.id, "running": c.running} for c in self.containers],
         }

@@ -41,6 +41,8 @@ class Selection:
     point: PodEnd | None = None
     wait: bool = False
     sockets: tuple[str, ...] = ()
+    listed: str | None = None
+    """A file with the pods, instead of the container runtime."""
 
     def __post_init__(self) -> None:
         named = {"pod": self.pods, "container": self.containers, "pid": self.processes}

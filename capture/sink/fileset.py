@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from itertools import count
 
 from capture.sink.output_file import remove
 from capture.sink.protocol import FileRecord
@@ -20,12 +21,37 @@ _COMPRESSED = (".zst", ".zstd")
 
 def numbered(path: str, number: int, wall_ns: int) -> str:
     """Return the name of file `number`, which begins at wall-clock `wall_ns`."""
+    stem, suffix = _split(path)
+    return f"{stem}_{number % _NUMBERS:05d}_{_local(wall_ns)}{suffix}"
+
+
+def own_name(path: str, wall_ns: int) -> str:
+    """Return a name like `path` that no output has had, for one that begins at wall-clock `wall_ns`."""
+    stem, suffix = _split(path)
+    candidates = (f"{stem}_{_local(wall_ns)}{f'-{number}' if number > 1 else ''}" for number in count(1))
+    return next(found + suffix for found in candidates if not _is_taken(found, suffix))
+
+
+def _is_taken(stem: str, suffix: str) -> bool:
+    """True if a file, a numbered one, or the summary of an output of this name exists."""
+    folder, name = os.path.split(stem)
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:  # the output will say why
+        return False
+    return any(found.startswith((f"{name}{suffix}", f"{name}_")) for found in names)
+
+
+def _split(path: str) -> tuple[str, str]:
     stem, suffix = os.path.splitext(path)
     if suffix in _COMPRESSED:
         stem, inner = os.path.splitext(stem)
         suffix = inner + suffix
-    began = time.strftime("%Y%m%d%H%M%S", time.localtime(wall_ns // 10**9))
-    return f"{stem}_{number % _NUMBERS:05d}_{began}{suffix}"
+    return stem, suffix
+
+
+def _local(wall_ns: int) -> str:
+    return time.strftime("%Y%m%d%H%M%S", time.localtime(wall_ns // 10**9))
 
 
 class Ring:

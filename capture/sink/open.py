@@ -2,9 +2,11 @@
 
 import os
 import stat
+import time
 
 from capture.errors import SpecError
 from capture.sink.files import FileSink
+from capture.sink.fileset import own_name
 from capture.sink.protocol import Sink
 from capture.sink.stream import named_stream, standard_output
 from capture.storage import Storage
@@ -14,6 +16,8 @@ def open_sink(path: str, storage: Storage = Storage()) -> Sink:  # noqa: B008 - 
     """Return a sink for `-w`: a path, or - for standard output. Raises SinkError, SpecError."""
     if not path:
         raise SpecError("the output has no name; name a file with -w, or -w - for a live stream")
+    if storage.unique and path != "-" and not _is_stream(path):
+        path = own_name(path, time.time_ns())
     sink = _open_plain(path, storage)
     if storage.compress is None:
         return sink

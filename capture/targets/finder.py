@@ -15,11 +15,12 @@ from capture.filters.filter_h import pods_of
 from capture.filters.podname import PodName
 from capture.filters.rule import Address
 from capture.plan import Place
+from capture.pods.listed import ListedPods
 from capture.pods.sockets import find_sockets
 from capture.selection.pod import Pod
-from capture.selection.selection import PodEnd, Selection
+from capture.selection.selection import Selection
 from capture.spec import CaptureSpec
-from capture.targets.node import HostSide, Node, node_name
+from capture.targets.node import HostSide, Node, PodSource, node_name, runtime_at
 from capture.targets.places import named_places, own_places, pod_places, process_places, shared_places
 
 
@@ -56,12 +57,19 @@ class Finder:
         self._spec = spec
         self._selection = spec.pods or Selection()
         self._named = pods_of(spec.rules)
-        self._ends = _ends(spec)
-        sockets = find_sockets(self._selection.sockets) if spec.follows else ()
-        self.nodes = tuple(Node(path, spec.netns) for path in sockets)
+        self._ends = spec.ends
+        self.nodes = tuple(Node(source, spec.netns) for source in self._sources())
         self._pods: dict[str, tuple[Pod, ...]] = {}
         self._inside: dict[str, tuple[Place, ...]] = {}
         self._fixed: tuple[Place, ...] | None = None
+
+    def _sources(self) -> Iterator[PodSource]:
+        if not self._spec.follows:
+            return
+        if self._selection.listed:
+            yield ListedPods(self._selection.listed)
+        else:
+            yield from map(runtime_at, find_sockets(self._selection.sockets))
 
     def hang_up(self) -> None:
         """Close the connections to the runtimes; threads that wait for an answer or for events get an error."""
@@ -111,7 +119,7 @@ class Finder:
             yield from own_places()
 
     def _is_chosen(self, pod: Pod) -> bool:
-        return self._selection.selects(pod) or pod.name in self._ends
+        return not pod.elsewhere and (self._selection.selects(pod) or pod.name in self._ends)
 
     def _ask(self, troubles: list[str], silent: list[BicapError]) -> Iterator[_View]:
         for node in self.nodes:
@@ -135,7 +143,7 @@ class Finder:
         refusal: PrivilegeError | None = None
         for view in views:
             for pod in view.pods:
-                needed = self._is_chosen(pod) or pod.name in self._named
+                needed = self._is_chosen(pod) or (pod.name in self._named and not pod.elsewhere)
                 if needed and not pod.host_network and pod.sandbox not in self._inside:
                     try:
                         self._inside[pod.sandbox] = pod_places(pod, view.host)
@@ -152,7 +160,7 @@ class Finder:
 
     def _addresses(self, views: Sequence[_View]) -> dict[PodName, tuple[Address, ...]]:
         return {
-            pod.name: view.host.addresses if pod.host_network else self._addresses_of(pod)
+            pod.name: view.host.addresses if pod.host_network and not pod.elsewhere else self._addresses_of(pod)
             for view in views
             for pod in view.pods
             if pod.name in self._named
@@ -187,11 +195,3 @@ def _new(found: Sequence[Place], before: Sequence[Place], troubles: list[str]) -
         if other is not None:
             troubles.append(f"{place.name} is left out: {place.interface.name} is captured already, as {other.name}")
     return [place for place in found if place.interface.key not in captured]
-
-
-def _ends(spec: CaptureSpec) -> frozenset[PodName]:
-    """Return the pods at whose interfaces the conversations of the rules are captured."""
-    point = spec.pods.point if spec.pods else None
-    sides = {PodEnd.SOURCE: ("source",), PodEnd.DESTINATION: ("destination",), PodEnd.BOTH: ("source", "destination")}
-    named = (getattr(rule, side).pod for rule in spec.rules for side in (sides[point] if point else ()))
-    return frozenset(pod for pod in named if pod is not None)

@@ -1,15 +1,17 @@
-"""A container runtime's socket -> a node: its pods, and the network namespace that has their host sides."""
+"""A source of pods -> a node: its pods, and the network namespace that has their host sides."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from capture.errors import BicapError
 from capture.filters.rule import Address
 from capture.kernel.links import Link, links_in, links_seen_from, nsid_of
 from capture.kernel.netns import Namespace
 from capture.plan import Interface
+from capture.pods.listing import Listing
 
 NODE_NAME = "NODE_NAME"
 """Environment variable with the name of the node, for bicap in a pod (downward API, spec.nodeName)."""
@@ -22,13 +24,37 @@ def node_name() -> str:
     return os.environ.get(NODE_NAME) or os.uname().nodename
 
 
+class PodSource(Protocol):
+    """Where pods are known: a container runtime, or a file."""
+
+    path: str
+
+    @property
+    def pid(self) -> int | None:
+        """Pid of the runtime; None if there is none, or if it is not in our pid namespace."""
+
+    def look(self) -> Listing:
+        """Return the present pods. Raises BicapError."""
+
+    def changes(self) -> Iterator[None]:
+        """Yield at once, and after every change. Raises BicapError, NotImplementedError if there are no events."""
+
+    def close(self) -> None:
+        """Let go of it; threads that wait in it end."""
+
+
+def runtime_at(path: str) -> PodSource:
+    """Return the runtime that has this socket."""
+    from capture.pods.runtime import Runtime  # here, because grpc takes 45 ms, and `-i` does not need it
+
+    return Runtime(path)
+
+
 class Node:
-    """A runtime, and a network namespace: `netns`, or if that is None the one in which the runtime runs."""
+    """A source of pods, and a network namespace: `netns`, or if that is None the one in which the runtime runs."""
 
-    def __init__(self, path: str, netns: str | None) -> None:
-        from capture.pods.runtime import Runtime  # here, because grpc takes 45 ms, and `-i` does not need it
-
-        self.runtime = Runtime(path)
+    def __init__(self, source: PodSource, netns: str | None) -> None:
+        self.runtime = source
         self._netns = netns
         self._namespace: Namespace | None = None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from capture.analysis.application.session_fields import Applications
 from capture.analysis.diagnose.findings import Diagnosis
 from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.latency.waits import Latency
@@ -28,7 +29,8 @@ def add_capture(
     notes: list[str] | None = None,
 ) -> None:
     """Add the sessions and samples of a capture. `several`: other captures may have the same conversations."""
-    for sessions, samples in ended_sessions(capture, batches, across_interfaces, damage, only, notes=notes):
+    ended = ended_sessions(capture, batches, across_interfaces, damage, only, Applications(), notes)
+    for sessions, samples in ended:
         diagnosis.add(capture.name, sessions, several or len(capture.description.interfaces) > 1)
         waits.add(sessions, samples)
         if tunnels is not None:

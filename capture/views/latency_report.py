@@ -1,8 +1,12 @@
-"""Latencies -> a table of measures and sides, the samples left out, and the sentence about waits; or JSON."""
+"""Latencies -> a table of measures and sides, the samples left out, and the sentence about waits; or JSON.
+
+Of groups of sessions, the same for each group under a line that names it.
+"""
 
 from dataclasses import asdict
 from typing import Any
 
+from capture.analysis.latency.groups import LatencyGroups
 from capture.analysis.latency.waits import Latency
 from capture.units import format_count, format_duration
 
@@ -48,3 +52,22 @@ def latency_text(latency: Latency) -> str:
         f"left out: {format_count(count, *_LEFT_OUT[name])}" for name, count in latency.left_out.items() if count
     ]
     return "\n".join([*lines, latency.sentence])
+
+
+def groups_json(column: str, found: LatencyGroups) -> dict[str, Any]:
+    """Return plain values: the column, a list of groups with `value`, and the others or None."""
+    groups = [
+        {"value": value, "sessions": count, **latency_json(latency)}
+        for value, (count, latency) in found.groups.items()
+    ]
+    others = found.others and {"sessions": found.others[0], **latency_json(found.others[1])}
+    return {"by": column, "groups": groups, "others": others}
+
+
+def groups_text(column: str, found: LatencyGroups) -> str:
+    """Return the lines, without a line feed at the end."""
+    named = [(f"{column} {value if value != '' else '(none)'}", group) for value, group in found.groups.items()]
+    if found.others:
+        named.append((f"other values of {column}", found.others))
+    texts = [f"{name}: {format_count(count, 'session')}\n{latency_text(latency)}" for name, (count, latency) in named]
+    return "\n\n".join(texts) or "no sessions"

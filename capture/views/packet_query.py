@@ -9,6 +9,7 @@ import numpy as np
 from capture.analysis.packets.packet_table import Kind
 from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import CaptureSource
+from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.tracker import Tracker
 from capture.analysis.streams.followed import no_such_session
 from capture.arrays.aliases import Mask, Table
@@ -42,28 +43,34 @@ class PacketQuery:
         batches: Iterable[Batch],
         across_interfaces: bool,
         watch: Callable[[Batch], None] | None = None,
+        notes: list[str] | None = None,
     ) -> Iterator[Batch]:
         """Return the chosen ones of a capture's packets, with their session numbers.
 
-        `batches` are those of `capture`; `watch` gets each before packets are chosen from it. Raises FormatError,
-        FilterError, and SpecError at the end if there is no such session.
+        `batches` are those of `capture`; `watch` gets each before packets are chosen from it; `notes` gets sentences
+        about what was read, also if it is damaged. Raises FormatError, FilterError, and SpecError at the end if there
+        is no such session.
         """
         left = self.count
-        for batch in self._chosen(capture, batches, across_interfaces, watch):
-            yield batch if left is None else Batch(batch.data, batch.packets[:left])
-            if left is not None:
-                left -= len(batch.packets)
-                if left <= 0:
-                    return
+        tracker = Tracker(by_interface=not across_interfaces)
+        try:
+            for batch in self._chosen(capture, batches, tracker, watch):
+                yield batch if left is None else Batch(batch.data, batch.packets[:left])
+                if left is not None:
+                    left -= len(batch.packets)
+                    if left <= 0:
+                        return
+        finally:
+            if notes is not None:
+                notes += notes_of(capture.name, tracker)
 
     def _chosen(
         self,
         capture: CaptureSource,
         batches: Iterable[Batch],
-        across_interfaces: bool,
+        tracker: Tracker,
         watch: Callable[[Batch], None] | None,
     ) -> Iterator[Batch]:
-        tracker = Tracker(by_interface=not across_interfaces)
         missing, last = set(self.sessions), 0
         for batch in batches:
             for _ in tracker.feed(batch.data, batch.packets):

@@ -9,17 +9,27 @@ import numpy as np
 
 from capture.analysis.packets.reading import Batch
 from capture.analysis.packets.several import CaptureSource
+from capture.analysis.query.columns import APPLICATION
 from capture.analysis.query.conditions import Filter
 from capture.analysis.query.sorting import Spool, sort_key
-from capture.analysis.sessions.tracker import QUESTIONS_MAX, Tracker
+from capture.analysis.sessions.notes import notes_of
+from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Mask, Table
 from capture.arrays.rows import picked
 from capture.errors import FormatError
-from capture.units import format_count
 
 if TYPE_CHECKING:
     from capture.analysis.application.session_fields import Applications
     from capture.analysis.packets.packet_filter import PacketFilter  # loads libpcap, which few queries need
+
+
+def applications_for(columns: Iterable[str]) -> "Applications | None":
+    """Return what reads the application fields, None if none of the columns needs them."""
+    if frozenset(columns).isdisjoint(APPLICATION):
+        return None
+    from capture.analysis.application.session_fields import Applications
+
+    return Applications()
 
 
 def ended_sessions(
@@ -74,21 +84,6 @@ def _all_ended(
         yield from filled([ended], None)
     if notes is not None:
         notes += notes_of(capture.name, tracker)
-
-
-def notes_of(name: str, tracker: Tracker) -> list[str]:
-    """Return what a reader of the file `name` must know: sentences, none for most files."""
-    notes = []
-    if count := tracker.disordered:
-        stand = format_count(count, "packet stands", "packets stand")
-        notes.append(f"{name}: {stand} behind younger ones, so the file is not in order of time")
-    if count := tracker.no_ports:
-        are = format_count(count, "packet is", "packets are")
-        notes.append(f"{name}: {are} in no session: ports were cut off, or are in a fragment that is not there")
-    if count := tracker.forgotten:
-        were = format_count(count, "question was", "questions were")
-        notes.append(f"{name}: {were} not followed: more than {QUESTIONS_MAX:,} waited for an answer at a time")
-    return notes
 
 
 def sessions_with(

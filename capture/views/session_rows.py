@@ -19,12 +19,12 @@ _VERDICT = "handshake_words"
 """The column of sentences, which is not among COLUMNS."""
 
 
-def check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str], option: str = "--columns") -> None:
     """Raise SpecError for a name that is not a column."""
     for name in names:
         if name not in COLUMNS and name != _VERDICT:
             known = ", ".join((*COLUMNS, _VERDICT))
-            raise SpecError(f"--columns: there is no column {name!r} in tables; columns are {known}")
+            raise SpecError(f"{option}: there is no column {name!r} in tables; columns are {known}")
 
 
 def session_columns(

@@ -24,8 +24,10 @@ def address(family: int, high: int, low: int) -> IPv4Address | IPv6Address:
 
 @lru_cache(1 << 16)
 def address_text(family: int, high: int, low: int) -> str:
-    """Return an address as text."""
-    return str(address(family, high, low))
+    """Return an address as text, as RFC 5952 has it: the end of an IPv4-mapped one in decimal."""
+    found = address(family, high, low)
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return f"::ffff:{mapped}" if mapped else str(found)
 
 
 def place_text(family: int, high: int, low: int, port: int, names: Names | None = None) -> str:

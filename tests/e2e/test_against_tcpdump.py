@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from capture.kernel.features import has_tcx
 from testbed import two_pods
 from testbed.patience import PATIENCE, Stopwatch
 from testbed.tool import CaptureProcess, Packets, assert_adds_up, check_with_readers, read_pcap, read_pcapng
@@ -87,7 +88,7 @@ def test_the_same_packets_as_tcpdump(node: PlainNode, tmp_path: Path, hook: str)
     assert capture.summary["plan"]["hook"] == hook
     assert capture.summary["interfaces"][0]["hooks"] == {
         "from_pod": "xdp native" if hook == "xdp" else hook,
-        "to_pod": "tcx" if hook == "xdp" else hook,
+        "to_pod": hook if hook != "xdp" else "tcx" if has_tcx() else "clsact",
     }
     check_with_readers(ours_file, len(ours.data))
 

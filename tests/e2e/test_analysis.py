@@ -271,6 +271,10 @@ VERDICTS = {
 }  # fmt: skip
 
 
+_FINDINGS = {"complete": [], "started-before": [], "not-captured": ["not-captured"]}
+"""By verdict: what `bicap diagnose` finds, if that is no failed handshake."""
+
+
 @pytest.mark.parametrize("case", VERDICTS)
 def test_each_verdict_comes_from_its_real_situation(case: str, tmp_path: Path) -> None:
     talk, policy, verdict, words = VERDICTS[case]
@@ -279,6 +283,8 @@ def test_each_verdict_comes_from_its_real_situation(case: str, tmp_path: Path) -
     found = the_session(tmp_path / "file")
     assert found["handshake"] == verdict
     assert re.fullmatch(words, found["handshake_words"]), found["handshake_words"]
+    findings = json.loads(bicap("diagnose", "--json", str(tmp_path / "file")).stdout)["findings"]
+    assert [finding["kind"] for finding in findings] == _FINDINGS.get(verdict, ["failed-handshake"])
 
 
 def test_packets_and_bytes_each_way_are_tsharks(tmp_path: Path) -> None:

@@ -149,6 +149,23 @@ def test_sessions_of_which_a_packet_matches_have_all_their_packets(expression: s
     assert [row["count"] for row in measures if row["measure"] == "handshake"] == [2, 2]
 
 
+def test_latency_by_a_column_is_that_of_the_sessions_with_each_value(file: Path) -> None:
+    report = json.loads(bicap("latency", "--json", "--by", "client_port", "-c", "3", str(file)).stdout)
+    assert [(group["value"], group["sessions"]) for group in report["groups"]] == [(10000 + i, 1) for i in range(3)]
+    assert report["others"]["sessions"] == 7
+    parts = [*report["groups"], report["others"]]
+    whole = json.loads(bicap("latency", "--json", str(file)).stdout)
+    for side in ("client", "server"):
+        assert sum(part["wait_ns"][side] for part in parts) == whole["wait_ns"][side]
+    ports = json.loads(bicap("latency", "--json", "--packets", "port 10003", str(file)).stdout)
+    (group,) = json.loads(
+        bicap("latency", "--json", "--packets", "port 10003", "--by", "protocol", str(file)).stdout
+    )["groups"]
+    assert group == {"value": "tcp", "sessions": 1, **ports}
+    text = bicap("latency", "--by", "server_name", str(file)).stdout
+    assert text == "server_name (none): 10 sessions\n" + bicap("latency", str(file)).stdout
+
+
 def test_chosen_packets_become_a_file_that_answers_for_itself(file: Path, tmp_path: Path) -> None:
     done = bicap("read", str(file), "--session", "2", "--session", "9", "-w", str(tmp_path / "out.pcapng"))
     assert (done.code, done.stdout) == (0, "")
@@ -226,6 +243,20 @@ def test_evidence_names_the_part_that_has_the_packet(tmp_path: Path) -> None:
     assert (evidence["packet"], evidence["part"], evidence["part_packet"]) == (3, str(path), 1)
 
 
+@pytest.mark.parametrize("words", ["read FILE", "sessions FILE", "follow FILE 1", "legs OTHER FILE"])
+def test_a_file_that_is_not_in_order_of_time_is_noted(words: str, tmp_path: Path) -> None:
+    ends = ("10.0.0.1", 40_000, "10.0.0.2", 80)
+    frames = [packets.tcp(*ends, packets.ACK, bytes([n]), sequence=n, acknowledgment=1) for n in range(3)]
+    file = pcap_of(tmp_path / "file", frames)
+    content, size = file.read_bytes(), 16 + len(frames[0])
+    file.write_bytes(content[: -2 * size] + content[-size:] + content[-2 * size : -size])
+    other = pcap_of(tmp_path / "other", frames)
+    done = bicap(*words.replace("FILE", str(file)).replace("OTHER", str(other)).split())
+    assert done.code == 0
+    note = f"note: {file}: 1 packet stands behind younger ones, so the file is not in order of time"
+    assert done.stderr.splitlines() == [note]
+
+
 @pytest.mark.parametrize("command", ["read", "sessions", "latency"])
 def test_a_file_that_was_cut_off_is_shown_up_to_there_with_one_line_about_it(command: str, file: Path) -> None:
     whole = bicap(command, str(file)).stdout.splitlines()
@@ -261,6 +292,9 @@ BAD = [
     (["sessions", "--json", "--csv", "FILE"], b"", 2, "give one of them"),
     (["read", "FILE*"], None, 3, "no file matches"),
     (["latency", "--packets", "tcp", "-"], b"", 2, "give a file instead of standard input"),
+    (["latency", "--by", "server", "-"], b"", 2, "give a file instead of standard input"),
+    (["latency", "--by", "colour", "FILE"], b"", 2, "--by: there is no column 'colour'"),
+    (["latency", "-c", "3", "FILE"], b"", 2, "name the column with --by"),
 ]
 
 

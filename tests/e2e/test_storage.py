@@ -251,3 +251,20 @@ def test_a_capture_that_waits_for_its_time_can_be_ended(link: VethPair, tmp_path
 def caught(status: str) -> int:
     """The signals that a process handles itself."""
     return int(status.split("SigCgt:")[1].split()[0], 16)
+
+
+READ_ONLY = """
+mount --make-rprivate / && mount -t tmpfs out /mnt
+for folder in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none $folder || exit 1; done
+mount --bind / / && mount -o remount,ro,bind / && cd / || exit 1
+! python3 -c 'import tempfile; tempfile.gettempdir()' 2>/dev/null || exit 1
+exec "$@"
+"""
+
+
+def test_a_capture_needs_no_writable_folder_but_that_of_its_output(link: VethPair) -> None:
+    # A length of its own, so that no kept program serves.
+    words = ["-i", "vb", "--netns", link.netns, "-w", "/mnt/f.pcapng", "--duration", "100ms", "--snaplen", "77"]
+    done = bicap("capture", *words, within=["unshare", "--mount", "sh", "-c", READ_ONLY, "sh"])
+    assert done.code == 0, done.stderr
+    assert "0 packets written to /mnt/f.pcapng" in done.stderr

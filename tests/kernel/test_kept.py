@@ -1,6 +1,9 @@
 """A program that was kept is what bcc makes of it, and what may have changed is compiled again."""
 
 import os
+import platform
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -71,6 +74,27 @@ def test_what_is_kept_is_what_bcc_makes(what: str, folder: Folder) -> None:
     assert len(files(folder)) == 1
     assert content(kept.compiled_once(wanted, sampling, DEFINES, xdp, folder)) == made
     assert len(files(folder)) == 1
+
+
+PRINT_CONTENT = """
+import platform
+from tests.kernel.test_kept import DEFINES, PROGRAMS, compile_programs, content
+print(platform.release().partition(".")[0])
+for wanted, sampling, xdp in PROGRAMS.values():
+    print(content(compile_programs(wanted, sampling, DEFINES, xdp)))
+"""
+
+
+def test_what_bcc_makes_depends_on_no_kernel() -> None:
+    python = [sys.executable, "-c", PRINT_CONTENT]
+    older = ["setarch", platform.machine(), "--uname-2.6", *python]
+    told, other = (
+        subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+        for words in (python, older)
+    )
+    assert (told[0], other[0]) == (platform.release().partition(".")[0], "2")
+    assert told[1:] == other[1:]
+    assert len(told) == 1 + len(PROGRAMS)
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Runs in a machine with another kernel: programs and captures on it -> a JSON report.
 
-    python -m tests.kernels.guest FOLDER
+    python -m tests.kernels.guest [--captures] FOLDER
 
 FOLDER has `compiled`, written by tests.kernels.__main__ on the machine that boots this one; `report.json` goes there.
 Every step writes its result before the next begins, so the report of a machine that hangs shows how far it came.
+With --captures only the demo and the captures run, on the machine that boots others: their programs are kept then.
 """
 
 import json
@@ -99,7 +100,11 @@ def try_demo(folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Write the report, step by step."""
-    folder = Path(sys.argv[1])
+    *only, name = sys.argv[1:]
+    folder = Path(name)
+    if only:
+        failed = [step for step in (try_demo(folder), try_captures(folder, True, True)) if not step["passed"]]
+        sys.exit(failed[0]["log"] if failed else 0)
     # Before Linux 5.11 maps and programs count as locked memory. bcc raises the limit if it makes the maps.
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     compiled: Compiled = pickle.loads((folder / "compiled").read_bytes())

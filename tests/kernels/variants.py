@@ -124,6 +124,12 @@ def _variants() -> Iterator[tuple[str, Variant]]:
     yield "rules, sampled, control packets too", _variant(BASES["rules"], flows)
     for base in ("everything", "rules", "inner", "expression"):
         yield f"XDP: {base}", _variant(BASES[base], nothing, xdp=True)
+    recorded = {"CHUNK_BYTES": 1 << 20}
+    for base in ("everything", "rules", "inner", "expression"):
+        yield f"recorder: {base}", _variant(BASES[base], nothing, defines=recorded, runs=False)
+    yield "recorder: XDP, rules", _variant(BASES["rules"], nothing, defines=recorded, xdp=True, runs=False)
+    first = Sampling(samplers=(parse_sampler("first:20"),), headers_only=True)
+    yield "recorder: rules, headers of first packets", _variant(BASES["rules"], first, defines=recorded, runs=False)
     yield "XDP: rules, first and rate", _variant(
         BASES["rules"], Sampling(samplers=(parse_sampler("first:20"), parse_sampler("rate:1000pps"))), xdp=True,
         steady=False,

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.images import write_image
 from testbed.patience import PATIENCE
+from testbed.runtime_api import RuntimeApi
 from testbed.two_pods import run
-from tests.pods.images import write_image
-from tests.pods.runtime_api import RuntimeApi
 
 PAUSE, WEB = "localhost/pause:1", "localhost/web:1"
 CNI_BIN = "/usr/lib/cni"

@@ -14,10 +14,10 @@ from typing import Any
 import grpc
 import pytest
 
+from testbed.runtime_api import RuntimeApi
 from testbed.two_pods import run
 from tests.pods.conftest import Pods
 from tests.pods.containerd_node import ContainerdNode, RealPod
-from tests.pods.runtime_api import RuntimeApi
 
 
 def links_of(pod: RealPod) -> dict[str, Any]:

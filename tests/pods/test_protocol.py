@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from capture.pods import containerd_events_pb2, cri_pb2
-from tests.pods.runtime_api import descriptor
+from testbed.runtime_api import descriptor
 
 PROTOCOLS = {
     "CRI": (cri_pb2, "api.proto"),

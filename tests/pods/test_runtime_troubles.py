@@ -14,11 +14,11 @@ import pytest
 from capture.pods.sockets import ENDPOINT
 from testbed.fake_runtime import FakeRuntime, fails, hangs, verbose_status
 from testbed.patience import PATIENCE, Stopwatch, wait_until
+from testbed.runtime_api import RuntimeApi
 from testbed.tool import BICAP, CaptureProcess, Finished, assert_adds_up, bicap
 from testbed.two_pods import PlainNode, two_pods
 from tests.pods.containerd_node import ContainerdNode
 from tests.pods.numbered import Numbered, numbers
-from tests.pods.runtime_api import RuntimeApi
 from tests.pods.test_following import until
 from tests.pods.test_node import kill_containerd
 

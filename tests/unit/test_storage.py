@@ -107,6 +107,8 @@ def test_json_has_every_field() -> None:
         "file_ns": None,
         "files_kept": 3,
         "compress": "zstd",
+        "unique": False,
+        "comment": None,
         "user": "nobody",
         "min_free": "5%",
     }

@@ -88,8 +88,9 @@ def test_it_has_the_package_and_nothing_else(installed: Path) -> None:
 
 
 def test_it_has_every_file_of_the_package(installed: Path) -> None:
-    needed = {name for name in files_below(ROOT / "capture") if not name.endswith(".proto")}
-    assert {"py.typed", "estimate/costs.json", "bpf/programs/capture.c", "bpf/abi.h"} <= needed
+    needed = {name for name in files_below(ROOT / "capture") if not name.endswith((".proto", ".d.ts"))}
+    assert {"py.typed", "estimate/costs.json", "bpf/programs/capture.c", "bpf/abi.h", "web/page/index.html"} <= needed
+    assert "web/page/vendor/lit-html/lit-html.js" in needed, "`make page` brings it"
     assert any(name.startswith("bpf/stubs/") for name in needed)
     assert files_below(installed / "capture") == needed
 

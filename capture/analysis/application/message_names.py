@@ -25,6 +25,10 @@ TLS_ALERTS = {
     116: "certificate_required", 120: "no_application_protocol",
 }  # fmt: skip
 """https://www.iana.org/assignments/tls-parameters."""
+GOODBYES = (0, 90)
+"""Alerts that are no error: close_notify, and user_canceled before it (RFC 8446, section 6.1)."""
+ABOUT_CERTIFICATES = (41, 42, 43, 44, 45, 46, 48, 111, 113, 114)
+"""Alerts of a side that refuses the certificate of the other."""
 
 
 def named(names: dict[int, str], number: int) -> str:

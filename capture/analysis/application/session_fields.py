@@ -31,13 +31,17 @@ class _Fields:
     http_answers: int = 0
     http_4xx: int = 0
     http_5xx: int = 0
+    http_5xx_others: int = 0
     dns_name: int = 0
     dns_type: int = 0
     dns_code: int = 0
     dns_errors: int = 0
+    error_packet: int = 0
 
-    def add(self, heard: Heard) -> None:
-        """Add a message; of each kind the first one names the session, and counts are of all."""
+    def add(self, heard: Heard, packet: int) -> None:
+        """Add a message that a packet completes; of each kind the first one names the session, counts are of all."""
+        if not self.error_packet and _is_error(heard):
+            self.error_packet = packet
         name = TEXTS.number(heard.name)
         match heard.kind:
             case MessageKind.DNS_QUERY | MessageKind.DNS_ANSWER:
@@ -72,11 +76,27 @@ class _Fields:
                 self.http_answers += heard.code >= 200
                 self.http_4xx += heard.code // 100 == 4
                 self.http_5xx += heard.code // 100 == 5
-                if heard.code >= 200 and (not self.http_status or (self.http_status < 400 <= heard.code)):
+                if heard.code >= 200 and (not self.http_status or _class(self.http_status) < _class(heard.code)):
                     self.http_status = heard.code
+                self.http_5xx_others += heard.code // 100 == 5 and heard.code != self.http_status
 
     def _is(self, application: str) -> None:
         self.application = self.application or TEXTS.number(application)
+
+
+def _class(status: int) -> int:
+    """Return 4 or 5 for errors, 0 for other statuses."""
+    return status // 100 if status >= 400 else 0
+
+
+def _is_error(heard: Heard) -> bool:
+    """True for an alert that is no goodbye, an error of DNS, and an HTTP status from 500 on."""
+    match heard.kind:
+        case MessageKind.ALERT | MessageKind.DNS_ANSWER:
+            return heard.code > 0
+        case MessageKind.HTTP_ANSWER:
+            return heard.code // 100 == 5
+    return False
 
 
 _NAMES = tuple(field.name for field in fields(_Fields))
@@ -93,27 +113,35 @@ class Applications:
     def add(self, batch: Batch) -> list[Heard]:
         """Add the messages of a batch, and return them."""
         heard = self._messages.of(batch)
+        numbers = batch.packets["number"]
         for one in heard:
-            self._add(one)
+            self._add(one, int(numbers[one.packet]) if one.packet >= 0 else 0)
         return heard
 
     def fill(self, sessions: Table) -> None:
         """Write the fields into the rows of ended sessions."""
+        for number in sessions["session"].tolist():
+            for heard in self._messages.left(number):
+                self._add(heard, 0)
+        self.show(sessions)
+        for number in sessions["session"].tolist():
+            self._open.pop(number, None)
+
+    def show(self, sessions: Table) -> None:
+        """Write the fields, as far as they are known, into the rows of sessions that may be open."""
         places: list[int] = []
         values: list[tuple[int, ...]] = []
         for place, number in enumerate(sessions["session"].tolist()):
-            for heard in self._messages.left(number):
-                self._add(heard)
-            found = self._open.pop(number, None)
+            found = self._open.get(number)
             if found is not None:
                 places.append(place)
                 values.append(_values(found))
         if places:
-            columns = np.array(values, np.uint32)
+            columns = np.array(values, np.int64)
             for at, name in enumerate(_NAMES):
                 sessions[name][places] = columns[:, at]
 
-    def _add(self, heard: Heard) -> None:
+    def _add(self, heard: Heard, packet: int) -> None:
         if heard.session not in self._open:
             self._open[heard.session] = _Fields()
-        self._open[heard.session].add(heard)
+        self._open[heard.session].add(heard, packet)

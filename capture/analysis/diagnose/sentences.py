@@ -45,7 +45,7 @@ CAUSES = {
 }
 
 
-def _share(group: Group, about: Context, noun: str = "session") -> str:
+def share_of(group: Group, about: Context, noun: str = "session") -> str:
     """Return words like "3 of 5 sessions with 10.0.0.2:80"."""
     preposition = "with" if noun == "session" else "to"
     server = group.place.server_text(about.names)
@@ -62,13 +62,13 @@ def failed(group: Group, about: Context) -> tuple[str, str]:
     what, then = CAUSES[cause]
     if cause is Handshake.UNANSWERED and about.completeness.known and not about.completeness.complete:
         then = f"{about.completeness}: that may be the whole cause; otherwise {then}"
-    return f"{_share(group, about, 'connection')} {what.format(were=_were(group.sessions))}", then
+    return f"{share_of(group, about, 'connection')} {what.format(were=_were(group.sessions))}", then
 
 
 def missing(group: Group, about: Context) -> tuple[str, str]:
     """Packets that must have been sent and are not in the file."""
     lack = "lacks" if group.sessions == 1 else "lack"
-    what = f"{_share(group, about)} {lack} packets that must have been sent"
+    what = f"{share_of(group, about)} {lack} packets that must have been sent"
     if group.sums["bytes"]:
         what += f"; {format_size(group.sums['bytes'])} were acknowledged and are not in the file"
     if about.completeness.known and not about.completeness.complete:
@@ -100,7 +100,7 @@ def black_hole(group: Group, about: Context) -> tuple[str, str]:
 def too_big(group: Group, about: Context) -> tuple[str, str]:
     """ICMP errors that a packet is too big."""
     return (
-        f"{_share(group, about)} got ICMP errors that a packet is too big",
+        f"{share_of(group, about)} got ICMP errors that a packet is too big",
         "that is how a sender learns the path's MTU, once for each path; if it goes on, compare the MTUs of pods, "
         "nodes and tunnels",
     )
@@ -147,7 +147,7 @@ def reset(group: Group, about: Context) -> tuple[str, str]:
     left = group.sums["unread"]
     more = f", with {format_size(left)} sent and never acknowledged" if left else ""
     return (
-        f"{_share(group, about)} {_were(group.sessions)} ended by RST of the {who}{more}",
+        f"{share_of(group, about)} {_were(group.sessions)} ended by RST of the {who}{more}",
         f"the {who} closed before it had read everything, timed out or crashed: look at its log of that time",
     )
 
@@ -189,6 +189,6 @@ def unanswered(group: Group, about: Context) -> tuple[str, str]:
 def udp_unreachable(group: Group, about: Context) -> tuple[str, str]:
     """UDP sessions that got an ICMP error."""
     return (
-        f"{_share(group, about)} got an ICMP error: packets of the client did not arrive",
+        f"{share_of(group, about)} got an ICMP error: packets of the client did not arrive",
         "the packet shows who sent the error and why: is the server running, is it the right port?",
     )

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from capture.analysis.application.message_names import GOODBYES, NXDOMAIN
+from capture.analysis.diagnose import application_sentences as says
 from capture.analysis.diagnose import sentences as words
-from capture.analysis.diagnose.trouble import Trouble
+from capture.analysis.diagnose.trouble import Column, Trouble
 from capture.analysis.sessions.session_table import SIDES, Close, Handshake
 from capture.analysis.sessions.verdict import unreachable
 from capture.arrays.aliases import Mask, Table
@@ -49,6 +51,12 @@ def _first_packet(sessions: Table, _: str) -> Any:
     )
 
 
+def _answers_with(status: int) -> Column:
+    return lambda sessions, _: np.where(
+        sessions["http_status"] == status, sessions["http_5xx"] - sessions["http_5xx_others"], 0
+    )
+
+
 TROUBLES = (
     Trouble(
         "failed-handshake",
@@ -79,6 +87,48 @@ TROUBLES = (
         words.black_hole,
         by_client=True,
         ways=SIDES,
+    ),
+    Trouble(
+        "tls-alert",
+        4,
+        lambda sessions, way: (
+            (sessions["tls_alert_side"] == 1 + SIDES.index(way)) & ~_in(sessions["tls_alert"], GOODBYES)
+        ),
+        {},
+        lambda sessions, _: sessions["error_packet"],
+        says.tls_alert,
+        ways=SIDES,
+        cause="tls_alert",
+    ),
+    Trouble(
+        "http-5xx",
+        3,
+        lambda sessions, _: sessions["http_answers"] > 0,
+        {
+            "errors": lambda sessions, _: sessions["http_5xx"],
+            "answers": lambda sessions, _: sessions["http_answers"],
+            "affected": lambda sessions, _: sessions["http_5xx"] > 0,
+            **{says.status_sum(status): _answers_with(status) for status in says.HTTP_5XX},
+        },
+        lambda sessions, _: sessions["error_packet"],
+        says.http_errors,
+    ),
+    Trouble(
+        "dns-error",
+        3,
+        lambda sessions, _: (sessions["dns_code"] > 1) & (sessions["dns_code"] != 1 + NXDOMAIN),
+        {},
+        lambda sessions, _: sessions["error_packet"],
+        says.dns_error,
+        cause="dns_code",
+    ),
+    Trouble(
+        "no-such-name",
+        1,
+        lambda sessions, _: sessions["dns_code"] == 1 + NXDOMAIN,
+        {},
+        lambda sessions, _: sessions["error_packet"],
+        says.no_such_name,
     ),
     Trouble(
         "unanswered",

@@ -14,6 +14,7 @@ import numpy as np
 
 from capture.analysis.legs.compiled.fingerprint import fingerprints, hosts
 from capture.analysis.packets.reading import Batch
+from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Table
 from capture.arrays.scratch import Scratch
@@ -61,6 +62,8 @@ class Observations:
         """Time of the first and last packet of each file, ns by its own clock; (0, -1) without packets."""
         self.sessions: list[int] = []
         """Number of sessions in each file."""
+        self.notes: list[str] = []
+        """Sentences about the files that a reader must know."""
         self.left_out = 0
         """Packets without a fingerprint: not IP, headers cut off, or multicast."""
         self._seed = secrets.randbits(62)
@@ -94,6 +97,7 @@ class Observations:
                 if interface not in known:
                     known[interface] = self._point(file, name, interface, description)
             self._write(batch, known)
+        self.notes += notes_of(name, tracker)
 
     def _point(self, file: int, name: str, interface: int, description: Description) -> int:
         if len(self.points) == POINTS_MAX:

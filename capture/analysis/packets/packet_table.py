@@ -67,6 +67,7 @@ class PacketRow(Record):
     tsval: U32
     tsecr: U32
     identification: U32  # of IP; echo and query identifiers are in the ports
+    vlan: U32  # the outer tag's identifier, above 12 bits of a second tag's; 0: no tag, or a priority only
     window: U16  # as in the header, not scaled
     source_port: U16
     destination_port: U16

@@ -9,7 +9,7 @@ import os
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
@@ -43,18 +43,23 @@ class Batch:
 
     data: Bytes
     packets: Table
+    position: int = -1
+    """Byte of the file at which reading can go on with these packets; -1: it cannot (compressed, a pipe, merged)."""
 
 
 class CaptureFile:
     """An open capture file. `description` has the interfaces and names that have been read so far.
 
     With `inner`, packets inside VXLAN, Geneve, GRE, ERSPAN, GTP-U and IP in IP replace those that carry them. If not
-    `decoded`, packets have only time, place, lengths, interface and flags. Raises TargetError if
-    the file cannot be opened. Iteration raises FormatError where the file is damaged, after the batches before that.
+    `decoded`, packets have only time, place, lengths, interface and flags. `more` is called at the end of the file:
+    it waits, and returns True if the file may have grown. Raises TargetError if the file cannot be opened. Iteration
+    raises FormatError where the file is damaged, after the batches before that.
     """
 
-    def __init__(self, name: str, inner: bool = False, decoded: bool = True) -> None:
-        self._inner, self._decoded = inner, decoded
+    def __init__(
+        self, name: str, inner: bool = False, decoded: bool = True, more: Callable[[], bool] | None = None
+    ) -> None:
+        self._inner, self._decoded, self._more = inner, decoded, more
         self.name = "standard input" if name == "-" else name
         self.packets = 0
         self._known = np.empty(0, np.int64)
@@ -82,7 +87,7 @@ class CaptureFile:
 
     def __iter__(self) -> Iterator[Batch]:
         # Packets from a pipe are shown before more are waited for.
-        if self.size is None or self.size < _WORTH_A_THREAD:
+        if self.size is None or self.size < _WORTH_A_THREAD or self._more is not None:
             return self._batches(1)
         return ahead(self._batches(_AHEAD), _AHEAD)
 
@@ -90,6 +95,7 @@ class CaptureFile:
         """Return batches; each is valid until the batch `most` places later is requested."""
         pieces = deque(np.empty(_PIECE, np.uint8) for _ in range(most))
         tables = deque(np.zeros(_BATCH, PACKET) for _ in range(most))
+        plain = self.size is not None and self._content is self._file
         at = filled = 0
         while True:
             buffer = pieces[0]
@@ -97,15 +103,16 @@ class CaptureFile:
             filled += got
             more, before = False, self.packets
             while not more:
+                position = self.description.position if plain else -1
                 at, count, more = self.description.take(buffer, at, filled, tables[0])
                 if count:
                     if self._decoded:
                         self._decode(buffer, tables[0][:count])
                     self.packets += count
-                    yield Batch(buffer, tables[0][:count])
+                    yield Batch(buffer, tables[0][:count], position)
                     tables.rotate()
             left = filled - at
-            if not got:
+            if not got and not (self._more is not None and self._more()):
                 self.description.end(left)
                 return
             if self.packets > before:  # a piece without packets is reused at once: the other pieces may be in use

@@ -22,7 +22,7 @@ _PLAIN = (
     *("icmp_type", "icmp_code", "requests", "unanswered", "repeated"),
 )
 _TEXTS = ("application", "server_name", "alpn", "http_method", "http_host", "http_path", "dns_name")
-_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors")
+_COUNTED = ("http_status", "http_requests", "http_answers", "http_4xx", "http_5xx", "dns_errors", "error_packet")
 _SIDE_PLAIN = tuple(name for name in SESSION["client"].names or () if name != "rtt_sum_ns")
 
 
@@ -44,6 +44,8 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
     columns: dict[str, Callable[[Table], Any]] = {
         "session": lambda s: s["session"],
         "interface": lambda s: s["interface"],
+        "vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] >> 12, s["vlan"]),
+        "inner_vlan": lambda s: np.where(s["vlan"] >> 12 > 0, s["vlan"] & 0xFFF, 0),
         "protocol": lambda s: lines(each(protocol_name, s["protocol"])),
         "client": lambda s: lines(hosts(s, "client")),
         "client_port": lambda s: s["client_port"],
@@ -81,8 +83,19 @@ def _columns() -> dict[str, Callable[[Table], Any]]:
 
 
 COLUMNS = _columns()
+COMPUTED: dict[str, Callable[[Table], Any]] = {
+    "zero_windows": _both("zero_windows"),
+    "reordered": _both("reordered"),
+    "rst": lambda s: (s["rst_packet"] > 0).astype(np.int64),
+    "icmp_error": lambda s: (s["icmp_packet"] > 0).astype(np.int64),
+    "tls_alerts": lambda s: (s["tls_alert"] > 0).astype(np.int64),
+    "dns_failed": lambda s: s["dns_errors"] + np.where(s["server_port"] == 53, s["unanswered"], 0),
+}
+"""Further names in conditions: sums of both sides, and counts. JSON, CSV and Parquet have what they are made of."""
 APPLICATION = (*_TEXTS, *_COUNTED, "tls_version", "tls_alert", "tls_alert_by", "dns_type", "dns_code")
 """Names of columns that need a look at the payload (analysis.application)."""
+NEED_PAYLOAD = frozenset({*APPLICATION, "tls_alerts", "dns_failed"})
+"""The same, with those of COMPUTED."""
 WORDS = frozenset({"protocol", "client", "server", "role", "state", "handshake", "close"}) | set(APPLICATION) - {
     *_COUNTED
 }

@@ -2,15 +2,16 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from ipaddress import ip_network
 from typing import Any
 
 import numpy as np
 
-from capture.analysis.query.columns import COLUMNS, WORDS
+from capture.analysis.query.columns import COLUMNS, COMPUTED, WORDS
 from capture.analysis.sessions.session_table import SIDES
 from capture.arrays.aliases import Table
 from capture.errors import SpecError
@@ -29,11 +30,28 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+_VALUES = {**COLUMNS, **COMPUTED}
+
+
+def _column_name(name: str) -> str:
+    return f"{name}_ns" if name in ("duration", "start") else name
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return words like "; do you mean retransmitted?" about the most similar known word, "" if none is similar."""
+    similar = get_close_matches(name, list(known), n=1)
+    return f"; do you mean {similar[0]}?" if similar else ""
+
+
 @dataclass(frozen=True)
 class Filter:
-    """A condition like bytes>1MiB, handshake=refused, address=10.0.0.0/8 or port=80. Raises SpecError."""
+    """A condition like bytes>1MiB, handshake=refused, address=10.0.0.0/8 or port=80. Raises SpecError.
+
+    `option` is where it was given, for messages.
+    """
 
     text: str
+    option: str = "--filter"
 
     def __post_init__(self) -> None:
         self._test  # noqa: B018 - a wrong text fails before any packet is read
@@ -48,34 +66,49 @@ class Filter:
         """Return a mask of the sessions for which it is true."""
         return self._test(sessions)
 
+    def values(self, sessions: Table) -> Any:
+        """Return the values that are compared; None where they are addresses or ports."""
+        column = _VALUES.get(_column_name(self.column))
+        return None if column is None else column(sessions)
+
+    @property
+    def counts(self) -> int | None:
+        """The number that a count has to exceed or reach, like 5 of retransmitted>=5; None for other conditions."""
+        term = _TERM.fullmatch(self.text)
+        if term is None or term[2] not in (">", ">=") or _column_name(term[1]) in WORDS or term[1].endswith("_ns"):
+            return None
+        return self._number(term[1], term[3]) + (term[2] == ">")
+
     @cached_property
     def _test(self) -> Callable[[Table], Any]:
         term = _TERM.fullmatch(self.text)
         if term is None:
             raise SpecError(
-                f"--filter {self.text!r} is not understood; write COLUMN=VALUE, with =, !=, <, >, <= or >="
+                f"{self.option} {self.text!r} is not understood; write COLUMN=VALUE, with =, !=, <, >, <= or >="
             )
         name, sign, value = term.groups()
         compare = _OPERATORS[sign]
-        if name in ("duration", "start"):
-            name = f"{name}_ns"
-        if name not in COLUMNS and name not in ("address", "port"):
-            raise SpecError(f"--filter {self.text!r}: there is no column {name}; columns are {', '.join(COLUMNS)}")
+        name = _column_name(name)
+        if name not in _VALUES and name not in ("address", "port"):
+            near = nearest(name, (*_VALUES, "address", "port"))
+            raise SpecError(
+                f"{self.option} {self.text!r}: there is no column {name}{near}; columns are {', '.join(COLUMNS)}"
+            )
         if name in ("address", *SIDES) or name in WORDS:
             if sign not in ("=", "!="):
-                raise SpecError(f"--filter {self.text!r}: {name} can only be compared by = or !=")
+                raise SpecError(f"{self.option} {self.text!r}: {name} can only be compared by = or !=")
             if name in ("address", *SIDES):
-                return _addresses(name, value, sign == "=", self.text)
+                return _addresses(name, value, sign == "=", f"{self.option} {self.text!r}")
             return _words(name, value.lower(), sign == "=")
         number = self._number(name, value)
         if name == "port":
             if sign not in ("=", "!="):
-                raise SpecError(f"--filter {self.text!r}: port can only be compared by = or !=")
+                raise SpecError(f"{self.option} {self.text!r}: port can only be compared by = or !=")
             return lambda s: ((s["client_port"] == number) | (s["server_port"] == number)) == (sign == "=")
-        return lambda sessions: compare(COLUMNS[name](sessions), number)
+        return lambda sessions: compare(_VALUES[name](sessions), number)
 
     def _number(self, name: str, value: str) -> int:
-        what = f"--filter {self.text!r}: {name}"
+        what = f"{self.option} {self.text!r}: {name}"
         if value.lstrip("-").isdecimal() and value.isascii() and len(value) < 19:
             return int(value)
         return parse_duration(value, what) if name.endswith("_ns") else parse_size(value, what)
@@ -98,7 +131,7 @@ def _addresses(name: str, value: str, wanted: bool, text: str) -> Callable[[Tabl
     try:
         network = ip_network(value.strip("[]"), strict=False)
     except ValueError:
-        raise SpecError(f"--filter {text!r}: {value!r} is not an address or network") from None
+        raise SpecError(f"{text}: {value!r} is not an address or network") from None
     sides = SIDES if name == "address" else (name,)
     first, last = int(network.network_address), int(network.broadcast_address)
     low_bits = (1 << 64) - 1

@@ -31,6 +31,8 @@ class OpenSession(OrderedEnds, SessionSpan, SessionEvidence):
     newest_question: I64
     request_ns: I64  # last byte of the present request; 0: none
     answer_ns: I64  # last byte of its answer; 0: none yet
+    low_vlan: U32  # of the lower endpoint's latest packet with one; 0: it sent none, or none with a tag
+    high_vlan: U32  # likewise of the higher endpoint
     live: U8  # 1: the row has a session
     client_side: U8  # 0: the lower of the two endpoints
     rst_syn_ns: I64  # the SYN that the RST answers; 0: none, or one of several

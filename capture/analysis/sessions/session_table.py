@@ -164,6 +164,7 @@ class SessionEvidence(Record):
     icmp_low: I64
     server_ns: I64  # SYN to SYN-ACK; -1: none, or ambiguous
     client_ns: I64  # SYN-ACK to ACK; -1: none, or ambiguous
+    vlan: I64  # of its first packet with a tag, as in PacketRow; 0: none
     first_byte_sum_ns: I64  # sum over `requests`: end of the request to first byte of the answer
     syns: U32
     syn_acks: U32
@@ -193,15 +194,17 @@ class SessionApplication(Record):
     http_method: U32  # text, of the first request; so http_host and http_path
     http_host: U32
     http_path: U32
-    http_status: U32  # of the first answer, or of the first from 400 on; 0: none
+    http_status: U32  # of the first answer from 500 on, or else from 400 on, or else of the first; 0: none
     http_requests: U32
     http_answers: U32
     http_4xx: U32  # answers from 400 to 499; so http_5xx
     http_5xx: U32
+    http_5xx_others: U32  # of these, with another status than http_status
     dns_name: U32  # text, of the first question
     dns_type: U32
     dns_code: U32  # 1 + that of the first answer, or of the first answer with an error; 0: none
     dns_errors: U32  # answers with an error
+    error_packet: I64  # number of the first packet with an alert, an error of DNS, or an HTTP status from 500 on
 
 
 class SessionEnds(Record):

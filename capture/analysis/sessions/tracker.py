@@ -28,9 +28,9 @@ from capture.analysis.sessions.open_table import (
     STATE,
     Tables,
 )
-from capture.analysis.sessions.session_table import SAMPLE, SESSION, SIDES, Close
+from capture.analysis.sessions.session_table import SAMPLE, SESSION, SIDES, Close, Handshake
 from capture.analysis.sessions.verdict import handshakes
-from capture.arrays.aliases import Bytes, Table
+from capture.arrays.aliases import Bytes, Longs, Table
 from capture.arrays.rows import as_numbers, run
 from capture.pcapng.compiled import scan
 
@@ -48,6 +48,8 @@ IDLE_NS = np.array([7200 * _SECOND, 120 * _SECOND, 180 * _SECOND, 60 * _SECOND],
 the longest wait before a FIN is repeated); UDP (Linux's former nf_conntrack_udp_timeout_stream); others."""
 _SWEEP_NS = 10 * _SECOND
 """Time of the file between two sweeps for silent sessions, ns, at least."""
+WAITS_IN_VAIN_NS = _SECOND
+"""Time after which a question of an open session counts as unanswered, ns."""
 _HALF = 1 << 31
 """Half of the circle of sequence numbers."""
 
@@ -70,6 +72,8 @@ class Tracker:
         samples = np.zeros(_SAMPLES, SAMPLE)
         self._state, self._last_ns, self._samples = state[0], rows["last_ns"], as_numbers(samples)
         self._numbers = [as_numbers(table) for table in (rows, sides)]
+        questions = np.zeros(QUESTIONS_MAX, QUESTION)
+        self._open_rows, self._question_times = rows, questions["time_ns"]
         # The kernel allocates pages at their first write, so unused rows take no memory.
         self._tables = Tables(
             slots=np.zeros(1 << (2 * open_max - 1).bit_length(), np.int64),
@@ -80,7 +84,7 @@ class Tracker:
             done=np.zeros(_DONE, np.int64),
             samples=samples,
             segments=np.zeros(open_max * 2 * SIDE_BLOCK + _RINGS * LONG_FLIGHT, SEGMENT),
-            questions=np.zeros(QUESTIONS_MAX, QUESTION),
+            questions=questions,
             question_slots=np.zeros(QUESTIONS_MAX, np.int64),
             fragments=np.zeros(_FRAGMENTS, FRAGMENT),
             state=state,
@@ -132,6 +136,40 @@ class Tracker:
         """End all open sessions, at the end of the file. Return pairs as `feed` does."""
         yield from self._close_until(np.iinfo(np.int64).max, Close.OPEN)
         yield from self._flush()
+
+    def touched(self, numbers: Longs, icmp_packets: Longs, now_ns: int) -> Table:
+        """Return the rows of open sessions with these numbers, of those that an ICMP error of these packets is about,
+        and of those with a question that waits in vain.
+
+        A session that is open is not judged by what may still come: a handshake without an answer is Handshake.NONE
+        until its SYN, or SYN-ACK, was repeated; a question is unanswered when it has waited for WAITS_IN_VAIN_NS.
+        """
+        used = int(self._state["used"])
+        rows = self._open_rows[:used]
+        waits = (rows["questions"] > 0) & (
+            self._question_times[rows["oldest_question"] - 1] < now_ns - WAITS_IN_VAIN_NS
+        )
+        reported = np.isin(rows["icmp_packet"], icmp_packets)
+        chosen = np.flatnonzero((rows["live"] > 0) & (np.isin(rows["session"], numbers) | waits | reported))
+        table_rows, sides = (table[chosen] for table in self._numbers)
+        sessions = _sessions(table_rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
+        sessions["unanswered"] += waits[chosen]
+        undecided = (sessions["handshake"] == Handshake.UNANSWERED) & (sessions["syns"] < 2)
+        undecided |= (sessions["handshake"] == Handshake.UNACKNOWLEDGED) & (sessions["syn_acks"] < 2)
+        sessions["handshake"][undecided] = Handshake.NONE
+        return sessions
+
+    @property
+    def sessions(self) -> int:
+        """Number of sessions so far, those that ended included."""
+        return int(self._state["sessions"])
+
+    def open_sessions(self) -> Table:
+        """Return the open sessions as they are now, as a table of SESSION; they stay open."""
+        used = int(self._state["used"])
+        live = np.flatnonzero(self._open_rows["live"][:used])
+        rows, sides = (table[live] for table in self._numbers)
+        return _sessions(rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
 
     def _expire(self) -> Iterator[tuple[Table, Table]]:
         self._swept_ns, self._since_sweep = self._now_ns, 0

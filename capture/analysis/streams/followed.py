@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from capture.analysis.packets.reading import Batch
+from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.session_table import records
 from capture.analysis.sessions.tracker import Tracker
 from capture.analysis.streams.dialogue import Dialogue
@@ -70,15 +71,18 @@ class Followed:
     """One session of a file. Iterate `parts`; `dialogue` is set from the first part on, other fields at the end.
 
     `session` is its row as a plain object (session_table.records); `others` are numbers of up to eight sessions with
-    the same five-tuple.
+    the same five-tuple; `notes` are sentences about the file, in which it has
+    this `name`.
     """
 
     which: Which
     by_interface: bool = True
+    name: str = "the file"
     number: int = 0
     dialogue: Dialogue | None = None
     session: Any = None
     others: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
 
     def parts(self, batches: Iterable[Batch]) -> Iterator[Part]:
         """Return the parts of the dialogue in order. Raises SpecError if there is no such session of TCP or UDP.
@@ -102,6 +106,7 @@ class Followed:
                 yield from self._feed(chosen, batch)
             self._find_row(ended)
         self._find_row(sessions for sessions, _ in tracker.finish())
+        self.notes = notes_of(self.name, tracker)
         if self.dialogue is None:
             if damage is not None:
                 raise damage

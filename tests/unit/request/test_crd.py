@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from capture.cluster.crds import definitions
 from capture.request.crd import schema
 from scripts import gen_crd
 from tests.unit.request.asked import read_file
@@ -13,8 +14,9 @@ from tests.unit.request.asked import read_file
 EXAMPLES = sorted((gen_crd.ROOT / "examples").glob("*.yaml"))
 
 
-def test_the_crd_is_current() -> None:
-    assert gen_crd.CRD.read_text() == gen_crd.crd(), "deploy/packetcapture-crd.yaml is not current: run make docs"
+def test_the_crds_are_current() -> None:
+    found = {path: path.read_text() for path in gen_crd.CRDS.glob("*.yaml")}
+    assert found == gen_crd.crds(), "deploy/crds is not current: run make docs"
 
 
 def test_the_page_is_current() -> None:
@@ -40,12 +42,17 @@ def nodes(node: dict[str, Any], path: str = "$") -> Iterator[tuple[str, dict[str
 # deprecated, discriminator, id, patternProperties, readOnly, writeOnly, xml and uniqueItems.
 KEYS = {
     "type", "description", "properties", "required", "items", "additionalProperties", "enum", "default", "format",
-    "minimum", "maximum", "minLength", "x-kubernetes-int-or-string",
+    "minimum", "maximum", "minLength", "maxLength", "x-kubernetes-int-or-string", "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys", "x-kubernetes-preserve-unknown-fields",
 }  # fmt: skip
 TYPES = {"string": str, "integer": int, "boolean": bool}
 
 
-NODES = list(nodes(schema()))
+NODES = [
+    node
+    for kind, definition in definitions().items()
+    for node in nodes(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], kind)
+]
 
 
 @pytest.mark.parametrize(("path", "node"), NODES, ids=[path for path, _ in NODES])

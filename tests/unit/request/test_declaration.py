@@ -52,7 +52,7 @@ json.dump({
     "capture --help": CliRunner().invoke(cli, ["capture", "--help"]).output,
     "plan --help": CliRunner().invoke(cli, ["plan", "--help"]).output,
     "docs/cli.md": gen_cli_docs.page(),
-    "crd": gen_crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    "crd": gen_crd.definitions()["PacketCapture"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         ["properties"]["spec"]["properties"]["limits"]["properties"]["patience"],
     "docs/packetcapture.md": gen_crd.page(),
     "document": as_json(request("--patience", "7")),

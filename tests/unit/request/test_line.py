@@ -9,6 +9,7 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.podname import PodName
+from capture.recording import RecordingSpec
 from capture.sampling.levels import OnPressure
 from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
@@ -306,7 +307,7 @@ def test_a_time_of_day_to_stop_at_is_the_next_one_after_a_manifests_start(tmp_pa
 
 
 def test_every_field_of_a_spec_has_a_declaration() -> None:
-    """Every field of CaptureSpec, Sampling and Storage has a field of its own in the declaration."""
-    of_spec = {one.name for one in dataclasses.fields(CaptureSpec)} - {"sampling", "storage"}
-    of_storage = {one.name for one in dataclasses.fields(Storage)}
+    """Every field of CaptureSpec, Sampling, Storage and Recording has a field of its own in the declaration."""
+    of_spec = {one.name for one in dataclasses.fields(CaptureSpec)} - {"sampling", "storage", "recording"}
+    of_storage = {one.name for part in (Storage, RecordingSpec) for one in dataclasses.fields(part)}
     assert of_spec | of_storage | {"samplers", "sample_seed", "keep_control", "headers_only", "output"} == ALL_NAMES

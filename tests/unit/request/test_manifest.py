@@ -34,7 +34,7 @@ WRONG: list[tuple[str, str]] = [
     ("apiVersion: v1\nkind: List\n", "PacketCapture f.yaml: apiVersion v1 with kind List is not known"),
     ("apiVersion: projectcalico.org/v3\nkind: PacketCapture\n",
      "PacketCapture f.yaml: apiVersion projectcalico.org/v3 with kind PacketCapture is not known; known are "
-     "apiVersion bicap.io/v1alpha1 with kind PacketCapture or apiVersion crd.antrea.io/v1alpha1 with kind Packet"),
+     "apiVersion bicap.io/v1alpha1 with kind PacketCapture or apiVersion bicap.io/v1alpha1 with kind ClusterPacket"),
     ("apiVersion: [a]\nkind: {b: c}\n", "PacketCapture f.yaml: apiVersion ['a'] with kind {'b': 'c'} is not known"),
     (OURS, "PacketCapture f.yaml: Object missing required field `metadata`"),
     (OURS + "metadata: {namespace: shop}\nspec: {}\n", "PacketCapture f.yaml: Object missing required field `name`"),

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from capture.analysis.packets.reading import Batch
+from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Table
 from capture.errors import SpecError
 from capture.views.packet_query import PacketQuery
-from capture.views.queries import SessionQuery, first_rows, notes_of
+from capture.views.queries import SessionQuery, first_rows
 from tests.unit.analysis.scripted_packets import HANDSHAKE, decoded
 from tests.unit.analysis.session_row import session
 

@@ -6,11 +6,12 @@ the IP length is 0 (segmentation offload, BIG TCP), the length of the frame is u
 
 import numpy as np
 
-from capture.analysis.packets.compiled.link_layer import link_layer, net16, net32, net64
+from capture.analysis.packets.compiled.link_layer import link_layer, net16, net32, net64, vlan_of
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes, Longs
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
+from capture.wire.link_types import ETHERNET
 from capture.wire.protocols import ICMP, ICMPV6, SCTP, TCP, UDP
 
 _TIMESTAMPS, _FIRST, _LATER, _CUT, _ERROR = (
@@ -82,6 +83,8 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
             elif protocol == 51:
                 at += (np.int64(data[at + 1]) + 2) * 4
             else:
+                if protocol == 43:
+                    _final_destination(data, at, end, row)
                 at += (np.int64(data[at + 1]) + 1) * 8
             protocol = following
             if found & _LATER:
@@ -128,6 +131,22 @@ def decode_ip(data: Bytes, at: int, end: int, wire_end: int, kind: int, start: i
     row.kind = found
     row.payload_at = min(behind, end) - start
     row.payload = max(wire_end - behind, 0)
+
+
+@loop
+def _final_destination(data: Bytes, at: int, end: int, row: PacketRow) -> None:
+    """Make the last address of a routing header at data[at] the destination, if it is not reached yet.
+
+    Answers come from there. RFC 2460 has the last address at the end of type 0, RFC 8754 at the beginning of a
+    segment list (type 4); RFC 6275 has one address (type 2).
+    """
+    kind, segments_left, addresses = data[at + 2], data[at + 3], np.int64(data[at + 1]) // 2
+    if segments_left == 0 or addresses == 0 or not (kind == 0 or kind == 2 or kind == 4):
+        return
+    last = at + 8 + (16 * (addresses - 1) if kind == 0 else 0)
+    if last + 16 <= end:
+        row.destination_high = net64(data, last)
+        row.destination_low = net64(data, last + 8)
 
 
 @loop
@@ -182,4 +201,6 @@ def decode(data: Bytes, links: Longs, packets: Rows[PacketRow], first_number: in
         start = row.offset
         end = start + row.captured
         at, kind = link_layer(data, start, end, links[row.interface])
+        tagged = at > start + 14 and links[row.interface] == ETHERNET
+        row.vlan = vlan_of(data, start, at) if tagged else 0
         decode_ip(data, at, end, start + row.original, kind, start, row)

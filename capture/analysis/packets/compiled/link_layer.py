@@ -96,7 +96,7 @@ def behind_type(data: Bytes, at: int, end: int, kind: int) -> tuple[int, int]:
     for _ in range(_LAYERS):
         if kind in (IP, IPV6_TYPE):
             break
-        if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
+        if _is_tag(kind):
             following, header = at + 2, 4
         elif kind == _PBB:  # service identifier and the customer's addresses (IEEE 802.1ah)
             following, header = at + 16, 18
@@ -117,6 +117,28 @@ def behind_type(data: Bytes, at: int, end: int, kind: int) -> tuple[int, int]:
         kind = net16(data, following)
         at += header
     return at, kind
+
+
+@loop
+def vlan_of(data: Bytes, start: int, network: int) -> int:
+    """Return the VLAN of an Ethernet frame whose network layer begins at `network`; see PacketRow.vlan."""
+    vlan, at = np.int64(0), start + 12
+    for tag in range(2):
+        if at + 4 > network:
+            break
+        kind = net16(data, at)
+        if not _is_tag(kind):
+            break
+        identifier = net16(data, at + 2) & 0xFFF
+        vlan = identifier if tag == 0 else vlan << 12 | identifier
+        at += 4
+    return vlan
+
+
+@loop
+def _is_tag(kind: int) -> bool:
+    """True for the EtherTypes of VLAN tags: IEEE 802.1Q, 802.1ad, and two older ones for the outer tag."""
+    return kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200
 
 
 @loop

@@ -25,7 +25,12 @@ def error_about(data: Bytes, tables: Tables, packet: PacketRow, interface: int, 
     decode_ip(data, at, end, end, 0x0800 if packet.family == 4 else 0x86DD, packet.offset, about)
     if about.family == 0:
         return
-    number = find(tables, about, hash_of(about, interface, tables.state[0].seed), interface)
+    hashed = hash_of(about, interface, tables.state[0].seed)
+    about.vlan = packet.vlan
+    number = find(tables, about, hashed, interface)
+    if number < 0:  # the error came from another VLAN
+        about.vlan = 0
+        number = find(tables, about, hashed, interface)
     if number < 0:
         return
     row = tables.rows[number]

@@ -1,7 +1,13 @@
-"""The hash table of open sessions: row numbers by five-tuple, the same for both directions.
+"""The hash table of open sessions: row numbers by five-tuple and VLAN, the same for both directions.
 
 Open addressing with linear probing; a slot holds the upper half of the hash and the row's number + 1. The hash is
 seeded, so nobody can make a file whose sessions collide.
+
+The same five-tuple in two VLANs is two sessions: two tenants with the same addresses, or a packet before and behind a
+router. But an answer may come in another VLAN than its request, and a port may remove the tags of one direction. So a
+packet belongs to the session in which its sender uses the packet's VLAN. If there is none, it belongs to one in which
+its sender has shown no VLAN so far, the session whose other side uses the packet's VLAN first. A packet without a tag
+belongs to any session of its tuple.
 """
 
 import numpy as np
@@ -34,7 +40,7 @@ def hash_of(packet: PacketRow, interface: int, seed: int) -> int:
 @loop
 def find(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> int:
     """Return the row number of the packet's session, -1 if there is none."""
-    mask = len(tables.slots) - 1
+    mask, possible = len(tables.slots) - 1, np.int64(-1)
     at = hashed & mask
     turned = swapped(packet)
     while tables.slots[at] != 0:
@@ -66,9 +72,15 @@ def find(tables: Tables, packet: PacketRow, hashed: int, interface: int) -> int:
                 and row.family == packet.family
                 and row.interface == interface
             ):
-                return number
+                if packet.vlan == 0:
+                    return number
+                own, other = (row.high_vlan, row.low_vlan) if turned else (row.low_vlan, row.high_vlan)
+                if own == packet.vlan:
+                    return number
+                if own == 0 and (possible < 0 or other == packet.vlan):
+                    possible = number
         at = (at + 1) & mask
-    return -1
+    return possible
 
 
 @loop

@@ -119,7 +119,7 @@ def _handshake(
     if flags & RST:
         if not here.rst_packet:
             here.rst_packet = packet.number
-        if not row.rst_packet:
+        if not row.rst_packet and not _closed(here, there):
             row.rst_packet = packet.number
             row.rst_ns = now
             row.rst_side = side
@@ -147,6 +147,17 @@ def _handshake(
             _client_part(tables, row, here, now)
     if flags & FIN and not flags & RST and not here.fin_packet:
         here.fin_packet = packet.number
+
+
+@loop
+def _closed(here: OpenSide, there: OpenSide) -> bool:
+    """True if both sides sent FIN and acknowledged the other's: an RST then answers a packet that came late."""
+    return (
+        here.fin_packet > 0
+        and there.fin_packet > 0
+        and distance(here.acked, there.next) >= 0
+        and distance(there.acked, here.next) >= 0
+    )
 
 
 @loop

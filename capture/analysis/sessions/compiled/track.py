@@ -76,6 +76,12 @@ def track(
         row = tables.rows[number]
         packet.session = row.session
         side = 1 if swapped(packet) else 0
+        if packet.vlan:
+            row.vlan = row.vlan if row.vlan else packet.vlan
+            if side:
+                row.high_vlan = packet.vlan
+            else:
+                row.low_vlan = packet.vlan
         if row.role != _ASKED and packet.tcp_flags & SYN and packet.protocol == TCP:
             row.client_side = side if not packet.tcp_flags & ACK else 1 - side  # a SYN behind later packets
             row.role = _ASKED

@@ -54,6 +54,7 @@ CASES: dict[str, tuple[list[bytes], dict[str, Any]]] = {
             "tls_version": "1.2",
             "tls_alert": "unknown_ca",
             "tls_alert_by": "client",
+            "error_packet": 6,
         },
     ),
     "HTTP with an error": (
@@ -79,6 +80,7 @@ CASES: dict[str, tuple[list[bytes], dict[str, Any]]] = {
             "http_answers": 3,
             "http_4xx": 1,
             "http_5xx": 1,
+            "error_packet": 8,
         },
     ),
     "DNS": (
@@ -88,7 +90,14 @@ CASES: dict[str, tuple[list[bytes], dict[str, Any]]] = {
             udp(dns("no.shop")),
             udp(dns("no.shop", code=3), False),
         ],
-        {"application": "dns", "dns_name": "web.shop", "dns_type": "A", "dns_code": "NXDOMAIN", "dns_errors": 1},
+        {
+            "application": "dns",
+            "dns_name": "web.shop",
+            "dns_type": "A",
+            "dns_code": "NXDOMAIN",
+            "dns_errors": 1,
+            "error_packet": 4,
+        },
     ),
     "QUIC": (
         [udp(quic_initial(crypto(0, hello_of(tls("q.shop", TLS13, ["h3"], [])))), port=443)],

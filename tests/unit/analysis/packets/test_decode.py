@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from capture.analysis.packets.compiled.decode import decode
 from capture.analysis.packets.packet_table import PACKET, Kind
-from capture.wire.addresses import address
+from capture.wire.addresses import address, address_text, halves
 from capture.wire.link_types import ETHERNET, IPV6, LINUX_SLL, LINUX_SLL2, LOOP, NULL, RAW
 from testbed import generate, packets
 
@@ -73,6 +73,40 @@ LAYERS = [
 def test_layers_below_tcp_are_skipped(frame: bytes, payload: int) -> None:
     row = decoded(frame)
     assert (*ends(row), int(row["protocol"]), int(row["payload"])) == (C, 1000, D, 80, 6, payload)
+
+
+E, F = "fd00::5", "fd00::6"
+
+
+def routing(kind: int, segments_left: int, *addresses: str) -> tuple[int, bytes]:
+    """Return a routing header (RFC 8200) with the addresses in the order of the header."""
+    listed = b"".join(ip_address(address).packed for address in addresses)
+    return 43, bytes([2 * len(addresses), kind, segments_left]) + bytes(4) + listed
+
+
+ROUTES = [
+    # header, and the destination as tshark has it (but for the compressed addresses of type 3)
+    ("type 0 goes on to the last address", routing(0, 2, E, F), F),
+    ("type 0 has arrived", routing(0, 0, E, F), D),
+    ("home address", routing(2, 1, E), E),
+    ("a segment list begins with the last", routing(4, 1, E, F), E),
+    ("a type without addresses of this form", routing(3, 1, E, F), D),
+    ("no address", routing(0, 1), D),
+]
+
+
+@pytest.mark.parametrize(("header", "destination"), [case[1:] for case in ROUTES], ids=[case[0] for case in ROUTES])
+def test_a_packet_goes_to_the_last_address_of_its_route(header: tuple[int, bytes], destination: str) -> None:
+    frame = packets.with_extensions(TCP6, header)
+    row = decoded(frame)
+    assert (*ends(row), int(row["payload"])) == (C, 1000, destination, 80, 3)
+    assert ends(decoded(frame[:70]))[2] == D  # where the addresses are cut off, those of the header itself
+
+
+def test_addresses_are_written_as_rfc_5952_has_them() -> None:
+    texts = ("10.0.0.1", "fd00::1", "::ffff:10.0.0.1", "::a00:1", "::")
+    found = [address_text(one.version, *halves(int(one))) for one in map(ip_address, texts)]
+    assert found == list(texts)
 
 
 QUESTION = packets.udp(A, 1, B, 53, b"question")

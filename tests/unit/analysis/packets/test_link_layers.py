@@ -103,7 +103,7 @@ CASES = {
     "OpenBSD loopback": (LOOP, lambda f, p: (2 if f == 4 else 24).to_bytes(4, "big") + p),
     "raw": (RAW, lambda f, p: p),
 }
-OF_THE_FRAME = ("captured", "original", "payload_at")
+OF_THE_FRAME = ("captured", "original", "payload_at", "vlan")
 NOT_TSHARKS = {"NFLOG of a big-endian machine"}
 """tshark takes NFLOG's numbers for those of this machine."""
 

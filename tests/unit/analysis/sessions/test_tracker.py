@@ -54,6 +54,34 @@ ROLES = [
 ]
 
 
+CLOSED = [
+    *HANDSHAKE,
+    segment(20, "client", F, 1, 1),
+    segment(30, "server", F, 1, 2),
+    segment(40, "client", A, 2, 2),
+]
+RESETS = {
+    "answers a packet that came late": ([*CLOSED, segment(50, "server", R, 2)], Close.FIN, 0),
+    "of a side whose FIN was not acknowledged": (
+        [*CLOSED[:-1], segment(50, "server", R, 2)],
+        Close.RESET_BY_SERVER,
+        6,
+    ),
+    "of a side that did not get all": (
+        [*CLOSED[:-2], segment(30, "server", F, 1, 2, 100), segment(50, "client", R, 2)],
+        Close.RESET_BY_CLIENT,
+        6,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RESETS)
+def test_an_rst_ends_a_session_that_is_not_closed(case: str) -> None:
+    frames, how, packet = RESETS[case]
+    found = track(frames).only
+    assert (found.close, found.rst_packet) == (how, packet)
+
+
 @pytest.mark.parametrize(("frame", "sender_is_client", "role"), ROLES)
 def test_who_is_the_client(frame: tuple[float, bytes], sender_is_client: bool, role: Role) -> None:
     found = track([frame]).only

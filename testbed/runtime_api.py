@@ -59,7 +59,9 @@ class RuntimeApi:
         file = descriptor("runtime.v1", "api.proto")
         pool = descriptor_pool.DescriptorPool()
         pool.Add(file)
-        self._message = lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(name.lstrip(".")))
+        self._message: Any = lambda name: message_factory.GetMessageClass(
+            pool.FindMessageTypeByName(name.lstrip("."))
+        )
         self._methods = {
             method.name: (service.name, method.input_type, method.output_type)
             for service in file.service

@@ -1,0 +1,250 @@
+"""The NodeCaptures of this node -> captures that run, statuses that are written, folders that are removed."""
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capture.agent.folder import Home
+from capture.agent.node_capture import CaptureHere, Settings
+from capture.agent.pods import NodePods
+from capture.cluster.api import NODE_CAPTURES, Api
+from capture.cluster.informer import Informer
+from capture.cluster.kube import SYSTEM_NAMESPACE, plain
+from capture.cluster.lease import Heartbeat
+from capture.cluster.objects import AGENT_FINALIZER, AGENT_LEASE, NODE_LABEL, NodeCapture
+from capture.errors import ApiError, BicapError, KernelError
+from capture.nursery.nursery import Nursery
+from capture.spec import BUFFER_DEFAULT
+from capture.units import format_size, parse_size
+
+STEP_SECONDS = 0.25
+"""Longest time between two looks at the captures: what their processes have said is heard then."""
+STATUS_SECONDS = 2.0
+"""Shortest time between two writes of a status in which only numbers have changed."""
+ORPHAN_SECONDS = 60.0
+"""Time after which the files of a capture that has no object any more are removed."""
+SWEEP_SECONDS = 5.0
+DRAIN_SECONDS = 20.0
+"""Longest wait for captures to complete their files when the agent ends."""
+_log = logging.getLogger("bicap.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Most that captures may take of this node together."""
+
+    captures: int = 16
+    ring_bytes: int = 1 << 30
+
+    def refusal(self, running: int, ring_bytes: int, more: int) -> str | None:
+        """Return why another capture with `more` bytes of rings has no room; None if it has."""
+        if running >= self.captures:
+            return f"{running} captures run on this node, which is the most"
+        if ring_bytes + more > self.ring_bytes:
+            return (
+                f"rings of running captures have {format_size(ring_bytes)}, this one asks for {format_size(more)}, "
+                f"and {format_size(self.ring_bytes)} is the most on this node"
+            )
+        return None
+
+
+class Agent:
+    """Runs the captures of a node until `stop`."""
+
+    def __init__(self, api: Api, home: Home, settings: Settings, room: Room, sockets: tuple[str, ...] = ()) -> None:
+        self._api, self._home, self._settings, self._room = api, home, settings, room
+        self._wake, self._ending = threading.Event(), threading.Event()
+        self._pods = NodePods(sockets, self._wake.set)
+        label = settings.node[:63].rstrip("-.")
+        self._objects: Informer[NodeCapture] = Informer(
+            api, NODE_CAPTURES, lambda _: self._wake.set(), SYSTEM_NAMESPACE, f"{NODE_LABEL}={label}"
+        )
+        lease = f"{AGENT_LEASE}{settings.node}"
+        self._heartbeat = Heartbeat(api, lease, SYSTEM_NAMESPACE, settings.node)
+        self._captures: dict[str, CaptureHere] = {}
+        """By the UID of the capture."""
+        self._written: dict[str, tuple[Any, float]] = {}
+        """By the UID of the capture: the status that was written last, and when."""
+        self._retry: dict[str, float] = {}
+        """When a status that could not be written is tried again."""
+        self._orphans: dict[str, float] = {}
+        self._next_sweep = 0.0
+        self._digests = ThreadPoolExecutor(1, "digest")
+        self._digesting: dict[tuple[str, str], Future[str | None]] = {}
+
+    def stop(self) -> None:
+        """Let `run` end; signal handlers may call this."""
+        self._ending.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Run captures until `stop` is called, then let them complete their files."""
+        nursery = Nursery([self._home.lock]).__enter__()
+        try:
+            self._pods.start()
+            self._objects.start()
+            self._heartbeat.start()
+            while not self._ending.is_set():
+                due = self._pods.next_due()
+                self._wake.wait(STEP_SECONDS if due is None else min(due, STEP_SECONDS))
+                self._wake.clear()
+                try:
+                    self._step(nursery)
+                except KernelError as error:  # the nursery died: its captures are killed, and go on as next parts
+                    _log.error(str(error))
+                    nursery.__exit__()
+                    nursery = Nursery([self._home.lock]).__enter__()
+            self._drain(nursery)
+        finally:
+            self._heartbeat.stop()
+            self._objects.stop()
+            self._pods.close()
+            nursery.__exit__()
+            self._digests.shutdown(cancel_futures=True)
+
+    def _step(self, nursery: Nursery) -> None:
+        self._pods.refresh()
+        if not self._objects.synced.is_set():
+            return
+        objects = {part.spec.capture.uid: part for part in self._objects.objects}
+        for uid, part in objects.items():
+            if part.spec.node == self._settings.node:
+                self._attempt(uid, lambda part=part: self._look_at(part, nursery))  # type: ignore[misc]
+        for uid in [uid for uid in self._captures if uid not in objects]:
+            self._attempt(uid, lambda uid=uid: self._let_go(self._captures[uid], nursery))  # type: ignore[misc]
+        self._sweep(objects.keys())
+
+    def _attempt(self, uid: str, step: Callable[[], None]) -> None:
+        """Do a step for one capture: what goes wrong with it is no other's trouble."""
+        try:
+            step()
+        except KernelError:
+            raise
+        except BicapError as error:
+            _log.warning(str(error), extra={"capture": uid})
+        except Exception:
+            _log.exception("bug: a step failed", extra={"capture": uid})
+
+    def _look_at(self, part: NodeCapture, nursery: Nursery) -> None:
+        uid = part.spec.capture.uid
+        here = self._captures.get(uid)
+        if here is None:
+            if part.metadata.deletion_timestamp is not None and self._home.folder(uid).load() is None:
+                self._release(part)
+                return
+            here = self._captures[uid] = CaptureHere(part, self._home.folder(uid), self._settings)
+        here.object = part
+        here.step(nursery, self._pods, self._refusal(here))
+        if part.metadata.deletion_timestamp is None:
+            self._digest(uid, here)
+            self._write(uid, here)
+        elif not here.runs:
+            here.remove()
+            self._release(part)
+
+    def _refusal(self, here: CaptureHere) -> str | None:
+        others = [other for other in self._captures.values() if other is not here and other.runs]
+        return self._room.refusal(len(others), sum(map(_ring_bytes, others)), _ring_bytes(here))
+
+    def _let_go(self, here: CaptureHere, nursery: Nursery) -> None:
+        """End and remove a capture whose object is gone: nobody could reach its files any more."""
+        here.end("Deleted", "its object was deleted")
+        here.step(nursery, self._pods, None)
+        if not here.runs:
+            here.remove()
+            self._forget(here.folder.uid)
+
+    def _release(self, part: NodeCapture) -> None:
+        metadata = part.metadata
+        finalizers = [name for name in metadata.finalizers if name != AGENT_FINALIZER]
+        if len(finalizers) != len(metadata.finalizers):
+            self._api.patch(
+                NODE_CAPTURES,
+                metadata.name,
+                {"metadata": {"finalizers": finalizers}},
+                metadata.namespace,
+                metadata.uid,
+            )
+        self._forget(part.spec.capture.uid)
+
+    def _forget(self, uid: str) -> None:
+        self._captures.pop(uid, None)
+        self._written.pop(uid, None)
+        self._retry.pop(uid, None)
+
+    def _digest(self, uid: str, here: CaptureHere) -> None:
+        for name in here.undigested():
+            job = self._digesting.get((uid, name))
+            if job is None:
+                self._digesting[uid, name] = self._digests.submit(here.folder.digest, name)
+            elif job.done():
+                del self._digesting[uid, name]
+                here.digested(name, job.result() or "missing")
+
+    def _write(self, uid: str, here: CaptureHere) -> None:
+        status = plain(here.status())
+        written, at = self._written.get(uid, ({}, 0.0))
+        if written == status or time.monotonic() < self._retry.get(uid, 0.0):
+            return
+        same = all(written.get(name) == status.get(name) for name in ("phase", "reason"))
+        if same and not here.is_over and time.monotonic() - at < STATUS_SECONDS:
+            return
+        metadata = here.object.metadata
+        try:
+            self._api.set_status(NODE_CAPTURES, metadata.name, status, metadata.namespace)
+        except ApiError as error:
+            self._retry[uid] = time.monotonic() + STATUS_SECONDS
+            if error.code != 404:
+                _log.warning(str(error), extra={"capture": here.state.capture})
+            return
+        if not same:
+            _log.info(status.get("message"), extra={"capture": here.state.capture, "phase": status["phase"]})
+        self._written[uid] = status, time.monotonic()
+
+    def _sweep(self, known: object) -> None:
+        """Remove the folders of captures that have had no object for some time."""
+        if self._objects.trouble is not None:
+            self._orphans.clear()
+            return
+        now = time.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + SWEEP_SECONDS
+        for folder in self._home.folders():
+            if folder.uid in self._captures or folder.uid in known:  # type: ignore[operator]
+                self._orphans.pop(folder.uid, None)
+            elif now - self._orphans.setdefault(folder.uid, now) > ORPHAN_SECONDS:
+                _log.info("removed: its object is gone", extra={"capture": folder.uid})
+                folder.remove()
+                del self._orphans[folder.uid]
+
+    def _drain(self, nursery: Nursery) -> None:
+        """End all parts; the captures go on when an agent starts again."""
+        for here in self._captures.values():
+            here.end("AgentStopped", "the agent ends")
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while any(here.runs for here in self._captures.values()) and time.monotonic() < deadline:
+            for uid, here in self._captures.items():
+                self._attempt(uid, lambda here=here: here.hear())  # type: ignore[misc]
+            time.sleep(0.05)
+        for uid, here in self._captures.items():
+            self._attempt(uid, lambda uid=uid, here=here: self._write(uid, here))  # type: ignore[misc]
+
+
+def _ring_bytes(here: CaptureHere) -> int:
+    return BUFFER_DEFAULT if here.buffer is None else parse_size(str(here.buffer), "limits.buffer")
+
+
+def scratch_folder(node: str) -> Path:
+    """Return the folder of a node's agent for files that are not captures; it is emptied."""
+    folder = Path(tempfile.gettempdir(), f"bicap-agent-{node}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for file in folder.iterdir():
+        file.unlink()
+    return folder

@@ -1,0 +1,260 @@
+"""A NodeCapture -> its parts on this node, one after the other, and its status.
+
+new ─▶ a part runs ─▶ it ended by itself: the capture has ended
+                   ─▶ it was stopped by an order: the capture has ended
+                   ─▶ it was killed, or the agent ends: the next part goes on, after a gap
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from capture.agent.folder import CaptureFolder
+from capture.agent.pods import NodePods, PodsFile
+from capture.agent.state import CaptureRecord, PartRecord, end_reason, remaining, status_of
+from capture.cluster.objects import NodeCapture, NodeStatus
+from capture.errors import KernelError, SinkError
+from capture.nursery.nursery import CaptureChild, Nursery, Outcome
+from capture.request.document import Document
+
+RESTART_SECONDS = 5.0
+"""Time from the end of a part that was killed to the next one: a capture that always dies costs little."""
+PARTS_MAX = 20
+"""Most parts after which a capture that is killed again and again has failed."""
+_FAILURES = {2: "Invalid", 3: "NothingToCapture", 4: "KernelRefused", 6: "OutputFailed"}
+_log = logging.getLogger("bicap.agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is the same for all captures of a node."""
+
+    node: str
+    min_free: str
+    scratch: Path
+    """A folder for files that are not captures."""
+
+
+class CaptureHere:
+    """A capture on this node, from its first part to its last."""
+
+    def __init__(self, part: NodeCapture, folder: CaptureFolder, settings: Settings) -> None:
+        self.object = part
+        self.folder, self._settings = folder, settings
+        self._child: CaptureChild | None = None
+        self._pods_file = PodsFile(settings.scratch / f"{part.spec.capture.uid}.json")
+        self._order = ""
+        """Why the running part was told to end; "" if it was not."""
+        self._next_at = 0.0
+        self._waiting: tuple[str, str] | None = None
+        self.state = folder.load() or CaptureRecord(part.spec.capture.uid, str(part.spec.capture))
+        self._take_over()
+
+    # What was before.
+
+    def _take_over(self) -> None:
+        """Complete what an earlier agent left unfinished."""
+        changed = False
+        for number, part in enumerate(self.state.parts):
+            if part.ended is None:
+                self.state.parts[number] = self.folder.complete(part, None, _now(), "AgentRestart")
+                changed = True
+        if changed:
+            self.state.parts = [part for part in self.state.parts if part.began or part.files]
+            self.folder.save(self.state)
+
+    # One step.
+
+    @property
+    def runs(self) -> bool:
+        """True while a part runs."""
+        return self._child is not None
+
+    @property
+    def is_over(self) -> bool:
+        """True if the capture has ended; it never begins again."""
+        return self.state.ended
+
+    @property
+    def buffer(self) -> str | int | None:
+        """Memory of the rings that the capture asks for."""
+        limits = self.object.spec.document.get("limits", {})
+        found: str | int | None = limits.get("buffer")
+        return found
+
+    def hear(self) -> None:
+        """Take in what the running part has said, and nothing else."""
+        if self._child is not None:
+            self._listen()
+
+    def step(self, nursery: Nursery, pods: NodePods, refusal: str | None) -> None:
+        """Do what is due. `refusal` is why no part may begin now; None if one may. Raises KernelError."""
+        self.hear()
+        if self.is_over:
+            return
+        self._pods_file.write(pods.known(self.object.spec.pods, self._settings.node))
+        if self.object.spec.stop or self.object.metadata.deletion_timestamp is not None:
+            self.end("Stopped", "stopped")
+        elif self._child is None and time.monotonic() >= self._next_at:
+            if refusal is not None:
+                self._waiting = ("NodeBusy", refusal)
+            else:
+                self._waiting = None
+                self._begin(nursery)
+
+    def _begin(self, nursery: Nursery) -> None:
+        try:
+            document = msgspec.convert(self.object.spec.document, Document)
+        except msgspec.ValidationError as error:
+            self._finish("Invalid", f"this agent does not know what is asked for: {error}", failed=True)
+            return
+        left = remaining(document, self.state, _now())
+        if left is None:
+            self._finish("Ended", "nothing was left of its limits")
+            return
+        if len(self.state.parts) >= PARTS_MAX:
+            self._finish("KilledAgain", f"it was killed {PARTS_MAX} times", failed=True)
+            return
+        part = PartRecord(self._file_name(document))
+        self.state.parts.append(part)
+        try:
+            self.folder.save(self.state)
+            self._child = nursery.start(self._document(left, part))
+        except SinkError as error:
+            self.state.parts.pop()
+            self._finish("OutputFailed", str(error), failed=True)
+        except KernelError:
+            self.state.parts.pop()
+            raise
+        self._order = ""
+
+    def _file_name(self, document: Document) -> str:
+        number = len(self.state.parts) + 1
+        suffix = ".pcapng.zst" if document.storage.compress else ".pcapng"
+        name = f"{self.object.spec.capture.name[:100]}-{self._settings.node[:80]}"
+        return f"{name}{f'-{number}' if number > 1 else ''}{suffix}"
+
+    def _document(self, left: Document, part: PartRecord) -> Document:
+        replace = msgspec.structs.replace
+        comment = [text for text in (left.storage.comment, self._about(part)) if text]
+        target = left.target
+        if not target.interfaces or target.pods or target.selector or target.namespaces or target.all_pods:
+            target = replace(target, wait=True, pods_file=str(self._pods_file.path))
+        return replace(
+            left,
+            target=target,
+            storage=replace(
+                left.storage,
+                path=str(self.folder.path / part.file),
+                min_free=left.storage.min_free or self._settings.min_free,
+                comment="; ".join(comment)[:1024],
+            ),
+        )
+
+    def _about(self, part: PartRecord) -> str:
+        capture = self.object.spec.capture
+        text = f"{capture.kind} {capture}, UID {capture.uid}, node {self._settings.node}"
+        earlier = [one for one in self.state.parts if one is not part and one.began]
+        if earlier and earlier[-1].ended:
+            last = earlier[-1]
+            text += f"; goes on after {last.file}, which ended at {last.ended:%Y-%m-%dT%H:%M:%S.%fZ} ({last.reason})"
+        return text
+
+    # The running part.
+
+    def _listen(self) -> None:
+        child, part = self._child, self.state.parts[-1]
+        assert child is not None
+        try:
+            outcome = child.wait(0)
+        except KernelError as error:  # the nursery died, and with it the child
+            outcome = Outcome(-9, str(error), None)
+        if part.began is None and child.interfaces is not None:
+            part.began = _now()
+            self.folder.save(self.state)
+        if outcome is not None:
+            child.close()
+            self._child = None
+            self._ended(part, outcome)
+
+    def _ended(self, part: PartRecord, outcome: Outcome) -> None:
+        killed = outcome.code < 0 or (outcome.summary is None and outcome.error is None)
+        if killed:
+            reason = "Killed"
+            text = f"killed by signal {-outcome.code}"
+        elif self._order:
+            reason, text = self._order, "stopped"
+        elif outcome.error is not None:
+            reason, text = _FAILURES.get(outcome.code, "Failed"), outcome.error
+        else:
+            assert outcome.summary is not None
+            text = str(outcome.summary["end_reason"])
+            reason = end_reason(text)
+        if outcome.summary is None and not killed:
+            self.state.parts.pop()  # it has not begun: there is no file
+        else:
+            self.state.parts[-1] = self.folder.complete(part, outcome.summary, _now(), reason)
+        if killed:
+            self._next_at = time.monotonic() + RESTART_SECONDS
+            _log.warning("part was killed", extra={"capture": self.state.capture, "code": outcome.code})
+        elif self._order != "AgentStopped":
+            failed = outcome.error is not None and not self._order
+            self._finish(reason, text, failed)
+        self.folder.save(self.state)
+
+    def end(self, reason: str, text: str) -> None:
+        """End the running part, or the capture if none runs."""
+        if self._child is None:
+            if reason != "AgentStopped":
+                self._finish(reason, text)
+        elif not self._order:
+            self._order = reason
+            self._child.stop()
+
+    def _finish(self, reason: str, text: str, failed: bool = False) -> None:
+        self.state.ended, self.state.failed = True, failed
+        self.state.reason, self.state.message = reason, text
+        self._pods_file.remove()
+        try:
+            self.folder.save(self.state)
+        except SinkError as error:
+            _log.warning(str(error), extra={"capture": self.state.capture})
+
+    # What is said of it.
+
+    def status(self) -> NodeStatus:
+        """Return the present status."""
+        child = self._child
+        progress = child.progress.account if child is not None and child.progress else None
+        interfaces = child.interfaces if child is not None else None
+        generation = self.object.metadata.generation
+        waiting = self._waiting
+        if child is None and waiting is None and not self.is_over:
+            waiting = ("Starting", "begins soon")
+        return status_of(self.state, generation, progress, interfaces, waiting)
+
+    def undigested(self) -> list[str]:
+        """Return the files of ended parts whose SHA-256 is not known."""
+        files = [file for part in self.state.parts if part.ended for file in part.files]
+        return [file.name for file in files if file.sha256 is None]
+
+    def digested(self, name: str, digest: str) -> None:
+        """Note the SHA-256 of a file."""
+        for part in self.state.parts:
+            for file in part.files:
+                if file.name == name:
+                    file.sha256 = digest
+        self.folder.save(self.state)
+
+    def remove(self) -> None:
+        """Remove the capture with all its files."""
+        self._pods_file.remove()
+        self.folder.remove()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

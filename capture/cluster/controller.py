@@ -1,0 +1,289 @@
+"""The view of a cluster -> decisions, carried out while this process leads.
+
+Each round decides about the captures that something has changed for, the oldest first, and every few seconds about
+all that have not ended: time passes, too. What fails is tried again in a later round.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from capture.cluster.admission import checked_spec
+from capture.cluster.api import NODE_CAPTURES, Api, Resource
+from capture.cluster.capture_status import CaptureEvent, rejected, story
+from capture.cluster.decision import Situation, decide
+from capture.cluster.kinds import OWN_KINDS, CaptureKind, reference
+from capture.cluster.kube import SYSTEM_NAMESPACE, KubeStruct, ObjectMetadata, now, plain
+from capture.cluster.lease import RETRY_SECONDS, Elector
+from capture.cluster.objects import (
+    AGENT_FINALIZER,
+    CAPTURE_LABEL,
+    CONTROLLER_FINALIZER,
+    NODE_LABEL,
+    CaptureObject,
+    CaptureStatus,
+    NodeCapture,
+    NodeCaptureSpec,
+    node_capture_name,
+)
+from capture.cluster.pods_by_node import pods_by_node
+from capture.cluster.quota import Quota, RunningCount
+from capture.cluster.view import ClusterView, KnownCapture
+from capture.errors import ApiError, SpecError
+from capture.request.document import Document
+from capture.spec import CaptureSpec
+
+LEASE = "bicap-controller"
+ROUND_SECONDS = 0.1
+"""Shortest time between two rounds: what changes together is decided about together."""
+SWEEP_SECONDS = 2.0
+"""Time between two looks at all captures that have not ended."""
+NUMBERS_SECONDS = 2.0
+"""Shortest time between two writes of a status in which only numbers have changed."""
+EVENTS = Resource("events.k8s.io/v1", "events", "Event", KubeStruct)
+_log = logging.getLogger("bicap.controller")
+
+
+class Controller:
+    """Decides about all captures of a cluster while it leads."""
+
+    def __init__(
+        self,
+        api: Api,
+        identity: str,
+        quota: Quota,
+        kinds: Sequence[CaptureKind] = OWN_KINDS,
+        namespace: str = SYSTEM_NAMESPACE,
+    ) -> None:
+        self._api, self._identity, self._quota, self._namespace = api, identity, quota, namespace
+        self.world = ClusterView(api, kinds, namespace)
+        self._elector = Elector(api, LEASE, namespace, identity)
+        self._admitted: dict[str, tuple[int, Document, CaptureSpec] | tuple[int, str]] = {}
+        """By uid: a generation, and its document and spec, or the reason why it is rejected."""
+        self._written: dict[str, tuple[CaptureStatus, float]] = {}
+        """By uid: the status that was written last, and when; only while this process leads."""
+        self._queued: dict[str, datetime] = {}
+        self._ending = threading.Event()
+
+    @property
+    def leads(self) -> bool:
+        """True if this process decides."""
+        return self._elector.leads
+
+    def stop(self) -> None:
+        """Let `run` end; signal handlers may call this."""
+        self._ending.set()
+        self.world.wake.set()
+
+    def run(self) -> None:
+        """Decide until `stop` is called."""
+        self.world.start()
+        threading.Thread(target=self._elect, name="elector", daemon=True).start()
+        led, next_sweep = False, 0.0
+        while not self._ending.is_set():
+            self.world.wake.wait(SWEEP_SECONDS / 4)
+            if self._ending.wait(ROUND_SECONDS) or not (self.leads and self.world.synced):
+                led = led and self.leads
+                continue
+            if not led:
+                _log.info("leads", extra={"identity": self._identity})
+                self._written.clear()
+                self._queued.clear()
+                led, next_sweep = True, 0.0
+            if time.monotonic() >= next_sweep:
+                next_sweep = time.monotonic() + SWEEP_SECONDS
+                self.world.feel_pulse()
+                self.world.look_again([*self.world.captures, *self.world.parts])
+            self._round(self.world.take_changed())
+        self._elector.release()
+
+    def _elect(self) -> None:
+        while not self._ending.is_set():
+            self._elector.step()
+            self._ending.wait(RETRY_SECONDS)
+
+    def _round(self, uids: set[str]) -> None:
+        known = [self.world.captures[uid] for uid in uids if uid in self.world.captures]
+        for capture in sorted(known, key=lambda known: (known.item.metadata.creation_timestamp or now(), known.uid)):
+            self._attempt(capture.uid, lambda capture=capture: self._decide(capture))  # type: ignore[misc]
+        for uid in uids - self.world.captures.keys():
+            self._attempt(uid, lambda uid=uid: self._remove_parts(uid))  # type: ignore[misc]
+            self._forget(uid)
+
+    def _attempt(self, uid: str, step: Callable[[], object]) -> None:
+        """Do a step if this process still leads; one that fails is done again later."""
+        if not self.leads:
+            return
+        try:
+            step()
+        except ApiError as error:
+            if error.code not in (404, 409):  # somebody else was faster; the sweep looks again
+                _log.warning(str(error), extra={"capture": uid})
+        except Exception:
+            _log.exception("bug: a decision failed", extra={"capture": uid})
+
+    def _forget(self, uid: str) -> None:
+        for memory in (self._admitted, self._written, self._queued):
+            memory.pop(uid, None)
+
+    # What is decided.
+
+    def _decide(self, capture: KnownCapture) -> None:
+        item, kind = capture.item, capture.kind
+        metadata = item.metadata
+        if metadata.deletion_timestamp is not None:
+            self._delete(capture)
+            return
+        before = self._before(capture)
+        accepted = self._accept(capture)
+        if len(accepted) == 2:
+            self._write(capture, before, rejected(before, metadata.generation, accepted[1], now()))
+            return
+        if CONTROLLER_FINALIZER not in metadata.finalizers:
+            finalizers = [*metadata.finalizers, CONTROLLER_FINALIZER]
+            self._api.patch(
+                kind.resource,
+                metadata.name,
+                {"metadata": {"finalizers": finalizers}},
+                metadata.namespace,
+                capture.uid,
+            )
+        _, document, spec = accepted
+        decision = decide(
+            Situation(
+                capture=CaptureObject(metadata, item.spec, before),
+                reference=reference(kind, item),
+                document=document,
+                pods=pods_by_node(spec, self.world.pods_for(capture)),
+                parts=list(self.world.parts.get(capture.uid, {}).values()),
+                alive=self.world.is_alive,
+                room=lambda nodes: self._room(capture, nodes),
+                waiting_for=f"no pod matches: {spec.pods}",
+                now=now(),
+            )
+        )
+        for spec_of_part in decision.create:
+            self._create(spec_of_part)
+        for part, patch in decision.change:
+            self._api.patch(NODE_CAPTURES, part.metadata.name, {"spec": patch}, part.metadata.namespace)
+        self._write(capture, before, decision.status)
+        if decision.expired:
+            self._api.delete(kind.resource, metadata.name, metadata.namespace, capture.uid)
+
+    def _accept(self, capture: KnownCapture) -> tuple[int, Document, CaptureSpec] | tuple[int, str]:
+        generation = capture.item.metadata.generation
+        found = self._admitted.get(capture.uid)
+        if found is None or found[0] != generation:
+            try:
+                document = capture.kind.document(capture.item)
+                found = generation, document, checked_spec(document)
+            except SpecError as error:
+                found = generation, str(error)
+            self._admitted[capture.uid] = found
+        return found
+
+    def _room(self, capture: KnownCapture, nodes: Any) -> str | None:
+        created = capture.item.metadata.creation_timestamp or now()
+        running = self.world.running()
+        if self.world.parts.get(capture.uid):  # it counts already for its namespace
+            running = RunningCount({}, running.on_node)
+        ahead = [uid for uid, at in self._queued.items() if uid != capture.uid and at < created]
+        refusal = self._quota.refusal(capture.item.metadata.namespace, nodes, running, ahead)
+        if refusal is None:
+            self._queued.pop(capture.uid, None)
+        else:
+            self._queued[capture.uid] = created
+        return refusal
+
+    # What is done.
+
+    def _before(self, capture: KnownCapture) -> CaptureStatus:
+        written = self._written.get(capture.uid)
+        return written[0] if written else capture.kind.status(capture.item)
+
+    def _write(self, capture: KnownCapture, before: CaptureStatus, status: CaptureStatus) -> None:
+        if plain(status) == plain(before):
+            return
+        events = story(before, status)
+        _, at = self._written.get(capture.uid, (None, 0.0))
+        if not events and status.phase == before.phase and time.monotonic() - at < NUMBERS_SECONDS:
+            return  # the sweep comes back to it
+        metadata = capture.item.metadata
+        written = capture.kind.written(capture.item, status)
+        self._api.set_status(capture.kind.resource, metadata.name, written, metadata.namespace)
+        self._written[capture.uid] = status, time.monotonic()
+        for event in events:
+            self._tell(capture, event, status)
+
+    def _tell(self, capture: KnownCapture, event: CaptureEvent, status: CaptureStatus) -> None:
+        metadata = capture.item.metadata
+        kind = capture.kind.resource
+        # The same event gets the same name, so that a controller that takes over does not repeat it.
+        told = json.dumps([metadata.uid, event.reason, event.message, str(status.started_at)])
+        body = {
+            "metadata": {"name": f"{metadata.name[:200]}.{hashlib.sha256(told.encode()).hexdigest()[:16]}"},
+            "eventTime": now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": "bicap.io/controller",
+            "reportingInstance": self._identity[:128],
+            "action": event.reason,
+            "reason": event.reason,
+            "note": event.message[:1000] or event.reason,
+            "type": "Warning" if event.warning else "Normal",
+            "regarding": {
+                "apiVersion": kind.group_version,
+                "kind": kind.kind,
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+            },
+        }
+        _log.info(event.message, extra={"event": event.reason, "capture": f"{metadata.namespace}/{metadata.name}"})
+        try:
+            self._api.create(EVENTS, body, metadata.namespace or "default")
+        except ApiError as error:
+            if error.code != 409:
+                _log.warning(str(error), extra={"capture": metadata.uid})
+
+    def _create(self, spec: NodeCaptureSpec) -> None:
+        name = node_capture_name(spec.capture.uid, spec.node)
+        labels = {NODE_LABEL: spec.node[:63].rstrip("-."), CAPTURE_LABEL: spec.capture.uid}
+        metadata = {"name": name, "labels": labels, "finalizers": [AGENT_FINALIZER]}
+        self._api.create(NODE_CAPTURES, {"metadata": metadata, "spec": plain(spec)}, self._namespace)
+        self.world.add_part(NodeCapture(ObjectMetadata(name=name, namespace=self._namespace, labels=labels), spec))
+
+    def _delete(self, capture: KnownCapture) -> None:
+        """Delete the parts of a capture that is being deleted; when they are gone, let it go, too."""
+        metadata = capture.item.metadata
+        if self._remove_parts(capture.uid) == 0 and CONTROLLER_FINALIZER in metadata.finalizers:
+            finalizers = [name for name in metadata.finalizers if name != CONTROLLER_FINALIZER]
+            self._api.patch(
+                capture.kind.resource,
+                metadata.name,
+                {"metadata": {"finalizers": finalizers}},
+                metadata.namespace,
+                capture.uid,
+            )
+
+    def _remove_parts(self, uid: str) -> int:
+        """Delete the parts of a capture that is gone, or going. Returns how many there still are.
+
+        An agent lets its part go when the files are removed. One that is missing does not: it removes files without
+        a part when it comes back.
+        """
+        parts = list(self.world.parts.get(uid, {}).values())
+        for part in parts:
+            metadata = part.metadata
+            if metadata.deletion_timestamp is None:
+                self._api.delete(NODE_CAPTURES, metadata.name, metadata.namespace)
+            elif not self.world.is_alive(part.spec.node) and metadata.finalizers:
+                self._api.patch(
+                    NODE_CAPTURES, metadata.name, {"metadata": {"finalizers": []}}, metadata.namespace, metadata.uid
+                )
+        if not parts:
+            self.world.parts.pop(uid, None)
+        return len(parts)

@@ -1,0 +1,78 @@
+"""The structs of all objects -> their CustomResourceDefinitions, for deploy/crds."""
+
+from typing import Any
+
+from capture.cluster.objects import CaptureStatus, NodeCapture, NodeCaptureSpec, NodeStatus
+from capture.request.crd import definition, schema, schema_of
+from capture.request.own import CLUSTER_KIND, KIND
+
+_LIST_KEYS = {"conditions": "type", "nodes": "node"}
+_ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_CAPTURE_COLUMNS = (
+    ("Phase", "string", ".status.phase", 0),
+    ("Nodes", "string", ".status.nodeSummary", 0),
+    ("Packets", "integer", ".status.packets", 0),
+    ("Lost", "integer", ".status.lost", 0),
+    ("Reason", "string", '.status.conditions[?(@.type=="Complete")].reason', 1),
+    ("Message", "string", '.status.conditions[?(@.type=="Complete")].message', 1),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+_NODE_COLUMNS = (
+    ("Node", "string", ".spec.node", 0),
+    ("Capture", "string", ".spec.capture.name", 0),
+    ("Phase", "string", ".status.phase", 0),
+    ("Reason", "string", ".status.reason", 0),
+    ("Packets", "integer", ".status.packets", 0),
+    ("Lost", "integer", ".status.lost", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+
+
+def definitions() -> dict[str, dict[str, Any]]:
+    """Return the CustomResourceDefinitions, by the name of their kind."""
+    whole = schema()
+    whole["properties"]["status"] = _status(CaptureStatus)
+    internal = {
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            **{name: {"type": "string"} for name in ("apiVersion", "kind")},
+            "metadata": {"type": "object"},
+            "spec": _internal_spec(),
+            "status": _status(NodeStatus),
+        },
+    }
+    return {
+        KIND: definition(KIND, "Namespaced", whole, ["bpcap"], _CAPTURE_COLUMNS),
+        CLUSTER_KIND: definition(CLUSTER_KIND, "Cluster", whole, ["bcpcap"], _CAPTURE_COLUMNS),
+        NodeCapture.__name__: definition(NodeCapture.__name__, "Namespaced", internal, ["bncap"], _NODE_COLUMNS),
+    }
+
+
+def _internal_spec() -> dict[str, Any]:
+    found = _without_defaults(schema_of(NodeCaptureSpec))
+    # Written by the controller alone, from a document that it has checked.
+    found["properties"]["document"] |= _ANYTHING
+    found["properties"]["pods"]["items"]["properties"]["labels"] = _ANYTHING
+    return found
+
+
+def _status(struct: type[Any]) -> dict[str, Any]:
+    found = _without_defaults(schema_of(struct))
+    for name, key in _LIST_KEYS.items():
+        if name in found["properties"]:
+            found["properties"][name] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+            items = found["properties"][name]["items"]
+            items["required"] = sorted({*items.get("required", ()), key})
+    return found
+
+
+def _without_defaults(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in which nothing is filled in: what nobody wrote is not known."""
+    plain = {key: value for key, value in node.items() if key != "default"}
+    if "properties" in plain:
+        plain["properties"] = {name: _without_defaults(child) for name, child in plain["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(plain.get(key), dict):
+            plain[key] = _without_defaults(plain[key])
+    return plain

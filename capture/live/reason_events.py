@@ -1,0 +1,139 @@
+"""Records of drops and resets -> packets of an interface of their own in an incident, and what rules see.
+
+A record has the packet as the kernel had it. A reset that answers no packet has only the tuple of its socket: an RST
+is made from that, and its comment says so.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import numpy as np
+
+from capture.abi import REASON_DROP, REASON_RESET_SENT
+from capture.kernel.reasons import PlaceCount, Reasons
+from capture.pcapng import blocks
+from capture.wire.drop_reasons import DROPPED, PEER_RESET, RESET, KernelReason
+
+EVENTS_KEPT = 1 << 16
+"""Latest events that are remembered."""
+INTERFACE = blocks.InterfaceBlock(
+    "drops", "bicap: packets that the kernel dropped, and those of resets; the comments say why"
+)
+"""The interface of events in a file."""
+_WORDS = {REASON_DROP: DROPPED, REASON_RESET_SENT: RESET}
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonEvent:
+    """An event; `time_ns` is CLOCK_MONOTONIC."""
+
+    time_ns: int
+    reason: KernelReason
+    data: bytes
+    original: int
+    note: str
+    session: str
+
+    def block(self, interface: int, offset_ns: int) -> bytes:
+        """Return its block in a file."""
+        sentence = f": {self.reason.sentence}" if self.reason.sentence else ""
+        return blocks.packet(
+            interface, self.time_ns + offset_ns, self.data, self.original, f"{self.reason}{sentence}{self.note}"
+        )
+
+
+class ReasonEvents:
+    """The latest events. `take` reads what is new."""
+
+    def __init__(self, reasons: Reasons) -> None:
+        self._reasons = reasons
+        self.events: deque[ReasonEvent] = deque(maxlen=EVENTS_KEPT)
+        self.detach: Callable[[], None] = reasons.detach
+
+    def take(self) -> list[ReasonEvent]:
+        """Return the events since the last call, in order of time."""
+        new = [self._event(record) for record in self._reasons.take()]
+        self.events.extend(new)
+        return new
+
+    def _event(self, record: np.void) -> ReasonEvent:
+        kind = int(record["kind"])
+        reason = KernelReason(
+            _WORDS.get(kind, PEER_RESET),
+            self._reasons.reason(kind, int(record["reason"])),
+            self._reasons.place(int(record["location"])),
+            int(record["netns"]),
+        )
+        time_ns, data = int(record["time_ns"]), record["bytes"].tobytes()[: int(record["captured"])]
+        if record["family"]:
+            data = _rst(record)
+            return ReasonEvent(time_ns, reason, data, len(data), "; made from the socket", _session(data))
+        note = ""
+        if record["headless"]:
+            ethertype = int(record["ethertype"]).to_bytes(2, "little")
+            data, note = bytes(12) + ethertype + data[14:], "; its Ethernet header is made up"
+        return ReasonEvent(time_ns, reason, data, max(int(record["original"]), len(data)), note, _session(data))
+
+    def between(self, from_ns: int, until_ns: int) -> Sequence[ReasonEvent]:
+        """Return the remembered events of a time, without its end."""
+        return [event for event in self.events if from_ns <= event.time_ns < until_ns]
+
+    @property
+    def missed(self) -> int:
+        """Records that were overwritten before they were read."""
+        return self._reasons.missed
+
+    def counts(self) -> Sequence[PlaceCount]:
+        """Return the counts of all events, those of other conversations, too."""
+        return self._reasons.counts()
+
+
+def _rst(record: Any) -> bytes:
+    """Return an Ethernet frame with an RST from a socket's own side."""
+    size = 4 if record["family"] == 4 else 16
+    source, destination = (bytes(record[side].tobytes()[:size]) for side in ("source", "destination"))
+    ports = b"".join(int(record[f"{side}_port"]).to_bytes(2, "big") for side in ("source", "destination"))
+    tcp = ports + bytes(8) + bytes([5 << 4, 4]) + bytes(6)
+    if size == 4:
+        return bytes(12) + b"\x08\x00\x45\0\0\x28" + bytes(4) + b"\x40\x06\0\0" + source + destination + tcp
+    return bytes(12) + b"\x86\xdd\x60\0\0\0\0\x14\x06\x40" + source + destination + tcp
+
+
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+
+
+def _session(data: bytes) -> str:
+    """Return the ends of a packet like tcp 10.0.0.1:4000 > 10.0.0.2:80, "" if it is not IP."""
+    kind = data[12:14]
+    if kind == b"\x08\x00" and len(data) >= 34:
+        protocol, source, destination, at = data[23], data[26:30], data[30:34], 14 + 4 * (data[14] & 15)
+    elif kind == b"\x86\xdd" and len(data) >= 54:
+        protocol, source, destination, at = data[20], data[22:38], data[38:54], 54
+    else:
+        return ""
+    ends = [str(ip_address(one)) for one in (source, destination)]
+    if protocol in (6, 17, 132) and len(data) >= at + 4:
+        written = [f"[{end}]" if ":" in end else end for end in ends]
+        ports = (int.from_bytes(data[at + 2 * n : at + 2 * n + 2], "big") for n in range(2))
+        ends = [f"{end}:{port}" for end, port in zip(written, ports, strict=True)]
+    return f"{_PROTOCOLS.get(protocol, str(protocol))} {' > '.join(ends)}"
+
+
+def as_table_of_counts(counts: Sequence[PlaceCount]) -> list[dict[str, object]]:
+    """Return plain values of the counts."""
+    return [
+        {
+            "what": _WORDS.get(one.kind, PEER_RESET),
+            "reason": one.reason,
+            "place": one.place,
+            "events": one.count,
+            "recorded": one.recorded,
+            "over_the_rate": one.over,
+            "others": one.other,
+            "interrupted": one.busy,
+        }
+        for one in counts
+    ]

@@ -1,0 +1,403 @@
+"""A plan with a recording -> packets in memory, and an incident in a folder for each trigger that fires.
+
+    with Recorder(plan) as recorder:
+        recorder.run()
+
+Nothing is read from the memory until a trigger fires, so waiting costs no CPU but a look at the counters each second.
+Any thread may fire; the loop answers.
+"""
+
+import contextlib
+import math
+import queue
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from capture.abi import HOOKS
+from capture.analysis.sessions import tracker
+from capture.errors import BicapError, SinkError, SpecError, TargetError
+from capture.filters.rule import Address
+from capture.kernel import syscall
+from capture.kernel.chunk_memory import ChunkMemory
+from capture.kernel.counters import Counters, possible_cpus
+from capture.kernel.netns import Namespace
+from capture.kernel.program import module_of
+from capture.kernel.reasons import Reasons
+from capture.kernel.wallclock import clock_state, offset_samples
+from capture.live.cause import BEGAN, PROLONGED, REFUSED, Cause, Reply
+from capture.live.incident import Incident, IncidentContext
+from capture.live.incident_folder import IncidentFolder
+from capture.live.live_packets import LivePackets
+from capture.live.reach import Reach
+from capture.live.reason_events import ReasonEvent, ReasonEvents
+from capture.live.trigger_rules import TriggerRule
+from capture.live.watcher import LOOK_NS, Fired, Watcher
+from capture.plan import CapturePlan
+from capture.recording import RecordingSpec
+from capture.run.account import Account
+from capture.run.ending import Ending, Wake
+from capture.run.ledger import Ledger
+from capture.run.lineup import Lineup
+from capture.run.roster import Roster
+from capture.run.start import await_time, conversations_map, has_ended, step
+from capture.stream import remembered
+from capture.stream.clock import Rounds, WallClock, wall_offset
+from capture.units import format_count, format_duration
+
+WRITING_SECONDS = LOOK_NS / 1e9
+"""Time between rounds of an incident, and between looks of rules."""
+LOST_NS = 100_000_000
+"""Time between looks at the counters for rules about lost packets."""
+SECOND_NS = 10**9
+LOOKS_KEPT = 64
+"""Looks at the counters that are kept, spread over the time before a trigger."""
+
+
+class Recorder:
+    """A recorder, running between `__enter__` and `__exit__`; the constructor opens nothing.
+
+    `rules` are evaluated on the packets as they are remembered; without rules nobody looks at them. `on_event` is
+    called with a line of text when something changes, `on_attached` once when programs are attached: the caller may
+    drop privileges then.
+    """
+
+    def __init__(
+        self,
+        plan: CapturePlan,
+        rules: Sequence[TriggerRule] = (),
+        on_event: Callable[[str], None] = lambda _: None,
+        on_attached: Callable[["Recorder"], None] = lambda _: None,
+    ) -> None:
+        if plan.spec.recording is None or plan.spec.recording.folder is None:
+            raise SpecError("no folder for incidents given; name one with --incidents")
+        self.plan, self._recording = plan, plan.spec.recording
+        self._rules = rules
+        self._folder_path = plan.spec.recording.folder
+        self._on_event, self._on_attached = on_event, on_attached
+        self.roster = Roster()
+        self.incidents: list[str] = []
+        """Paths of the incidents that were written."""
+        self.refused = 0
+        """Triggers that began and prolonged nothing."""
+        self.reach: Reach | None = None
+        self._ending = Ending()
+        self._asked: queue.SimpleQueue[tuple[Cause, Future[Reply] | None]] = queue.SimpleQueue()
+        self._incident: Incident | None = None
+        self._cool_until_ns = 0
+        self._stack = contextlib.ExitStack()
+
+    @property
+    def recording(self) -> RecordingSpec:
+        """The recording of the plan."""
+        return self._recording
+
+    def __enter__(self) -> "Recorder":
+        with contextlib.ExitStack() as stack:
+            self._start(stack)
+            self._on_attached(self)
+            self._stack = stack.pop_all()
+        return self
+
+    def _start(self, stack: contextlib.ExitStack) -> None:
+        plan = self.plan
+        with step("waking up"):
+            self._wake = stack.enter_context(contextlib.closing(Wake()))
+        self._folder = IncidentFolder(self._folder_path, self._recording, plan.spec.storage.user)
+        self._ending.wakes(self._wake)
+        self._namespace = stack.enter_context(contextlib.closing(Namespace(plan.spec.netns)))
+        with step("compiling the programs"):
+            module = stack.enter_context(contextlib.closing(module_of(plan)))
+        with step("loading the compiled loops"):
+            remembered.compiled()
+            if self._rules:
+                tracker.compiled()
+        with step("mapping the memory"):
+            self.memory = stack.enter_context(contextlib.closing(ChunkMemory(plan, module)))
+            self._counters = Counters(module.map_fd("accounts"), possible_cpus())
+            self._poll = stack.enter_context(contextlib.closing(select.epoll()))
+            self._watch(self._wake.descriptor)
+        with step("preparing interfaces"):
+            conversations_map(plan, module)
+            self._lineup = Lineup(plan, module, self.roster, self._wake, self._watch, self._on_event)
+            stack.callback(self._lineup.close)
+            self._names: dict[Address, str] = dict(self._lineup.prepare())
+        self._reasons: ReasonEvents | None = None
+        if plan.spec.reasons:
+            with step("attaching to the kernel's reasons"):
+                self._reasons = ReasonEvents(stack.enter_context(contextlib.closing(Reasons(plan, module))))
+        await_time(plan.spec, self._ending, self._wake)
+        with step("attaching programs"):
+            self._lineup.attach()
+            self._names |= self._lineup.await_first(lambda: has_ended(plan.spec, self._ending))
+        if not self.roster.members:
+            raise TargetError(f"nothing was recorded: {self._ending.reason} while waiting for {plan.spec.pods}")
+        self._clock = WallClock(wall_offset(offset_samples()), clock_state())
+        self.started_ns = time.monotonic_ns()
+        self.reach = Reach(self.memory.arrays, self.started_ns)
+        self._looks: deque[tuple[int, list[Account]]] = deque([(self.started_ns, self.accounts())], LOOKS_KEPT)
+        self._watcher: Watcher | None = None
+        if any(rule.reason is None for rule in self._rules):
+            self._watcher = Watcher(self._rules)
+            self._live = LivePackets(self.memory.arrays, self.started_ns, self.roster.interfaces)
+            self._rounds = Rounds()
+        self._lost_ns = self._lost_before = 0
+        self._lost_rules = [rule for rule in self._rules if rule.lost is not None]
+        self._about = IncidentContext(
+            plan=plan,
+            recording=self._recording,
+            roster=self.roster,
+            memory=self.memory,
+            names=self._names,
+            started_ns=self.started_ns,
+            counted=self._accounts_with,
+            counted_before=self._counted_before,
+            reasons=self._reasons,
+        )
+
+    def _watch(self, descriptor: int) -> None:
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def stop(self, reason: str) -> None:
+        """End the recorder; signal handlers and other threads may call this."""
+        self._ending.because(reason)
+
+    def ring(self, cause: Cause) -> None:
+        """Fire, without waiting for the answer; signal handlers may call this."""
+        self._asked.put((cause, None))
+        self._wake.notify()
+
+    def fire(self, cause: Cause, patience_s: float = 10.0) -> Reply:
+        """Fire from another thread than that of `run`, and return the answer."""
+        answer: Future[Reply] = Future()
+        self._asked.put((cause, answer))
+        self._wake.notify()
+        try:
+            return answer.result(patience_s)
+        except TimeoutError:
+            return Reply(REFUSED, None, "the recorder does not answer")
+
+    def accounts(self) -> list[Account]:
+        """Return the accounts of all interfaces since the start; packets that are remembered are on their way."""
+        return self._accounts_with(Ledger(len(self.roster.members)))
+
+    def _accounts_with(self, ledger: Ledger) -> list[Account]:
+        return ledger.accounts(self._counters.read(len(ledger.moved) * HOOKS))
+
+    def _counted_before(self, at_ns: int) -> tuple[int, list[Account]]:
+        earlier = [look for look in self._looks if look[0] <= at_ns]
+        at_ns, accounts = earlier[-1] if earlier else self._looks[0]
+        return at_ns, list(accounts)
+
+    def run(self, on_second: Callable[["Recorder"], None] = lambda _: None) -> None:
+        """Record until the time of the spec is over, all interfaces are deleted, or `stop` is called."""
+        next_second = time.monotonic_ns() + SECOND_NS
+        while self._ending.reason is None:
+            now = time.monotonic_ns()
+            left = self._seconds_left(now)
+            if left <= 0:
+                break
+            pause = (
+                WRITING_SECONDS
+                if self._incident or self._watcher or self._reasons
+                else max(0.0, (next_second - now) / SECOND_NS)
+            )
+            ready = [descriptor for descriptor, _ in self._poll.poll(min(pause, left))]
+            if self._wake.descriptor in ready:
+                self._wake.clear()
+            self._lineup.end_deleted(ready)
+            _, names = self._lineup.follow()
+            self._names |= names
+            self._look_at_reasons()
+            self._look()
+            self._answer()
+            self._write()
+            if time.monotonic_ns() >= next_second:
+                next_second = time.monotonic_ns() + SECOND_NS
+                self._each_second()
+                on_second(self)
+
+    def _seconds_left(self, now: int) -> float:
+        spec, left = self.plan.spec, math.inf
+        if spec.duration_ns is not None:
+            left = (self.started_ns + spec.duration_ns - now) / SECOND_NS
+            if left <= 0:
+                self._ending.because("duration reached")
+        if has_ended(spec, self._ending):
+            return 0
+        return left
+
+    def _each_second(self) -> None:
+        now = time.monotonic_ns()
+        self._clock.measured(wall_offset(offset_samples()), now)
+        if self._namespace.gone:
+            self._ending.because(f"network namespace {self._namespace.name} was deleted")
+        self._lineup.end_deleted()
+        if not self.roster.present and not self.plan.spec.follows:
+            names = ", ".join(interface.name for interface in self.roster.interfaces)
+            self._ending.because(f"interface {names} was deleted")
+        if now - self._looks[-1][0] >= max(SECOND_NS, 2 * self._recording.before_ns // LOOKS_KEPT):
+            self._looks.append((now, self.accounts()))
+        assert self.reach is not None
+        self.reach.look(now)
+        self._folder.make_room(time.time_ns(), keep=self._incident.path if self._incident else None)
+
+    def _look(self) -> None:
+        """Let the rules see what has been remembered since the last look."""
+        if self._watcher is None:
+            return
+        self.memory.settle()
+        now = time.monotonic_ns()
+        final_ns = self._rounds.final_before(now)
+        if final_ns == 0:
+            return
+        self._live.introduce(self.roster.interfaces)
+        for batch in self._live.batches(final_ns):
+            for fired in self._watcher.feed(batch):
+                self._handle(_cause(fired))
+        for fired in self._watcher.look(final_ns):
+            self._handle(_cause(fired))
+        if self._lost_rules and now - self._lost_ns > LOST_NS:
+            self._lost_ns = now
+            self._look_for_losses(now)
+
+    def _look_at_reasons(self) -> None:
+        if self._reasons is None:
+            return
+        for event in self._reasons.take():
+            for rule in self._rules:
+                if rule.reason is not None and rule.reason(event.reason):
+                    self._handle(_cause_of_event(rule, event))
+
+    def _look_for_losses(self, now: int) -> None:
+        lost = sum(account.both.lost for account in self.accounts())
+        for rule in self._lost_rules:
+            if self._lost_before < (rule.lost or 0) <= lost:
+                self._handle(Cause(rule=rule.text, at_ns=now, value=lost))
+        self._lost_before = lost
+
+    @property
+    def missed(self) -> int:
+        """Packets that were overwritten before rules saw them."""
+        return self._live.missed if self._watcher is not None else 0
+
+    def _answer(self) -> None:
+        while True:
+            try:
+                cause, waiting = self._asked.get_nowait()
+            except queue.Empty:
+                return
+            answer = self._handle(cause)
+            if waiting is not None:
+                waiting.set_result(answer)
+
+    def _handle(self, cause: Cause) -> Reply:
+        if self._incident is not None:
+            if self._incident.prolong(cause):
+                return Reply(PROLONGED, self._incident.path)
+            return self._refuse("the incident is as long as it may be", self._incident.path)
+        now = time.monotonic_ns()
+        if now < self._cool_until_ns:
+            return self._refuse(f"--cooldown goes on for {format_duration(self._cool_until_ns - now)}")
+        self._clock.new_file()
+        offset_ns = self._clock.offset_ns
+        path = self._folder.new_path(cause.rule, cause.at_ns + offset_ns)
+        self._folder.make_room(time.time_ns(), incidents=1)
+        try:
+            self._incident = Incident(self._about, path, cause, self._clock.state, offset_ns, self.refused)
+        except SinkError as error:
+            self._cool_until_ns = now + self._recording.cooldown_ns
+            self._on_event(f"{cause.rule} fired, but no incident can be written: {error}")
+            return self._refuse(str(error))
+        self.refused = 0
+        self._on_event(f"{cause.rule} fired{f' ({cause.reason})' if cause.reason else ''}: writing {path}")
+        return Reply(BEGAN, path)
+
+    def _refuse(self, reason: str, incident: str | None = None) -> Reply:
+        self.refused += 1
+        return Reply(REFUSED, incident, reason)
+
+    def _write(self) -> None:
+        if self._incident is None:
+            return
+        try:
+            if self._incident.round():
+                self._finish_incident("")
+        except SinkError as error:
+            self._finish_incident(str(error))
+
+    def _finish_incident(self, reason: str) -> None:
+        incident, self._incident = self._incident, None
+        assert incident is not None
+        now = time.monotonic_ns()
+        self._cool_until_ns = now + self._recording.cooldown_ns
+        steps = [one for one in self._clock.steps if one.at_ns >= incident.cause.at_ns - self._recording.before_ns]
+        try:
+            found = incident.finish(reason, steps)
+        except SinkError as error:
+            self._on_event(f"{incident.path} is not complete: {error}")
+            return
+        self.incidents.append(incident.path)
+        had = format_duration(found["before_had_ns"])
+        short = f" ({found['before_short']})" if found["before_short"] else ""
+        self._on_event(
+            f"{incident.path}: {format_count(found['packets'], 'packet')}, {had} before{short} and "
+            f"{format_duration(found['after_had_ns'])} after; {found['end_reason']}"
+        )
+        self._folder.make_room(time.time_ns())
+
+    @property
+    def end_reason(self) -> str:
+        """Why the recorder ended."""
+        return self._ending.reason or "stopped"
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        self._ending.because("stopped" if error is None else f"ended by {kind.__name__ if kind else error}")
+        try:
+            self._lineup.detach()
+            if self._reasons is not None:
+                self._reasons.detach()
+            syscall.wait_for_programs()
+            self._answer_all_refused()
+            if self._incident is not None:
+                self._finish_incident(self.end_reason)
+            if error is None:
+                self._check()
+        finally:
+            self._stack.close()
+
+    def _answer_all_refused(self) -> None:
+        while not self._asked.empty():
+            _, waiting = self._asked.get_nowait()
+            if waiting is not None:
+                waiting.set_result(self._refuse("the recorder ends"))
+
+    def _check(self) -> None:
+        """Raise BicapError if a packet that matched was neither remembered, left out nor lost: that is a bug."""
+        expected = sum(account.both.on_its_way for account in self.accounts())
+        found = remembered.packets_so_far(self.memory.arrays)
+        if expected != found:
+            raise BicapError(f"bug: {expected} packets should have been remembered, and {found} were")
+
+
+def _cause_of_event(rule: TriggerRule, event: ReasonEvent) -> Cause:
+    return Cause(
+        rule=rule.text,
+        at_ns=event.time_ns,
+        reason=event.reason.sentence,
+        value=str(event.reason),
+        session=event.session,
+        packet_ns=event.time_ns,
+    )
+
+
+def _cause(fired: Fired) -> Cause:
+    return Cause(
+        rule=fired.rule,
+        at_ns=fired.at_ns,
+        value=fired.value,
+        session=fired.session,
+        packet_ns=fired.packet_ns,
+    )

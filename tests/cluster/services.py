@@ -1,0 +1,69 @@
+"""A cluster -> bicap's services on it: the controller beside the control plane, an agent on each node."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from testbed.kubernetes.cluster import Cluster
+from testbed.kubernetes.kubernetes_node import KubernetesNode
+from testbed.kubernetes.network import NODES
+from testbed.patience import wait_until
+from testbed.tool import BICAP
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "bicap-system"
+
+
+class Services:
+    """The processes of bicap's services; each may be killed and started again."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def install(self) -> None:
+        """Install the definitions, and start everything."""
+        self.cluster.kubectl("create", "namespace", SYSTEM)
+        self.cluster.kubectl("apply", "-f", str(ROOT / "deploy" / "crds"))
+        self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        self.start_controller("controller-0", "--antrea")
+        for node in self.cluster.nodes:
+            self.start_agent(node)
+        wait_until(lambda: len(self._leases("agent-")) == len(NODES), self.logs)
+
+    def _leases(self, prefix: str) -> list[Any]:
+        leases = self.cluster.get("leases", "-n", SYSTEM)
+        return [lease for lease in leases if lease["metadata"]["name"].startswith(prefix)]
+
+    def start_controller(self, name: str, *words: str) -> None:
+        """Start a controller under a name."""
+        kubeconfig = self.cluster.kubeconfigs["admin"]
+        self.cluster.processes.start(
+            name, BICAP, "controller", "--kubeconfig", kubeconfig, "--identity", name, *words
+        )
+
+    def start_agent(self, node: KubernetesNode, *words: str) -> None:
+        """Start the agent of a node."""
+        kubeconfig = self.cluster.kubeconfigs["admin"]
+        self.cluster.processes.start(
+            agent_of(node), *node.within(), BICAP, "agent", "--kubeconfig", kubeconfig, "--node", node.name, *words
+        )
+
+    def kill(self, name: str) -> None:
+        """Kill a service by SIGKILL."""
+        self.cluster.processes.stop(name, signal.SIGKILL)
+
+    def leader(self) -> str:
+        """Return the identity of the leading controller."""
+        leases = self._leases("bicap-controller")
+        return str(leases[0]["spec"].get("holderIdentity", "")) if leases else ""
+
+    def logs(self) -> str:
+        """Return the end of what the services have logged."""
+        names = ["controller-0", *(agent_of(node) for node in self.cluster.nodes)]
+        processes = self.cluster.processes
+        return "\n".join(processes.log(name)[-1500:] for name in names if name in processes)
+
+
+def agent_of(node: KubernetesNode) -> str:
+    """Return the name of the process of a node's agent."""
+    return f"agent-{node.name}"
