@@ -79,7 +79,9 @@ def latency(
     from capture.views.tunnel_share import TunnelShare
 
     output = TableOutput(parquet, arrow, node)
-    as_table = output.check(json=as_json, by=by is not None)
+    as_table = output.check(json=as_json)
+    if as_table and by is not None:
+        raise SpecError("--by sums up, and a table has every sample; group by its columns, or leave --by out")
     only = matching_sessions(files, expression, across_interfaces, inner)
     latencies = Latency() if by is None else _groups(files, by, count or _GROUPS, across_interfaces, inner, only)
     damage: list[FormatError] = []
