@@ -47,21 +47,21 @@ def _is_switch(name: str) -> bool:
 
 def answer(call: Call) -> Iterator[str]:
     """Return the lines that answer a call which does not capture. Raises BicapError."""
-    from capture.extcap import answers, listed
+    from capture.extcap import answers, wireshark_list
 
     given = call.protocol
     if "--extcap-interfaces" in given:
-        yield from answers.interfaces(version("bicap"), listed.entries())
+        yield from answers.interfaces(version("bicap"), wireshark_list.entries())
         return
     if len(given) < 2 or "--extcap-interface" not in given:
         raise SpecError("this program is called by Wireshark; `bicap extcap --install` makes it known there")
-    place = listed.words_for(given["--extcap-interface"])
+    place = wireshark_list.words_for(given["--extcap-interface"])
     if "--extcap-dlts" in given:
         yield from answers.link_types()
     elif "--extcap-config" in given or "--extcap-reload-option" in given:
         from capture.extcap.arguments import arguments
 
-        choices = {} if place else {"--interface": listed.local_interfaces(), "--pod": listed.pods()}
+        choices = {} if place else {"--interface": wireshark_list.local_interfaces(), "--pod": wireshark_list.pods()}
         asked = arguments(not place, choices)
         name = given.get("--extcap-reload-option")
         if name is None:

@@ -12,7 +12,7 @@ from typing import IO
 from capture.errors import SinkError, SpecError
 from capture.extcap.answers import log_message
 from capture.extcap.arguments import SUDO, words_of
-from capture.extcap.listed import words_for
+from capture.extcap.wireshark_list import words_for
 
 _STATS_INTERVAL = "2s"
 """Time between two reports in the toolbar's log."""

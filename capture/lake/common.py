@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from capture.analysis.query.columns import COLUMNS
 from capture.arrays.aliases import Mask, Table
 from capture.lake.arrow_arrays import addresses, dates, each, integers, repeated, times
 from capture.lake.identity import Origin
@@ -150,6 +151,20 @@ def protocol_columns() -> Iterator[LakeColumn]:
             r.table["protocol"],
         ),
     )
+
+
+def vlan_columns() -> Iterator[LakeColumn]:
+    """Return the VLANs."""
+    for name, help in (("vlan", "VLAN, the outer one of two."), ("inner_vlan", "The inner one of two VLANs.")):
+        yield number_column(name, "", help, "there is none", _is_zero(COLUMNS[name]), COLUMNS[name], INT32)
+
+
+def _is_zero(values: Callable[[Table], Any]) -> Callable[[Table], Mask]:
+    def none(table: Table) -> Mask:
+        mask: Mask = values(table) == 0
+        return mask
+
+    return none
 
 
 def with_ports(table: Table) -> Mask:

@@ -20,6 +20,7 @@ from capture.lake.common import (
     partition_columns,
     protocol_columns,
     time_columns,
+    vlan_columns,
 )
 from capture.lake.schema import BOOLEAN, INT32, WORD, WORDS, LakeColumn, TableSchema
 from capture.views.packet_lines import mark_words
@@ -81,6 +82,7 @@ def _columns() -> Iterator[LakeColumn]:
     yield number_column("session", "", "Number of its session.", "it is in none", _no_session)
     yield from time_columns("time", "time_ns", "the packet")
     yield from protocol_columns()
+    yield from vlan_columns()
     yield LakeColumn(
         "direction", WORD, "", "`in` or `out`, from the interface's view (docs/formats.md).", "the file does not say",
         lambda r: words(r.table["flags"] & 3, _DIRECTIONS),

@@ -27,6 +27,7 @@ from capture.lake.common import (
     partition_columns,
     protocol_columns,
     time_columns,
+    vlan_columns,
     with_ports,
 )
 from capture.lake.identity import community_id
@@ -300,6 +301,7 @@ def _application() -> Iterator[LakeColumn]:
         ("http_5xx", "Answers from 500 to 599."),
     ):
         yield number_column(name, "messages", what, "the application is not `http`", lambda t: ~_is(t, "http"))
+    yield _packet("error_packet", "first packet with a TLS alert, an error of DNS, or an HTTP status from 500 on")
     yield _text("dns_name", "Name in the first question.", unseen)
     yield _named_number("dns_type", "Type of the first question, like `AAAA`.", unseen, DNS_TYPES)
     yield _named_number(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lake.captures import two_nodes
+from tests.lake.node_captures import two_nodes
 
 if TYPE_CHECKING:
     from tests.lake.seaweedfs import Bucket

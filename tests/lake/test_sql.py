@@ -9,7 +9,7 @@ import pytest
 
 import capture.lake
 from testbed.tool import bicap
-from tests.lake.captures import START_NS
+from tests.lake.node_captures import START_NS
 from tests.unit.analysis.scripted_packets import MS
 
 SQL = Path(capture.lake.__file__).parent / "sql"

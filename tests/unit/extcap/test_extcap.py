@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from capture.errors import SinkError, SpecError, TargetError
-from capture.extcap import install, listed
+from capture.extcap import install, wireshark_list
 from capture.extcap.__main__ import Call, answer
 from capture.extcap.answers import log_message, options, sentence
 from capture.extcap.arguments import arguments, words_of
@@ -21,8 +21,8 @@ from capture.request.fields import OUTPUT, fields
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two interfaces and a pod."""
-    monkeypatch.setattr(listed, "local_interfaces", lambda: ["eth0", "lo"])
-    monkeypatch.setattr(listed, "pods", lambda: ["shop/web-0.a"])
+    monkeypatch.setattr(wireshark_list, "local_interfaces", lambda: ["eth0", "lo"])
+    monkeypatch.setattr(wireshark_list, "pods", lambda: ["shop/web-0.a"])
 
 
 def lines(*words: str) -> list[str]:
