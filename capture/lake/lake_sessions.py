@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from capture.analysis.application.message_names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
-from capture.analysis.query.columns import COLUMNS
 from capture.analysis.query.names import CLOSES, HANDSHAKES, ROLES, states
 from capture.analysis.sessions.session_table import SIDES, Role
 from capture.arrays.aliases import Mask, Numbers, Table
@@ -93,14 +92,6 @@ def _text(name: str, help: str, null: str) -> LakeColumn:
     return LakeColumn(name, TEXT, "", help, null, lambda r: texts(TEXTS.words(r.table[name].tolist())))
 
 
-def _vlan(name: str, help: str) -> LakeColumn:
-    def none(table: Table) -> Mask:
-        mask: Mask = COLUMNS[name](table) == 0
-        return mask
-
-    return number_column(name, "", help, "there is no tag", none, COLUMNS[name])
-
-
 def _named_number(name: str, help: str, null: str, names: dict[int, str], base: int = 0) -> LakeColumn:
     def word(number: int) -> str:
         return named(names, number - base) if number else ""
@@ -130,8 +121,7 @@ def _identity() -> Iterator[LakeColumn]:
         "duration_ns", "ns", "From the first packet to the last.", values=lambda t: t["last_ns"] - t["first_ns"]
     )
     yield from protocol_columns()
-    yield _vlan("vlan", "Identifier of the VLAN (IEEE 802.1Q).")
-    yield _vlan("inner_vlan", "Identifier of the second VLAN tag.")
+    yield from vlan_columns()
     for side in SIDES:
         yield from end_columns(side, side)
         yield label_column(side, side)
