@@ -3,7 +3,7 @@
 import argparse
 
 from capture.analysis.application import messages
-from capture.analysis.conversation import packets_of
+from capture.analysis.exchange import packets_of
 from capture.analysis.sessions import tracker
 from capture.stream import remembered
 from capture.stream.compiled import portions

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from playwright.sync_api import Browser, sync_playwright
+from typing import TYPE_CHECKING
 
 from capture.benchmark.process import BICAP
 from testbed import shop
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "web"
 
@@ -67,7 +69,7 @@ def serving(*words: str) -> Iterator[str]:
             server.terminate()
 
 
-def take(browser: Browser, picture: Picture, address: str) -> None:
+def take(browser: "Browser", picture: Picture, address: str) -> None:
     """Write one picture."""
     scheme = "dark" if picture.dark else "light"
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=scheme, timezone_id="UTC")
@@ -85,6 +87,8 @@ def take(browser: Browser, picture: Picture, address: str) -> None:
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m scripts.web_pictures", description=__doc__).parse_args()
+    from playwright.sync_api import sync_playwright  # --help works without it
+
     TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         one, two = Path(folder, "shop.pcapng"), (Path(folder, "node-1.pcapng"), Path(folder, "node-2.pcapng"))

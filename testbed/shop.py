@@ -35,7 +35,7 @@ US, MS, S = 1_000, 1_000_000, 1_000_000_000
 
 
 @dataclass
-class Wire:
+class ShopWire:
     """The capture point: frames with their times."""
 
     frames: list[tuple[int, int, bytes]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Wire:
 class Talk:
     """One TCP connection as the point beside the client sees it. Times are those at the point."""
 
-    wire: Wire
+    wire: ShopWire
     random: Random
     client: str
     server: str
@@ -207,7 +207,7 @@ class Shop:
     """All conversations of a minute."""
 
     def __init__(self, seed: int = 7) -> None:
-        self.wire, self.random, self._port = Wire(), Random(seed), 39_000
+        self.wire, self.random, self._port = ShopWire(), Random(seed), 39_000
 
     def talk(self, client: str, server: str, port: int, at_s: float, trip: int = 900 * US) -> Talk:
         self._port = 33_000 + (self._port - 33_000 + self.random.randrange(1, 900)) % 27_000
@@ -426,7 +426,7 @@ def two_nodes(near: Path, far: Path, seed: int = 7) -> None:
     seen: tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]] = ([], [])
     shop = Shop(seed)
     for number in range(15):
-        shop.wire = Wire()
+        shop.wire = ShopWire()
         talk = shop.talk("shop/web-7d9f", "bank/api-0", 80, 1 + number * 0.09, trip=1390 * US)
         if number == 6:
             first = talk.sent[0]

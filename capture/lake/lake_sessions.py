@@ -300,7 +300,6 @@ def _application() -> Iterator[LakeColumn]:
     yield number_column(
         "dns_errors", "messages", "Answers with an error.", "the application is not `dns`", lambda t: ~_is(t, "dns")
     )
-    yield _packet("error_packet", "first packet with an alert, an error of DNS, or an HTTP status from 500 on")
 
 
 def _is(table: Table, application: str) -> Mask:

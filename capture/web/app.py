@@ -23,20 +23,20 @@ from capture.views.session_rows import session_columns
 from capture.web.arrays_body import body
 from capture.web.bundle import html
 from capture.web.completion import complete
-from capture.web.conversations import Conversations
 from capture.web.dissection import tree
 from capture.web.exports import as_pcapng
-from capture.web.guard import HEADERS, Guard
-from capture.web.incident import answers
+from capture.web.incident_page import answers
+from capture.web.kept_exchanges import KeptExchanges
 from capture.web.ladder import ladder
 from capture.web.listing import Listings
-from capture.web.messages import plain, turns, visible
 from capture.web.opened import Opened
 from capture.web.packet_detail import packet_detail
 from capture.web.packet_rows import packet_rows
-from capture.web.sentences import sentence
-from capture.web.sequence import sequence
-from capture.web.session_rows import session_rows
+from capture.web.page_guard import HEADERS, Guard
+from capture.web.page_rows import session_rows
+from capture.web.sequence_graph import sequence
+from capture.web.session_sentence import sentence
+from capture.web.turns import plain, turns, visible
 from capture.web.two_points import other_point, two_points
 from capture.wire.protocols import SYN
 
@@ -92,7 +92,7 @@ class _Api:
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
-        self.listings, self.conversations = Listings(opened), Conversations(opened)
+        self.listings, self.exchanges = Listings(opened), KeptExchanges(opened)
 
     def status(self, request: Request) -> Response:
         return _json(self.opened.status())
@@ -155,13 +155,13 @@ class _Api:
 
     def session(self, request: Request) -> Response:
         number = int(request.path_params["number"])
-        self.conversations.check(number)
+        self.exchanges.check(number)
         row = session_rows(self.opened, np.array([number]))[0]
         return _json({**row, "sentence": sentence(self.opened, number), "points": self.opened.status()["points"]})
 
     def ladder(self, request: Request) -> Response:
         query = request.query_params
-        talk = self.conversations.get(int(request.path_params["number"]))
+        talk = self.exchanges.get(int(request.path_params["number"]))
         opened = frozenset(int(word) for word in query.get("open", "").split(",") if word.isdecimal())
         view = None
         if query.get("from") is not None:
@@ -175,16 +175,16 @@ class _Api:
     def two(self, request: Request) -> Response:
         """The ladder of a session at two points."""
         number = int(request.path_params["number"])
-        self.conversations.check(number)
+        self.exchanges.check(number)
         pairing = other_point(self.opened, number)
         if pairing is None:
             raise SpecError(f"session {number} was seen at one point only")
-        answer = two_points(self.opened, self.conversations, pairing, one_clock=len(self.opened.captures) == 1)
+        answer = two_points(self.opened, self.exchanges, pairing, one_clock=len(self.opened.captures) == 1)
         return _json(answer)
 
     def sequence(self, request: Request) -> Response:
         query = request.query_params
-        talk = self.conversations.get(int(request.path_params["number"]))
+        talk = self.exchanges.get(int(request.path_params["number"]))
         span = int(talk["time_ns"][-1] - talk["time_ns"][0]) if len(talk) else 0
         view = (_number(query.get("from"), 0), _number(query.get("to"), span))
         pixels = min(max(_number(query.get("width"), 800), 16), 8192)
@@ -195,9 +195,9 @@ class _Api:
         from capture.analysis.streams.followed import Followed, Which
 
         number = int(request.path_params["number"])
-        talk = self.conversations.get(number)
+        talk = self.exchanges.get(number)
         followed = Followed(Which(str(number), number=1), by_interface=False)
-        parts = followed.parts(self.conversations.only(self.opened.numbers_of(number)))
+        parts = followed.parts(self.exchanges.only(self.opened.numbers_of(number)))
         found = turns(parts, datagrams=not talk.is_tcp)
         start = int(talk["time_ns"][0])
         missing = followed.dialogue.why_incomplete if followed.dialogue is not None else []
@@ -209,9 +209,9 @@ class _Api:
         from capture.views.transcripts import raw_bytes
 
         number, side = int(request.path_params["number"]), int(request.path_params["side"])
-        self.conversations.check(number)
+        self.exchanges.check(number)
         followed = Followed(Which(str(number), number=1), by_interface=False)
-        parts = followed.parts(self.conversations.only(self.opened.numbers_of(number)))
+        parts = followed.parts(self.exchanges.only(self.opened.numbers_of(number)))
         return StreamingResponse(
             (raw_bytes(part) for part in parts if part.side == side), media_type="application/octet-stream"
         )
@@ -220,7 +220,7 @@ class _Api:
         query = request.query_params
         session = _number(query.get("session"), 0)
         start, count = _number(query.get("from"), 0), min(_number(query.get("count"), 100), _ROWS_MAX)
-        return _json(packet_rows(self.opened, self.conversations, session, start, count))
+        return _json(packet_rows(self.opened, self.exchanges, session, start, count))
 
     def packet(self, request: Request) -> Response:
         number = int(request.path_params["number"])
@@ -230,12 +230,12 @@ class _Api:
         session = int(rows["session"][number - 1])
         relative, scaled = None, -1
         if session:
-            talk = self.conversations.get(session)
+            talk = self.exchanges.get(session)
             at = int(np.searchsorted(talk["number"], number))
             if at < len(talk) and talk.is_tcp:
                 relative = int(talk.sequence[at]), int(talk.acknowledgment[at])
                 scaled = int(talk.window[at]) if talk.scales[0] >= 0 or int(talk["tcp_flags"][at]) & SYN else -1
-        for batch in self.conversations.only(np.array([number], np.int64)):
+        for batch in self.exchanges.only(np.array([number], np.int64)):
             batch.packets["session"] = session
             return _json(packet_detail(batch, self.opened.description, relative, scaled))
         raise SpecError(f"packet {number} cannot be read again: the file has changed")
@@ -248,7 +248,7 @@ class _Api:
             raise SpecError(f"packet {number} is in no session")
         session = int(rows["session"][number - 1])
         numbers = self.opened.numbers_of(session)
-        blocks = as_pcapng(self.opened, self.conversations, [session])
+        blocks = as_pcapng(self.opened, self.exchanges, [session])
         lines = tree(blocks, int(np.searchsorted(numbers, number)) + 1)
         return _json([visible(line) for line in lines])
 
@@ -260,7 +260,7 @@ class _Api:
         if not numbers:
             raise SpecError("export: name the sessions")
         for number in numbers:
-            self.conversations.check(number)
+            self.exchanges.check(number)
         if request.path_params["form"] == "html":
             text = html(PAGE, f"{self.opened.name}, session {numbers[0]}", answers(numbers[0], self._asked))
             return Response(text, media_type="application/octet-stream")
@@ -269,7 +269,7 @@ class _Api:
             columns = session_columns(table, self.opened.description.interfaces, self.opened.completeness)
             rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
             return _json(rows)
-        blocks = as_pcapng(self.opened, self.conversations, numbers)
+        blocks = as_pcapng(self.opened, self.exchanges, numbers)
         return StreamingResponse(blocks, media_type="application/octet-stream")
 
     def _asked(self, path: str) -> Any:
@@ -287,7 +287,7 @@ class _Api:
         kind = parts[-1] if parts[0] == "session" and len(parts) > 2 else parts[0]
         answer = getattr(self, kind)(Request(scope))
         if isinstance(answer, StreamingResponse):
-            return b"".join(as_pcapng(self.opened, self.conversations, [int(query.partition("=")[2])]))
+            return b"".join(as_pcapng(self.opened, self.exchanges, [int(query.partition("=")[2])]))
         if answer.media_type == "application/json":
             return msgspec.json.decode(answer.body)
         return bytes(answer.body)

@@ -1,4 +1,4 @@
-"""A conversation -> the items of its ladder as the page draws them: packets and folded runs, with what they say.
+"""A exchange -> the items of its ladder as the page draws them: packets and folded runs, with what they say.
 
 Everything here is measured: where a packet was beyond the capture point is for the page to estimate, from the round
 trips that come along. Of more than MOST items in view, those without a mark are gathered into bands of equal time.
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.conversation.packets_of import Conversation
-from capture.analysis.conversation.runs import Items, items
+from capture.analysis.exchange.packets_of import Exchange
+from capture.analysis.exchange.runs import Items, items
 from capture.analysis.packets.packet_table import Kind, Mark
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.aliases import Longs
@@ -23,7 +23,7 @@ RED = int(Mark.REPEATED | Mark.LOST_BEFORE | Mark.ZERO_WINDOW)
 _NO_ROOM = "is there room?"
 
 
-def trips(talk: Conversation) -> tuple[int, int]:
+def trips(talk: Exchange) -> tuple[int, int]:
     """Return the round trips from the capture point to client and server, ns; -1 where none was measured.
 
     That of the handshake, else the least of those by acknowledgment.
@@ -46,7 +46,7 @@ def trips(talk: Conversation) -> tuple[int, int]:
 
 
 def ladder(
-    talk: Conversation, folded: bool, opened: frozenset[int], view: tuple[int, int] | None = None
+    talk: Exchange, folded: bool, opened: frozenset[int], view: tuple[int, int] | None = None
 ) -> dict[str, Any]:
     """Return the items within `view` (ns since the session's first packet); `opened` are first packets of runs."""
     to_client, to_server = trips(talk)
@@ -79,7 +79,7 @@ def _plain(found: Items) -> Any:
     return zip(found.first.tolist(), found.last.tolist(), found.run_of.tolist(), strict=True)
 
 
-def _of_runs(talk: Conversation, trip: int, opened: frozenset[int]) -> frozenset[int]:
+def _of_runs(talk: Exchange, trip: int, opened: frozenset[int]) -> frozenset[int]:
     """Return the numbers of all packets of runs that begin with one of these."""
     if not opened:
         return frozenset()
@@ -91,7 +91,7 @@ def _of_runs(talk: Conversation, trip: int, opened: frozenset[int]) -> frozenset
     return frozenset(numbers)
 
 
-def _gathered(talk: Conversation, found: Items, times: Longs) -> tuple[Items, list[list[int]]]:
+def _gathered(talk: Exchange, found: Items, times: Longs) -> tuple[Items, list[list[int]]]:
     """Return the items that are never left out, and bands [from, to, packets, bytes of client, of server]."""
     special = (
         (talk["marks"] & (RED | Mark.ACKNOWLEDGES_UNSEEN) > 0)
@@ -112,7 +112,7 @@ def _gathered(talk: Conversation, found: Items, times: Longs) -> tuple[Items, li
     return Items(found.first[at], found.last[at], found.run_of[at]), bands
 
 
-def _gaps(talk: Conversation, times: Longs) -> list[list[int]]:
+def _gaps(talk: Exchange, times: Longs) -> list[list[int]]:
     """Return [time of the ACK that shows it, side, first byte, bytes] of what was acknowledged and is missing."""
     gaps = []
     for i in np.flatnonzero(talk["marks"] & Mark.ACKNOWLEDGES_UNSEEN).tolist():
@@ -136,11 +136,11 @@ def _gaps(talk: Conversation, times: Longs) -> list[list[int]]:
     return [gap for gap in gaps if gap[3] > 0][:200]
 
 
-def _item(talk: Conversation, times: Longs, i: int, j: int, run: int) -> dict[str, Any]:
+def _item(talk: Exchange, times: Longs, i: int, j: int, run: int) -> dict[str, Any]:
     return _run(talk, times, i, j, run) if run >= 0 else plain_item(talk, times, i)
 
 
-def plain_item(talk: Conversation, times: Longs, i: int) -> dict[str, Any]:
+def plain_item(talk: Exchange, times: Longs, i: int) -> dict[str, Any]:
     """Return one packet as the page draws it; `times` are those that it is drawn at, ns."""
     side, flags, marks = int(talk["side"][i]), int(talk["tcp_flags"][i]), int(talk["marks"][i])
     kind = int(talk["kind"][i])
@@ -166,7 +166,7 @@ def plain_item(talk: Conversation, times: Longs, i: int) -> dict[str, Any]:
     }
 
 
-def _run(talk: Conversation, times: Longs, i: int, j: int, side: int) -> dict[str, Any]:
+def _run(talk: Exchange, times: Longs, i: int, j: int, side: int) -> dict[str, Any]:
     part = slice(i, j + 1)
     data = (talk["payload"][part] > 0) & (talk["side"][part] == side)
     mine = times[part][data]
@@ -188,7 +188,7 @@ def _run(talk: Conversation, times: Longs, i: int, j: int, side: int) -> dict[st
     }
 
 
-def _words(talk: Conversation, i: int) -> tuple[str, str]:
+def _words(talk: Exchange, i: int) -> tuple[str, str]:
     """Return the word of a packet, and what is said beside it."""
     protocol, kind, payload = int(talk["protocol"][i]), int(talk["kind"][i]), int(talk["payload"][i])
     if kind & Kind.LATER_FRAGMENT:
@@ -217,13 +217,13 @@ def _words(talk: Conversation, i: int) -> tuple[str, str]:
     return "ACK", f"ack {answer:,}"
 
 
-def _no_room(talk: Conversation, i: int) -> bool:
+def _no_room(talk: Exchange, i: int) -> bool:
     """True if the other side's last window before this packet was 0."""
     others = np.flatnonzero((talk["side"][:i] != talk["side"][i]) & talk.numbered[:i])
     return len(others) > 0 and int(talk.window[others[-1]]) == 0
 
 
-def _was_full(talk: Conversation, i: int) -> bool:
+def _was_full(talk: Exchange, i: int) -> bool:
     """True if this side's last window before this packet was 0."""
     low = max(i - 64, 0)
     mine = np.flatnonzero((talk["side"][low:i] == talk["side"][i]) & talk.numbered[low:i])

@@ -21,8 +21,8 @@ from capture.arrays.cells import lines
 from capture.arrays.rows import alike, picked
 from capture.errors import SpecError
 from capture.web.opened import Opened
-from capture.web.session_rows import session_rows
-from capture.web.verdicts import KINDS, kinds, troubled
+from capture.web.page_rows import session_rows
+from capture.web.short_verdicts import KINDS, kinds, troubled
 from capture.wire.addresses import Names
 
 GROUPINGS = ("none", "server", "client", "verdict")
@@ -58,7 +58,7 @@ def as_filters(text: str, names: Names) -> list[str]:
 
 
 @dataclass(slots=True)
-class Group:
+class RowGroup:
     """A group of the list: `start` is the index of its first session in the order."""
 
     name: str
@@ -81,7 +81,7 @@ class Listing:
     order: Longs
     total: int
     hidden: list[tuple[str, int]] = field(default_factory=list)
-    groups: list[Group] = field(default_factory=list)
+    groups: list[RowGroup] = field(default_factory=list)
 
 
 class Listings:
@@ -171,7 +171,7 @@ def _group(listing: Listing, table: Table, grouping: str, opened: Opened) -> Non
             zip((KINDS[one] for one in found.tolist()), many.tolist(), strict=True), key=lambda one: -one[1]
         )
         listing.groups.append(
-            Group(
+            RowGroup(
                 name, start, end - start, int(trouble.sum()),
                 _sums(mine, "packets"), _sums(mine, "bytes"), sum(_sums(mine, "retransmitted")),
                 tally[:3], _when(mine, trouble, opened.first_ns, span),

@@ -7,15 +7,15 @@ import numpy as np
 from capture.arrays.rows import picked
 from capture.views.moments import Clock, TimeForm
 from capture.views.packet_lines import PacketLines
-from capture.web.conversations import Conversations
+from capture.web.kept_exchanges import KeptExchanges
 from capture.web.opened import SERVER_SIDE, Opened
 
 
-def packet_rows(opened: Opened, conversations: Conversations, session: int, start: int, count: int) -> dict[str, Any]:
+def packet_rows(opened: Opened, exchanges: KeptExchanges, session: int, start: int, count: int) -> dict[str, Any]:
     """Return `count` packets from place `start` on, of a session, or of the file if it is 0."""
     seen = opened.packets.rows
     if session:
-        conversations.check(session)
+        exchanges.check(session)
         numbers = opened.numbers_of(session)
         total = len(numbers)
         numbers = numbers[start : start + count]
@@ -26,7 +26,7 @@ def packet_rows(opened: Opened, conversations: Conversations, session: int, star
     if not len(numbers):
         return {"total": total, "from": start, "rows": rows}
     lines = PacketLines(opened.description, names=True, clock=Clock(TimeForm.RELATIVE), some=True)
-    for batch in conversations.batches(numbers):
+    for batch in exchanges.batches(numbers):
         mine = picked(batch.packets, np.isin(batch.packets["number"], numbers))
         if not len(mine):
             continue

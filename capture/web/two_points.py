@@ -2,7 +2,7 @@
 and how far their clocks can be compared.
 
 The packets of both points are paired as `bicap legs` pairs them. The offset of the clocks comes from this
-conversation alone, so its uncertainty is that of its own round trips: at least as wide as that of the whole files.
+exchange alone, so its uncertainty is that of its own round trips: at least as wide as that of the whole files.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from capture.analysis.conversation.packets_of import Conversation
+from capture.analysis.exchange.packets_of import Exchange
 from capture.analysis.legs.comparison import Comparison
 from capture.analysis.legs.observe import Observations
 from capture.analysis.legs.pairing import NEVER, pair
 from capture.arrays.aliases import Longs, Table
 from capture.arrays.rows import picked
 from capture.errors import SpecError
-from capture.web.conversations import Conversations
+from capture.web.kept_exchanges import KeptExchanges
 from capture.web.ladder import plain_item
 from capture.web.opened import Opened
 from capture.wire.protocols import SYN
@@ -27,14 +27,14 @@ _MOST = 4000
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """The sessions of a conversation at the point near the client and at the one near the server."""
+    """The sessions of a exchange at the point near the client and at the one near the server."""
 
     near: int
     far: int
 
 
 def other_point(opened: Opened, session: int) -> Pairing | None:
-    """Return the sessions of the same conversation at two points, or None if one point alone saw it."""
+    """Return the sessions of the same exchange at two points, or None if one point alone saw it."""
     if len(opened.description.interfaces) < 2:
         return None
     table = opened.sessions.rows
@@ -64,12 +64,12 @@ def _is_nearer(one: Table, other: Table) -> bool:
     return True
 
 
-def two_points(opened: Opened, conversations: Conversations, pairing: Pairing, one_clock: bool) -> dict[str, Any]:
+def two_points(opened: Opened, exchanges: KeptExchanges, pairing: Pairing, one_clock: bool) -> dict[str, Any]:
     """Return the items, in the order in which packets were sent. Raises SpecError for too many."""
-    talks = [conversations.get(pairing.near), conversations.get(pairing.far)]
+    talks = [exchanges.get(pairing.near), exchanges.get(pairing.far)]
     if sum(map(len, talks)) > _MOST:
         raise SpecError(f"the session has more than {_MOST:,} packets at both points: see each point alone")
-    rows, lost, offset, uncertainty = _compared(opened, conversations, pairing, one_clock)
+    rows, lost, offset, uncertainty = _compared(opened, exchanges, pairing, one_clock)
     items = []
     for times, numbers in zip(rows["times_ns"].tolist(), rows["numbers"].tolist(), strict=True):
         seen = [time != NEVER for time in times]
@@ -96,20 +96,20 @@ def two_points(opened: Opened, conversations: Conversations, pairing: Pairing, o
     }
 
 
-def _side(talks: list[Conversation], numbers: list[int], seen: list[bool]) -> int:
+def _side(talks: list[Exchange], numbers: list[int], seen: list[bool]) -> int:
     point = 0 if seen[0] else 1
     talk = talks[point]
     return int(talk["side"][int(np.searchsorted(talk["number"], numbers[point]))])
 
 
 def _compared(
-    opened: Opened, conversations: Conversations, pairing: Pairing, one_clock: bool
+    opened: Opened, exchanges: KeptExchanges, pairing: Pairing, one_clock: bool
 ) -> tuple[Any, frozenset[int], int, int]:
     """Return (passages, numbers of lost packets, offset of the far clock, its uncertainty or -1), ns."""
     with Observations() as observations:
         for session in (pairing.near, pairing.far):
             numbers = opened.numbers_of(session)
-            observations.add(str(session), conversations.only(numbers), opened.description)
+            observations.add(str(session), exchanges.only(numbers), opened.description)
             observations.spans[-1] = _span(opened, session)
         rows = np.concatenate([pair(part, 2) for part in observations.parts()])
         comparison = Comparison(observations, one_clock)

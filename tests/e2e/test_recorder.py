@@ -262,7 +262,7 @@ ALERTS = {
 }
 
 
-class Hook(http.server.BaseHTTPRequestHandler):
+class Webhook(http.server.BaseHTTPRequestHandler):
     found: ClassVar[list[Any]] = []
 
     def do_POST(self) -> None:
@@ -275,7 +275,7 @@ class Hook(http.server.BaseHTTPRequestHandler):
 
 
 def test_an_alert_fires_and_others_are_told(tmp_path: Path, folder: Path) -> None:
-    hook = http.server.HTTPServer(("127.0.0.1", 0), Hook)
+    hook = http.server.HTTPServer(("127.0.0.1", 0), Webhook)
     threading.Thread(target=hook.serve_forever, daemon=True).start()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -319,14 +319,14 @@ def test_an_alert_fires_and_others_are_told(tmp_path: Path, folder: Path) -> Non
             status, answer = post(ALERTS, token)
             assert (status, [one["answer"] for one in answer["replies"]]) == (200, ["began"])
             (incident,) = recorder.await_complete(1)
-            wait_until(lambda: Hook.found and (tmp_path / recorder.files[0].name).exists(), recorder.log)
+            wait_until(lambda: Webhook.found and (tmp_path / recorder.files[0].name).exists(), recorder.log)
     finally:
         hook.shutdown()
         hook.server_close()
     assert (incident["rule"], incident["reason"]) == ("alertmanager", "p99 > 1s")
     assert incident["labels"] == {"alertname": "Slow", "pod": "web-0"}
-    assert Hook.found[0]["file"] == str(recorder.files[0])
-    assert Hook.found[0]["complete"] is True
+    assert Webhook.found[0]["file"] == str(recorder.files[0])
+    assert Webhook.found[0]["complete"] is True
 
 
 def test_top_shows_the_sessions_of_now_and_their_trouble(node: PlainNode) -> None:

@@ -17,7 +17,7 @@ BIDI = "\u202eexe.gpj\u2066"
 
 
 def hostile_file(path: Path) -> None:
-    wire = shop.Wire()
+    wire = shop.ShopWire()
     talk = shop.Talk(wire, Random(1), "10.4.1.17", "10.4.3.9", 80, 40_000, shop.START_NS)
     talk.open()
     talk.ask(f"GET /{SCRIPT.replace(' ', '/')} HTTP/1.1\r\nHost: {SCRIPT}\r\n\r\n".encode(), 1_000_000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from capture.web.conversations import Conversations
+from capture.web.kept_exchanges import KeptExchanges
 from capture.web.ladder import ladder
 from capture.web.opened import Opened
 from testbed.relay import PASSES, wire
@@ -22,7 +22,7 @@ def drawn(path: Path) -> Drawn:
     """The layout of the only session's ladder, as the page makes it."""
     opened = Opened([str(path)])
     opened.read()
-    data = ladder(Conversations(opened).get(1), True, frozenset())
+    data = ladder(KeptExchanges(opened).get(1), True, frozenset())
     data["file_end"] = opened.last_ns - opened.first_ns
     opened.close()
     marks = ["node", str(ROOT / "tests/page/marks.mjs")]

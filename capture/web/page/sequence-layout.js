@@ -22,7 +22,7 @@ const OVERVIEW = 38;
 const SIDES = ["client", "server"];
 const NONE = new Float64Array(0);
 
-/** Kinds of segments, as capture/web/sequence.py numbers them. */
+/** Kinds of segments, as capture/web/sequence_graph.py numbers them. */
 export const AGAIN = 1;
 export const LATE = 2;
 export const OVERTAKEN = 3;

@@ -9,7 +9,7 @@ PORT = 8123
 TOKEN = "right"
 
 
-class Answer:
+class PageAnswer:
     """Status, headers and body of an answer."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -20,7 +20,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(app: Any, path: str, method: str = "GET", **headers: str | None) -> Answer:
+def ask(app: Any, path: str, method: str = "GET", **headers: str | None) -> PageAnswer:
     """Ask as our own page does; a header of None is left out. Names have _ for -."""
     given = {"host": f"127.0.0.1:{PORT}", "x_bicap_token": TOKEN} | headers
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items() if value is not None]
@@ -41,4 +41,4 @@ def ask(app: Any, path: str, method: str = "GET", **headers: str | None) -> Answ
     asyncio.run(app(scope, receive, send))
     head = sent[0]
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    return Answer(head["status"], {name.decode(): value.decode() for name, value in head["headers"]}, body)
+    return PageAnswer(head["status"], {name.decode(): value.decode() for name, value in head["headers"]}, body)

@@ -1,4 +1,4 @@
-"""Numbers of sessions -> their conversations, read from the file again; the last few are kept, up to a size."""
+"""Numbers of sessions -> their exchanges, read from the file again; the last few are kept, up to a size."""
 
 import threading
 from collections import OrderedDict
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from capture.analysis.conversation.packets_of import Conversation, conversation
+from capture.analysis.exchange.packets_of import Exchange, exchange
 from capture.analysis.packets.again import read_again
 from capture.analysis.packets.merged import open_captures
 from capture.analysis.packets.reading import Batch
@@ -21,12 +21,12 @@ _KEPT_BYTES = 512 << 20
 _KEPT = 8
 
 
-class Conversations:
-    """Conversations of one capture."""
+class KeptExchanges:
+    """KeptExchanges of one capture."""
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
-        self._kept: OrderedDict[tuple[int, int], Conversation] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], Exchange] = OrderedDict()
         self._reading = threading.Lock()
 
     def check(self, session: int) -> None:
@@ -35,8 +35,8 @@ class Conversations:
             sessions = format_count(self._opened.count, "session")
             raise SpecError(f"there is no session {session}; the file has {sessions}")
 
-    def get(self, session: int) -> Conversation:
-        """Return a session's conversation. Raises SpecError, FormatError."""
+    def get(self, session: int) -> Exchange:
+        """Return a session's exchange. Raises SpecError, FormatError."""
         self.check(session)
         with self._reading:
             wanted = self._opened.numbers_of(session)
@@ -47,7 +47,7 @@ class Conversations:
                 return kept
             for old in [old for old in self._kept if old[0] == session]:
                 del self._kept[old]
-            made = conversation(session, self.batches(wanted), wanted)
+            made = exchange(session, self.batches(wanted), wanted)
             if len(made) < len(wanted) or not len(wanted):
                 raise FormatError(
                     f"{self._opened.name} has changed since it was read: {len(wanted) - len(made):,} of "

@@ -33,7 +33,7 @@ _OPEN_MAX = 1 << 6
 
 
 @dataclass(slots=True)
-class Conversation:
+class Exchange:
     """The packets of a session, one element each. `sequence` and `acknowledgment` are relative and never wrap."""
 
     session: int
@@ -107,8 +107,8 @@ class Conversation:
         return self._numbered
 
 
-def conversation(session: int, batches: Iterable[Batch], wanted: Longs) -> Conversation:
-    """Return the conversation of a session; `wanted` are the sorted numbers of its packets in the file."""
+def exchange(session: int, batches: Iterable[Batch], wanted: Longs) -> Exchange:
+    """Return the exchange of a session; `wanted` are the sorted numbers of its packets in the file."""
     tracker = Tracker(by_interface=False, open_max=_OPEN_MAX)
     kept: list[list[npt.NDArray[Any]]] = []
     options: list[Table] = []
@@ -150,7 +150,7 @@ def _place_errors(packets: Table, client: tuple[int, int]) -> None:
     packets["side"][errors] = to_client
 
 
-def _numbered(session: int, columns: dict[str, npt.NDArray[Any]], said: Table, samples: Table) -> Conversation:
+def _numbered(session: int, columns: dict[str, npt.NDArray[Any]], said: Table, samples: Table) -> Exchange:
     side, flags = columns["side"].astype(np.int64), columns["tcp_flags"].astype(np.int64)
     usual = (columns["protocol"] == TCP) & (columns["kind"] & (Kind.FOREIGN | Kind.LATER_FRAGMENT | Kind.CUT) == 0)
     steady = usual & (flags & RST == 0)
@@ -173,7 +173,7 @@ def _numbered(session: int, columns: dict[str, npt.NDArray[Any]], said: Table, s
         acknowledgment[mine] = _unwrapped(answer[mine], bases[1 - one], steady[mine] & (flags[mine] & ACK > 0))
     scales = _scales(side, flags, said)
     shift = np.where(flags & SYN > 0, 0, np.maximum(np.array(scales)[side], 0)) if len(side) else side
-    return Conversation(
+    return Exchange(
         session=session,
         columns=columns,
         sequence=sequence,

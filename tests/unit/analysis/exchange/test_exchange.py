@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.analysis.conversation.packets_of import Conversation, conversation
-from capture.analysis.conversation.reduction import ALL, kept
-from capture.analysis.conversation.runs import items
+from capture.analysis.exchange.packets_of import Exchange, exchange
+from capture.analysis.exchange.reduction import ALL, kept
+from capture.analysis.exchange.runs import items
 from capture.analysis.packets.again import Places, read_again
 from capture.analysis.packets.packet_table import Mark
 from capture.analysis.packets.reading import CaptureFile
@@ -29,9 +29,9 @@ class Whole:
             self.reader = capture.description
         self.packets = np.concatenate(columns)
 
-    def of(self, session: int) -> Conversation:
+    def of(self, session: int) -> Exchange:
         wanted = self.packets["number"][self.packets["session"] == session]
-        return conversation(session, read_again(self.path, self.reader, self.places, wanted, False), wanted)
+        return exchange(session, read_again(self.path, self.reader, self.places, wanted, False), wanted)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from capture.analysis.sessions.session_table import Close
 from capture.arrays.aliases import Longs, Table
 from capture.arrays.cells import lines
 from capture.web.opened import SERVER_SIDE, Opened
-from capture.web.verdicts import troubled, verdicts
+from capture.web.short_verdicts import troubled, verdicts
 from capture.wire.protocols import protocol_name
 
 BINS = 30

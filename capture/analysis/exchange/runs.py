@@ -1,4 +1,4 @@
-"""Packets of a conversation -> items of a ladder: single packets, and runs of data that are alike.
+"""Packets of a exchange -> items of a ladder: single packets, and runs of data that are alike.
 
 A run is data of one side with the other side's pure acknowledgments between: four or more packets, of which none has
 a flag but ACK and PSH, a mark, or a missing part, and between which there is no pause of more than a quarter of the
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capture.analysis.conversation.packets_of import Conversation
+from capture.analysis.exchange.packets_of import Exchange
 from capture.analysis.packets.packet_table import Kind
 from capture.arrays.aliases import Longs, Mask
 from capture.wire.protocols import ACK
@@ -29,7 +29,7 @@ class Items:
     run_of: Longs
 
 
-def items(talk: Conversation, round_trip_ns: int, folded: bool, single: frozenset[int] = frozenset()) -> Items:
+def items(talk: Exchange, round_trip_ns: int, folded: bool, single: frozenset[int] = frozenset()) -> Items:
     """Return the items; `single` are numbers of packets that stay alone, if not `folded` all do."""
     count = len(talk)
     every = np.arange(count, dtype=np.int64)
@@ -53,7 +53,7 @@ def items(talk: Conversation, round_trip_ns: int, folded: bool, single: frozense
     )
 
 
-def _alike(talk: Conversation, single: frozenset[int]) -> tuple[Mask, Longs]:
+def _alike(talk: Exchange, single: frozenset[int]) -> tuple[Mask, Longs]:
     """Return a mask of packets that may be in a run, and the side whose data the run would be."""
     side = talk["side"].astype(np.int64)
     alike = (talk["marks"] == 0) & (talk["kind"] & (Kind.CUT | Kind.FOREIGN | Kind.ICMP_ERROR) == 0)

@@ -1,4 +1,4 @@
-"""A conversation and a view -> the arrays of its time-sequence plot and of the plot below it.
+"""A exchange and a view -> the arrays of its time-sequence plot and of the plot below it.
 
 Of each direction `d` (the side whose bytes they are): segments, what the other side acknowledged, its window, its
 SACK blocks. Usual points are thinned out to the pixels of the view; what is red, SYN, FIN and RST never.
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capture.analysis.conversation.packets_of import Conversation
-from capture.analysis.conversation.reduction import kept
+from capture.analysis.exchange.packets_of import Exchange
+from capture.analysis.exchange.reduction import kept
 from capture.analysis.packets.packet_table import Mark
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.aliases import Longs
@@ -21,7 +21,7 @@ _SPECIAL_MAX = 20_000
 USUAL, AGAIN, LATE, OVERTAKEN = range(4)
 
 
-def sequence(talk: Conversation, view: tuple[int, int], pixels: int, below: str) -> tuple[Arrays, dict[str, Any]]:
+def sequence(talk: Exchange, view: tuple[int, int], pixels: int, below: str) -> tuple[Arrays, dict[str, Any]]:
     """Return (arrays, facts) of what lies in the view, ns since the session's first packet."""
     start = int(talk["time_ns"][0])
     times = talk["time_ns"] - start
@@ -54,9 +54,7 @@ def sequence(talk: Conversation, view: tuple[int, int], pixels: int, below: str)
     return arrays, facts
 
 
-def _segments(
-    talk: Conversation, times: Longs, inside: slice, side: int, view: tuple[int, int], pixels: int
-) -> Arrays:
+def _segments(talk: Exchange, times: Longs, inside: slice, side: int, view: tuple[int, int], pixels: int) -> Arrays:
     at = np.flatnonzero((talk["side"][inside] == side) & talk.data[inside]) + inside.start
     marks = talk["marks"][at]
     kind = np.select(
@@ -79,9 +77,7 @@ def _segments(
     }
 
 
-def _answers(
-    talk: Conversation, times: Longs, inside: slice, side: int, view: tuple[int, int], pixels: int
-) -> Arrays:
+def _answers(talk: Exchange, times: Longs, inside: slice, side: int, view: tuple[int, int], pixels: int) -> Arrays:
     """Return the acknowledgments of the other side: they are about the bytes of `side`."""
     mine = (talk["side"][inside] != side) & talk.numbered[inside] & (talk["tcp_flags"][inside] & ACK > 0)
     at = np.flatnonzero(mine) + inside.start
@@ -101,7 +97,7 @@ def _answers(
     }
 
 
-def _sacks(talk: Conversation, times: Longs, inside: slice, side: int, view: tuple[int, int], pixels: int) -> Arrays:
+def _sacks(talk: Exchange, times: Longs, inside: slice, side: int, view: tuple[int, int], pixels: int) -> Arrays:
     blocks = talk.sacks
     packet = blocks[:, 0]
     chosen = blocks[(packet >= inside.start) & (packet < inside.stop) & (talk["side"][packet] != side)]
@@ -118,7 +114,7 @@ def _sacks(talk: Conversation, times: Longs, inside: slice, side: int, view: tup
 
 
 def _below(
-    talk: Conversation, times: Longs, inside: slice, view: tuple[int, int], pixels: int, below: str, start: int
+    talk: Exchange, times: Longs, inside: slice, view: tuple[int, int], pixels: int, below: str, start: int
 ) -> Arrays:
     if below == "flight":
         arrays: Arrays = {}
