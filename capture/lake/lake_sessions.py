@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from capture.analysis.application.message_names import DNS_CODES, DNS_TYPES, TLS_ALERTS, TLS_VERSIONS, named
+from capture.analysis.query.columns import COLUMNS
 from capture.analysis.query.names import CLOSES, HANDSHAKES, ROLES, states
 from capture.analysis.sessions.session_table import SIDES, Role
 from capture.arrays.aliases import Mask, Numbers, Table
@@ -302,6 +303,22 @@ def _application() -> Iterator[LakeColumn]:
     )
 
 
+def _kernel() -> Iterator[LakeColumn]:
+    """What `bicap record --reasons` heard of the session from the kernel of its node."""
+    no_drop, no_reset = "the kernel told of no drop that is a loss", "the kernel told of no reset"
+    yield number_column("drops", "packets", "Packets of the session that the kernel dropped, at least.")
+    yield _packet("drop_packet", "event of the first drop")
+    yield _of_reason("drop_reason", "Reason of the first drop, like `NETFILTER_DROP`.", no_drop)
+    yield _of_reason("drop_class", "What that means, like `policy` or `full`.", no_drop)
+    yield _of_reason("drop_place", "Function of the kernel that dropped it.", no_drop)
+    yield _packet("reset_packet", "event of the first reset")
+    yield _of_reason("reset_reason", "Why the kernel reset the connection.", no_reset)
+
+
+def _of_reason(name: str, help: str, null: str) -> LakeColumn:
+    return LakeColumn(name, TEXT, "", help, null, lambda r: texts(COLUMNS[name](r.table)))
+
+
 def _is(table: Table, application: str) -> Mask:
     mask: Mask = table["application"] == TEXTS.number(application)
     return mask
@@ -312,5 +329,5 @@ SESSIONS = TableSchema(
     version=1,
     help="One row per conversation and interface: what `bicap sessions` shows.",
     sorted_by="start_ns",
-    columns=(*_identity(), *_verdicts(), *_of_side("client"), *_of_side("server"), *_application()),
+    columns=(*_identity(), *_verdicts(), *_of_side("client"), *_of_side("server"), *_application(), *_kernel()),
 )

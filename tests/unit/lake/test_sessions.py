@@ -44,10 +44,12 @@ def random_sessions(count: int) -> Table:
             most = 1 << 8 * min(SESSION[name].itemsize, 3)
             table[name] = chance.integers(0, most, count) * chance.integers(0, 2, count)
     words = [TEXTS.number(word) for word in ("", "http", "dns", "tls")]
+    events = [TEXTS.number(text) for text in ("", "dropped NETFILTER_DROP (policy) at nft_do_chain")]
     for name, choices in {
         "family": (4, 6), "protocol": (6, 17, 1, 132), "role": range(_ROLES), "handshake": range(_HANDSHAKES),
         "close": range(_CLOSES), "interface": (0, 1), "application": words, "server_name": words, "alpn": words,
         "http_method": words, "http_host": words, "http_path": words, "dns_name": words, "tls_alert_side": (0, 1, 2),
+        "drop_event": events, "reset_event": events,
     }.items():  # fmt: skip
         table[name] = chance.choice(choices, count)
     for name in ("server_ns", "client_ns", "reset_after_ns"):
