@@ -98,10 +98,15 @@ def test_the_shown_commands_find_the_veth_of_a_pod(node: PlainNode) -> None:
     assert node.client.veth in run(*node.exec("sh", "-c", second.replace("NUMBER", number)))
 
 
+def _tsharks(text: str) -> list[str]:
+    """Shown commands that read a file; test_wireshark has those that capture."""
+    return re.findall(r"^[$#] (tshark -(?![iD]).*)$", text, re.MULTILINE)
+
+
 def test_the_shown_tshark_reads_a_capture(tmp_path: Path) -> None:
     (tmp_path / "web.pcapng").write_bytes(section("<") + interface("<"))
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    lines = [line for page in pages for line in re.findall(r"^[$#] (tshark -.*)$", page.read_text(), re.MULTILINE)]
+    lines = [line for page in pages for line in _tsharks(page.read_text())]
     assert len(lines) > 1
     for line in lines:
         done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)

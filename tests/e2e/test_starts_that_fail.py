@@ -79,7 +79,7 @@ STEPS = [
     Step("capture.run.lineup.allow_descriptors"),
     Step("capture.kernel.program.Module.load", 2, REFUSED, "rejects", VerifierError),
     Step("capture.kernel.program.Module.load", 3, REFUSED, "rejects", VerifierError),
-    Step("capture.run.start._await_time", error=SpecError("stop-at is in the past"), said="past", kind=SpecError),
+    Step("capture.run.start.await_time", error=SpecError("stop-at is in the past"), said="past", kind=SpecError),
     Step("capture.kernel.attachments.LinkWatch"),
     Step("capture.kernel.rings.Rings.watch", 2),
     *(

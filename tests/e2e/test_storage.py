@@ -255,8 +255,10 @@ def caught(status: str) -> int:
 
 READ_ONLY = """
 mount --make-rprivate / && mount -t tmpfs out /mnt
-for folder in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none $folder || exit 1; done
-mount --bind / / && mount -o remount,ro,bind / && cd / || exit 1
+for folder in /tmp /var/tmp /dev/shm /; do
+    mount --bind $folder $folder && mount -o remount,ro,bind $folder || exit 1
+done
+cd /
 ! python3 -c 'import tempfile; tempfile.gettempdir()' 2>/dev/null || exit 1
 exec "$@"
 """
