@@ -6,6 +6,7 @@ replaced at the first write, so a capture that fails to start removes nothing an
 """
 
 import contextlib
+import errno
 import os
 
 from capture.errors import SinkError
@@ -80,9 +81,18 @@ class OutputFile:
 
 
 def _write(descriptor: int, parts: list[memoryview], offset: int) -> int:
-    if len(parts) == 1:  # nearly always
-        return os.pwrite(descriptor, parts[0], offset)
-    return os.pwritev(descriptor, parts, offset)
+    """Write parts from where they lie, which may be the kernel's rings; copied, where that is refused.
+
+    9p pins the pages that it is given, and the rings' cannot be pinned on newer kernels (seen on Linux 7.3).
+    """
+    try:
+        if len(parts) == 1:  # nearly always
+            return os.pwrite(descriptor, parts[0], offset)
+        return os.pwritev(descriptor, parts, offset)
+    except OSError as error:
+        if error.errno != errno.EFAULT:
+            raise
+    return os.pwrite(descriptor, b"".join(parts), offset)
 
 
 def remove(path: str, identity: tuple[int, int]) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from capture.errors import SinkError
 from capture.sink.files import BALLAST, FileSink
+from capture.sink.output_file import OutputFile
 from capture.sink.place import owner_of
 from capture.storage import MinFree, Storage
 from tests.unit.sink.failing import Install, replace_writes
@@ -319,3 +320,26 @@ def test_the_files_kept_have_the_accepted_data_and_nothing_else(
         assert contents(sink) == model[-kept:]
         assert sorted(os.listdir(folder)) == [os.path.basename(record.path) for record in sink.files]
         assert sink.files_removed == max(0, len(model) - kept)
+
+
+def test_memory_that_a_file_system_cannot_write_from_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on 9p, for the kernel's rings; bytes of our own are written there."""
+    written = os.pwrite
+
+    def refuses_rings(descriptor: int, data: memoryview | bytes, offset: int) -> int:
+        if isinstance(data, memoryview):
+            raise OSError(errno.EFAULT, "Bad address")
+        return written(descriptor, data, offset)
+
+    def refuses(*_: object) -> int:
+        raise OSError(errno.EFAULT, "Bad address")
+
+    monkeypatch.setattr(os, "pwrite", refuses_rings)
+    monkeypatch.setattr(os, "pwritev", refuses)
+    file = OutputFile(str(tmp_path / "file"), None)
+    file.append(memoryview(b"one"))
+    file.append(memoryview(b"two"), memoryview(b"three"))
+    file.close()
+    assert (tmp_path / "file").read_bytes() == b"onetwothree"
