@@ -39,18 +39,6 @@ static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 s
     return bpf_probe_read_kernel(to, size, (void *)(ctx->at + offset));
 }
 
-static __always_inline u32 has_tag(CONTEXT *ctx) {
-    return 0;
-}
-
-static __always_inline u16 tag_protocol(CONTEXT *ctx) {
-    return 0;
-}
-
-static __always_inline u16 tag_control(CONTEXT *ctx) {
-    return 0;
-}
-
 #define ANY_FIELD original
 
 #elif XDP
@@ -67,18 +55,6 @@ static __always_inline u32 length_of(CONTEXT *ctx) {
 
 static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 size) {
     return xdp_load_bytes(ctx, offset, to, size);
-}
-
-static __always_inline u32 has_tag(CONTEXT *ctx) {
-    return 0;
-}
-
-static __always_inline u16 tag_protocol(CONTEXT *ctx) {
-    return 0;
-}
-
-static __always_inline u16 tag_control(CONTEXT *ctx) {
-    return 0;
 }
 
 #define ANY_FIELD rx_queue_index
@@ -98,6 +74,27 @@ static __always_inline u32 length_of(CONTEXT *ctx) {
 static __always_inline long load_bytes(CONTEXT *ctx, u32 offset, void *to, u32 size) {
     return bpf_skb_load_bytes(ctx, offset, to, size);
 }
+
+#define ANY_FIELD len
+
+#endif
+
+#if DROPPED || XDP
+
+/* The bytes have all tags. */
+static __always_inline u32 has_tag(CONTEXT *ctx) {
+    return 0;
+}
+
+static __always_inline u16 tag_protocol(CONTEXT *ctx) {
+    return 0;
+}
+
+static __always_inline u16 tag_control(CONTEXT *ctx) {
+    return 0;
+}
+
+#else
 
 /*
  * True if the skb holds a tag. Read by assembly: if clang computes the address of the field once for two
@@ -119,8 +116,6 @@ static __always_inline u16 tag_protocol(CONTEXT *ctx) {
 static __always_inline u16 tag_control(CONTEXT *ctx) {
     return ctx->vlan_tci;
 }
-
-#define ANY_FIELD len
 
 #endif
 
