@@ -89,20 +89,36 @@ static __always_inline void commit(struct reason_state *state, struct place_coun
     counts->recorded++;
 }
 
+/*
+ * Return the state of this CPU, which is busy until it is left; NULL if it is busy: a program was interrupted
+ * by the event.
+ */
+static __always_inline struct reason_state *enter(u32 cpu, struct place_counts *counts) {
+    struct reason_state *state = reason_states.lookup(&cpu);
+    if (!state)
+        return NULL;
+    if (state->busy) {
+        counts->busy++;
+        return NULL;
+    }
+    state->busy = 1;
+    barrier();
+    return state;
+}
+
+static __always_inline void leave(struct reason_state *state) {
+    barrier();
+    state->busy = 0;
+}
+
 /* Record a packet if it matches. */
 static __always_inline void record_packet(struct reason_place *place, struct place_counts *counts,
                                           u64 address, u64 receiver, u64 now) {
     u32 zero = 0, cpu = bpf_get_smp_processor_id();
-    struct reason_state *state = reason_states.lookup(&cpu);
     struct skb_part *skb = skb_parts.lookup(&zero);
-    if (!state || !skb)
+    struct reason_state *state = skb ? enter(cpu, counts) : NULL;
+    if (!skb || !state)
         return;
-    if (state->busy) {
-        counts->busy++;
-        return;
-    }
-    state->busy = 1;
-    barrier();
     struct dropped context = {};
     struct packet packet = {};
     u32 direction = NEITHER;
@@ -124,8 +140,7 @@ static __always_inline void record_packet(struct reason_place *place, struct pla
     } else {
         counts->other++;
     }
-    barrier();
-    state->busy = 0;
+    leave(state);
 }
 
 /* The tuple of a socket, from its own side. False if it is no socket of TCP over IP. */
@@ -175,15 +190,9 @@ static __always_inline u32 match_socket(struct packet *packet, u8 family) {
 static __always_inline void record_socket(struct reason_place *place, struct place_counts *counts, u64 sk,
                                           u64 now) {
     u32 cpu = bpf_get_smp_processor_id();
-    struct reason_state *state = reason_states.lookup(&cpu);
+    struct reason_state *state = enter(cpu, counts);
     if (!state)
         return;
-    if (state->busy) {
-        counts->busy++;
-        return;
-    }
-    state->busy = 1;
-    barrier();
     struct packet packet = {};
     struct reason_record *record = next_record(state, cpu);
     u32 direction = record && tuple_of(sk, &packet, record) ? match_socket(&packet, record->family) : NEITHER;
@@ -195,8 +204,7 @@ static __always_inline void record_socket(struct reason_place *place, struct pla
     } else {
         counts->other++;
     }
-    barrier();
-    state->busy = 0;
+    leave(state);
 }
 
 /* skb, location; since Linux 5.17 the reason, since 6.11 the socket that would have received it. */
