@@ -152,22 +152,26 @@ def _final_destination(data: Bytes, at: int, end: int, row: PacketRow) -> None:
 @loop
 def _options(data: Bytes, at: int, end: int, row: PacketRow) -> int:
     """Return Kind.TIMESTAMPS, after writing its values into the row, if there is that option; else 0."""
-    while at < end:
-        option = data[at]
-        if option == 1:
-            at += 1
-            continue
-        if option == 0 or at + 1 >= end:
-            break
-        length = np.int64(data[at + 1])
-        if option == 8 and length == 10 and at + 10 <= end:
+    length = option_length(data, at, end)
+    while length:
+        if length == 10 and data[at] == 8:
             row.tsval = net32(data, at + 2)
             row.tsecr = net32(data, at + 6)
             return _TIMESTAMPS
-        if length < 2:
-            break
         at += length
+        length = option_length(data, at, end)
     return 0
+
+
+@loop
+def option_length(data: Bytes, at: int, end: int) -> int:
+    """Return the bytes of the TCP option at data[at]; 0 if there is none that is whole."""
+    if at >= end or data[at] == 0:
+        return 0
+    if data[at] == 1:
+        return 1
+    length = np.int64(data[at + 1]) if at + 1 < end else 0
+    return length if length >= 2 and at + length <= end else 0
 
 
 @loop

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from capture.analysis.packets.compiled.decode import option_length
 from capture.analysis.packets.compiled.link_layer import net16, net32
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes
@@ -54,16 +55,9 @@ def tcp_options(data: Bytes, packets: Rows[PacketRow], out: Rows[TcpOptions]) ->
 
 @loop
 def _read(data: Bytes, at: int, end: int, row: TcpOptions) -> None:
-    while at < end:
+    length = option_length(data, at, end)
+    while length:
         option = data[at]
-        if option == 1:
-            at += 1
-            continue
-        if option == 0 or at + 1 >= end:
-            break
-        length = np.int64(data[at + 1])
-        if length < 2 or at + length > end:
-            break
         if option == 2 and length == 4:
             row.mss = net16(data, at + 2)
         elif option == 3 and length == 3:
@@ -81,3 +75,4 @@ def _read(data: Bytes, at: int, end: int, row: TcpOptions) -> None:
             if count > 3:
                 row.sack_6, row.sack_7 = net32(data, at + 26), net32(data, at + 30)
         at += length
+        length = option_length(data, at, end)
