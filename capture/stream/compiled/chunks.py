@@ -24,11 +24,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from capture.abi import CHUNK_HEAD, INBOUND, OUTBOUND, PACKET_BLOCK, PACKET_BLOCK_END, RECORDER_STATE
+from capture.abi import CHUNK_HEAD, INBOUND, OUTBOUND, RECORDER_STATE
 from capture.arrays.aliases import Longs, Words
 from capture.arrays.jit import borrowing_loop
 from capture.stream.compiled.cursors import NEVER, TIME_HIGH_AT, TIME_LOW_AT, word_of
-from capture.stream.compiled.merge import memcpy
+from capture.stream.compiled.merge import CAPTURED_AT, FLAGS_FROM_END, INTERFACE_AT, TOTAL_AT, memcpy
 
 NUMBER, AT, READ, MISSED, SKIPPED, PART_COLUMNS = 0, 1, 2, 3, 4, 5
 """Columns of `parts`, one row for each CPU with memory: number of the chunk and bytes of its blocks that were passed;
@@ -43,9 +43,6 @@ _PACKETS_AT, FIRST_AT = word_of(CHUNK_HEAD, "packets", 8), word_of(CHUNK_HEAD, "
 STATE_NUMBER, STATE_FIRST = word_of(RECORDER_STATE, "number", 8), word_of(RECORDER_STATE, "first", 8)
 STATE_INDEX, STATE_PACKETS = word_of(RECORDER_STATE, "index", 8), word_of(RECORDER_STATE, "packets", 8)
 _HEAD_WORDS = CHUNK_HEAD.itemsize // 4
-_TOTAL_AT, _INTERFACE_AT = word_of(PACKET_BLOCK, "total"), word_of(PACKET_BLOCK, "interface")
-_CAPTURED_AT = word_of(PACKET_BLOCK, "captured")
-_FLAGS_FROM_END = PACKET_BLOCK_END.itemsize // 4 - word_of(PACKET_BLOCK_END, "flags")
 
 
 class Chunks(NamedTuple):
@@ -158,7 +155,7 @@ def _fill(
             return filled
         while time <= other and time < until_ns:
             at = 2 * _head(memory, part, parts[part, NUMBER]) + _HEAD_WORDS + parts[part, AT] // 4
-            total = np.int64(memory.words[at + _TOTAL_AT])
+            total = np.int64(memory.words[at + TOTAL_AT])
             words = total // 4
             if words < 11 or words > len(out):  # torn: the check of the portion finds it
                 return filled
@@ -176,14 +173,14 @@ def _fill(
                     state[LAST_NS] = time
                 wall = state[LAST_NS] + offset_ns
                 out[filled + TIME_HIGH_AT], out[filled + TIME_LOW_AT] = wall >> 32, wall & 0xFFFFFFFF
-                flags = np.int64(out[filled + words - _FLAGS_FROM_END])
-                out[filled + words - _FLAGS_FROM_END] = flags & (INBOUND | OUTBOUND)
-                interface = out[filled + _INTERFACE_AT]
+                flags = np.int64(out[filled + words - FLAGS_FROM_END])
+                out[filled + words - FLAGS_FROM_END] = flags & (INBOUND | OUTBOUND)
+                interface = out[filled + INTERFACE_AT]
                 if interface >= state[BEFORE]:
-                    out[filled + _INTERFACE_AT] = interface + 1
+                    out[filled + INTERFACE_AT] = interface + 1
                 if interface < len(moved):
                     moved[interface, flags & 7, 0] += 1
-                    moved[interface, flags & 7, 1] += out[filled + _CAPTURED_AT]
+                    moved[interface, flags & 7, 1] += out[filled + CAPTURED_AT]
                 filled += words
                 state[PACKETS] += 1
                 state[BYTES_LEFT] -= total

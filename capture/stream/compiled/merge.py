@@ -62,10 +62,10 @@ FLAG_SETS = 8
 """Combinations of the flags inbound, outbound and reverse; tallies are kept for each."""
 
 # An Enhanced Packet Block, in 32-bit words.
-_TOTAL_AT, _INTERFACE_AT = word_of(PACKET_BLOCK, "total"), word_of(PACKET_BLOCK, "interface")
-_CAPTURED_AT = word_of(PACKET_BLOCK, "captured")
+TOTAL_AT, INTERFACE_AT = word_of(PACKET_BLOCK, "total"), word_of(PACKET_BLOCK, "interface")
+CAPTURED_AT = word_of(PACKET_BLOCK, "captured")
 _BEGINNING, _END = PACKET_BLOCK.itemsize // 4, PACKET_BLOCK_END.itemsize // 4
-_FLAGS_FROM_END = _END - word_of(PACKET_BLOCK_END, "flags")
+FLAGS_FROM_END = _END - word_of(PACKET_BLOCK_END, "flags")
 _FLAGS_OPTION, _MACS = 4 << 16 | 2, 3
 SMALLEST_BLOCK = 4 * (_BEGINNING + _END)
 """Bytes of a block without its packet."""
@@ -197,7 +197,7 @@ def _take_alone(loop: Loop, base: int, mask: int, at: int, ring: int, wall_ns: i
     out, cursors, block = loop.out, loop.rings.cursors, loop.state[COPIED]
     _take_words(loop, base, mask, at, _BEGINNING, True)
     _put_time(loop, block, wall_ns)
-    packet, left = at + _BEGINNING, np.int64(out[block + _CAPTURED_AT])
+    packet, left = at + _BEGINNING, np.int64(out[block + CAPTURED_AT])
     if cursors[ring, FLAGS] & TAGGED:
         _take_words(loop, base, mask, packet, _MACS, True)
         out[block + _BEGINNING + _MACS] = cursors[ring, TAG]
@@ -210,7 +210,7 @@ def _take_alone(loop: Loop, base: int, mask: int, at: int, ring: int, wall_ns: i
         out[end] = last & uint32((1 << ((left & 3) * 8)) - 1)
         end += 1
     out[end], out[end + 1] = _FLAGS_OPTION, cursors[ring, FLAGS] & (INBOUND | OUTBOUND)
-    out[end + 2], out[end + 3] = 0, out[block + _TOTAL_AT]
+    out[end + 2], out[end + 3] = 0, out[block + TOTAL_AT]
     _copied(loop, end + _END - loop.state[COPIED])
 
 
@@ -229,7 +229,7 @@ def _take(loop: Loop, ring: int, until: int, wall_offset_ns: int, moved: Longs) 
     at, last, size = begin, time, 0
     while True:
         word = at // 4
-        total = np.int64(words[base + ((word + _TOTAL_AT) & mask)])
+        total = np.int64(words[base + ((word + TOTAL_AT) & mask)])
         if writes:
             if total > state[BYTES_LEFT]:
                 state[REACHED] = BYTES_LEFT
@@ -237,10 +237,10 @@ def _take(loop: Loop, ring: int, until: int, wall_offset_ns: int, moved: Longs) 
             if total > state[FILE_LEFT] and state[FILE_PACKETS] > 0:
                 state[FILE_FULL] = 1
                 break
-        interface = words[base + ((word + _INTERFACE_AT) & mask)]
+        interface = words[base + ((word + INTERFACE_AT) & mask)]
         flags = run_flags
         if not alone:
-            flags = np.int64(words[base + ((word + total // 4 - _FLAGS_FROM_END) & mask)])
+            flags = np.int64(words[base + ((word + total // 4 - FLAGS_FROM_END) & mask)])
         reverse = cursors[ring, REVERSE_BITS + (number >> 6)] >> (number & 63) & 1
         tally = (flags & (INBOUND | OUTBOUND)) | reverse * REVERSE
         number += 1
@@ -259,7 +259,7 @@ def _take(loop: Loop, ring: int, until: int, wall_offset_ns: int, moved: Longs) 
             state[FILE_PACKETS] += 1
             size += total
             moved[interface, tally, PACKETS] += 1
-            moved[interface, tally, BYTES] += words[base + ((word + _CAPTURED_AT) & mask)]
+            moved[interface, tally, BYTES] += words[base + ((word + CAPTURED_AT) & mask)]
             if state[REACHED]:
                 break
         else:
