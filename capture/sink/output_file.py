@@ -6,10 +6,10 @@ replaced at the first write, so a capture that fails to start removes nothing an
 """
 
 import contextlib
-import errno
 import os
 
 from capture.errors import SinkError
+from capture.sink.memory import write_at
 from capture.sink.place import Owner, cannot, create, create_over
 
 
@@ -35,7 +35,7 @@ class OutputFile:
         written, left = 0, [memoryview(part) for part in parts if part]
         try:
             while left:
-                count = _write(self.descriptor, left, self.size + written)
+                count = write_at(self.descriptor, left, self.size + written)
                 written += count
                 while left and count >= len(left[0]):
                     count -= len(left.pop(0))
@@ -78,21 +78,6 @@ class OutputFile:
             self.discard()
         else:
             os.close(self.descriptor)
-
-
-def _write(descriptor: int, parts: list[memoryview], offset: int) -> int:
-    """Write parts from where they lie, which may be the kernel's rings; copied, where that is refused.
-
-    9p pins the pages that it is given, and the rings' cannot be pinned on newer kernels (seen on Linux 7.3).
-    """
-    try:
-        if len(parts) == 1:  # nearly always
-            return os.pwrite(descriptor, parts[0], offset)
-        return os.pwritev(descriptor, parts, offset)
-    except OSError as error:
-        if error.errno != errno.EFAULT:
-            raise
-    return os.pwrite(descriptor, b"".join(parts), offset)
 
 
 def remove(path: str, identity: tuple[int, int]) -> None:

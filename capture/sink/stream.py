@@ -16,6 +16,7 @@ import time
 from collections import deque
 
 from capture.errors import SinkError
+from capture.sink.memory import write_on
 from capture.sink.place import cannot
 from capture.sink.protocol import FileRecord, ReaderGoneError
 
@@ -58,7 +59,7 @@ class StreamSink:
         try:
             while view:
                 if self._socket is None:
-                    sent = os.write(self._descriptor, view)
+                    sent = write_on(self._descriptor, view)
                 else:
                     sent = self._socket.send(view, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
                 view = view[sent:]
