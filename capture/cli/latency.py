@@ -102,12 +102,13 @@ def latency(
         else:
             for sessions, samples in ended:
                 latencies.add(sessions, samples)
-    if as_table:
-        pass
-    elif isinstance(latencies, Latency):
+    if not isinstance(latencies, Latency):
+        column = by or ""
+        click.echo(
+            json.dumps(groups_json(column, latencies), indent=2) if as_json else groups_text(column, latencies)
+        )
+    elif not as_table:
         click.echo(json.dumps(latency_json(latencies), indent=2) if as_json else latency_text(latencies))
-    elif by is not None:
-        click.echo(json.dumps(groups_json(by, latencies), indent=2) if as_json else groups_text(by, latencies))
     conclude(tunnels, inner, notes, damage)
 
 
