@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -38,14 +38,17 @@ def bicap(*words: str, within: Sequence[str] = (), env: dict[str, str] | None = 
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-class CaptureProcess:
-    """`bicap capture` running in the background: leaves the `with` block stopped by SIGINT and finished."""
+class BackgroundProcess:
+    """A command of bicap that was started and is ready: leaves the `with` block stopped by SIGINT and finished.
 
-    def __init__(self, file: Path, *words: str, within: Sequence[str] = (), stop: bool = True) -> None:
-        self.file, self._ready, self._stop = file, file.with_suffix(".ready"), stop
+    Its log and ready file are called as the `output` that the words name.
+    """
+
+    def __init__(self, output: Path, words: Sequence[str], within: Sequence[str], stop: bool = True) -> None:
+        self._output, self._ready, self._stop = output, output.with_suffix(".ready"), stop
         self._ready.unlink(missing_ok=True)
-        command = [*within, BICAP, "capture", "-w", str(file), "--ready-file", str(self._ready), *words]
-        self._log = file.with_suffix(".log").open("w+")
+        command = [*within, BICAP, words[0], "--ready-file", str(self._ready), *words[1:]]
+        self._log = output.with_suffix(".log").open("w+")
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._log)
 
         def ready() -> bool:
@@ -55,12 +58,10 @@ class CaptureProcess:
         try:
             wait_until(ready, lambda: "bicap is not ready")
         except BaseException:  # no `with` block will end it
-            self.process.kill()
-            self.process.wait()
-            self._log.close()
+            self._end()
             raise
 
-    def __enter__(self) -> "CaptureProcess":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,13 +71,24 @@ class CaptureProcess:
                 self.process.send_signal(signal.SIGINT)
             self.process.wait(PATIENCE)
         finally:
-            self.process.kill()
-            self.process.wait()
-            self._log.close()
+            self._end()
+
+    def _end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
 
     def log(self) -> str:
         """What it said on stderr."""
-        return self.file.with_suffix(".log").read_text()
+        return self._output.with_suffix(".log").read_text()
+
+
+class CaptureProcess(BackgroundProcess):
+    """`bicap capture` running in the background."""
+
+    def __init__(self, file: Path, *words: str, within: Sequence[str] = (), stop: bool = True) -> None:
+        self.file = file
+        super().__init__(file, ["capture", "-w", str(file), *words], within, stop)
 
     @property
     def summary(self) -> Any:

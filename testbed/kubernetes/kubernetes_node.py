@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from testbed.containerd_config import containerd_config
 from testbed.images import write_image
 from testbed.kubernetes.network import netns, node_address
 from testbed.kubernetes.processes import Processes
@@ -21,24 +22,6 @@ from testbed.runtime_api import RuntimeApi
 
 _CGROUPS = "bicap-testbed-"
 PAUSE, BUSYBOX = "localhost/pause:1", "localhost/busybox:1"
-_CONTAINERD = """\
-version = 2
-root = "{folder}/images"
-state = "/run/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs"]
-[grpc]
-  address = "/run/containerd/containerd.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "{folder}/opt"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{pause}"
-  disable_apparmor = true
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "{folder}/cni"
-"""
 _MOUNTS = (
     # Slave: what the node mounts is seen by no one else; its own /run/netns is shared with its pods.
     "mount --make-rslave /",
@@ -69,7 +52,15 @@ class KubernetesNode:
         for name in ("cni", "run", "kubelet", "bicap", "log", "images", "opt"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "cni/10.conflist").write_text(json.dumps(self._network()))
-        (self.folder / "containerd.toml").write_text(_CONTAINERD.format(folder=self.folder, pause=PAUSE))
+        config = containerd_config(
+            self.folder,
+            root=f"{self.folder}/images",
+            state="/run/containerd",
+            socket="/run/containerd/containerd.sock",
+            pause=PAUSE,
+            cni_bin="/usr/lib/cni",
+        )
+        (self.folder / "containerd.toml").write_text(config)
         (self.folder / "kubelet.json").write_text(json.dumps(self._kubelet(client_ca)))
         self._make_cgroups()
         script = " && ".join(_MOUNTS).format(folder=self.folder)

@@ -1,11 +1,12 @@
 """Real trouble on a wire -> `bicap diagnose` names it, its place, and the packets that show it."""
 
+import contextlib
 import json
 import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,24 @@ def passes(*_: object) -> Fate:
     return PASSES
 
 
-def upload(on: Wire) -> None:
-    """Send a small request, then a large one that does not arrive."""
+@contextlib.contextmanager
+def connected(on: Wire) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection: the client's socket and the server's."""
     with listen(on) as listener, connect(on) as connection:
         accepted, _ = listener.accept()
         with accepted:
-            connection.sendall(b"small")
-            assert accepted.recv(100) == b"small"
-            connection.sendall(bytes(10_000))
-            accepted.settimeout(1.5)
-            with pytest.raises(TimeoutError):
-                accepted.recv(100)
+            yield connection, accepted
+
+
+def upload(on: Wire) -> None:
+    """Send a small request, then a large one that does not arrive."""
+    with connected(on) as (connection, accepted):
+        connection.sendall(b"small")
+        assert accepted.recv(100) == b"small"
+        connection.sendall(bytes(10_000))
+        accepted.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            accepted.recv(100)
 
 
 def small_only(frame: bytes, _side: int, _number: int) -> Fate:
@@ -49,13 +57,11 @@ def small_only(frame: bytes, _side: int, _number: int) -> Fate:
 
 
 def deaf_receiver(on: Wire) -> None:
-    with listen(on) as listener, connect(on) as connection:
-        accepted, _ = listener.accept()
-        with accepted:
-            connection.settimeout(0.5)
-            with pytest.raises(TimeoutError):
-                connection.sendall(bytes(20_000_000))
-            time.sleep(0.5)
+    with connected(on) as (connection, _):
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            connection.sendall(bytes(20_000_000))
+        time.sleep(0.5)
 
 
 def questions(on: Wire) -> None:
@@ -73,13 +79,11 @@ def questions(on: Wire) -> None:
 
 def slow_reader(on: Wire) -> None:
     """The client reads only when the server has filled its window."""
-    with listen(on) as listener, connect(on) as connection:
-        accepted, _ = listener.accept()
-        with accepted:
-            accepted.settimeout(0.5)
-            with pytest.raises(TimeoutError):
-                accepted.sendall(bytes(20_000_000))
-            accepted.shutdown(socket.SHUT_WR)
+    with connected(on) as (connection, accepted):
+        accepted.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            accepted.sendall(bytes(20_000_000))
+        accepted.shutdown(socket.SHUT_WR)
         while connection.recv(1 << 20):
             pass
 
@@ -118,29 +122,25 @@ def answers(*said: bytes) -> Callable[[Wire], None]:
     """A server that gives these answers to as many requests of one connection."""
 
     def talk(on: Wire) -> None:
-        with listen(on) as listener, connect(on) as connection:
-            accepted, _ = listener.accept()
-            with accepted:
-                for answer in said:
-                    connection.sendall(b"GET /cart HTTP/1.1\r\nHost: web.shop\r\n\r\n")
-                    accepted.recv(1000)
-                    accepted.sendall(answer)
-                    connection.recv(1000)
+        with connected(on) as (connection, accepted):
+            for answer in said:
+                connection.sendall(b"GET /cart HTTP/1.1\r\nHost: web.shop\r\n\r\n")
+                accepted.recv(1000)
+                accepted.sendall(answer)
+                connection.recv(1000)
 
     return talk
 
 
 def refused_certificate(on: Wire) -> None:
     """A client that does not know who signed the server's certificate."""
-    with listen(on) as listener, connect(on) as connection:
-        accepted, _ = listener.accept()
-        with accepted:
-            for by_client, said in tls("web.shop", ssl.TLSVersion.TLSv1_2, [], [], trusting=False):
-                sender, receiver = (connection, accepted) if by_client else (accepted, connection)
-                sender.sendall(said)
-                left = len(said)
-                while left:
-                    left -= len(receiver.recv(left))
+    with connected(on) as (connection, accepted):
+        for by_client, said in tls("web.shop", ssl.TLSVersion.TLSv1_2, [], [], trusting=False):
+            sender, receiver = (connection, accepted) if by_client else (accepted, connection)
+            sender.sendall(said)
+            left = len(said)
+            while left:
+                left -= len(receiver.recv(left))
 
 
 def overtaken(frame: bytes, _side: int, number: int) -> Fate:

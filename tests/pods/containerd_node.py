@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.containerd_config import containerd_config
 from testbed.images import write_image
 from testbed.patience import PATIENCE
 from testbed.runtime_api import RuntimeApi
@@ -29,25 +30,6 @@ _RUNC_ROOT = "/run/containerd/runc/k8s.io"
 _BUNDLES = "state/io.containerd.runtime.v2.task/k8s.io"
 UPLINK = "uplink"
 _SERVE = "echo 'hello from {name}' > /www/index.html; exec httpd -f -p 80 -h /www"
-_CONFIG = """\
-version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs"]
-[grpc]
-  address = "{folder}/cri.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "{folder}/opt"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{pause}"
-  disable_apparmor = true
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{cni_bin}"
-    conf_dir = "{folder}/cni"
-    max_conf_num = {networks}
-"""
 
 
 @dataclass(frozen=True)
@@ -109,7 +91,15 @@ class ContainerdNode:
         for number, network in enumerate(self._networks):
             (self._folder / "cni" / f"{number}.conflist").write_text(json.dumps(network))
         Path(self._config).write_text(
-            _CONFIG.format(folder=self._folder, pause=PAUSE, cni_bin=CNI_BIN, networks=len(self._networks))
+            containerd_config(
+                self._folder,
+                root=f"{self._folder}/root",
+                state=f"{self._folder}/state",
+                socket=f"{self._folder}/cri.sock",
+                pause=PAUSE,
+                cni_bin=str(CNI_BIN),
+                networks=len(self._networks),
+            )
         )
         write_image(self._folder / "pause.tar", PAUSE, ["/bin/tail", "-f", "/dev/null"])
         write_image(self._folder / "web.tar", WEB, ["/bin/sh"])
