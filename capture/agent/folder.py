@@ -134,7 +134,7 @@ class CaptureFolder:
             )
         packets, last = 0, part.began
         files = []
-        for path in self._paths(part):
+        for path in self.paths(part):
             found = repair(path)
             packets += found.packets
             last = _time(found.last_ns) if found.last_ns else last
@@ -151,7 +151,7 @@ class CaptureFolder:
             return None
         return found if isinstance(found, dict) else None
 
-    def _paths(self, part: PartRecord) -> list[str]:
+    def paths(self, part: PartRecord) -> list[str]:
         """Return the files of a part: one, or a numbered set."""
         stem, _, suffix = str(self.path / part.file).partition(".pcapng")
         return sorted(

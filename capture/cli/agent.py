@@ -12,6 +12,7 @@ from capture.storage import parse_min_free
 from capture.units import parse_size
 
 NODE_NAME = "NODE_NAME"
+TOKEN_FILE = "/var/run/secrets/bicap.io/token"
 
 
 @click.command(cls=GroupedCommand, short_help="Run the captures of a cluster on this node.")
@@ -33,6 +34,14 @@ NODE_NAME = "NODE_NAME"
     metavar="SHARE|SIZE",
     help="Space that stays free on the disk, where a capture does not say.",
 )
+@option(
+    "Cluster",
+    "--token-file",
+    default=TOKEN_FILE,
+    show_default=True,
+    metavar="FILE",
+    help="A token for the controller, of this pod. Without the file, nothing can be fetched from this node.",
+)
 @option("Node", "--ready-file", metavar="PATH", help="Create this file when captures can begin.")
 def agent(
     kubeconfig: str | None,
@@ -42,6 +51,7 @@ def agent(
     captures: int,
     buffer: str,
     min_free: str,
+    token_file: str,
     ready_file: str | None,
 ) -> None:
     """Run the captures of a cluster on this node: those that NodeCaptures of the controller ask for.
@@ -55,10 +65,12 @@ def agent(
     os.environ[NODE_NAME] = name
     parse_min_free(min_free, "--min-free")
     from capture.agent.agent import Agent, Room, scratch_folder
+    from capture.agent.dial_out import DialOut
     from capture.agent.folder import Home
     from capture.agent.node_capture import Settings
     from capture.cluster.api import Api
     from capture.cluster.log import log_to_stderr
+    from capture.retrieval.leader_address import find_leader
     from capture.sink.place import make_way, write_beside
 
     log_to_stderr()
@@ -75,8 +87,15 @@ def agent(
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: running.stop())
+    dial_out = None
+    if os.path.exists(token_file):
+        # The kubelet replaces the file before a token ends.
+        dial_out = DialOut(home, name, lambda: Path(token_file).read_text().strip(), lambda: find_leader(api))
+        dial_out.start()
     try:
         running.run()
     finally:
+        if dial_out is not None:
+            dial_out.stop()
         api.close()
         home.close()

@@ -26,6 +26,14 @@ from capture.cluster.quota import PER_NAMESPACE, PER_NODE
     default=False,
     help="Run Antrea's PacketCaptures too, where Antrea's own agents do not.",
 )
+@option(
+    "Retrieval",
+    "--address",
+    metavar="IP",
+    help="Address for agents, which bring the files that users fetch.  [default: $POD_IP; without, none are fetched]",
+)
+@option("Retrieval", "--users-port", default=8470, show_default=True, metavar="PORT", help="On loopback, for users.")
+@option("Retrieval", "--agents-port", default=8471, show_default=True, metavar="PORT", help="For agents, with TLS.")
 @option("Output", "--metrics-port", type=int, metavar="PORT", help="Port of the metrics.  [default: none are served]")
 def controller(
     kubeconfig: str | None,
@@ -33,11 +41,15 @@ def controller(
     captures_per_node: int,
     captures_per_namespace: int,
     antrea: bool,
+    address: str | None,
+    users_port: int,
+    agents_port: int,
     metrics_port: int | None,
 ) -> None:
     """Run captures that are objects of a cluster: give each node its part, and write what becomes of it.
 
-    Several may run; one of them leads, by a Lease. It needs neither root nor a kernel with BPF.
+    Several may run; one of them leads, by a Lease. It needs neither root nor a kernel with BPF. Users fetch files
+    from the one that leads, through kubectl port-forward.
     """
     from capture.cluster.antrea_kind import AntreaKind, check_nobody_else_runs_them
     from capture.cluster.api import Api
@@ -45,6 +57,7 @@ def controller(
     from capture.cluster.kinds import OWN_KINDS
     from capture.cluster.log import log_to_stderr
     from capture.cluster.quota import Quota
+    from capture.retrieval.retrieval_service import DoorPorts, RetrievalService
 
     log_to_stderr()
     api = Api(kubeconfig)
@@ -60,7 +73,11 @@ def controller(
         from capture.cluster.metrics import serve_metrics
 
         serve_metrics(running, metrics_port)
+    ports = DoorPorts(address or os.environ.get("POD_IP"), users_port, agents_port)
+    retrieval = RetrievalService(api, running.world, lambda: running.leads, ports)
+    retrieval.start()
     try:
         running.run()
     finally:
+        retrieval.stop()
         api.close()

@@ -14,8 +14,8 @@ import msgspec
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 
-from capture.cluster.kube import KubePod, KubeStruct, Lease
-from capture.cluster.objects import CaptureObject, NodeCapture
+from capture.cluster.kube import ConfigMap, KubePod, KubeStruct, Lease, TokenReview
+from capture.cluster.objects import CaptureAccess, CaptureObject, NodeCapture
 from capture.errors import ApiError, SpecError
 
 T = TypeVar("T", bound=KubeStruct)
@@ -57,6 +57,9 @@ PACKET_CAPTURES = Resource("bicap.io/v1alpha1", "packetcaptures", "PacketCapture
 CLUSTER_PACKET_CAPTURES = Resource(
     "bicap.io/v1alpha1", "clusterpacketcaptures", "ClusterPacketCapture", CaptureObject, namespaced=False
 )
+CAPTURE_ACCESSES = Resource("bicap.io/v1alpha1", "captureaccesses", "CaptureAccess", CaptureAccess)
+CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap", ConfigMap)
+TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "tokenreviews", "TokenReview", TokenReview, namespaced=False)
 NODE_CAPTURES = Resource("bicap.io/v1alpha1", "nodecaptures", "NodeCapture", NodeCapture)
 
 
@@ -141,6 +144,11 @@ class Api:
         """Make an object."""
         full = {"apiVersion": resource.group_version, "kind": resource.kind} | body
         self._send("POST", resource.path(namespace), body=full)
+
+    def ask(self, resource: Resource[T], spec: dict[str, Any]) -> T:
+        """Return the answer to a question that is asked as an object, like a TokenReview; nothing is kept."""
+        full = {"apiVersion": resource.group_version, "kind": resource.kind, "metadata": {}, "spec": spec}
+        return msgspec.json.decode(self._send("POST", resource.path(), body=full), type=resource.type)
 
     def replace(self, resource: Resource[T], body: dict[str, Any], namespace: str = "") -> T:
         """Replace an object that has the version in `body`."""

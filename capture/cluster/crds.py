@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from capture.cluster.objects import CaptureStatus, NodeCapture, NodeCaptureSpec, NodeStatus
+from capture.cluster.objects import (
+    CaptureAccess,
+    CaptureAccessSpec,
+    CaptureStatus,
+    NodeCapture,
+    NodeCaptureSpec,
+    NodeStatus,
+)
 from capture.request.crd import definition, schema, schema_of
 from capture.request.own import CLUSTER_KIND, KIND
 
@@ -26,27 +33,33 @@ _NODE_COLUMNS = (
     ("Lost", "integer", ".status.lost", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
 )
+_ACCESS_COLUMNS = (
+    ("Kind", "string", ".spec.capture.kind", 0),
+    ("Capture", "string", ".spec.capture.name", 0),
+    ("Expires", "string", ".spec.expires", 0),
+)
 
 
 def definitions() -> dict[str, dict[str, Any]]:
     """Return the CustomResourceDefinitions, by the name of their kind."""
     whole = schema()
     whole["properties"]["status"] = _status(CaptureStatus)
-    internal = {
-        "type": "object",
-        "required": ["spec"],
-        "properties": {
-            **{name: {"type": "string"} for name in ("apiVersion", "kind")},
-            "metadata": {"type": "object"},
-            "spec": _internal_spec(),
-            "status": _status(NodeStatus),
-        },
-    }
+    internal = _object(spec=_internal_spec(), status=_status(NodeStatus))
+    access = _object(spec=schema_of(CaptureAccessSpec))
     return {
         KIND: definition(KIND, "Namespaced", whole, ["bpcap"], _CAPTURE_COLUMNS),
         CLUSTER_KIND: definition(CLUSTER_KIND, "Cluster", whole, ["bcpcap"], _CAPTURE_COLUMNS),
         NodeCapture.__name__: definition(NodeCapture.__name__, "Namespaced", internal, ["bncap"], _NODE_COLUMNS),
+        CaptureAccess.__name__: definition(
+            CaptureAccess.__name__, "Namespaced", access, ["bcacc"], _ACCESS_COLUMNS, plural="captureaccesses"
+        ),
     }
+
+
+def _object(**parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object with these parts."""
+    words = {name: {"type": "string"} for name in ("apiVersion", "kind")}
+    return {"type": "object", "required": ["spec"], "properties": {**words, "metadata": {"type": "object"}, **parts}}
 
 
 def _internal_spec() -> dict[str, Any]:

@@ -107,6 +107,35 @@ class Lease(KubeStruct):
     spec: LeaseSpec = msgspec.field(default_factory=LeaseSpec)
 
 
+class ConfigMap(KubeStruct):
+    """A ConfigMap."""
+
+    metadata: ObjectMetadata
+    data: dict[str, str] = {}
+
+
+class ReviewedUser(KubeStruct):
+    """Whom a token belongs to; `extra` has the pod that it was made for."""
+
+    username: str = ""
+    extra: dict[str, list[str]] = {}
+
+
+class TokenReviewStatus(KubeStruct):
+    """What the API server says of a token."""
+
+    authenticated: bool = False
+    user: ReviewedUser = msgspec.field(default_factory=ReviewedUser)
+    audiences: list[str] = []
+    error: str = ""
+
+
+class TokenReview(KubeStruct):
+    """The answer to the question whose a token is."""
+
+    status: TokenReviewStatus = msgspec.field(default_factory=TokenReviewStatus)
+
+
 def now() -> datetime:
     """Return the present time as objects have it, in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -32,3 +32,7 @@ def log_to_stderr() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    server = logging.getLogger("uvicorn")
+    server.handlers = [handler]
+    server.setLevel(logging.ERROR)
+    server.propagate = False

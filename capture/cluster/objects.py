@@ -1,4 +1,5 @@
-"""The objects of bicap.io: captures as users make them, NodeCaptures between controller and agents, and their status.
+"""The objects of bicap.io: captures as users make them, their status, the right to fetch one, and the NodeCaptures
+between controller and agents.
 
 A status has a bounded size: files and interruptions beyond the latest are counted only.
 """
@@ -165,6 +166,38 @@ class NodeCapture(KubeStruct):
     metadata: ObjectMetadata
     spec: NodeCaptureSpec
     status: NodeStatus = msgspec.field(default_factory=NodeStatus)
+
+
+class AccessTarget(KubeStruct):
+    """The capture that a CaptureAccess is about: in its own namespace, or a cluster-wide one if that is bicap's."""
+
+    kind: Annotated[str, says("PacketCapture; in the controller's namespace also ClusterPacketCapture.")]
+    name: Annotated[str, says("Name of the capture.")]
+
+
+class CaptureAccessSpec(KubeStruct):
+    """Who has the secret may fetch the files of one capture, for some minutes."""
+
+    capture: Annotated[AccessTarget, says("The capture.")]
+    secret_sha256: Annotated[
+        str,
+        says("SHA-256 of 32 random bytes, in hexadecimal. The bytes themselves are known to their maker only."),
+        msgspec.Meta(pattern="^[0-9a-f]{64}$"),
+    ] = msgspec.field(name="secretSHA256")
+    expires: Annotated[datetime, says("When the right ends: at most 10 minutes after the object was made.")]
+
+
+class CaptureAccess(KubeStruct):
+    """The right to fetch the files of a capture. Whoever may make one may fetch; who reads one gains nothing.
+
+    The spec is not checked yet.
+    """
+
+    metadata: ObjectMetadata
+    spec: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.metadata.namespace}/{self.metadata.name}"
 
 
 def node_capture_name(uid: str, node: str) -> str:

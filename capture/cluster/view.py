@@ -82,6 +82,20 @@ class ClusterView:
             self._changed.update(uids)
         self.wake.set()
 
+    def capture(self, full_kind: str, namespace: str, name: str) -> KnownCapture | None:
+        """Return the capture of a kind with this name."""
+        informer = self._of_captures.get(full_kind)
+        item = informer.get(f"{namespace}/{name}" if namespace else name) if informer else None
+        return None if item is None else self.captures.get(item.metadata.uid)
+
+    def parts_of(self, uid: str) -> list[NodeCapture]:
+        """Return the parts of a capture."""
+        return list(self.parts.get(uid, {}).values())
+
+    def pod(self, namespace: str, name: str) -> KubePod | None:
+        """Return a pod as it is known now."""
+        return self._pods.get(namespace, {}).get(name)
+
     def _capture_changed(self, kind: CaptureKind) -> Callable[[Any], None]:
         def changed(item: Any) -> None:
             informer = self._of_captures[kind.resource.full_kind]

@@ -24,15 +24,16 @@ def definition(
     whole: dict[str, Any],
     short_names: Sequence[str],
     columns: Iterable[tuple[str, str, str, int]],
+    plural: str = "",
 ) -> dict[str, Any]:
     """Return the CustomResourceDefinition of a kind; `columns` are name, type, path and priority for kubectl."""
-    plural = f"{kind.lower()}s"
+    plural = plural or f"{kind.lower()}s"
     version = {
         "name": VERSION,
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": whole},
-        "subresources": {"status": {}},
+        **({"subresources": {"status": {}}} if "status" in whole["properties"] else {}),
         "additionalPrinterColumns": [
             {"name": name, "type": type_, "jsonPath": path, "priority": priority}
             for name, type_, path, priority in columns

@@ -1,0 +1,180 @@
+"""ASGI applications and sockets -> servers in a thread of their own, whatever their clients do.
+
+At most so many connections; a connection that says nothing, or takes nothing of what it asked for, is cut. So a
+thousand slow clients cost as much as none after some seconds. Connections over the limit are closed at once.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from capture.errors import TargetError
+
+REQUEST_SECONDS = 10.0
+"""Longest time from a connection, or the answer before, to a whole request; also that of TLS."""
+TAKES_NOTHING_SECONDS = 30.0
+"""Longest time in which a client takes nothing of an answer that waits for it."""
+_HEADERS_MOST = 16 << 10
+_END_SECONDS = 2
+_log = logging.getLogger("bicap.retrieval")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An application and where it listens. `tls` is None on loopback."""
+
+    name: str
+    application: ASGIApp
+    socket: socket.socket
+    connections: int
+    tls: ssl.SSLContext | None = None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises TargetError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise TargetError(f"cannot listen on {host}:{port}: {error.strerror}; give another port") from None
+    sock.listen(256)
+    return sock
+
+
+class BoundedProtocol(H11Protocol):
+    """HTTP/1.1 of a client that is not trusted to be quick."""
+
+    _watch: asyncio.TimerHandle | None = None
+    _full: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or close it if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.config.app_connections:  # type: ignore[attr-defined]
+            transport.abort()
+            return
+        self._expect_request()
+
+    def _expect_request(self) -> None:
+        self._stop_watch()
+        self._watch = self.loop.call_later(REQUEST_SECONDS, self._end_if_idle)
+
+    def _stop_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _end_if_idle(self) -> None:
+        self._watch = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._expect_request()
+
+    def pause_writing(self) -> None:
+        """Note that the client takes nothing at the moment."""
+        super().pause_writing()
+        if self._full is None:
+            self._full = self.loop.call_later(TAKES_NOTHING_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that it does."""
+        super().resume_writing()
+        if self._full is not None:
+            self._full.cancel()
+            self._full = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_watch()
+        if self._full is not None:
+            self._full.cancel()
+            self._full = None
+        super().connection_lost(exc)
+
+
+class DoorServers:
+    """Servers of doors, between `start` and `stop`.
+
+    `make` returns the doors, `end` ends answers that would go on for ever; both are called in the event loop.
+    """
+
+    def __init__(self, make: Callable[[], Sequence[Door]], end: Callable[[], None] = lambda: None) -> None:
+        self._make, self._end = make, end
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._servers: list[uvicorn.Server] = []
+        self._started = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="doors", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; clients are served when it returns. Raises what `make` does."""
+        self._thread.start()
+        self._started.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Serve no more. Answers that are under way are cut after _END_SECONDS."""
+        for server in self._servers:
+            server.should_exit = True
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            self._failure = error
+            _log.exception("bug: the doors are closed")
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        doors = self._make()
+        self._servers = [_server(door) for door in doors]
+        serving = [
+            asyncio.ensure_future(server.serve([door.socket]))
+            for server, door in zip(self._servers, doors, strict=True)
+        ]
+        while not all(server.started for server in self._servers):
+            if any(task.done() for task in serving):
+                break
+            await asyncio.sleep(0.01)
+        self._started.set()
+        await asyncio.gather(*serving)
+
+
+def _server(door: Door) -> uvicorn.Server:
+    config = uvicorn.Config(
+        door.application,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(REQUEST_SECONDS),
+        timeout_graceful_shutdown=_END_SECONDS,
+        h11_max_incomplete_event_size=_HEADERS_MOST,
+    )
+    config.load()
+    config.ssl = door.tls
+    config.app_connections = door.connections  # type: ignore[attr-defined]
+    return uvicorn.Server(config)

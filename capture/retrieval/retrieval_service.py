@@ -1,0 +1,119 @@
+"""A controller, an address -> both doors open while it runs, agents told where it is while it leads.
+
+The users' door is on loopback of the controller's pod, the agents' door on the pod's address. The leader deletes
+accesses that have ended.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from capture.cluster.api import CAPTURE_ACCESSES, TOKEN_REVIEWS, Api
+from capture.cluster.informer import Informer, key_of
+from capture.cluster.kube import TokenReviewStatus
+from capture.cluster.objects import CaptureAccess
+from capture.cluster.view import ClusterView
+from capture.errors import ApiError
+from capture.retrieval.access_book import AccessBook
+from capture.retrieval.agent_hub import AgentHub
+from capture.retrieval.agent_tokens import AgentTokens
+from capture.retrieval.agents_door import AgentsDoor
+from capture.retrieval.bounded_server import Door, DoorServers, listen
+from capture.retrieval.leader_address import LeaderAddress, publish
+from capture.retrieval.orders import AUDIENCE
+from capture.retrieval.tls_identity import make_identity
+from capture.retrieval.users_door import UsersDoor
+
+LOOPBACK = "127.0.0.1"
+USERS_PORT, AGENTS_PORT = 8470, 8471
+USERS_MOST = 64
+"""Most connections of users."""
+AGENTS_MOST = 8192
+"""Most connections of agents: one for orders, and one for each answer that is under way."""
+SWEEP_SECONDS = 2.0
+_log = logging.getLogger("bicap.retrieval")
+
+
+@dataclass(frozen=True, slots=True)
+class DoorPorts:
+    """Where the doors are. Without an address there is no door for agents, so no files can be fetched."""
+
+    address: str | None = None
+    users: int = USERS_PORT
+    agents: int = AGENTS_PORT
+
+
+class RetrievalService:
+    """Both doors, between `start` and `stop`."""
+
+    def __init__(self, api: Api, view: ClusterView, leads: Callable[[], bool], ports: DoorPorts) -> None:
+        self._api, self._view, self._leads, self._ports = api, view, leads, ports
+        self.book = AccessBook()
+        self.hub: AgentHub | None = None
+        self._identity = make_identity(ports.address) if ports.address else None
+        self._accesses: Informer[CaptureAccess] = Informer(api, CAPTURE_ACCESSES, self._changed, optional=True)
+        self._servers = DoorServers(self._doors, self._end)
+        self._ending = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="accesses", daemon=True)
+
+    def start(self) -> None:
+        """Open the doors. Raises TargetError if a port is taken."""
+        self._servers.start()
+        self._accesses.start()
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        """Close them."""
+        self._ending.set()
+        self._accesses.stop()
+        self._servers.stop()
+
+    def _doors(self) -> Sequence[Door]:
+        hub = self.hub = AgentHub()
+        users = UsersDoor(self.book, hub, self._view, self._leads, lambda: datetime.now(UTC))
+        doors = [Door("users", users.application(), listen(LOOPBACK, self._ports.users), USERS_MOST)]
+        if self._ports.address and self._identity:
+            agents = AgentsDoor(hub, AgentTokens(self._review, self._view.pod), self._leads)
+            sock = listen(self._ports.address, self._ports.agents)
+            doors.append(Door("agents", agents.application(), sock, AGENTS_MOST, self._identity.server))
+        return doors
+
+    def _end(self) -> None:
+        if self.hub is not None:
+            self.hub.end_all()
+
+    def _review(self, token: str) -> TokenReviewStatus:
+        return self._api.ask(TOKEN_REVIEWS, {"token": token, "audiences": [AUDIENCE]}).status
+
+    def _changed(self, item: CaptureAccess) -> None:
+        if self._accesses.get(key_of(item)) is not item:
+            self.book.remove(item.metadata.uid)
+            return
+        trouble = self.book.put(item)
+        if trouble is not None:
+            _log.warning("CaptureAccess %s cannot be used: %s", item, trouble, extra={"access": str(item)})
+
+    def _sweep(self) -> None:
+        while not self._ending.wait(SWEEP_SECONDS):
+            if not self._leads():
+                continue
+            try:
+                self._publish()
+                self._delete_expired()
+            except ApiError as error:
+                _log.warning(str(error))
+
+    def _publish(self) -> None:
+        if self._ports.address and self._identity:
+            host = f"[{self._ports.address}]" if ":" in self._ports.address else self._ports.address
+            if publish(self._api, LeaderAddress(f"{host}:{self._ports.agents}", self._identity.authority)):
+                _log.info("agents can find this controller", extra={"address": host})
+
+    def _delete_expired(self) -> None:
+        now = datetime.now(UTC)
+        for item in self._accesses.objects:
+            uid = item.metadata.uid
+            if self.book.has_ended(uid, now):
+                self._api.delete(CAPTURE_ACCESSES, item.metadata.name, item.metadata.namespace, uid)
