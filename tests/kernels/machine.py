@@ -2,7 +2,8 @@
 
 Kernels are Debian's packages, unpacked below CACHE under their names and checksums; apt brings them with lists of its
 own, from the mirror that the machine is set up with. virtme-ng boots one with the machine's root file system, which
-it may only read; what a command writes goes to the folder that it shares.
+it may only read; what a command writes goes to the folder that it shares. Reading is what is slow there: virtme-ng
+mounts the root without a cache, so it is mounted once more with one, and that is where the command runs.
 """
 
 import contextlib
@@ -27,6 +28,12 @@ _VERSION = re.compile(r"^linux-image-(\d[\d.]*)(?:-\d+|\+deb[\d.]+)-amd64$")
 """Kernel packages without those for clouds and for real time, which are other builds of the same."""
 _PARTS = ("linux-image", "linux-binary", "linux-modules")
 """Packages of a kernel from Linux 7 on, where Debian splits it."""
+
+_AGAIN = "root-again"
+_SHARED_AGAIN = (
+    f"--qemu-opts=-fsdev local,id={_AGAIN},path=/,security_model=none,readonly=on,multidevs=remap"
+    f" -device virtio-9p-pci,fsdev={_AGAIN},mount_tag={_AGAIN}"
+)
 
 KVM_SECONDS = 20
 """Seconds that are enough for a boot with KVM; emulation takes as long on an idle machine."""
@@ -170,14 +177,26 @@ def _python_at_hand(shared: Path) -> Iterator[str]:
         yield shlex.join(["mount", "-o", "loop,ro", str(image), folder])
 
 
+# Each mount of the old root is bound into the new one, at its place; those below another one come with it.
+_ROOT_WITH_CACHE = f"""
+mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,access=any,msize=512000 {_AGAIN} /mnt
+awk '$2 != "/" && $2 != "/mnt" {{ print $2 }}' /proc/self/mounts | sort -u |
+    awk 'top && index($0, top "/") == 1 {{ next }} {{ top = $0; print }}' |
+    while read -r place; do mount --rbind "$place" "/mnt$place"; done
+cd /mnt && pivot_root . media && cd /
+"""
+
+
 def _run(kernel: Path, shared: Path, command: Sequence[str], seconds: float, options: Sequence[str]) -> str:
     log, script = shared / "log", shared / "run.sh"
     log.write_text("")
     # The console of the machine is a slow serial line, so nothing is printed there.
-    lines = [f"exec >{log} 2>&1", *_python_at_hand(shared), f"cd {shlex.quote(os.getcwd())}", shlex.join(command)]
+    place = f"cd {shlex.quote(os.getcwd())}"
+    lines = [f"exec >{log} 2>&1", *_python_at_hand(shared), _ROOT_WITH_CACHE, place, shlex.join(command)]
     script.write_text("\n".join(lines) + "\n")
     words = ["vng", "--run", str(kernel.resolve()), "--user", "root", "--cpus", "2", "--memory", "3G"]
-    words += ["--rwdir", str(shared), "--force-9p", "--disable-microvm", *options, "--exec", f"bash {script}"]
+    words += ["--rwdir", str(shared), "--force-9p", "--disable-microvm", _SHARED_AGAIN, *options]
+    words += ["--exec", f"bash {script}"]
     path = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     # A process group of its own, so that its children end with it. The command's exit status is not passed on.
     machine = subprocess.Popen(
