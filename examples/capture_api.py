@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--netns", help="network namespace in which the interface lives")
     parser.add_argument("--server", default=":80", help="IP, IP/len, IP:port or :port")
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--count", type=int, help="end after so many packets")
     asked = parser.parse_args()
 
     # What you want. Frozen, and checked when it is made: a wrong value raises SpecError here.
@@ -35,6 +36,7 @@ def main() -> None:
         netns=asked.netns,
         rules=(Rule(destination=parse_endpoint(asked.server, "--server")),),
         duration_ns=int(asked.seconds * 1e9),
+        count=asked.count,
     )
 
     # What would run for it on this machine. Nothing is loaded yet.

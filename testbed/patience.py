@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-PATIENCE = float(os.environ.get("BICAP_PATIENCE", "120"))
-"""Seconds after which what has not come is given up. They cost nothing where it comes; emulation needs more."""
+PATIENCE = float(os.environ.get("BICAP_PATIENCE", "300"))
+"""Seconds after which what has not come is given up. They cost nothing where it comes; a machine with a
+load of twenty needs them, and emulation twice as many."""
 
 
 def wait_until(came: Callable[[], object], what: Callable[[], object] = str) -> None:
