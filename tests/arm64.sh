@@ -34,6 +34,7 @@ if [ ! -d "$packages" ]; then
 fi
 
 # Emulation cannot start programs, nor is it fast: what does so, or measures time, is left to the machine's own.
-[ $# -gt 0 ] || set -- tests/unit --ignore tests/unit/bench --ignore tests/unit/test_wheel.py
+[ $# -gt 0 ] || set -- tests/unit --ignore tests/unit/bench --ignore tests/unit/test_wheel.py \
+    --ignore tests/unit/cluster/test_validations.py --ignore tests/unit/cluster/test_manifests.py
 exec env PYTHONPATH="$PWD:$packages" PYTHONHOME="$root/usr" PYTHONDONTWRITEBYTECODE=1 NUMBA_CACHE_DIR="$cache/compiled" \
     qemu-aarch64-static -L "$root" "$root/usr/bin/python3.11" -m pytest -q -p no:cacheprovider "$@"

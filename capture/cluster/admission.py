@@ -1,6 +1,6 @@
 """A capture as a user made it -> the document that nodes may run, or the reason for which none may.
 
-The same rules are in the CRDs where the API server can check them; here they hold on every server. A PacketCapture is
+Most of the rules are in the CRDs, too (`validations.py`); here they hold on every server. A PacketCapture is
 about the pods of its own namespace: whoever may make one there can see nothing of another.
 """
 
@@ -12,11 +12,27 @@ import msgspec
 from capture.errors import SpecError
 from capture.request.convert import spec_of
 from capture.request.document import Document
-from capture.request.fields import fields
+from capture.request.fields import RECORD, Field, fields
 from capture.request.kubernetes import PodReference
 from capture.request.naming import in_object
 from capture.request.own import API_VERSION, CLUSTER_KIND, KIND, PacketCapture
 from capture.spec import CaptureSpec
+
+MOST_ITEMS = {
+    ("rules",): 256,
+    ("sampling", "onPressure"): 3,
+    ("target", "interfaces"): 64,
+    ("target", "pods"): 256,
+}
+"""Most items of lists that rules of the CRDs walk: an API server bounds what a rule costs from these."""
+MOST_EXPRESSIONS = 64
+"""Most matchExpressions of a selector, likewise."""
+
+
+def refusal(field: Field) -> str:
+    """Return the reason why an object in a cluster cannot have a field; "" if it can."""
+    recorded = "it is for a recorder; run bicap record on the node" if field.group == RECORD else ""
+    return field.declared.refused_in_cluster or recorded
 
 
 def admitted(kind: str, name: str, namespace: str, spec: Any) -> Document:
@@ -29,8 +45,14 @@ def admitted(kind: str, name: str, namespace: str, spec: Any) -> Document:
         raise SpecError(str(error)) from None
     for field in fields(Document):
         # The API server fills in defaults.
-        if field.declared.refused_in_cluster and field.of(document) not in (None, field.declared.default):
-            raise SpecError(f"{in_object(field).text}: {field.declared.refused_in_cluster}")
+        if refusal(field) and field.of(document) not in (None, [], field.declared.default):
+            raise SpecError(f"{in_object(field).text}: {refusal(field)}")
+        most = MOST_ITEMS.get(field.json_path)
+        if most is not None and len(field.of(document)) > most:
+            raise SpecError(f"{in_object(field).text} has {len(field.of(document))} items, more than {most}")
+    selector = document.target.selector
+    if selector is not None and len(selector.match_expressions) > MOST_EXPRESSIONS:
+        raise SpecError(f"spec.target.selector.matchExpressions has more than {MOST_EXPRESSIONS} items")
     if document.conversations is not None and document.conversations.file is not None:
         raise SpecError("spec.conversations.file: a cluster has no such file; list them in spec.conversations.tuples")
     if kind == KIND:
@@ -82,6 +104,11 @@ def checked_spec(document: Document) -> CaptureSpec:
     chosen = (target.pods, target.selector, target.namespaces, target.containers, target.all_pods, target.interfaces)
     if not (named or any(chosen)):
         raise SpecError("spec.target chooses no pods; give pods, a selector, or rules that name pods")
-    if document.expression is not None and document.rules:
-        raise SpecError("spec.rules and spec.expression do not combine; write the rules into the expression")
+    # The spec is made without the expression, which only libpcap can read.
+    if document.expression is not None and (document.rules or document.conversations):
+        raise SpecError(
+            "spec.expression does not combine with rules or conversations; write them into the expression"
+        )
+    if document.expression is not None and document.inner:
+        raise SpecError("spec.inner is for rules; an expression reaches into tunnels itself (vxlan, geneve, mpls)")
     return spec_of(msgspec.structs.replace(document, expression=None, conversations=None))

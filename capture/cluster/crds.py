@@ -1,7 +1,9 @@
 """The structs of all objects -> their CustomResourceDefinitions, for deploy/crds."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from capture.cluster.admission import MOST_EXPRESSIONS, MOST_ITEMS
 from capture.cluster.objects import (
     CaptureAccess,
     CaptureAccessSpec,
@@ -10,6 +12,7 @@ from capture.cluster.objects import (
     NodeCaptureSpec,
     NodeStatus,
 )
+from capture.cluster.validations import Validation, validations
 from capture.request.crd import definition, schema, schema_of
 from capture.request.own import CLUSTER_KIND, KIND
 
@@ -42,13 +45,11 @@ _ACCESS_COLUMNS = (
 
 def definitions() -> dict[str, dict[str, Any]]:
     """Return the CustomResourceDefinitions, by the name of their kind."""
-    whole = schema()
-    whole["properties"]["status"] = _status(CaptureStatus)
     internal = _object(spec=_internal_spec(), status=_status(NodeStatus))
     access = _object(spec=schema_of(CaptureAccessSpec))
     return {
-        KIND: definition(KIND, "Namespaced", whole, ["bpcap"], _CAPTURE_COLUMNS),
-        CLUSTER_KIND: definition(CLUSTER_KIND, "Cluster", whole, ["bcpcap"], _CAPTURE_COLUMNS),
+        KIND: definition(KIND, "Namespaced", _capture(KIND), ["bpcap"], _CAPTURE_COLUMNS),
+        CLUSTER_KIND: definition(CLUSTER_KIND, "Cluster", _capture(CLUSTER_KIND), ["bcpcap"], _CAPTURE_COLUMNS),
         NodeCapture.__name__: definition(NodeCapture.__name__, "Namespaced", internal, ["bncap"], _NODE_COLUMNS),
         CaptureAccess.__name__: definition(
             CaptureAccess.__name__, "Namespaced", access, ["bcacc"], _ACCESS_COLUMNS, plural="captureaccesses"
@@ -60,6 +61,32 @@ def _object(**parts: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an object with these parts."""
     words = {name: {"type": "string"} for name in ("apiVersion", "kind")}
     return {"type": "object", "required": ["spec"], "properties": {**words, "metadata": {"type": "object"}, **parts}}
+
+
+def _capture(kind: str) -> dict[str, Any]:
+    whole = schema()
+    whole["properties"]["status"] = _status(CaptureStatus)
+    spec = whole["properties"]["spec"]
+    for path, most in MOST_ITEMS.items():
+        _at(spec, path)["maxItems"] = most
+    _at(spec, ("target", "selector", "matchExpressions"))["maxItems"] = MOST_EXPRESSIONS
+    for validation in validations(kind):
+        _add(whole, validation)
+    return whole
+
+
+def _at(node: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
+    """Return the schema at a path of fields; [] after a name is an item of the list."""
+    for name in path:
+        node = node["properties"][name.removesuffix("[]")]
+        if name.endswith("[]"):
+            node = node["items"]
+    return node
+
+
+def _add(whole: dict[str, Any], validation: Validation) -> None:
+    node = _at(whole, validation.path.split("."))
+    node.setdefault("x-kubernetes-validations", []).append({"rule": validation.rule, "message": validation.message})
 
 
 def _internal_spec() -> dict[str, Any]:

@@ -681,6 +681,7 @@ class Document(Part, frozen=True):
             "reasons",
             option("--reasons"),
             default=False,
+            refused_in_cluster="it is for a recorder; run bicap record on the node",
         ),
     ] = None
     sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)

@@ -43,7 +43,7 @@ def nodes(node: dict[str, Any], path: str = "$") -> Iterator[tuple[str, dict[str
 KEYS = {
     "type", "description", "properties", "required", "items", "additionalProperties", "enum", "default", "format",
     "minimum", "maximum", "minLength", "maxLength", "x-kubernetes-int-or-string", "x-kubernetes-list-type",
-    "x-kubernetes-list-map-keys", "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-list-map-keys", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations", "maxItems",
 }  # fmt: skip
 TYPES = {"string": str, "integer": int, "boolean": bool}
 

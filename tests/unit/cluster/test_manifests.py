@@ -1,0 +1,65 @@
+"""Everything in deploy/ that Kubernetes gets is valid: its own objects by its newest schemas, ours by the CRDs'."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from capture.cluster.crds import definitions
+from capture.request.own import API_VERSION
+from tests.unit.cluster.cel_rules import refusals, with_defaults
+from tests.unit.request.test_crd import fitting
+
+ROOT = Path(__file__).parents[3]
+NEWEST = kubernetes_validate.latest_version()
+
+
+def objects() -> dict[str, dict[str, Any]]:
+    """Every object of deploy/, and those that docs/cluster.md shows, by the file, kind and name."""
+    texts = {
+        str(path.relative_to(ROOT)): path.read_text()
+        for path in sorted((ROOT / "deploy").rglob("*.yaml"))
+        # Templates of the chart are compared with these objects, by another test.
+        if "helm" not in path.parts and path.name != "kustomization.yaml"
+    }
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    texts["docs/cluster.md"] = "\n---\n".join(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    found = {}
+    for name, text in texts.items():
+        for item in yaml.safe_load_all(text):
+            if isinstance(item, dict) and "apiVersion" in item:
+                found[f"{name} {item['kind']} {item['metadata']['name']}"] = item
+    return found
+
+
+OBJECTS = objects()
+OURS = {name: item for name, item in OBJECTS.items() if item["apiVersion"] == API_VERSION}
+OF_KUBERNETES = {name: item for name, item in OBJECTS.items() if name not in OURS}
+
+
+@pytest.mark.parametrize("item", OF_KUBERNETES.values(), ids=OF_KUBERNETES.keys())
+def test_an_object_is_valid_in_the_newest_kubernetes(item: dict[str, Any]) -> None:
+    kubernetes_validate.validate(item, NEWEST, strict=True)
+
+
+@pytest.mark.parametrize("item", OURS.values(), ids=OURS.keys())
+def test_a_capture_is_valid_by_its_definition(item: dict[str, Any]) -> None:
+    schema = definitions()[item["kind"]]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert fitting(schema["properties"]["spec"], item["spec"])
+    assert [*refusals(schema, with_defaults(schema, item))] == []
+
+
+def test_a_wrong_name_is_noticed() -> None:
+    agent = next(item for item in OF_KUBERNETES.values() if item["kind"] == "DaemonSet")
+    wrong = agent | {"spec": agent["spec"] | {"replicas": 2}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, NEWEST, strict=True)
+
+
+def test_all_kinds_that_are_installed_are_among_them() -> None:
+    kinds = {item["kind"] for item in OF_KUBERNETES.values()}
+    assert kinds >= {"CustomResourceDefinition", "DaemonSet", "StatefulSet", "ClusterRole", "NetworkPolicy", "Pod"}
+    assert OURS
