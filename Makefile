@@ -57,6 +57,10 @@ test-cluster: setup ## run the services on a real Kubernetes of two nodes; the f
 	scripts/image.sh localhost/bicap:dev bicap-image.tar
 	BICAP_CLUSTER=1 BICAP_KUBERNETES=$(KUBERNETES) $(OWN_PIDS) $(BIN)/pytest tests/cluster
 
+test-deploy: setup ## render the chart with Helm, run alert rules and queries in Prometheus (installs both first)
+	@scripts/setup.sh deploy
+	BICAP_DEPLOY=1 $(BIN)/pytest -q tests/deploy
+
 image: setup ## make the image of the services, bicap-image.tar, without a container engine
 	@scripts/setup.sh image
 	scripts/image.sh localhost/bicap:dev bicap-image.tar
@@ -84,9 +88,10 @@ format: setup ## rewrite Python and C in the project's format
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/clang-format -i $(C_CODE)
 
-docs: setup ## regenerate docs/cli.md, docs/lake-tables.md, the fields in docs/packetcapture.md, and the CRD
+docs: setup ## regenerate docs/cli.md, docs/lake-tables.md, the fields in docs/packetcapture.md, CRDs and chart
 	$(BIN)/python scripts/gen_cli_docs.py
 	$(BIN)/python scripts/gen_crd.py
+	$(BIN)/python scripts/gen_helm.py
 	$(BIN)/python scripts/gen_lake_docs.py
 
 proto: setup ## compile capture/pods/*.proto

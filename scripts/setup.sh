@@ -24,6 +24,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
     etcd-server golang-1.19-go mmdebstrap binutils)
 # The image of the services.
 [ "${1:-}" != image ] || packages+=(mmdebstrap binutils)
+# What reads metrics.
+[ "${1:-}" != deploy ] || packages+=(prometheus)
 # Spark runs on Java.
 [ "${1:-}" != lake ] || packages+=(openjdk-17-jre-headless)
 # Programs of arm64, emulated one by one.
@@ -73,6 +75,7 @@ case "${1:-}" in
 bench) module=dpkt,pcapy,matplotlib ;;
 fuzz) module=atheris ;;
 kernels) module=virtme ;;
+deploy) module=helm_python ;;
 test-web) module=playwright ;;
 lake) module=communityid,duckdb,obstore,polars,pyspark ;;
 *) module=sys ;;
