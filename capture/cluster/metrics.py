@@ -71,8 +71,13 @@ def _of_parts(parts: list[NodeCapture]) -> Iterator[Metric]:
     yield from (packets, size, gaps, running)
 
 
-def serve_metrics(controller: Controller, port: int) -> None:
-    """Serve the metrics on a port, by a thread."""
+def registry_of(controller: Controller) -> CollectorRegistry:
+    """Return what the page of a controller shows."""
     registry = CollectorRegistry()
     registry.register(ClusterCollector(controller))
-    start_http_server(port, registry=registry)
+    return registry
+
+
+def serve_metrics(controller: Controller, port: int) -> None:
+    """Serve the metrics on a port, by a thread."""
+    start_http_server(port, registry=registry_of(controller))
