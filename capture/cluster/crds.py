@@ -1,6 +1,7 @@
 """The structs of all objects -> their CustomResourceDefinitions, for deploy/crds."""
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from capture.cluster.admission import MOST_EXPRESSIONS, MOST_ITEMS
@@ -12,10 +13,11 @@ from capture.cluster.objects import (
     NodeCaptureSpec,
     NodeStatus,
 )
-from capture.cluster.validations import Validation, validations
+from capture.cluster.validations import validations
 from capture.request.crd import definition, schema, schema_of
 from capture.request.own import CLUSTER_KIND, KIND
 
+_RULES = "x-kubernetes-validations"
 _LIST_KEYS = {"conditions": "type", "nodes": "node"}
 _ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _CAPTURE_COLUMNS = (
@@ -70,9 +72,31 @@ def _capture(kind: str) -> dict[str, Any]:
     for path, most in MOST_ITEMS.items():
         _at(spec, path)["maxItems"] = most
     _at(spec, ("target", "selector", "matchExpressions"))["maxItems"] = MOST_EXPRESSIONS
-    for validation in validations(kind):
-        _add(whole, validation)
     return whole
+
+
+def ruled(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the definition of a kind with its CEL rules, which kubectl refuses for servers before 1.25."""
+    found = copy.deepcopy(found)
+    for validation in validations(found["spec"]["names"]["kind"]):
+        node = _at(found["spec"]["versions"][0]["schema"]["openAPIV3Schema"], validation.path.split("."))
+        node.setdefault(_RULES, []).append({"rule": validation.rule, "message": validation.message})
+    return found
+
+
+def rule_patch(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the same rules as a JSON patch of the definition."""
+    schema_of_kind = ruled(found)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return [*_patches(schema_of_kind, "/spec/versions/0/schema/openAPIV3Schema")]
+
+
+def _patches(node: dict[str, Any], pointer: str) -> Iterator[dict[str, Any]]:
+    if _RULES in node:
+        yield {"op": "add", "path": f"{pointer}/{_RULES}", "value": node[_RULES]}
+    for name, child in node.get("properties", {}).items():
+        yield from _patches(child, f"{pointer}/properties/{name}")
+    if "items" in node:
+        yield from _patches(node["items"], f"{pointer}/items")
 
 
 def _at(node: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
@@ -82,11 +106,6 @@ def _at(node: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
         if name.endswith("[]"):
             node = node["items"]
     return node
-
-
-def _add(whole: dict[str, Any], validation: Validation) -> None:
-    node = _at(whole, validation.path.split("."))
-    node.setdefault("x-kubernetes-validations", []).append({"rule": validation.rule, "message": validation.message})
 
 
 def _internal_spec() -> dict[str, Any]:

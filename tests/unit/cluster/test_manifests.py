@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from capture.cluster.crds import definitions
+from capture.cluster.crds import definitions, ruled
 from capture.request.own import API_VERSION
 from tests.unit.cluster.cel_rules import refusals, with_defaults
 from tests.unit.request.test_crd import fitting
@@ -47,9 +47,20 @@ def test_an_object_is_valid_in_the_newest_kubernetes(item: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("item", OURS.values(), ids=OURS.keys())
 def test_a_capture_is_valid_by_its_definition(item: dict[str, Any]) -> None:
-    schema = definitions()[item["kind"]]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema = ruled(definitions()[item["kind"]])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert fitting(schema["properties"]["spec"], item["spec"])
     assert [*refusals(schema, with_defaults(schema, item))] == []
+
+
+def test_an_ephemeral_container_is_valid_and_may_what_the_sidecar_may() -> None:
+    """`kubectl debug --custom` lays the file over the container that it makes."""
+    custom = yaml.safe_load((ROOT / "deploy" / "ephemeral.yaml").read_text())
+    sidecar = OBJECTS["deploy/sidecar.yaml Pod web"]
+    container = custom | {"name": "debugger", "image": "localhost/bicap:dev", "stdin": True, "command": ["sh"]}
+    pod = sidecar | {"spec": sidecar["spec"] | {"ephemeralContainers": [container]}}
+    kubernetes_validate.validate(pod, NEWEST, strict=True)
+    (capture,) = (one for one in sidecar["spec"]["containers"] if one["name"] == "capture")
+    assert custom["securityContext"] == capture["securityContext"] | {"runAsNonRoot": False}
 
 
 def test_a_wrong_name_is_noticed() -> None:

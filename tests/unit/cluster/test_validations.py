@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from capture.cluster.admission import admitted, checked_spec
-from capture.cluster.crds import definitions
+from capture.cluster.crds import definitions, ruled
 from capture.errors import SpecError
 from capture.request.own import CLUSTER_KIND, KIND
 from tests.unit.cluster.cel_rules import compile_typed, refusals, schema_rules, with_defaults
 
 SCHEMAS = {
-    kind: definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind, definition in definitions().items()
+    kind: ruled(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for kind, definition in definitions().items()
 }
 RULES = [(kind, *rule) for kind in (KIND, CLUSTER_KIND) for rule in schema_rules(SCHEMAS[kind])]
 

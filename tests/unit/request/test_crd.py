@@ -19,6 +19,11 @@ def test_the_crds_are_current() -> None:
     assert found == gen_crd.crds(), "deploy/crds is not current: run make docs"
 
 
+def test_the_rules_are_current() -> None:
+    found = {path: path.read_text() for path in gen_crd.RULES.glob("*.yaml")}
+    assert found == gen_crd.rules(), "deploy/rules is not current: run make docs"
+
+
 def test_the_page_is_current() -> None:
     assert gen_crd.PAGE.read_text() == gen_crd.page(), "docs/packetcapture.md is not current: run make docs"
 
@@ -43,7 +48,7 @@ def nodes(node: dict[str, Any], path: str = "$") -> Iterator[tuple[str, dict[str
 KEYS = {
     "type", "description", "properties", "required", "items", "additionalProperties", "enum", "default", "format",
     "minimum", "maximum", "minLength", "maxLength", "x-kubernetes-int-or-string", "x-kubernetes-list-type",
-    "x-kubernetes-list-map-keys", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations", "maxItems",
+    "x-kubernetes-list-map-keys", "x-kubernetes-preserve-unknown-fields", "maxItems", "pattern",
 }  # fmt: skip
 TYPES = {"string": str, "integer": int, "boolean": bool}
 
