@@ -4,13 +4,15 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture.agent.dial_out import Clock
 from capture.agent.folder import Home
+from capture.agent.live_tail import LiveTail, can_be_followed
 from capture.agent.node_capture import CaptureHere, Settings
 from capture.agent.pods import NodePods
 from capture.cluster.api import NODE_CAPTURES, Api
@@ -20,11 +22,14 @@ from capture.cluster.lease import Heartbeat
 from capture.cluster.objects import AGENT_FINALIZER, AGENT_LEASE, NODE_LABEL, NodeCapture
 from capture.errors import ApiError, BicapError, KernelError
 from capture.nursery.nursery import Nursery
+from capture.retrieval.orders import AnswerHead
 from capture.spec import BUFFER_DEFAULT
 from capture.units import format_size, parse_size
 
 STEP_SECONDS = 0.25
 """Longest time between two looks at the captures: what their processes have said is heard then."""
+VIEWED_STEP_SECONDS = 0.05
+"""The same while somebody watches a capture live."""
 STATUS_SECONDS = 2.0
 """Shortest time between two writes of a status in which only numbers have changed."""
 ORPHAN_SECONDS = 60.0
@@ -84,8 +89,34 @@ class Agent:
         """When a status that could not be written is tried again."""
         self._orphans: dict[str, float] = {}
         self._next_sweep = 0.0
+        self._views: list[None] = []
+        """One for each live view."""
         self._digests = ThreadPoolExecutor(1, "digest")
         self._digesting: dict[tuple[str, str], Future[str | None]] = {}
+
+    def live(self, uid: str, clock: Clock) -> tuple[AnswerHead, Generator[bytes, None, None]]:
+        """Return a live view of a capture on this node; other threads may call this."""
+        here = self._captures.get(uid)
+        if here is None:
+            return AnswerHead(404, "the capture does not run on this node"), _nothing()
+        if not can_be_followed(here.folder):
+            return AnswerHead(409, "its files are compressed, which cannot be followed live"), _nothing()
+
+        def over() -> str | None:
+            if self._captures.get(uid) is not here:
+                return "the capture was deleted"
+            return here.state.message if here.is_over else None
+
+        tail = LiveTail(here.folder, self._settings.node, lambda: here.written_ns, over, clock)
+        return AnswerHead(), self._viewed(tail.frames())
+
+    def _viewed(self, frames: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+        """Yield frames; meanwhile captures are heard more often."""
+        self._views.append(None)
+        try:
+            yield from frames
+        finally:
+            self._views.pop()
 
     def stop(self) -> None:
         """Let `run` end; signal handlers may call this."""
@@ -103,7 +134,8 @@ class Agent:
             self._on_ready()
             while not self._ending.is_set():
                 due = self._pods.next_due()
-                self._wake.wait(STEP_SECONDS if due is None else min(due, STEP_SECONDS))
+                step = VIEWED_STEP_SECONDS if self._views else STEP_SECONDS
+                self._wake.wait(step if due is None else min(due, step))
                 self._wake.clear()
                 try:
                     self._step(nursery)
@@ -246,6 +278,10 @@ class Agent:
             time.sleep(0.05)
         for uid, here in self._captures.items():
             self._attempt(uid, lambda uid=uid, here=here: self._write(uid, here))  # type: ignore[misc]
+
+
+def _nothing() -> Generator[bytes, None, None]:
+    yield from ()
 
 
 def _ring_bytes(here: CaptureHere) -> int:

@@ -4,11 +4,12 @@ The agent asks for orders, and each answer is a request of its own: nothing list
 way at a time, each with one piece of a file in memory; how fast they go is up to who reads them.
 """
 
+import contextlib
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -16,13 +17,16 @@ import msgspec
 
 from capture.agent.file_list import file_answer, listed_files
 from capture.agent.folder import Home
+from capture.agent.live_tail import ClockReading
 from capture.errors import ApiError, BicapError
+from capture.kernel.wallclock import clock_state
 from capture.retrieval.leader_address import LeaderAddress
 from capture.retrieval.orders import (
     ANSWER_HEADER,
     ANSWERS_PATH,
     ORDER_SILENCE_SECONDS,
     ORDERS_PATH,
+    TIME_PATH,
     AnswerHead,
     Order,
 )
@@ -35,8 +39,10 @@ LIVE_MOST = 4
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
 _TIMEOUT = httpx2.Timeout(10.0, read=ORDER_SILENCE_SECONDS, write=60.0)
 _log = logging.getLogger("bicap.agent")
-Live = Callable[[str], tuple[AnswerHead, Iterator[bytes]]]
-"""Returns the answer to an order to follow the capture with this UID."""
+CLOCK_TRIES = 4
+Clock = Callable[[], ClockReading | None]
+Live = Callable[[str, Clock], tuple[AnswerHead, Generator[bytes, None, None]]]
+"""Returns the answer to an order to follow the capture with this UID; the second compares clocks."""
 
 
 class DialOut:
@@ -149,8 +155,9 @@ class DialOut:
     def _show(self, client: httpx2.Client, order: Order) -> None:
         assert self._live is not None
         try:
-            head, frames = self._live(order.capture)
-            self._send(client, order, head, frames)
+            head, frames = self._live(order.capture, lambda: compare_clocks(client))
+            with contextlib.closing(frames):
+                self._send(client, order, head, frames)
         except Exception:
             _log.exception("bug: a live view failed", extra={"capture": order.capture})
         finally:
@@ -166,6 +173,21 @@ class DialOut:
             return
         if answer.status_code not in (204, 410):
             _log.warning("an answer was refused (%s): %s", answer.status_code, _said(answer.content))
+
+
+def compare_clocks(client: httpx2.Client) -> ClockReading | None:
+    """Return this clock less the controller's, from the quickest of some answers; None if there is none."""
+    readings = []
+    try:
+        for _ in range(CLOCK_TRIES):
+            before = time.time_ns()
+            theirs = int(client.get(TIME_PATH).raise_for_status().text)
+            after = time.time_ns()
+            readings.append((after - before, (before + after) // 2 - theirs))
+    except (httpx2.HTTPError, RuntimeError, ValueError):
+        return None
+    took, offset = min(readings)
+    return ClockReading(offset, took // 2, clock_state().startswith("synchronised"))
 
 
 def _said(body: bytes) -> str:

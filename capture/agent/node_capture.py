@@ -75,6 +75,11 @@ class CaptureHere:
         return self._child is not None
 
     @property
+    def written_ns(self) -> int:
+        """Wall-clock time before which all packets are in the file of the part that runs; 0 if none does."""
+        return self._child.written_ns if self._child is not None else 0
+
+    @property
     def is_over(self) -> bool:
         """True if the capture has ended; it never begins again."""
         return self.state.ended

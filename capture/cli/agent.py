@@ -90,7 +90,8 @@ def agent(
     dial_out = None
     if os.path.exists(token_file):
         # The kubelet replaces the file before a token ends.
-        dial_out = DialOut(home, name, lambda: Path(token_file).read_text().strip(), lambda: find_leader(api))
+        token = Path(token_file)
+        dial_out = DialOut(home, name, lambda: token.read_text().strip(), lambda: find_leader(api), running.live)
         dial_out.start()
     try:
         running.run()

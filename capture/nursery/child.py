@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ import msgspec
 from capture.errors import BicapError, SpecError
 from capture.kernel.privileges import drop_unused
 from capture.kernel.syscall import end_with_parent, trim_heap
-from capture.nursery.exchange import Concluded, Message, Progress, Ready
+from capture.nursery.exchange import Concluded, Message, Progress, Ready, Written
 from capture.request.convert import spec_of
 from capture.request.document import Document
 from capture.run import own_process
@@ -28,6 +29,10 @@ from capture.sink.open import open_sink
 _BUG = 1
 PROGRESS_SECONDS = 1.0
 """Time between two messages about the progress of a capture."""
+WRITTEN_SECONDS = 0.2
+"""Time between two messages about how far the file is written."""
+Say = Callable[[Message], bool]
+"""Sends a message; False if it was left out, because the caller has not read those before."""
 
 
 def become_child(parent: int, stdout: int, stderr: int, keep: set[int]) -> None:
@@ -46,7 +51,7 @@ def become_child(parent: int, stdout: int, stderr: int, keep: set[int]) -> None:
                 continue
 
 
-def run(document: bytes, say: Callable[[Message], None]) -> int:
+def run(document: bytes, say: Say) -> int:
     """Run the capture of a document as JSON. Returns the exit code: that of the error's class, or 0.
 
     SIGINT and SIGTERM are expected to be blocked; they are let through once they end the capture.
@@ -72,7 +77,7 @@ def run(document: bytes, say: Callable[[Message], None]) -> int:
     return code
 
 
-def _capture(document: bytes, say: Callable[[Message], None], captures: list[Capture]) -> None:
+def _capture(document: bytes, say: Say, captures: list[Capture]) -> None:
     try:
         asked = msgspec.json.decode(document, type=Document)
     except msgspec.DecodeError as error:
@@ -95,9 +100,25 @@ def _capture(document: bytes, say: Callable[[Message], None], captures: list[Cap
         with running:
             trim_heap()
             say(Ready([interface.name for interface in running.roster.present]))
-            running.run(lambda capture: say(_progress(capture)), PROGRESS_SECONDS)
+            running.run(Reports(say).tick, WRITTEN_SECONDS)
     finally:
         own_process.ignore_signals()
+
+
+class Reports:
+    """What a capture says while it runs: its progress when that is due, else how far its file is written."""
+
+    def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+        self._due = 0.0
+
+    def tick(self, running: Capture) -> None:
+        """Say what is due."""
+        if self._clock() >= self._due:
+            if self._say(_progress(running)):
+                self._due = self._clock() + PROGRESS_SECONDS
+        else:
+            self._say(Written(running.written_until_ns()))
 
 
 def _progress(running: Capture) -> Progress:

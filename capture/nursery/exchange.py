@@ -41,6 +41,12 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     interfaces: list[str]
 
 
+class Written(msgspec.Struct, frozen=True, tag="written"):
+    """All packets before this wall-clock time, ns, are in the file."""
+
+    until_ns: int
+
+
 class Concluded(msgspec.Struct, frozen=True, tag="concluded"):
     """The capture is over. `error` is the line that a user would see; the summary is there if it came to one."""
 
@@ -48,7 +54,7 @@ class Concluded(msgspec.Struct, frozen=True, tag="concluded"):
     summary: dict[str, Any] | None = None
 
 
-Message = Forked | NotForked | Ended | Ready | Progress | Concluded
+Message = Forked | NotForked | Ended | Ready | Progress | Written | Concluded
 _decoder = msgspec.json.Decoder(Message)
 
 

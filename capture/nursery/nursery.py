@@ -22,7 +22,17 @@ from typing import Any
 import msgspec
 
 from capture.errors import KernelError
-from capture.nursery.exchange import Concluded, Ended, Forked, Message, NotForked, Progress, Ready, whole_lines
+from capture.nursery.exchange import (
+    Concluded,
+    Ended,
+    Forked,
+    Message,
+    NotForked,
+    Progress,
+    Ready,
+    Written,
+    whole_lines,
+)
 from capture.request.document import Document
 
 _START_SECONDS = 300.0
@@ -54,6 +64,8 @@ class CaptureChild:
         """Where packets are being caught; None before."""
         self.progress: Progress | None = None
         """The latest that is known of its account; None before."""
+        self.written_ns = 0
+        """Wall-clock time before which all packets are in the file, as far as it was said."""
         self._concluded = Concluded()
         self._code: int | None = None
         self._pidfd = -1
@@ -81,6 +93,8 @@ class CaptureChild:
                 self.interfaces = interfaces
             case Progress():
                 self.interfaces, self.progress = message.interfaces, message
+            case Written(until_ns):
+                self.written_ns = until_ns
             case Concluded():
                 self._concluded = message
             case Ended(code):

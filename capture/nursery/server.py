@@ -26,7 +26,7 @@ from capture.kernel.features import has_coarse_clock, has_tcx
 from capture.kernel.program import compiled_now
 from capture.kernel.syscall import trim_heap
 from capture.nursery import child
-from capture.nursery.exchange import Ended, Forked, Message, NotForked, Progress, line
+from capture.nursery.exchange import Ended, Forked, Message, NotForked, Progress, Written, line
 from capture.run.own_process import ENDING
 from capture.run.planning import plan_capture
 from capture.spec import CaptureSpec
@@ -142,11 +142,14 @@ def _be_child(request: Request, parent: int) -> None:
         os._exit(code)  # nothing of the server may run
 
 
-def _tell(report: socket.socket, message: Message) -> None:
+def _tell(report: socket.socket, message: Message) -> bool:
+    """Send a message to the caller. False if it was left out."""
     with contextlib.suppress(OSError):  # the caller is gone
         # Packets do not wait for a caller who does not listen: the next message will have the same, and more.
-        if not isinstance(message, Progress) or _all_read(report):
-            report.sendall(line(message))
+        if isinstance(message, Progress | Written) and not _all_read(report):
+            return False
+        report.sendall(line(message))
+    return True
 
 
 def _all_read(line: socket.socket) -> bool:

@@ -50,6 +50,8 @@ class AgentAnswer:
         self._body = body
         self.done = asyncio.Event()
         """Set when nobody wants more of it."""
+        self.is_whole = False
+        """True if it was read to its end."""
 
     async def chunks(self, silence: float = SILENCE_SECONDS) -> AsyncIterator[bytes]:
         """Yield its bytes. Raises NodeSilentError if they stop before the end."""
@@ -57,6 +59,7 @@ class AgentAnswer:
             try:
                 chunk = await asyncio.wait_for(anext(self._body), silence)
             except StopAsyncIteration:
+                self.is_whole = True
                 return
             except TimeoutError:
                 raise NodeSilentError(f"nothing came from the agent for {silence:g} s") from None

@@ -103,7 +103,8 @@ class AgentsDoor:
         if not self._hub.deliver(node, request.path_params["order"], answer):
             return refusal(RefusedError(410, "not awaited", "nobody waits for this answer"))
         await answer.done.wait()
-        return Response(status_code=204)
+        # An agent that is still sending notices a closed connection at once.
+        return Response(status_code=204, headers={} if answer.is_whole else {"Connection": "close"})
 
     async def _time(self, request: Request, node: str) -> Response:
         return Response(str(time.time_ns()), media_type="text/plain")

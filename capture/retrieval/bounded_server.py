@@ -115,7 +115,8 @@ class DoorServers:
     def __init__(self, make: Callable[[], Sequence[Door]], end: Callable[[], None] = lambda: None) -> None:
         self._make, self._end = make, end
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._servers: list[uvicorn.Server] = []
+        self._servers: dict[str, uvicorn.Server] = {}
+        """By the names of the doors."""
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="doors", daemon=True)
@@ -129,11 +130,15 @@ class DoorServers:
 
     def stop(self) -> None:
         """Serve no more. Answers that are under way are cut after _END_SECONDS."""
-        for server in self._servers:
+        for server in self._servers.values():
             server.should_exit = True
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end)
         self._thread.join()
+
+    def connections(self, name: str) -> int:
+        """Return the number of connections of a door."""
+        return len(self._servers[name].server_state.connections)
 
     def _run(self) -> None:
         try:
@@ -147,12 +152,9 @@ class DoorServers:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         doors = self._make()
-        self._servers = [_server(door) for door in doors]
-        serving = [
-            asyncio.ensure_future(server.serve([door.socket]))
-            for server, door in zip(self._servers, doors, strict=True)
-        ]
-        while not all(server.started for server in self._servers):
+        self._servers = {door.name: _server(door) for door in doors}
+        serving = [asyncio.ensure_future(self._servers[door.name].serve([door.socket])) for door in doors]
+        while not all(server.started for server in self._servers.values()):
             if any(task.done() for task in serving):
                 break
             await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 LENGTH = struct.Struct("<I")
-HEADER_MOST, PAYLOAD_MOST = 1 << 16, 1 << 20
+HEADER_MOST, PAYLOAD_MOST = 1 << 16, 4 << 20
 """Longest header, and payload: a peer that says more is not one of ours."""
 BLOCKS, WATERMARK, LOST, CLOCK, GONE, ENDED = "blocks", "watermark", "lost", "clock", "gone", "ended"
 

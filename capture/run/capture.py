@@ -79,6 +79,10 @@ class Capture:
         """Return a snapshot per interface. While packets flow, some are on their way to the file."""
         return self._now.accounts()
 
+    def written_until_ns(self) -> int:
+        """Return the wall-clock time before which all packets were given to the output."""
+        return self._now.written_until_ns
+
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """Match these instead of the present list from now on; any thread may call it. Rules do not change.
 

@@ -89,6 +89,8 @@ class Drain:
         self._stamped_ns: int | None = None
         self._rounds = Rounds()
         self._fullest = 0
+        self.written_until_ns = 0
+        """CLOCK_MONOTONIC time before which all packets were given to the output."""
 
     def round(self, introduce: Callable[[], None] = lambda: None) -> Round:
         """Write final packets, at most PORTIONS_MOST portions; nothing is moved while the output has no room.
@@ -151,6 +153,8 @@ class Drain:
             release(self._loop.rings)
         end = end or limits.reached
         full = written >= most * PORTION or waiting >= PORTION
+        if not full:
+            self.written_until_ns = max(self.written_until_ns, final_in_file)
         more = portions > 0 or waiting > 0 or final_in_file < final_ns
         # Final packets behind the end of this file are still in their rings, unless the rings are empty.
         written_until = final_in_file if self._fullest else final_ns

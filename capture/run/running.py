@@ -141,6 +141,11 @@ class RunningCapture:
             raise SpecError("the capture was not started with a list of conversations; there is none to change")
         return self.conversations.replace(conversations) if self.conversations else (0, 0)
 
+    @property
+    def written_until_ns(self) -> int:
+        """Wall-clock time before which all packets were given to the output."""
+        return self.drain.written_until_ns + self.clock.offset_ns
+
     def finish(self, trouble: str | None) -> Summary:
         """Detach, wait for running programs, drain the rings, complete the file. Returns the summary.
 

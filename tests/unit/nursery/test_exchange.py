@@ -2,13 +2,25 @@
 
 import pytest
 
-from capture.nursery.exchange import Concluded, Ended, Forked, Message, NotForked, Progress, Ready, line, whole_lines
+from capture.nursery.exchange import (
+    Concluded,
+    Ended,
+    Forked,
+    Message,
+    NotForked,
+    Progress,
+    Ready,
+    Written,
+    line,
+    whole_lines,
+)
 
 MESSAGES: list[Message] = [
     Forked(4711),
     NotForked("no process can be made: Cannot allocate memory"),
     Ready(["eth0", "net1"]),
     Progress({"seen": 5}, ["eth0"]),
+    Written(1_700_000_000_000_000_000),
     Concluded("interface x does not exist", None),
     Concluded(None, {"account": {"seen": 5}}),
     Ended(-9),
