@@ -1,10 +1,8 @@
 """The image and the manifests as they are, installed by kubectl apply -k, with the rights that they give."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,34 +12,16 @@ from testbed.tool import check_with_readers, read_pcapng
 from tests.cluster.applied import AppliedCapture, account_adds_up
 from tests.cluster.conftest import Apply
 from tests.cluster.pod_traffic import address, fetch
+from tests.cluster.pods_installed import installation
 from tests.cluster.rights import RIGHTS, answer
 from tests.cluster.services import ROOT, SYSTEM, Services
-
-IMAGE = Path(os.environ.get("BICAP_IMAGE", ROOT / "bicap-image.tar"))
-OVERLAY = str(Path(__file__).with_name("overlay"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(cluster: Cluster, services: Services) -> Iterator[None]:
     """The services as pods, in place of the processes."""
-    services.stop()
-    for node in cluster.nodes:
-        node.import_image(IMAGE)
-    cluster.kubectl("apply", "-k", OVERLAY)
-    try:
-        for what in ("statefulset/bicap-controller", "daemonset/bicap-agent"):
-            done = cluster.try_kubectl("rollout", "status", what, "-n", SYSTEM, "--timeout=120s")
-            assert done.returncode == 0, cluster.kubectl("describe", "pods", "-n", SYSTEM)
-        cluster.kubectl(
-            "create", "rolebinding", "alice", "-n", "shop", "--clusterrole=bicap-capturer", "--user=alice"
-        )
-        cluster.kubectl("create", "rolebinding", "bob", "-n", "shop", "--clusterrole=bicap-viewer", "--user=bob")
+    with installation(cluster, services):
         yield
-    finally:
-        for what in ("statefulset/bicap-controller", "daemonset/bicap-agent"):
-            cluster.kubectl("delete", what, "-n", SYSTEM, "--timeout=120s")
-        wait_until(lambda: not cluster.get("pods", "-n", SYSTEM))
-        services.start()
 
 
 def test_a_capture_runs_with_the_rights_that_the_manifests_give(cluster: Cluster, apply: Apply) -> None:
