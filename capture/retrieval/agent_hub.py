@@ -19,6 +19,8 @@ ANSWER_SECONDS = 10.0
 """Longest wait for an answer to begin."""
 SILENCE_SECONDS = 15.0
 """Longest wait for its next bytes."""
+LONGEST_SECONDS = 300.0
+"""Longest time for an answer, live views apart: an agent has few at a time, and others wait for them."""
 ORDERS_MOST = 64
 """Most orders that wait for one agent."""
 
@@ -53,9 +55,14 @@ class AgentAnswer:
         self.is_whole = False
         """True if it was read to its end."""
 
-    async def chunks(self, silence: float = SILENCE_SECONDS) -> AsyncIterator[bytes]:
-        """Yield its bytes. Raises NodeSilentError if they stop before the end."""
+    async def chunks(
+        self, silence: float = SILENCE_SECONDS, longest: float = LONGEST_SECONDS
+    ) -> AsyncIterator[bytes]:
+        """Yield its bytes. Raises NodeSilentError if they stop before the end, or if they are taken too slowly."""
+        deadline = asyncio.get_running_loop().time() + longest
         while True:
+            if asyncio.get_running_loop().time() > deadline:
+                raise NodeSilentError(f"the answer was not taken in {longest:g} s; ask for smaller ranges")
             try:
                 chunk = await asyncio.wait_for(anext(self._body), silence)
             except StopAsyncIteration:
@@ -123,6 +130,10 @@ class AgentHub:
             answer = await asyncio.wait_for(future, ANSWER_SECONDS)
         except (TimeoutError, asyncio.QueueFull):
             raise NodeSilentError(f"the agent of node {node} does not answer") from None
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # it came in the moment in which nobody wanted it any more
+                future.result().done.set()
+            raise
         finally:
             del self._waiting[named.id]
         try:

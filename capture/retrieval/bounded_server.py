@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from capture.errors import TargetError
+from capture.errors import BicapError, TargetError
 
 REQUEST_SECONDS = 10.0
 """Longest time from a connection, or the answer before, to a whole request; also that of TLS."""
@@ -49,6 +49,18 @@ def listen(host: str, port: int) -> socket.socket:
         raise TargetError(f"cannot listen on {host}:{port}: {error.strerror}; give another port") from None
     sock.listen(256)
     return sock
+
+
+class BrokenOff(logging.Filter):
+    """An answer that cannot be finished is cut, which tells the client; for the log it is a line, not a trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return False for an error that is not a bug, and log its line."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, BicapError):
+            return True
+        _log.warning("an answer broke off: %s", error)
+        return False
 
 
 class BoundedProtocol(H11Protocol):
@@ -177,6 +189,9 @@ def _server(door: Door) -> uvicorn.Server:
         h11_max_incomplete_event_size=_HEADERS_MOST,
     )
     config.load()
+    logger = logging.getLogger("uvicorn.error")
+    if not any(isinstance(one, BrokenOff) for one in logger.filters):
+        logger.addFilter(BrokenOff())
     config.ssl = door.tls
     config.app_connections = door.connections  # type: ignore[attr-defined]
     return uvicorn.Server(config)

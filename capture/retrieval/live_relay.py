@@ -6,6 +6,7 @@ stream is over when the capture is, or this controller does not lead any more.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 
 from capture.cluster.objects import ENDED as OVER
@@ -57,7 +58,7 @@ class LiveRelay:
                     raise NodeSilentError(answer.head.error)
                 # A chunk may end within a frame; frames of two nodes must not mix.
                 held = WholeFrames()
-                async for chunk in answer.chunks(SILENCE_SECONDS):
+                async for chunk in answer.chunks(SILENCE_SECONDS, math.inf):
                     whole = held.add(chunk)
                     if whole:
                         await self._queue.put(whole)

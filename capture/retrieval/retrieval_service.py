@@ -30,7 +30,7 @@ LOOPBACK = "127.0.0.1"
 USERS_PORT, AGENTS_PORT = 8470, 8471
 USERS_MOST = 64
 """Most connections of users."""
-AGENTS_MOST = 8192
+AGENTS_MOST = 2048
 """Most connections of agents: one for orders, and one for each answer that is under way."""
 SWEEP_SECONDS = 2.0
 _log = logging.getLogger("bicap.retrieval")

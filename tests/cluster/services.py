@@ -42,7 +42,9 @@ class Services:
         """Start a controller under a name."""
         kubeconfig = self.cluster.kubeconfigs["admin"]
         self.cluster.processes.start(
-            name, BICAP, "controller", "--kubeconfig", kubeconfig, "--identity", name, *words
+            *(name, BICAP, "controller", "--kubeconfig", kubeconfig, "--identity", name),
+            *("--users-port", "0"),  # two of them share this machine
+            *words,
         )
 
     def start_agent(self, node: KubernetesNode, *words: str) -> None:

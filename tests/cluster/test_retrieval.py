@@ -52,7 +52,8 @@ def test_files_are_those_of_their_nodes_byte_by_byte(cluster: Cluster, apply: Ap
 def test_a_live_view_shows_what_the_files_have(cluster: Cluster, apply: Apply) -> None:
     capture = apply("viewed", WEB)
     capture.until(lambda status: status.get("nodeSummary") == "2/2" and status["phase"] == "Capturing")
-    token, kinds, shown, early = allow(cluster, "viewed", "shop"), Counter[str](), {}, 0
+    token, kinds, early = allow(cluster, "viewed", "shop"), Counter[str](), 0
+    shown: dict[str, bytes] = {}
     marks = {node.name: 0 for node in cluster.nodes}
     with forwarded(cluster) as client, client.stream("GET", "/v1/live", headers=bearer_of(token)) as stream:
         assert stream.status_code == 200

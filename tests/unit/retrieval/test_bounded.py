@@ -86,7 +86,6 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut(doors: OpenDoors) -> N
     [
         b"\x00\x01\x02\r\n\r\n",
         b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
     ],
 )

@@ -8,8 +8,11 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from capture.retrieval import users_door
+from capture.retrieval.orders import Order
 from tests.unit.retrieval.doors import NODE, OpenDoors, open_doors
 
 MIB = 1 << 20
@@ -179,6 +182,24 @@ def test_nothing_can_be_written(doors: OpenDoors, token: str, method: str) -> No
     answer = doors.get(FILE, token, method)
     assert answer.status_code == 405
     assert answer.json()["error"]
+
+
+def test_an_answer_that_breaks_off_is_cut_so_nobody_takes_it_for_whole(
+    doors: OpenDoors, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = doors.cluster.add("broken", "shop")
+    doors.keep(uid, random.Random(2).randbytes(9 * MIB), "broken-n1.pcapng")
+    token, path = doors.allow("broken", "shop"), doors.home.folder(uid).path / "broken-n1.pcapng"
+
+    def order(*given: object) -> Order:
+        if len(given) > 3:  # that for the second piece
+            path.unlink(missing_ok=True)
+        return Order(*given)
+
+    monkeypatch.setattr(users_door, "Order", order)
+    with pytest.raises(httpx2.RemoteProtocolError, match=r"incomplete|closed"):
+        doors.get(f"/v1/files/{NODE}/broken-n1.pcapng", token)
+    assert "an answer broke off: the file became shorter" in caplog.text
 
 
 def test_a_node_that_is_not_connected_is_an_error_of_its_files_only(doors: OpenDoors, token: str) -> None:
