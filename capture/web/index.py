@@ -3,12 +3,14 @@
 The index has the rows of the sessions, what is kept of each packet, the places of the batches, and the findings. It
 is for one state of the file (size, time, first and last bytes) and one way of reading it, and is left out of account
 otherwise; it holds nothing that is not in the file. An index of another user is not read: its numbers are trusted.
+An index that was cut or written over at an edge of its parts is not read either, decision 0052 says what is checked.
 
-    magic, length of the head (8 bytes), head (JSON), then arrays, each at a multiple of 8
+    magic, length of the head (8 bytes), digest of the head (16), head (JSON), then arrays, each at a multiple of 8
 """
 
 import json
 import os
+import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict
@@ -30,20 +32,36 @@ from capture.web.opened import SEEN_PACKET, Opened
 
 SUFFIX = ".bicap-index"
 _MAGIC = b"bicap-ix"
-_VERSION = 1
+_VERSION = 2
+_START = len(_MAGIC) + 8 + 16
+_EDGE = 4096
+_FREE_SHARE = 10
+"""An index takes at most this part of the free space beside the file, 1 / n."""
 _TEXTS = ("application", "server_name", "alpn", "http_method", "http_host", "http_path", "dns_name")
 WORTH = 20_000
 """Packets from which on an index is written; fewer are read in less than a tenth of a second."""
 
 
-def _stamp(opened: Opened) -> dict[str, Any]:
-    """Return what must be the same for an index to be right."""
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
+
+
+def _edges(array: Table) -> str:
+    """Return a digest of the first and the last bytes of an array."""
+    data = np.ascontiguousarray(array).view(np.uint8)
+    return _digest(data[:_EDGE].tobytes() + data[-_EDGE:].tobytes()).hex()
+
+
+def stamp(opened: Opened) -> dict[str, Any]:
+    """Return what must be the same for an index to be right; empty for a capture that can have none."""
+    if len(opened.files) != 1 or opened.live:
+        return {}
     (name,) = opened.files
-    found = os.stat(name)
     with open(name, "rb") as file:
-        start = file.read(4096)
-        file.seek(max(found.st_size - 4096, 0))
-        edges = blake2b(start + file.read(4096), digest_size=16).hexdigest()
+        found = os.fstat(file.fileno())
+        start = file.read(_EDGE)
+        file.seek(max(found.st_size - _EDGE, 0))
+        edges = _digest(start + file.read(_EDGE)).hex()
     return {
         "version": _VERSION,
         "size": found.st_size,
@@ -64,11 +82,20 @@ def is_possible(opened: Opened) -> bool:
     return len(opened.files) == 1 and opened.places.usable and not opened.live
 
 
-def write(opened: Opened) -> None:
-    """Write the index of a capture that was read to its end; where the folder cannot be written, nothing is."""
+def write(opened: Opened, before: dict[str, Any]) -> None:
+    """Write the index of a capture that was read to its end; where the folder cannot be written, nothing is.
+
+    `before` is the stamp from before it was read: a file that changed meanwhile gets no index.
+    """
     described = opened.description
     if not is_possible(opened) or len(opened.packets) < WORTH or not isinstance(described, Reader):
         return
+    with suppress(OSError):
+        if stamp(opened) == before:
+            _write(opened, described, before)
+
+
+def _write(opened: Opened, described: Reader, before: dict[str, Any]) -> None:
     arrays = {
         "sessions": opened.sessions.rows,
         "ended": opened.ended[: opened.count],
@@ -77,24 +104,24 @@ def write(opened: Opened) -> None:
         "place_bytes": np.array(opened.places.bytes, np.int64),
     }
     head = {
-        "stamp": _stamp(opened),
+        "stamp": before,
         "interfaces": len(described.interfaces),
         "names": len(described.names),
         "sections": described.sections,
         "texts": TEXTS.since(2),
         "facts": {name: getattr(opened, name) for name in _FACTS},
         "findings": [asdict(finding) for finding in opened.findings],
-        "arrays": [[name, len(array)] for name, array in arrays.items()],
+        "arrays": [[name, len(array), _edges(array)] for name, array in arrays.items()],
     }
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     target = _path(opened)
-    with (
-        suppress(OSError),
-        tempfile.NamedTemporaryFile(dir=target.parent, prefix=".bicap-index-", delete=False) as file,
-    ):
+    size = _START + len(text) + sum(array.nbytes for array in arrays.values())
+    if size > shutil.disk_usage(target.parent).free // _FREE_SHARE:
+        return
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".bicap-index-", delete=False) as file:
         try:
-            file.write(_MAGIC + len(text).to_bytes(8, "little") + text)
+            file.write(_MAGIC + len(text).to_bytes(8, "little") + _digest(text) + text)
             for array in arrays.values():
                 file.write(np.ascontiguousarray(array).data)
                 file.write(bytes(-array.nbytes % 8))
@@ -111,26 +138,32 @@ def read(opened: Opened) -> bool:
     """Fill an opened capture from its index; return False if there is none that is right."""
     try:
         return len(opened.files) == 1 and not opened.live and _read(opened)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, BicapError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, BicapError):
         return False  # damaged, or of another version: the file itself is read
 
 
 def _read(opened: Opened) -> bool:
     path = _path(opened)
     with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_uid not in (0, os.geteuid()) or file.read(8) != _MAGIC:
+        found = os.fstat(file.fileno())
+        if found.st_uid not in (0, os.geteuid()) or file.read(8) != _MAGIC:
             return False
-        head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        length, digest = int.from_bytes(file.read(8), "little"), file.read(16)
+        if length > found.st_size - _START or _digest(text := file.read(length)) != digest:
+            return False
+        head = json.loads(text)
         at = file.tell()
-    if head["stamp"] != _stamp(opened):
+    if head["stamp"] != stamp(opened):
         return False
     dtypes = {"sessions": SESSION, "ended": np.dtype(np.bool_), "packets": SEEN_PACKET}
     arrays: dict[str, Table] = {}
-    for name, length in head["arrays"]:
+    for name, length, edges in head["arrays"]:
         dtype = dtypes.get(name, np.dtype(np.int64))
         arrays[name] = np.memmap(path, dtype, "c", at, (length,)) if length else np.zeros(0, dtype)
+        if _edges(arrays[name]) != edges:
+            return False
         at += length * dtype.itemsize + -length * dtype.itemsize % 8
-    if not _described(opened, head):
+    if at != found.st_size or not _described(opened, head):
         return False
     _name_texts(arrays["sessions"], head["texts"])
     opened.sessions, opened.packets = GrowingTable.of(arrays["sessions"]), GrowingTable.of(arrays["packets"])

@@ -32,7 +32,8 @@ def open_or_read(opened: Opened) -> None:
     if index.read(opened):
         opened.finish()
     else:
-        opened.start(then=index.write)
+        before = index.stamp(opened)
+        opened.start(then=lambda read: index.write(read, before))
 
 
 def serve(opened: Opened, port: int, browser: bool, say: Callable[[str], None]) -> None:
