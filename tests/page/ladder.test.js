@@ -89,3 +89,21 @@ test("a run is one band between its first and last packet, and every packet is i
   assert.deepEqual([row.number, row.word, row.detail, row.extra], ["4–9", "4 segments", "5.66 KiB in 1.00 ms", "2 ACK"]);
   assert.equal(made.marks.filter((mark) => mark.k === "poly" && mark.fill === "server-t").length, 1);
 });
+
+test("what is missing is hatched if the capture left packets out on purpose, and dashed only if it is not known why", () => {
+  const found = data(handshake, { trips: [0.01 * MS, 0.9 * MS], gaps: [[0.91 * MS, 1, 1, 2896]] });
+  const texts = (/** @type {any} */ made) => made.marks.filter((/** @type {any} */ mark) => mark.k === "text").map((/** @type {any} */ mark) => mark.s);
+  const hatched = (/** @type {any} */ made) => made.marks.filter((/** @type {any} */ mark) => mark.hatch).length;
+  const lost = layout(found, options);
+  assert.deepEqual([texts(lost).includes("2,896 B not captured"), hatched(lost)], [true, 0]);
+  const sampled = layout(found, { ...options, sampled: true });
+  assert.deepEqual([texts(sampled).includes("2,896 B sampled out"), hatched(sampled)], [true, 1]);
+});
+
+test("a packet that was cut has a hollow dot, and its row says how many bytes are missing", () => {
+  const items = [...handshake, packet(4, 1 * MS, 1, { word: "1,448 B", payload: 1448, cut: 1386 }), packet(5, 2 * MS, 1, { word: "1,448 B", payload: 1448 })];
+  const made = layout(data(items, { trips: [0.01 * MS, 0.9 * MS] }), options);
+  const dots = /** @type {any[]} */ (made.marks.filter((mark) => mark.k === "dot"));
+  assert.deepEqual(dots.filter((dot) => dot.hollow).map((dot) => dot.n), [4]);
+  assert.deepEqual(made.rows.filter((row) => row.extra).map((row) => [row.n, row.extra]), [[4, "1,386 B cut"]]);
+});

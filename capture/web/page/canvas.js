@@ -3,7 +3,7 @@
 /**
  * @typedef {{k: "line", x1: number, y1: number, x2: number, y2: number, c: string, w?: number, dash?: number[], a?: number, head?: boolean, n?: number, red?: boolean}} Line
  * @typedef {{k: "fade", x1: number, x2: number, y: number, c: string, w?: number, n?: number, red?: boolean}} Fade
- * @typedef {{k: "poly", points: number[], fill?: string, c?: string, a?: number, w?: number, dash?: number[], open?: boolean, n?: number, red?: boolean}} Poly
+ * @typedef {{k: "poly", points: number[], fill?: string, c?: string, a?: number, w?: number, dash?: number[], open?: boolean, hatch?: boolean, n?: number, red?: boolean}} Poly
  * @typedef {{k: "rect", x: number, y: number, w: number, h: number, fill?: string, c?: string, a?: number, dash?: number[], lw?: number, n?: number, red?: boolean, hatch?: boolean}} Rect
  * @typedef {{k: "text", x: number, y: number, s: string, c: string, size?: number, weight?: number, align?: "left" | "right" | "center", halo?: boolean, n?: number, red?: boolean}} Text
  * @typedef {{k: "cross", x: number, y: number, n?: number, red?: boolean}} Cross
@@ -90,9 +90,10 @@ function one(g, m) {
       if (!m.open) g.closePath();
       if (m.fill) { g.fillStyle = colour(m.fill); g.fill(); }
       if (m.c) { g.strokeStyle = colour(m.c); g.lineWidth = m.w ?? 1; g.stroke(); }
+      if (m.hatch) hatch(g, m.points);
       break;
     case "rect":
-      if (m.hatch) hatch(g, m.x, m.y, m.w, m.h);
+      if (m.hatch) hatch(g, [m.x, m.y, m.x + m.w, m.y, m.x + m.w, m.y + m.h, m.x, m.y + m.h]);
       if (m.fill) { g.fillStyle = colour(m.fill); g.fillRect(m.x, m.y, m.w, m.h); }
       if (m.c) { g.strokeStyle = colour(m.c); g.lineWidth = m.lw ?? 1; g.strokeRect(m.x, m.y, m.w, m.h); }
       break;
@@ -165,16 +166,20 @@ function dot(g, m) {
   else { g.fillStyle = colour(m.c); g.fill(); }
 }
 
-/** @param {CanvasRenderingContext2D} g @param {number} x @param {number} y @param {number} w @param {number} h @returns {void} */
-function hatch(g, x, y, w, h) {
+/** Hatch the inside of a polygon. @param {CanvasRenderingContext2D} g @param {number[]} points @returns {void} */
+function hatch(g, points) {
+  const xs = points.filter((_, i) => i % 2 === 0);
+  const ys = points.filter((_, i) => i % 2 === 1);
+  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   g.save();
+  g.setLineDash([]);
   g.beginPath();
-  g.rect(x, y, w, h);
+  xs.forEach((x, i) => g.lineTo(x, /** @type {number} */ (ys[i])));
   g.clip();
   g.strokeStyle = colour("hatch");
   g.lineWidth = 1.2;
   g.beginPath();
-  for (let at = x - h; at < x + w; at += 8.5) { g.moveTo(at, y + h); g.lineTo(at + h, y); }
+  for (let at = left - (bottom - top); at < right; at += 8.5) { g.moveTo(at, bottom); g.lineTo(at + bottom - top, top); }
   g.stroke();
   g.restore();
 }

@@ -13,8 +13,9 @@ const KEYS = [
   ["w s a d", "in, out, left, right (ladder: time)", "0", "the whole"],
   ["f", "fold, unfold all", "e", "to scale, by events"],
   ["c", "clocks as written, aligned", "g", "group by next"],
-  ["x", "export", "Y", "copy the address"],
-  ["y", "copy the command", "t", "theme"],
+  ["p", "pin, to see two sessions", "x", "export"],
+  ["y", "copy the command", "Y", "copy the address"],
+  ["t", "theme", "?", "keys and legend"],
 ];
 
 /** @type {Mark[]} */
@@ -24,7 +25,7 @@ const LIFE = [{ k: "line", x1: 40, y1: 4, x2: 40, y2: 106, c: "client", w: 1.5 }
 export const CELLS = [
   ["Not captured", "Acknowledged by the other side, and not in the file. Grey, hollow, dashed; always with the number of bytes.", [...LIFE, { k: "poly", points: [40, 46, 290, 38, 290, 66, 40, 74], c: "unknown", dash: [3, 3] }, { k: "text", x: 165, y: 60, s: "2,896 B not captured", c: "ink-2", size: 11, align: "center", halo: true }]],
   ["Sampled out", "The capture was told to leave them out: hatched, with the rule. The count is known, the packets are not.", [...LIFE, { k: "rect", x: 36, y: 36, w: 258, h: 34, hatch: true }, { k: "text", x: 165, y: 57, s: "412 packets sampled out", c: "ink-2", size: 11, align: "center", halo: true }]],
-  ["Cut", "The snap length kept a part of the packet. What is behind the edge counts in sizes, and is not decoded.", [{ k: "rect", x: 40, y: 34, w: 110, h: 34, fill: "server-t", c: "server" }, { k: "rect", x: 162, y: 34, w: 128, h: 34, c: "unknown", dash: [3, 3] }, { k: "text", x: 226, y: 55, s: "1,386 B cut", c: "ink-2", size: 11, align: "center" }]],
+  ["Cut", "The snap length kept a part of the packet. What is behind the edge counts in sizes, and is not decoded. In the ladder its dot is hollow, and the row says how many bytes.", [{ k: "rect", x: 40, y: 34, w: 110, h: 34, fill: "server-t", c: "server" }, { k: "rect", x: 162, y: 34, w: 128, h: 34, c: "unknown", dash: [3, 3] }, { k: "text", x: 226, y: 55, s: "1,386 B cut", c: "ink-2", size: 11, align: "center" }]],
   ["Beyond the point", "One point sees a packet pass, not where it goes: the line fades. With an answer the slant is half of the round trip, lighter.", [...LIFE, { k: "line", x1: 90, y1: 4, x2: 90, y2: 106, c: "line-2", dash: [1, 3] }, { k: "line", x1: 41, y1: 30, x2: 90, y2: 30, c: "client", w: 1.6 }, { k: "fade", x1: 93, x2: 200, y: 30, c: "client" }, { k: "line", x1: 41, y1: 60, x2: 90, y2: 60, c: "client", w: 1.6 }, { k: "line", x1: 90, y1: 60, x2: 289, y2: 78, c: "client", w: 1.4, a: 0.55, head: true }]],
   ["Lost, and why", "Cross on the leg. Without a drop that the kernel recorded: not known, and the line stays dashed to the next point.", [...LIFE, { k: "line", x1: 41, y1: 40, x2: 130, y2: 47, c: "trouble", w: 1.6 }, { k: "line", x1: 130, y1: 47, x2: 289, y2: 60, c: "trouble", dash: [2, 3] }, { k: "cross", x: 165, y: 50 }, { k: "text", x: 176, y: 38, s: "why is not known", c: "trouble", weight: 600, halo: true }]],
   ["Sent again", "Red, and tied to the first copy on the sender's side.", [...LIFE, { k: "line", x1: 41, y1: 26, x2: 289, y2: 32, c: "client", w: 1.6, head: true }, { k: "line", x1: 41, y1: 84, x2: 289, y2: 90, c: "trouble", w: 1.6, head: true }, { k: "arc", x: 40, y1: 26, y2: 84, out: -24, c: "trouble", dash: [1.5, 2.5] }]],

@@ -11,7 +11,7 @@ import { count, duration, size, unit } from "./format.js";
  * @typedef {{n: number, t: number, side: 0 | 1, word: string, detail: string, flags: number, payload: number, seq: number, ack: number, marks: string[], again: number, after: number, red: boolean, probe: boolean, cut: number, unseen: boolean}} Packet
  * @typedef {{n: number, last: number, t: number, end: number, side: 0 | 1, segments: number, acks: number, bytes: number, times: number[], ack_times: number[], first_data: number, last_data: number}} Run
  * @typedef {{session: number, tcp: boolean, packets: number, items: (Packet | Run)[], bands: number[][], total: number, trips: [number, number], span: number, syn: boolean[], gaps: number[][], file_end: number | null}} LadderData
- * @typedef {{mode: "time" | "events", width: number, height: number, zoom: number, selected: number, closed: boolean}} Options
+ * @typedef {{mode: "time" | "events", width: number, height: number, zoom: number, selected: number, closed: boolean, sampled?: boolean}} Options
  * @typedef {{y: number, n: number, last: number, run: boolean, side: 0 | 1 | -1, red: boolean, number: string, time: string, delta: string, bar: number, word: string, detail: string, extra: string, extraSide: 0 | 1 | -1}} Row
  * @typedef {{height: number, rowHeight: number, rows: Row[], marks: Mark[], columns: {client: number, here: number, server: number}, table: {number: number, time: number, delta: number, word: number, detail: number, extra: number, end: number}, unit: string, near: "client" | "server", seen: [boolean, boolean], toY: (t: number) => number, breaks: number[][]}} Layout
  */
@@ -178,7 +178,7 @@ export function layout(data, options) {
       else if (item.marks.includes("copy")) row.extra = "copy";
       else if (item.marks.includes("out of order")) row.extra = "out of order";
       else if (item.marks.some((mark) => mark.includes("lost before"))) row.extra = "lost before here";
-      else if (item.cut > 0 && item.payload > 0) row.extra = "cut";
+      else if (item.cut > 0 && item.payload > 0) row.extra = `${count(item.cut)} B cut`;
       else if (item.unseen) row.extra = "";
     }
     made.rows.push(row);
@@ -191,7 +191,7 @@ export function layout(data, options) {
   else {
     lifelines(made, endsSoon ? toY(fileEnd) : bottom);
     bandsOf(made, data);
-    for (const gap of data.gaps) gapMark(made, data, gap);
+    for (const gap of data.gaps) gapMark(made, data, gap, options.sampled === true);
     items.forEach((item, i) => {
       const row = /** @type {Row} */ (made.rows[i]);
       const chosen = options.selected >= row.n && options.selected <= row.last && options.selected > 0;
@@ -258,7 +258,7 @@ function packetMark(made, data, item, chosen) {
     else marks.push({ k: "fade", x1: here + 3 * sign, x2: here + (farX - here) * 0.5, y, c, w, ...more });
     marks.push({ k: "line", x1: here, y1: y, x2: nearX + sign, y2: close, c, w, head: true, ...more });
   }
-  marks.push({ k: "dot", x: here, y, r: chosen ? 3.2 : 2.4, c, ...more });
+  marks.push({ k: "dot", x: here, y, r: chosen ? 3.2 : 2.4, c, ...(item.cut > 0 && item.payload > 0 ? { hollow: true, w: 1.2 } : {}), ...more });
 }
 
 /** @param {Layout} made @param {LadderData} data @param {Run} run @param {boolean} chosen @returns {void} */
@@ -299,8 +299,8 @@ function runMark(made, data, run, chosen) {
   if (low[1] - top[1] >= 15) marks.push({ k: "text", x: (client + server) / 2, y: middle + 4, s: `${count(run.segments)} ${data.tcp ? "segments" : "datagrams"}, ${size(run.bytes)}`, c, weight: 600, align: "center", halo: true, n: run.n });
 }
 
-/** Marks of bytes that were acknowledged and are not in the file. @param {Layout} made @param {LadderData} data @param {number[]} gap @returns {void} */
-function gapMark(made, data, gap) {
+/** Marks of bytes that were acknowledged and are not in the file; hatched if the capture left out packets on purpose, and lost none. @param {Layout} made @param {LadderData} data @param {number[]} gap @param {boolean} sampled @returns {void} */
+function gapMark(made, data, gap, sampled) {
   const [t, side, , bytes] = /** @type {[number, 0 | 1, number, number]} */ (gap);
   const { client, server } = made.columns;
   let from = 0;
@@ -308,8 +308,8 @@ function gapMark(made, data, gap) {
   const slant = made.toY(t + Math.max(data.trips[1], 0) / 2) - made.toY(t);
   const [top, low] = [made.toY(from) + 3, Math.max(made.toY(t) - 3, made.toY(from) + 9)];
   const points = side === 1 ? [server, top - slant, client, top, client, low, server, low - slant] : [client, top, server, top + slant, server, low + slant, client, low];
-  made.marks.push({ k: "poly", points, c: "unknown", dash: [3, 3] });
-  made.marks.push({ k: "text", x: (client + server) / 2, y: (top + low) / 2 - slant / 2 + 4, s: `${count(bytes)} B not captured`, c: "ink-2", size: 11, align: "center", halo: true });
+  made.marks.push({ k: "poly", points, c: "unknown", dash: [3, 3], ...(sampled ? { hatch: true } : {}) });
+  made.marks.push({ k: "text", x: (client + server) / 2, y: (top + low) / 2 - slant / 2 + 4, s: `${count(bytes)} B ${sampled ? "sampled out" : "not captured"}`, c: "ink-2", size: 11, align: "center", halo: true });
 }
 
 /** Bands of what is too much for rows. @param {Layout} made @param {LadderData} data @returns {void} */

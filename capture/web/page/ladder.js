@@ -71,7 +71,7 @@ export class Ladder {
     const { clientWidth: width, clientHeight: height } = this.scroller;
     if (this.both && this.two) this.made = layoutTwo(this.two, { width, height, zoom: this.zoom, selected: this.page.state.packet, aligned: this.page.state.clocks === "aligned" });
     else this.made = layout(this.data, {
-      mode: this.page.state.scale === "events" ? "events" : "time", width: this.scroller.clientWidth, height: this.scroller.clientHeight, zoom: this.zoom, selected: this.page.state.packet, closed,
+      mode: this.page.state.scale === "events" ? "events" : "time", width: this.scroller.clientWidth, height: this.scroller.clientHeight, zoom: this.zoom, selected: this.page.state.packet, closed, sampled: onPurpose(this.page.status),
     });
     /** @type {HTMLElement} */ (this.frame.querySelector(".sheet")).style.height = `${this.made.height}px`;
     this.paint();
@@ -177,7 +177,7 @@ export class Ladder {
       ${row.run ? html`<span class=${tone} .style=${left(made.table.word - 12)} aria-label="folded">▸</span>` : nothing}
       <span role="cell" class="w ${tone}" .style=${left(made.table.word)}>${row.word}</span>
       <span role="cell" class="dim" .style=${left(row.word ? made.table.detail : made.table.word)}>${row.detail}</span>
-      <span role="cell" class=${row.extraSide === 0 ? "client" : row.extraSide === 1 ? "server" : row.extra === "cut" ? "dim" : "bad"} .style=${right(made.table.extra)}>${row.extra}</span>
+      <span role="cell" class=${row.extraSide === 0 ? "client" : row.extraSide === 1 ? "server" : row.extra.endsWith(" cut") ? "dim" : "bad"} .style=${right(made.table.extra)}>${row.extra}</span>
     </div>`;
   }
 
@@ -255,6 +255,12 @@ export class Ladder {
   numbers() {
     return this.made?.rows.filter((/** @type {Row} */ row) => row.n > 0).map((/** @type {Row} */ row) => row.n) ?? [];
   }
+}
+
+/** True if what is missing was left out on purpose: packets were sampled out, and none got lost. @param {any} status @returns {boolean} */
+function onPurpose(status) {
+  const account = status?.completeness;
+  return account?.known === true && account.sampled_out > 0 && account.lost === 0 && account.over_limit === 0 && !account.only;
 }
 
 /** Lowest and highest y of a mark. @param {import("./canvas.js").Mark} m @returns {[number, number]} */

@@ -11,17 +11,19 @@ import { summary } from "./ladder-two.js";
 import { List } from "./list.js";
 import { Packets } from "./packets.js";
 import { link, linked } from "./pieces.js";
+import { Pinned } from "./pinned.js";
 import { Sequence } from "./sequence.js";
 import { Streams } from "./streams.js";
 import { Strip } from "./strip.js";
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 
 /**
- * @typedef {{filter: string, sort: string, group: string, session: number, packet: number, panel: string, view: string, scale: string, fold: boolean, below: string, from: number, to: number, finding: number, form: string, find: string, clocks: string, points: string}} State
+ * @typedef {{filter: string, sort: string, group: string, session: number, packet: number, panel: string, view: string, scale: string, fold: boolean, below: string, from: number, to: number, finding: number, form: string, find: string, clocks: string, points: string, pin: number}} State
  */
 
 /** @type {State} */
-const START = { filter: "", sort: "start", group: "none", session: 0, packet: 0, panel: "ladder", view: "sessions", scale: "time", fold: true, below: "trip", from: -1, to: -1, finding: 0, form: "beside", find: "", clocks: "written", points: "both" };
+const START = { filter: "", sort: "start", group: "none", session: 0, packet: 0, panel: "ladder", view: "sessions", scale: "time", fold: true, below: "trip", from: -1, to: -1, finding: 0, form: "beside", find: "", clocks: "written", points: "both", pin: 0 };
+const KINDS = /** @type {Record<string, any>} */ ({ ladder: Ladder, sequence: Sequence, streams: Streams, packets: Packets });
 const PANELS = [["ladder", "Ladder"], ["sequence", "Time-sequence"], ["streams", "Streams"], ["packets", "Packets"]];
 
 /** @param {string} hash @returns {State} */
@@ -131,6 +133,7 @@ export class Page {
       this.paint();
     }
     if (number) await this.showPanel();
+    this.pinnedPart();
     if (this.strip) await this.strip.show();
   }
 
@@ -297,22 +300,43 @@ export class Page {
   detail() {
     const { state, row } = this;
     if (!row) {
-      render(this.missing ? html`<h1>${this.missing}</h1>` : nothing, this.at(".ttl"));
+      render(this.missing ? html`<h1>${this.missing}</h1>` : nothing, this.at(".det:not(.pin) > .ttl"));
       return;
     }
     const end = (/** @type {number} */ i) => html`${row.ends[i][0]}<span class="port">${row.ends[i][1] ? `:${row.ends[i][1]}` : ""}</span>`;
     render(html`<h1><span>${end(0)}</span><span class="faint">→</span><span>${end(1)}</span><span class="fx">${row.protocol}, session ${row.n}, ${plural(row.packets[0] + row.packets[1], "packet")}, ${duration(row.took)}, ${clock(BigInt(this.status?.start_ns ?? "0"), row.start)}</span></h1>
-      <p>${row.sentence.map((/** @type {[string, string]} */ [text, tone]) => (tone ? html`<b class=${tone === "bad" ? "bad" : ""}>${linked(text, (n) => this.choosePacket(n, row.n))}</b>` : linked(text, (n) => this.choosePacket(n, row.n))))}${this.panel?.two && state.panel === "ladder" ? html` <b>${linked(summary(this.panel.two), (n) => this.choosePacket(n))}</b>` : nothing}${this.missing ? html` <b class="bad">${this.missing}</b>` : nothing}</p>`, this.at(".ttl"));
+      <p>${row.sentence.map((/** @type {[string, string]} */ [text, tone]) => (tone ? html`<b class=${tone === "bad" ? "bad" : ""}>${linked(text, (n) => this.choosePacket(n, row.n))}</b>` : linked(text, (n) => this.choosePacket(n, row.n))))}${this.panel?.two && state.panel === "ladder" ? html` <b>${linked(summary(this.panel.two), (n) => this.choosePacket(n))}</b>` : nothing}${this.missing ? html` <b class="bad">${this.missing}</b>` : nothing}</p>`, this.at(".det:not(.pin) > .ttl"));
     if (this.panelName !== state.panel) {
       this.panelName = state.panel;
       const holder = this.at(".holder");
       const fresh = document.createElement("div");
       fresh.className = "holder cv";
       holder.replaceWith(fresh);
-      const kinds = /** @type {Record<string, any>} */ ({ ladder: Ladder, sequence: Sequence, streams: Streams, packets: Packets });
-      this.panel = new (kinds[state.panel] ?? Ladder)(fresh, this, false);
+      this.panel = new (KINDS[state.panel] ?? Ladder)(fresh, this, false);
     }
-    render(html`${PANELS.map(([name, label], i) => html`<button class="tab ${state.panel === name ? "on" : ""}" aria-current=${state.panel === name ? "page" : "false"} @click=${() => this.set({ panel: /** @type {string} */ (name) })}><i>${i + 1}</i>${label}</button>`)}<span class="sp"></span>${this.options()}`, this.at(".tabs"));
+    render(html`${PANELS.map(([name, label], i) => html`<button class="tab ${state.panel === name ? "on" : ""}" aria-current=${state.panel === name ? "page" : "false"} @click=${() => this.set({ panel: /** @type {string} */ (name) })}><i>${i + 1}</i>${label}</button>`)}<span class="sp"></span>${this.options()}<button class="pin ${state.pin ? "on" : ""}" aria-pressed=${state.pin > 0} @click=${() => this.pin()}><kbd>p</kbd> ${state.pin === state.session ? "pinned; j, k: another" : state.pin ? "unpin" : "pin"}</button>`, this.at(".det:not(.pin) > .tabs"));
+  }
+
+  /** Keep the chosen session beside those that are chosen next, or let it go. @returns {void} */
+  pin() {
+    this.set({ pin: this.state.pin ? 0 : this.state.session });
+  }
+
+  /** The session that stays beside the chosen one. @returns {void} */
+  pinnedPart() {
+    const { pin, session } = this.state;
+    const beside = pin > 0 && pin !== session && this.isSplit();
+    this.at("main").classList.toggle("two", beside);
+    let part = /** @type {HTMLElement | null} */ (this.root.querySelector(".det.pin"));
+    if (!beside) { part?.remove(); this.pinned = undefined; return; }
+    if (!part) {
+      part = document.createElement("section");
+      part.className = "det pin";
+      part.setAttribute("aria-label", "pinned session");
+      /** @type {HTMLElement} */ (this.det).before(part);
+      this.pinned = new Pinned(part, this, KINDS);
+    }
+    void this.pinned?.show();
   }
 
   /** @returns {unknown} */
@@ -436,7 +460,7 @@ export class Page {
       w: () => panel?.zoomBy?.(1.5), s: () => panel?.zoomBy?.(1 / 1.5), a: () => panel?.pan?.(-0.25), d: () => panel?.pan?.(0.25), 0: () => panel?.whole?.(),
       f: () => this.set({ fold: !state.fold }), e: () => this.set({ scale: state.scale === "time" ? "events" : "time" }),
       g: () => this.set({ group: /** @type {string} */ (["none", "server", "client", "verdict"][(["none", "server", "client", "verdict"].indexOf(state.group) + 1) % 4]) }),
-      x: () => this.export(), y: () => this.copy(this.command()), Y: () => this.copy(location.href),
+      p: () => { if (state.session) this.pin(); }, x: () => this.export(), y: () => this.copy(this.command()), Y: () => this.copy(location.href),
       c: () => this.set({ clocks: state.clocks === "written" ? "aligned" : "written" }),
       t: () => this.theme(document.documentElement.dataset["theme"] === "dark" ? "light" : "dark"),
     };
