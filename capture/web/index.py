@@ -163,19 +163,22 @@ def _read(opened: Opened) -> bool:
         if _edges(arrays[name]) != edges:
             return False
         at += length * dtype.itemsize + -length * dtype.itemsize % 8
+    findings = [
+        Finding(**{**finding, "evidence": [Evidence(**one) for one in finding["evidence"]]})
+        for finding in head["findings"]
+    ]
+    _name_texts(arrays["sessions"], head["texts"])
     if at != found.st_size or not _described(opened, head):
         return False
-    _name_texts(arrays["sessions"], head["texts"])
+    opened.sessions.close()
+    opened.packets.close()
     opened.sessions, opened.packets = GrowingTable.of(arrays["sessions"]), GrowingTable.of(arrays["packets"])
     opened.ended = np.asarray(arrays["ended"])
     opened.places.packets = arrays["place_packets"].tolist()
     opened.places.bytes = arrays["place_bytes"].tolist()
     for name in _FACTS:
         setattr(opened, name, head["facts"][name])
-    opened.findings = [
-        Finding(**{**finding, "evidence": [Evidence(**one) for one in finding["evidence"]]})
-        for finding in head["findings"]
-    ]
+    opened.findings = findings
     return True
 
 
@@ -186,12 +189,12 @@ def _described(opened: Opened, head: dict[str, Any]) -> bool:
         for _ in capture:
             break
     described = capture.description
+    found = (len(described.interfaces), len(described.names), described.sections)
+    if found != (head["interfaces"], head["names"], head["sections"]):
+        return False  # opened.capture is not begun, so the file can still be read by it
+    opened.close_capture()
     opened.capture = capture
-    return (len(described.interfaces), len(described.names), described.sections) == (
-        head["interfaces"],
-        head["names"],
-        head["sections"],
-    )
+    return True
 
 
 def _name_texts(sessions: Table, texts: list[str]) -> None:

@@ -125,10 +125,16 @@ class Opened:
         self._stop = True
         if self._thread is not None:
             self._thread.join(2)
+        if self._thread is None or not self._thread.is_alive():
+            self.close_capture()
         self.sessions.close()
         self.packets.close()
         if self._spooled is not None:
             self._spooled.close()
+
+    def close_capture(self) -> None:
+        """Close the file that was opened to be read; what was read from it stays."""
+        self.capture.__exit__(None, None, None)
 
     def read(self) -> None:
         """Read everything. An error in a file is kept as `damage`."""

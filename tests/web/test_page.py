@@ -131,3 +131,20 @@ def test_a_session_is_exported_with_exactly_its_packets(open_page: Opener, shop_
     got = of_bicap("read", "--time", "epoch", target).splitlines()
     assert len(got) == len(wanted) == 21
     assert [line.split()[1] for line in got] == [line.split()[1] for line in wanted]
+
+
+def test_a_pinned_session_stands_beside_the_next_one_and_the_address_keeps_it(
+    open_page: Opener, shop_file: Path
+) -> None:
+    page = open_page(shop_file, "session=92&view=session")
+    page.wait_for_selector(".lrow")
+    page.keyboard.press("p")
+    expect(page.locator(".tabs .pin")).to_contain_text("pinned")
+    page.keyboard.press("j")
+    expect(page.locator(".det.pin .ttl h1")).to_contain_text("session 92")
+    expect(page.locator(".det.pin .lrow").first).to_contain_text("SYN")
+    expect(page.locator(".det:not(.pin) .ttl h1")).to_contain_text("session 93")
+    expect(page).to_have_url(re.compile("pin=92"))
+    page.keyboard.press("p")
+    expect(page.locator(".det.pin")).to_have_count(0)
+    expect(page.locator(".list")).to_be_visible()
