@@ -59,10 +59,12 @@ def answer(call: Call) -> Iterator[str]:
     if "--extcap-dlts" in given:
         yield from answers.link_types()
     elif "--extcap-config" in given or "--extcap-reload-option" in given:
-        from capture.extcap.arguments import arguments
+        from capture.extcap.arguments import arguments, cluster_arguments
 
-        choices = {} if place else {"--interface": wireshark_list.local_interfaces(), "--pod": wireshark_list.pods()}
-        asked = arguments(not place, choices)
+        cluster = given["--extcap-interface"] == wireshark_list.CLUSTER
+        listed = not (place or cluster)
+        choices = {"--interface": wireshark_list.local_interfaces(), "--pod": wireshark_list.pods()} if listed else {}
+        asked = cluster_arguments() if cluster else arguments(not place, choices)
         name = given.get("--extcap-reload-option")
         if name is None:
             yield from answers.options(asked)

@@ -12,6 +12,14 @@ from capture.request.document import Document
 from capture.request.fields import OUTPUT, WHAT, WHERE, Field, choices, fields
 from capture.request.given import RULE_FIELDS
 
+TARGET, NAMESPACE, CONTEXT, TO = "--target", "--namespace", "--context", "--to"
+"""Options of `kubectl bicap capture` that choose pods; TARGET stands for its words without an option."""
+_IN_CLUSTER = (
+    (TARGET, "Pods", "Workloads, services or pods, with spaces between: deploy/web svc/bank.", "deploy/web"),
+    (NAMESPACE, "Namespace", "Namespace of these; else that of the context.", "NAMESPACE"),
+    (TO, "Other end", "Only conversations with these: deploy/bank, 10.0.0.0/8:443 or :53.", "TARGET or ADDRESS"),
+    (CONTEXT, "Context", "Context of the kubeconfig; else the current one.", "CONTEXT"),
+)
 BY_ITSELF = "default"
 """Value of a choice that stands for none."""
 SUDO = "--sudo"
@@ -43,6 +51,12 @@ def arguments(with_place: bool, listed: Mapping[str, Sequence[str]]) -> list[Arg
     found = [_argument(one, listed) for one in _asked(with_place)]
     help = "Run the capture by `sudo -n`, which must not need a password: a capture needs root."
     return [*found, Argument(SUDO, "Use sudo", help, "boolflag", WHERE)]
+
+
+def cluster_arguments() -> list[Argument]:
+    """Return the options of a capture in a cluster; it needs no sudo, and runs where the pods are."""
+    where = [Argument(call, display, help, "string", WHERE, unit) for call, display, help, unit in _IN_CLUSTER]
+    return where + [one for one in arguments(False, {}) if one.call != SUDO]
 
 
 def _asked(with_place: bool) -> Iterator[Field]:
@@ -77,9 +91,9 @@ def _argument(one: Field, listed: Mapping[str, Sequence[str]]) -> Argument:
     return Argument(call, display, help, "string", group, option.unit or "", number)
 
 
-def words_of(given: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the words of `bicap capture` for options and values that Wireshark gives. Raises SpecError."""
-    known = {one.call: one for one in arguments(True, {})}
+def words_of(given: Sequence[tuple[str, str]], in_cluster: bool = False) -> list[str]:
+    """Return the words of `bicap capture`, or of kubectl's, for options that Wireshark gives. Raises SpecError."""
+    known = {one.call: one for one in (cluster_arguments() if in_cluster else arguments(True, {}))}
     words = []
     for call, value in given:
         one = known.get(call)
@@ -87,7 +101,19 @@ def words_of(given: Sequence[tuple[str, str]]) -> list[str]:
             raise SpecError(f"Wireshark gave the option {call}, which bicap does not know; install the extcap again")
         if call == SUDO or (one.type == "selector" and value == BY_ITSELF):
             continue
+        if call == TARGET:
+            words += _targets(value)
+            continue
         words += [call] if one.type == "boolflag" else [call, value]
+    return words
+
+
+def _targets(value: str) -> list[str]:
+    """Return the words of a field with targets. Raises SpecError: a target that looks like an option is none."""
+    words = value.split()
+    for word in words:
+        if word.startswith("-"):
+            raise SpecError(f"{word!r} does not name pods; write deploy/web, svc/bank or pod/client")
     return words
 
 

@@ -1,4 +1,7 @@
-"""A call that captures -> `bicap capture` as a process, its errors for Wireshark, its account in the toolbar."""
+"""A call that captures -> `bicap capture` as a process, its errors for Wireshark, its account in the toolbar.
+
+In a cluster it is `kubectl bicap capture`, which writes a live stream on its standard output only.
+"""
 
 import os
 import signal
@@ -12,7 +15,7 @@ from typing import IO
 from capture.errors import SinkError, SpecError
 from capture.extcap.answers import log_message
 from capture.extcap.arguments import SUDO, words_of
-from capture.extcap.wireshark_list import words_for
+from capture.extcap.wireshark_list import CLUSTER, words_for
 
 _STATS_INTERVAL = "2s"
 """Time between two reports in the toolbar's log."""
@@ -25,12 +28,36 @@ def command(protocol: Mapping[str, str], others: Sequence[tuple[str, str]]) -> l
     fifo = protocol.get("--fifo")
     if not fifo:
         raise SpecError("--capture needs --fifo, the pipe to write into; Wireshark gives it")
+    expression = protocol.get("--extcap-capture-filter")
+    if _in_cluster(protocol):
+        filter = ["--", expression] if expression else []
+        return ["kubectl", "bicap", "capture", *words_of(others, in_cluster=True), "-w", "-", *filter]
     words = [*words_for(protocol.get("--extcap-interface", "")), *words_of(others), "-w", fifo]
     words += ["--stats-interval", _STATS_INTERVAL] if "--extcap-control-out" in protocol else ["-q"]
-    if expression := protocol.get("--extcap-capture-filter"):
+    if expression:
         words += ["--", expression]
     sudo = ["sudo", "-n"] if any(name == SUDO for name, _ in others) and os.geteuid() else []
     return [*sudo, sys.executable, "-P", "-m", "capture.cli.main", "capture", *words]
+
+
+def _in_cluster(protocol: Mapping[str, str]) -> bool:
+    return protocol.get("--extcap-interface") == CLUSTER
+
+
+@contextmanager
+def _output(protocol: Mapping[str, str]) -> Iterator[IO[bytes] | None]:
+    """Yield what the command's standard output is: in a cluster Wireshark's pipe, else our own."""
+    if not _in_cluster(protocol):
+        yield None
+        return
+    try:
+        pipe = open(protocol["--fifo"], "wb", buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise SinkError(f"cannot write {protocol['--fifo']}: {error.strerror}") from None
+    try:
+        yield pipe
+    finally:
+        pipe.close()
 
 
 def run(protocol: Mapping[str, str], others: Sequence[tuple[str, str]]) -> int:
@@ -38,11 +65,13 @@ def run(protocol: Mapping[str, str], others: Sequence[tuple[str, str]]) -> int:
     words = command(protocol, others)
     with _log(protocol.get("--extcap-control-out")) as log:
         try:
-            child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            with _output(protocol) as output:
+                child = subprocess.Popen(
+                    words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True
+                )
         except OSError as error:
-            raise SpecError(
-                f"{words[0]} cannot be run: {error.strerror}; leave Use sudo out, or install it"
-            ) from None
+            sudo = "leave Use sudo out, or " if words[0] == "sudo" else ""
+            raise SpecError(f"{words[0]} cannot be run: {error.strerror}; {sudo}install it") from None
 
         def end(number: int, _: FrameType | None) -> None:
             with suppress(ProcessLookupError):
@@ -52,10 +81,11 @@ def run(protocol: Mapping[str, str], others: Sequence[tuple[str, str]]) -> int:
             signal.signal(number, end)
         assert child.stderr is not None
         said: list[str] = []
-        for line in child.stderr:
-            said = [*said[-_LINES_SHOWN + 1 :], line]
-            if log is not None:
-                _show(log, line.rstrip())
+        with child.stderr:
+            for line in child.stderr:
+                said = [*said[-_LINES_SHOWN + 1 :], line]
+                if log is not None:
+                    _show(log, line.rstrip())
         code = child.wait()
     if code > 0:
         print("".join(said), end="", file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ A pod's name is in that of its entry behind its namespace, with underscores, whi
 """
 
 import fcntl
+import shutil
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from capture.errors import BicapError, SpecError
 
 ANY = "bicap"
 """The entry whose options choose where to capture."""
+CLUSTER = "bicap-cluster"
+"""The entry that captures pods of a cluster, through `kubectl bicap`; its options choose them."""
 _INTERFACE, _POD = "bicap-if-", "bicap_pod_"
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 1  # netdevice(7)
 _DEADLINE_SECONDS = 0.1
@@ -55,13 +58,20 @@ def pods() -> list[str]:
     return sorted(set(found))
 
 
+def has_cluster() -> bool:
+    """True if kubectl and its plugin are on PATH; whether a cluster answers is said when a capture starts."""
+    return all(map(shutil.which, ("kubectl", "kubectl-bicap")))
+
+
 def entries() -> dict[str, str]:
     """Return the entries of Wireshark's list, and how they are shown."""
-    return dict(_entries(local_interfaces(), pods()))
+    return dict(_entries(local_interfaces(), pods(), has_cluster()))
 
 
-def _entries(interfaces: Sequence[str], names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _entries(interfaces: Sequence[str], names: Sequence[str], cluster: bool) -> Iterator[tuple[str, str]]:
     yield ANY, "bicap: choose pods or interfaces by options"
+    if cluster:
+        yield CLUSTER, "bicap: pods of the cluster, on all their nodes, by options"
     for name in names:
         namespace, _, pod = name.partition("/")
         yield f"{_POD}{namespace}_{pod}", f"bicap: pod {name}"
@@ -71,7 +81,7 @@ def _entries(interfaces: Sequence[str], names: Sequence[str]) -> Iterator[tuple[
 
 def words_for(entry: str) -> list[str]:
     """Return the words of `bicap capture` that capture at an entry. Raises SpecError."""
-    if entry == ANY:
+    if entry in (ANY, CLUSTER):
         return []
     if entry.startswith(_INTERFACE):
         return ["-i", entry.removeprefix(_INTERFACE)]

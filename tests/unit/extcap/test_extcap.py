@@ -1,6 +1,8 @@
 """Calls of the extcap protocol -> their answers, and the command that captures."""
 
+import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from capture.extcap import install, wireshark_list
 from capture.extcap.__main__ import Call, answer
 from capture.extcap.answers import log_message, options, sentence
 from capture.extcap.arguments import arguments, words_of
-from capture.extcap.captured import command
+from capture.extcap.captured import command, run
 from capture.request.document import Document
 from capture.request.fields import OUTPUT, fields
 
@@ -23,6 +25,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two interfaces and a pod."""
     monkeypatch.setattr(wireshark_list, "local_interfaces", lambda: ["eth0", "lo"])
     monkeypatch.setattr(wireshark_list, "pods", lambda: ["shop/web-0.a"])
+    monkeypatch.setattr(wireshark_list, "has_cluster", lambda: False)
 
 
 def lines(*words: str) -> list[str]:
@@ -202,3 +205,53 @@ def test_nothing_heavy_is_imported_before_a_capture() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("arg {number=0}")
     assert done.stderr == "\n"
+
+
+def test_a_cluster_is_listed_where_kubectl_has_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any("bicap-cluster" in line for line in lines("--extcap-interfaces"))
+    monkeypatch.setattr(wireshark_list, "has_cluster", lambda: True)
+    assert lines("--extcap-interfaces")[2] == (
+        "interface {value=bicap-cluster}{display=bicap: pods of the cluster, on all their nodes, by options}"
+    )
+
+
+def test_a_cluster_asks_for_pods_by_workload_and_for_no_interface_and_no_sudo() -> None:
+    found = lines("--extcap-interface", "bicap-cluster", "--extcap-config")
+    calls = {match[1] for line in found if (match := re.match(r"arg .*?\{call=([^}]+)\}", line))}
+    assert {"--target", "--namespace", "--to", "--context", "--count", "--direction"} <= calls
+    assert not calls & {"--interface", "--pod", "--sudo", "--netns"}
+
+
+def test_a_capture_in_a_cluster_is_one_of_kubectl() -> None:
+    call = Call.parse(
+        ["--capture", "--fifo=/tmp/f", "--extcap-interface=bicap-cluster", "--extcap-capture-filter=tcp port 80",
+         "--target", "deploy/web  svc/bank", "--namespace", "shop", "--count", "9", "--direction", "default"]
+    )  # fmt: skip
+    assert command(call.protocol, call.others) == [
+        "kubectl", "bicap", "capture", "deploy/web", "svc/bank", "--namespace", "shop", "--count", "9", "-w", "-",
+        "--", "tcp port 80",
+    ]  # fmt: skip
+
+
+def test_a_target_cannot_be_an_option_of_kubectl() -> None:
+    with pytest.raises(SpecError, match="'--as=admin' does not name pods"):
+        words_of([("--target", "deploy/web --as=admin")], in_cluster=True)
+
+
+def test_what_kubectl_writes_is_what_wireshark_reads_and_what_it_says_fails_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text('#!/bin/sh\nprintf "%s " "$@"\necho "bicap: no such deployment" >&2\nexit 3\n')
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    target = tmp_path / "pipe"
+    call = Call.parse(["--capture", f"--fifo={target}", "--extcap-interface=bicap-cluster", "--target=deploy/web"])
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        assert run(call.protocol, call.others) == 3
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
+    assert target.read_text() == "bicap capture deploy/web -w - "
+    assert capfd.readouterr().err == "bicap: no such deployment\n"
