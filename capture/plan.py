@@ -19,6 +19,7 @@ from capture.selection.pod import Pod
 from capture.spec import CaptureSpec, Hook
 from capture.units import format_size
 from capture.wire.direction import Direction
+from capture.wire.drop_reasons import EVENTS
 
 RING_MIN = 128 << 10
 """Smallest ring, bytes: it must hold the largest record (65,528 bytes) while the record before it is being read, and
@@ -76,6 +77,8 @@ class Place:
     addresses: tuple[Address, ...] = ()
     """Addresses of the pod's interface; the runtime may report others."""
     shared: bool = False
+    events: bool = False
+    """True if this is no interface of the machine, but the place of the kernel's events in the file."""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -158,6 +161,8 @@ class CapturePlan:
     """True if small records wait on their CPU to be submitted together."""
     slots: int
     """Most interfaces that the capture can have, including those added while it runs."""
+    events: PlannedInterface | None = None
+    """The interface of the kernel's reasons in the file of a capture; None without them."""
     memory: PlannedMemory | None = None
     """Memory that takes the place of the rings; None if the plan is not for a recorder."""
 
@@ -191,6 +196,8 @@ def make_plan(
     planned: list[PlannedInterface] = []
     for place in places:
         planned.append(next_interface(planned, place))
+    events = next_interface(planned, EVENTS_PLACE) if spec.reasons and not spec.recording else None
+    most = max(SLOTS_FOLLOWED, len(planned)) if spec.follows else len(planned)
     rules = spelled_out(spec.rules, addresses or {})
     sampling = sampling_program(spec.sampling, spec.on_pressure)
     return CapturePlan(
@@ -215,7 +222,8 @@ def make_plan(
         cpus=tuple(cpus),
         ring_bytes=ring_bytes(spec.buffer_bytes, len(cpus)),
         batching=batching,
-        slots=max(SLOTS_FOLLOWED, len(planned)) if spec.follows else len(planned),
+        slots=most + (events is not None),
+        events=events,
         memory=plan_memory(spec.recording.memory_bytes, len(cpus), spec.snaplen) if spec.recording else None,
     )
 
@@ -230,6 +238,10 @@ def next_interface(before: Sequence[PlannedInterface], place: Place) -> PlannedI
     """Return a place as the interface after `before`. Names are unique in a file, and its ids are never reused."""
     same = sum(planned.place.name == place.name for planned in before)
     return PlannedInterface(len(before), f"{place.name}#{same + 1}" if same else place.name, place)
+
+
+EVENTS_NAME = "drops"
+EVENTS_PLACE = Place(interface=Interface(EVENTS_NAME, 0, 0), name=EVENTS_NAME, description=EVENTS, events=True)
 
 
 def place_of(interface: Interface) -> Place:

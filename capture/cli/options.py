@@ -21,8 +21,6 @@ _Declarations = list[Callable[[Any], Any]]
 _OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "pods_file", "netns")
 """Fields of the target that choose pods by data of the container runtime."""
 
-_ONLY_RECORDED = frozenset({("reasons",)})
-"""Fields beside those of the group that only a recorder uses."""
 _NOT_RECORDED = frozenset(
     {
         *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept", "compress")),
@@ -83,7 +81,7 @@ def record_options(command: Any) -> Any:
 
 
 def _only_recorded(field: Field) -> bool:
-    return field.group == RECORD or field.path in _ONLY_RECORDED
+    return field.group == RECORD
 
 
 def top_options(command: Any) -> Any:
@@ -92,7 +90,7 @@ def top_options(command: Any) -> Any:
 
 
 def _is_of_top(field: Field) -> bool:
-    if field.path in _ONLY_RECORDED or field.group == OUTPUT:
+    if field.path == ("reasons",) or field.group == OUTPUT:
         return False
     return _is_recorded(field) and (field.group != RECORD or field.path[-1] == "memory")
 

@@ -14,7 +14,6 @@ from typing import Any
 from capture.errors import SinkError
 from capture.kernel.chunk_memory import ChunkMemory
 from capture.live.cause import Cause
-from capture.live.reason_events import INTERFACE, ReasonEvents, as_table_of_counts
 from capture.pcapng import blocks
 from capture.plan import CapturePlan, describe
 from capture.recording import RecordingSpec
@@ -22,6 +21,7 @@ from capture.request.spec_json import spec_as_json
 from capture.run import section
 from capture.run.account import Account, total
 from capture.run.ledger import Ledger
+from capture.run.reason_events import INTERFACE, ReasonEvents
 from capture.run.roster import Roster
 from capture.sink.open import open_sink
 from capture.sink.place import owner_of, summary_path, write_beside
@@ -202,7 +202,7 @@ class Incident:
         reasons = self._about.reasons
         if reasons is None:
             return None
-        return {"missed": reasons.missed, "places": as_table_of_counts(reasons.counts())}
+        return reasons.as_json()
 
     def _as_json(
         self, complete: bool, ended_ns: int, accounts: Sequence[Account], steps: Sequence[ClockStep]

@@ -35,7 +35,6 @@ from capture.live.incident import Incident, IncidentContext
 from capture.live.incident_folder import IncidentFolder
 from capture.live.live_packets import LivePackets
 from capture.live.reach import Reach
-from capture.live.reason_events import ReasonEvent, ReasonEvents
 from capture.live.trigger_rules import TriggerRule
 from capture.live.watcher import LOOK_NS, Fired, Watcher
 from capture.plan import CapturePlan
@@ -44,6 +43,7 @@ from capture.run.account import Account
 from capture.run.ending import Ending, Wake
 from capture.run.ledger import Ledger
 from capture.run.lineup import Lineup
+from capture.run.reason_events import ReasonEvent, ReasonEvents
 from capture.run.roster import Roster
 from capture.run.start import await_time, conversations_map, has_ended, step
 from capture.stream import remembered

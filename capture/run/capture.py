@@ -77,7 +77,7 @@ class Capture:
 
     def accounts(self) -> list[Account]:
         """Return a snapshot per interface. While packets flow, some are on their way to the file."""
-        return self._now.accounts()
+        return self._now.accounts_of_packets()
 
     def written_until_ns(self) -> int:
         """Return the wall-clock time before which all packets were given to the output."""

@@ -35,8 +35,8 @@ What it costs
 """
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -58,6 +58,10 @@ _HURRY_SHARE = 8
 """Rings count as filling when the fullest has more than ring bytes / _HURRY_SHARE."""
 
 
+EVENTS_MOST = 64
+"""Most events of the kernel that one round writes: each is a write of its own."""
+
+
 class Round(NamedTuple):
     """The result of one round; a tuple, because one is made in each round."""
 
@@ -67,6 +71,29 @@ class Round(NamedTuple):
     """True if the next round should begin at once."""
     end: str | None = None
     """Reason to end the capture, None to go on."""
+
+
+class DatedEvent(Protocol):
+    """An event of the kernel, with its time on CLOCK_MONOTONIC."""
+
+    @property
+    def time_ns(self) -> int: ...
+
+    def block(self, interface: int, offset_ns: int) -> bytes:
+        """Return its block in a file, for the interface of this id and the wall clock's offset."""
+
+
+class EventSource(Protocol):
+    """Events of the kernel that wait for their place between packets (run.reason_events)."""
+
+    def take(self) -> object:
+        """Read the events that the kernel has recorded since the last call."""
+
+    def due(self, until_ns: int, most: int) -> Sequence[DatedEvent]:
+        """Return the oldest events before a time, at most so many, in order of time; they stay until `done`."""
+
+    def done(self) -> None:
+        """Forget the oldest event: it was written."""
 
 
 class Drain:
@@ -81,9 +108,12 @@ class Drain:
         clock: WallClock,
         notes: Callable[[], str] = lambda: "",
         now: Callable[[], int] = time.monotonic_ns,
+        events: EventSource | None = None,
+        slot_of_events: int = 0,
     ) -> None:
         self._source, self._output, self._ledger, self._limits = source, output, ledger, limits
-        self._clock, self._notes, self._now = clock, notes, now
+        self._clock, self._notes, self._now, self._events = clock, notes, now, events
+        self._slot_of_events = slot_of_events
         self._loop = loop_over(source.memory, limits.state)
         self._read = self._loop.rings.cursors[:, BLOCK_AT]
         self._stamped_ns: int | None = None
@@ -107,8 +137,10 @@ class Drain:
         patience = HURRIED_PATIENCE_NS if hurry else PATIENCE_NS
         waits_ns = self._source.flush(self._now() - patience)
         self._read_heads()
+        if self._events is not None:
+            self._events.take()  # before the clock is read: those before an earlier reading are there
         now = self._now()
-        _, full, end = self._move(min(self._rounds.final_before(now), waits_ns))
+        _, full, end = self._move_with_events(min(self._rounds.final_before(now), waits_ns))
         self._source.report(self._loop.rings.heads, self._read, now)
         return Round(self._fullest > 0 or waits_ns < NEVER, full, end)
 
@@ -121,12 +153,35 @@ class Drain:
         while moved and waits_ns < NEVER:
             waits_ns, read = self._source.flush(NEVER), self._read.copy()
             self._read_heads()
-            while self._move(final_ns)[0]:
+            if self._events is not None:
+                self._events.take()
+            while self._move_with_events(final_ns)[0]:
                 self._output.flush()
             moved = not np.array_equal(read, self._read)  # packets over a limit make room, too
 
     def _read_heads(self) -> None:
         self._fullest = int(snapshot(self._loop.rings))
+
+    def _move_with_events(self, final_ns: int) -> tuple[bool, bool, str | None]:
+        """Move final packets as `_move` does, and at most EVENTS_MOST events, each where its time is."""
+        if self._events is None:
+            return self._move(final_ns)
+        reason: str | None = None
+        events = self._events.due(final_ns, EVENTS_MOST)
+        for event in events:
+            block = event.block(self._slot_of_events, self._clock.offset_ns)
+            self._limits.make_room(len(block))
+            more = True
+            while more:
+                more, full, end = self._move(event.time_ns)
+                reason = reason or end
+                if full:
+                    return True, full, reason
+            self._events.done()
+            reason = reason or self._output.write_event(block)
+        more, full, end = self._move(final_ns)
+        waiting = len(events) == EVENTS_MOST
+        return more or waiting, full or waiting, reason or end
 
     def _move(self, final_ns: int) -> tuple[bool, bool, str | None]:
         """Move final packets, at most PORTIONS_MOST portions, and at most to the end of a file.

@@ -58,6 +58,11 @@ class Limits:
         self.state[merge.FILE_LEFT] -= overhead
         return True
 
+    def make_room(self, size: int) -> None:
+        """Let the file be over if it has no room for so many bytes."""
+        if not self.state[merge.REACHED] and int(self.state[merge.FILE_LEFT]) < size:
+            self.state[merge.FILE_FULL] = 1
+
     def final_in_file(self, final_ns: int) -> int:
         """Return the time before which records are final and belong to this file.
 

@@ -79,6 +79,8 @@ class Lineup:
             error = next(iter(refusals.values()))
             if not isinstance(error, TargetError):
                 raise error
+        if self._plan.events is not None:
+            self.roster.add(self._plan.events, time.monotonic_ns())
         for slot, error in refusals.items():
             self._refused(slot, error)
 

@@ -47,6 +47,8 @@ class Output:
         self._begun: deque[tuple[int, list[Account], int, int]] = deque()
         """Files that may be incomplete: (number, accounts before it, its beginning on CLOCK_MONOTONIC in ns, and the
         wall clock's offset then)."""
+        self.events = 0
+        """Events of the kernel that were written."""
         self.failure: SinkError | None = None
         self.complete = False
 
@@ -64,7 +66,7 @@ class Output:
 
     def _opening(self, clock_state: str, offset_ns: int, present: Collection[PlannedInterface]) -> bytes:
         self._named = set(self.names)
-        interfaces = self._roster.interfaces
+        interfaces = [member.planned for member in self._roster.members]
         return section.opening(self._plan, interfaces, present, self.names, clock_state, offset_ns)
 
     def add_interfaces(self, added: Sequence[PlannedInterface], before: Tallies) -> str | None:
@@ -106,6 +108,13 @@ class Output:
             except SinkError as error:
                 self._fail(error)
         return self.check()
+
+    def write_event(self, block: bytes) -> str | None:
+        """Write a block that is no packet of an interface, if limits leave room. Returns a reason to end, or None."""
+        if self.failure is not None or self._limits.reached or not self._limits.reserve(len(block)):
+            return self.check()
+        self.events += 1
+        return self.write([memoryview(block)], self._ledger.moved.copy())
 
     @property
     def place(self) -> FileEnd | None:
@@ -168,6 +177,8 @@ class Output:
         for member, (account, earlier) in zip(
             self._roster.members, zip_longest(accounts, before, fillvalue=Account()), strict=True
         ):
+            if member.planned.place.events:
+                continue
             ended_ns = min(member.ended_ns or now_ns, now_ns)
             if member.planned.slot < known and (ended_ns >= began_ns or account != earlier):
                 start_ns = max(began_ns, min(member.began_ns, ended_ns)) + began_offset_ns

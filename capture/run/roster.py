@@ -50,10 +50,16 @@ class Roster:
         return True
 
     @property
+    def captured(self) -> list[Member]:
+        """The members on which packets are captured: all but that of the kernel's events."""
+        return [member for member in self.members if not member.planned.place.events]
+
+    @property
     def interfaces(self) -> list[PlannedInterface]:
-        return [member.planned for member in self.members]
+        """The interfaces on which packets are or were captured."""
+        return [member.planned for member in self.captured]
 
     @property
     def present(self) -> list[PlannedInterface]:
         """The interfaces on which packets are captured now."""
-        return [member.planned for member in self.members if member.ended_ns is None]
+        return [member.planned for member in self.captured if member.ended_ns is None]

@@ -23,6 +23,7 @@ from capture.run.ledger import Ledger
 from capture.run.limits import Limits
 from capture.run.lineup import Lineup
 from capture.run.output import Output
+from capture.run.reason_events import ReasonEvents
 from capture.run.summary import Summary
 from capture.sampling.levels import LevelChange
 from capture.sink.protocol import Sink
@@ -60,6 +61,7 @@ class RunningCapture:
     clock: WallClock
     output: Output
     drain: Drain
+    reasons: ReasonEvents | None
     accounts: Callable[[], list[Account]]
     """A snapshot per interface. While packets flow, some are on their way to the file."""
     started_ns: int
@@ -135,6 +137,11 @@ class RunningCapture:
             self.output.names |= names
             self._end_if(self.output.add_interfaces(added, before))
 
+    def accounts_of_packets(self) -> list[Account]:
+        """Return the accounts of the interfaces on which packets are captured."""
+        pairs = zip(self.lineup.roster.members, self.accounts(), strict=True)
+        return [account for member, account in pairs if not member.planned.place.events]
+
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """See Capture.replace_conversations."""
         if conversations and self.plan.spec.conversations is None:
@@ -152,6 +159,8 @@ class RunningCapture:
         `trouble` is the exception that ended the capture, as text; None if there was none.
         """
         self.lineup.detach()
+        if self.reasons is not None:
+            self.reasons.detach()
         syscall.wait_for_programs()
         self.drain.finish()
         ended_ns, offset_ns = time.monotonic_ns(), self.clock.offset_ns
@@ -168,8 +177,9 @@ class RunningCapture:
             end_reason=trouble or self.ending.reason or "stopped",
             started_ns=self.started_ns + offset_ns,
             ended_ns=ended_ns + offset_ns,
-            members=self.lineup.roster.members,
-            accounts=self.accounts(),
+            members=self.lineup.roster.captured,
+            accounts=self.accounts_of_packets(),
+            reasons=None if self.reasons is None else {"events": self.output.events} | self.reasons.as_json(),
             inbound=self.ledger.view(INBOUND),
             outbound=self.ledger.view(OUTBOUND),
             pressure=changes,

@@ -61,6 +61,8 @@ def _interfaces(
         [
             blocks.InterfaceBlock(i.name, i.description, filter_text, _SYSTEM, i.interface.mac)
             if i.slot in slots
+            else blocks.InterfaceBlock(i.name, i.description)
+            if i.place.events
             else blocks.InterfaceBlock(i.name)
             for i in interfaces
         ]

@@ -14,6 +14,7 @@ from capture.kernel.conversations_map import ConversationsMap
 from capture.kernel.counters import Counters, possible_cpus
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, module_of
+from capture.kernel.reasons import Reasons
 from capture.kernel.records import Records
 from capture.kernel.wallclock import clock_state, offset_samples
 from capture.plan import CapturePlan
@@ -25,6 +26,7 @@ from capture.run.ledger import Ledger
 from capture.run.limits import Limits
 from capture.run.lineup import Lineup
 from capture.run.output import Output
+from capture.run.reason_events import ReasonEvents
 from capture.run.roster import Roster
 from capture.run.running import CLOCK_SECONDS, RunningCapture, on_wall_clock
 from capture.sink.protocol import Sink
@@ -65,11 +67,15 @@ def start(
         lineup = Lineup(plan, module, roster, wake, records.watch, on_event)
         stack.callback(lineup.close)
         names = dict(lineup.prepare())
+    events: ReasonEvents | None = None
+    if plan.events is not None:
+        with step("attaching to the kernel's reasons"):
+            events = ReasonEvents(stack.enter_context(contextlib.closing(Reasons(plan, module))))
     await_time(plan.spec, ending, wake)
     with step("attaching programs"):
         lineup.attach()
         names |= lineup.await_first(lambda: has_ended(plan.spec, ending))
-    if not roster.members:
+    if not roster.captured:
         raise TargetError(f"nothing was captured: {ending.reason} while waiting for {plan.spec.pods}")
 
     ledger, limits = Ledger(len(roster.members)), Limits(plan.spec)
@@ -96,7 +102,17 @@ def start(
         limits=limits,
         clock=clock,
         output=output,
-        drain=Drain(records, output, ledger, limits, clock, notes),
+        drain=Drain(
+            records,
+            output,
+            ledger,
+            limits,
+            clock,
+            notes,
+            events=events,
+            slot_of_events=plan.events.slot if plan.events else 0,
+        ),
+        reasons=events,
         accounts=accounts,
         started_ns=roster.members[0].began_ns,
         cpu_ns=time.process_time_ns(),

@@ -54,6 +54,9 @@ class Summary:
     process_cpu_ns: int
     kernel_ns_per_packet: float | None
 
+    reasons: Mapping[str, Any] | None = None
+    """Events of the kernel, counted by reason and place; None if they were not asked for."""
+
     @property
     def total(self) -> Account:
         """The account of all interfaces together."""
@@ -93,6 +96,7 @@ class Summary:
                 for member, account in zip(self.members, self.accounts, strict=True)
             ],
             "events": [{"at_ns": event.at_ns, "event": event.text} for event in self.events],
+            "reasons": None if self.reasons is None else dict(self.reasons),
             "pressure": [{"at_ns": c.at_ns, "level": c.level, "kept": self._kept(c)} for c in self.pressure],
             "clock": {
                 "state": self.clock,
@@ -129,6 +133,8 @@ class Summary:
         if both.lost:
             lines.append(f"lost: {_counts({LOSSES[name]: n for name, n in both.lost_by.items()})}")
         lines += self._pressure_lines()
+        if self.reasons is not None:
+            lines.append(f"{format_count(self.reasons['events'], 'event')} of the kernel: {self._reasons()}")
         if self.late:
             carry = "carries" if self.late == 1 else "carry"
             lines.append(
@@ -144,6 +150,15 @@ class Summary:
             f"process cost {format_duration(self.process_cpu_ns)} of CPU ({self.process_cpu_share:.1%} of one){each}"
         )
         return lines
+
+    def _reasons(self) -> str:
+        assert self.reasons is not None
+        recorded = [one for one in self.reasons["places"] if one["recorded"]]
+        counts: dict[str, int] = {}
+        for one in recorded:
+            words = f"{one['what']} {one['reason']}"
+            counts[words] = counts.get(words, 0) + one["recorded"]
+        return _counts(counts) or "it dropped and reset nothing of these conversations"
 
     def _where(self) -> str:
         if self.output == "-":

@@ -51,7 +51,7 @@ class Follower:
     ) -> None:
         self._finder, self._plan, self._load = finder, plan, load
         self._set_groups, self._wake = set_groups, wake
-        self._interfaces = list(plan.interfaces)
+        self._interfaces = [*plan.interfaces, *([plan.events] if plan.events else [])]
         self._slots = {planned.place.key: planned.slot for planned in plan.interfaces}
         self._reported: frozenset[str] = frozenset()
         self._names: Mapping[Address, str] = {}

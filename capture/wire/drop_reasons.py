@@ -38,6 +38,8 @@ LOSSES = frozenset({
 })  # fmt: skip
 """Classes of drops that are findings."""
 
+EVENTS = "bicap: packets that the kernel dropped, and those of resets; the comments say why"
+"""Description of the interface of such packets in a file; by this it is known."""
 DROPPED, RESET, PEER_RESET = "dropped", "reset", "reset-by-peer"
 """Words for what happened: the first of a text in a file."""
 

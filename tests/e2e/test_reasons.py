@@ -12,7 +12,7 @@ import pytest
 
 from testbed.packets import ip, udp
 from testbed.recorder_process import RecorderProcess
-from testbed.tool import bicap, check_with_readers
+from testbed.tool import BackgroundProcess, bicap, check_with_readers
 from testbed.two_pods import PlainNode, run
 
 TCP = "import socket; s = socket.socket(); s.settimeout(1); s.connect_ex(({ip!r}, {port}))"
@@ -180,3 +180,32 @@ def test_reasons_of_drops_and_resets_are_named_with_their_packet(
     assert " drops dropped NETFILTER_DROP (policy) at nft_do_chain" in line
     counted = {(one["what"], one["reason"]): one for one in incident["reasons"]["places"]}
     assert counted["dropped", "SOCKET_RCVBUFF"]["recorded"] >= 40
+
+
+def test_a_capture_has_the_reasons_in_its_file_between_its_packets(node: PlainNode, tmp_path: Path) -> None:
+    client, server, file = node.client, node.server, tmp_path / "capture.pcapng"
+    run(*server.exec("iptables", "-w", "-A", "INPUT", "-p", "udp", "--dport", "93", "-j", "DROP"))
+    words = ["capture", "-i", "veth-client", "--source", client.ip4, "--reasons", "-w", str(file)]
+    with BackgroundProcess(file, words, node.exec()):
+        for port in (93, 81, 93):
+            inside(client, UDP.format(ip=server.ip4, port=port))
+    summary = json.loads(Path(f"{file}.json").read_text())
+    assert [interface["name"] for interface in summary["interfaces"]] == ["veth-client"]
+    assert (summary["account"]["written"], summary["reasons"]["events"]) == (4, 3)
+    check_with_readers(file, 4 + 3)
+    fields = ["-e", "frame.interface_name", "-e", "udp.dstport", "-e", "frame.comment", "-e", "frame.time_epoch"]
+    done = subprocess.run(
+        ["tshark", "-n", "-r", str(file), "-Y", "!icmp", "-T", "fields", *fields],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(row[0], row[1], row[2].partition(" at ")[0]) for row in rows] == [
+        ("veth-client", "93", ""),
+        ("drops", "93", "dropped NETFILTER_DROP (policy)"),
+        ("veth-client", "81", ""),
+        ("drops", "81", "dropped NO_SOCKET (nobody)"),
+        ("veth-client", "93", ""),
+        ("drops", "93", "dropped NETFILTER_DROP (policy)"),
+    ]
+    times = [row[3] for row in rows]
+    assert times == sorted(times)

@@ -1,7 +1,8 @@
 """Packets of an interface of events -> what the kernel did to them, from their comments.
 
-`bicap record --reasons` writes such an interface: packets that the kernel dropped, and those of resets. They were not
-on a wire, so they are marked (Kind.EVENT), belong to no session, and count nowhere as packets of a conversation.
+`--reasons` of `bicap capture` and `bicap record` writes such an interface: packets that the kernel dropped, and those
+of resets. They were not on a wire, so they are marked (Kind.EVENT), belong to no session, and count nowhere as
+packets of a conversation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,8 @@ from capture.analysis.packets.packet_table import Kind
 from capture.arrays.aliases import Bytes, Table
 from capture.pcapng.compiled.scan import BIG
 from capture.pcapng.describe import InterfaceDescription, options
-from capture.wire.drop_reasons import KernelReason, parse_reason
+from capture.wire.drop_reasons import EVENTS, KernelReason, parse_reason
 
-EVENTS = "bicap: packets that the kernel dropped, and those of resets; the comments say why"
-"""Description of the interface; by this it is known."""
 _DESCRIPTION, _COMMENT = 3, 1
 _COMMENT_MAX = 500
 

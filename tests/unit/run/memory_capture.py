@@ -19,6 +19,7 @@ from capture.run.drain import Drain, Round
 from capture.run.ledger import Ledger
 from capture.run.limits import Limits
 from capture.run.output import Output
+from capture.run.reason_events import ReasonEvents
 from capture.run.roster import Roster
 from capture.spec import CaptureSpec, Hook
 from capture.stream.clock import SETTLE_NS, WallClock
@@ -121,19 +122,38 @@ class MemorySource:
 class Machine:
     """A capture of one interface. The clock moves only in `round`, and when a test adds to `now`."""
 
-    def __init__(self, cpus: int = 1, ring_bytes: int = 1 << 16, sink: FakeSink | None = None, **fields: Any) -> None:
+    def __init__(
+        self,
+        cpus: int = 1,
+        ring_bytes: int = 1 << 16,
+        sink: FakeSink | None = None,
+        events: ReasonEvents | None = None,
+        **fields: Any,
+    ) -> None:
         spec = CaptureSpec(interfaces=("va",), **fields)
         self.plan = make_plan(spec, [place_of(Interface("va", 1, 2))], Hook.TCX, [0], batching=True)
         self.now = 0
         self.sink = sink or FakeSink()
         self.source = MemorySource(FakeRings(cpus, ring_bytes))
-        self.ledger, self.limits, self.roster = Ledger(1), Limits(spec), Roster()
+        self.source.rows = np.zeros(self.plan.rows, INTERFACE_COUNTERS)
+        self.ledger, self.limits, self.roster = Ledger(self.plan.slots), Limits(spec), Roster()
         self.roster.add(self.plan.interfaces[0], self.now)
+        if self.plan.events is not None:
+            self.roster.add(self.plan.events, self.now)
         self.output = Output(self.plan, self.roster, self.sink, self.ledger, self.limits, self._accounts)
         self.output.begin("synchronised", 0, self.now)
         self.sink.arrive(1)
         self.clock = WallClock(0, "synchronised")
-        self.drain = Drain(self.source, self.output, self.ledger, self.limits, self.clock, now=lambda: self.now)
+        self.drain = Drain(
+            self.source,
+            self.output,
+            self.ledger,
+            self.limits,
+            self.clock,
+            now=lambda: self.now,
+            events=events,
+            slot_of_events=1,
+        )
 
     def _accounts(self) -> list[Account]:
         return self.ledger.accounts(self.source.rows)
@@ -141,7 +161,8 @@ class Machine:
     @property
     def opening(self) -> bytes:
         """The opening blocks of each file."""
-        return section.opening(self.plan, self.roster.interfaces, self.roster.present, {}, "synchronised", 0)
+        interfaces = [member.planned for member in self.roster.members]
+        return section.opening(self.plan, interfaces, self.roster.present, {}, "synchronised", 0)
 
     def closing(self, account: Account, start_ns: int, end_ns: int) -> bytes:
         """Return the closing blocks of a file."""
@@ -181,7 +202,7 @@ class Machine:
         self.drain.finish()
         assert self.unread() == [0] * len(self.unread())
         self.output.end(self.now, 0, "")
-        (account,) = self._accounts()
+        account = self._accounts()[0]
         check([account])
         return account
 

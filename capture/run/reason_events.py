@@ -1,4 +1,4 @@
-"""Records of drops and resets -> packets of an interface of their own in an incident, and what rules see.
+"""Records of drops and resets -> packets of an interface of their own in a file, and what rules see.
 
 A record has the packet as the kernel had it. A reset that answers no packet has only the tuple of its socket: an RST
 is made from that, and its comment says so.
@@ -8,20 +8,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from capture.abi import REASON_DROP, REASON_RESET_SENT
-from capture.analysis.packets.events import EVENTS
-from capture.kernel.reasons import PlaceCount, Reasons
+from capture.kernel.reasons import Reasons
 from capture.pcapng import blocks
-from capture.wire.drop_reasons import DROPPED, PEER_RESET, RESET, KernelReason
+from capture.plan import EVENTS_NAME
+from capture.wire.drop_reasons import DROPPED, EVENTS, PEER_RESET, RESET, KernelReason
 
 EVENTS_KEPT = 1 << 16
 """Latest events that are remembered."""
-INTERFACE = blocks.InterfaceBlock("drops", EVENTS)
+INTERFACE = blocks.InterfaceBlock(EVENTS_NAME, EVENTS)
 """The interface of events in a file."""
+_time_of = attrgetter("time_ns")
 _WORDS = {REASON_DROP: DROPPED, REASON_RESET_SENT: RESET}
 
 
@@ -50,11 +53,14 @@ class ReasonEvents:
     def __init__(self, reasons: Reasons) -> None:
         self._reasons = reasons
         self.events: deque[ReasonEvent] = deque(maxlen=EVENTS_KEPT)
+        self.forgotten = 0
+        """Events that are no longer among the latest."""
         self.detach: Callable[[], None] = reasons.detach
 
     def take(self) -> list[ReasonEvent]:
         """Return the events since the last call, in order of time."""
         new = [self._event(record) for record in self._reasons.take()]
+        self.forgotten += max(0, len(self.events) + len(new) - EVENTS_KEPT)
         self.events.extend(new)
         return new
 
@@ -76,6 +82,16 @@ class ReasonEvents:
             data, note = bytes(12) + ethertype + data[14:], "; its Ethernet header is made up"
         return ReasonEvent(time_ns, reason, data, max(int(record["original"]), len(data)), note, _session(data))
 
+    def due(self, until_ns: int, most: int) -> list[ReasonEvent]:
+        """Return the oldest events before a time, at most so many, in order of time; they stay until `done`."""
+        # An event of another CPU may be read one call later, so calls together are in order only nearly.
+        self.events = deque(sorted(self.events, key=_time_of), EVENTS_KEPT)
+        return [event for event in islice(self.events, most) if event.time_ns < until_ns]
+
+    def done(self) -> None:
+        """Forget the oldest event: it was written."""
+        self.events.popleft()
+
     def between(self, from_ns: int, until_ns: int) -> Sequence[ReasonEvent]:
         """Return the remembered events of a time, without its end."""
         return [event for event in self.events if from_ns <= event.time_ns < until_ns]
@@ -85,9 +101,22 @@ class ReasonEvents:
         """Records that were overwritten before they were read."""
         return self._reasons.missed
 
-    def counts(self) -> Sequence[PlaceCount]:
-        """Return the counts of all events, those of other conversations, too."""
-        return self._reasons.counts()
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values: the counts of all events, those of other conversations, too."""
+        places = [
+            {
+                "what": _WORDS.get(one.kind, PEER_RESET),
+                "reason": one.reason,
+                "place": one.place,
+                "events": one.count,
+                "recorded": one.recorded,
+                "over_the_rate": one.over,
+                "others": one.other,
+                "interrupted": one.busy,
+            }
+            for one in self._reasons.counts()
+        ]
+        return {"missed": self.missed, "forgotten": self.forgotten, "places": places}
 
 
 def _rst(record: Any) -> bytes:
@@ -119,20 +148,3 @@ def _session(data: bytes) -> str:
         ports = (int.from_bytes(data[at + 2 * n : at + 2 * n + 2], "big") for n in range(2))
         ends = [f"{end}:{port}" for end, port in zip(written, ports, strict=True)]
     return f"{_PROTOCOLS.get(protocol, str(protocol))} {' > '.join(ends)}"
-
-
-def as_table_of_counts(counts: Sequence[PlaceCount]) -> list[dict[str, object]]:
-    """Return plain values of the counts."""
-    return [
-        {
-            "what": _WORDS.get(one.kind, PEER_RESET),
-            "reason": one.reason,
-            "place": one.place,
-            "events": one.count,
-            "recorded": one.recorded,
-            "over_the_rate": one.over,
-            "others": one.other,
-            "interrupted": one.busy,
-        }
-        for one in counts
-    ]
