@@ -51,6 +51,8 @@ def legs_lines(
                 f"  LOST {len(leg.lost):,} ({leg.share_lost:.2%}): packets {numbers}{more} of "
                 f"{_label(leg.source, files)}"
             )
+            if comparison.has_reasons:
+                lines.append(f"  lost before {_label(leg.target, files)}: {_reasons(leg)}")
             target_file = files[leg.target.file]
             if not completeness[target_file].complete:
                 lines.append(f"  some may be missing from {target_file} only: {completeness[target_file]}")
@@ -75,6 +77,16 @@ def legs_lines(
             "or multicast"
         )
     return lines
+
+
+def _reasons(leg: Leg) -> str:
+    """Return the kernel's reasons for the losses of a leg in words; what no event proves is unknown."""
+    known = [
+        f"{count:,} {reason.reason} ({reason.kind}){f' at {reason.place}' if reason.place else ''}"
+        for reason, count in leg.reasons.items()
+    ]
+    unknown = len(leg.lost) - sum(leg.reasons.values())
+    return ", ".join([*known, *([f"{unknown:,} unknown"] if unknown else [])])
 
 
 def _delay(leg: Leg) -> str:
@@ -121,6 +133,10 @@ def legs_json(
                 "clock": asdict(leg.clock) if leg.clock else None,
                 "lost": len(leg.lost),
                 "lost_packets": leg.lost,
+                "lost_by": [
+                    {"reason": one.reason, "class": one.kind, "place": one.place, "packets": count}
+                    for one, count in leg.reasons.items()
+                ],
                 **{name: getattr(leg, name) for name in (*_NOT_MEASURED, *_NOT_JUDGED)},
             }
             for leg in comparison.legs

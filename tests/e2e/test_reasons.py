@@ -17,6 +17,24 @@ from testbed.two_pods import PlainNode, run
 
 TCP = "import socket; s = socket.socket(); s.settimeout(1); s.connect_ex(({ip!r}, {port}))"
 UDP = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(bytes(20), ({ip!r}, {port}))"
+NUMBERED = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 4000))
+s.settimeout(5)
+for n in range(int(sys.argv[2]), int(sys.argv[3])):
+    s.sendto(b"packet %d" % n, (sys.argv[1], 93))
+    if sys.argv[4] == "answered":
+        s.recv(100)
+"""
+ECHO = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 93))
+print("ready", flush=True)
+while True:
+    s.sendto(*s.recvfrom(100))
+"""
 RAW = """
 import socket, sys
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -209,3 +227,37 @@ def test_a_capture_has_the_reasons_in_its_file_between_its_packets(node: PlainNo
     ]
     times = [row[3] for row in rows]
     assert times == sorted(times)
+
+
+def test_legs_names_the_reason_of_packets_that_the_node_dropped_between_two_points(
+    node: PlainNode, tmp_path: Path, background: list[subprocess.Popen[bytes]]
+) -> None:
+    client, server, file = node.client, node.server, tmp_path / "capture.pcapng"
+    echo = subprocess.Popen(server.exec(sys.executable, "-c", ECHO), stdout=subprocess.PIPE)
+    background.append(echo)
+    assert echo.stdout is not None
+    echo.stdout.readline()
+    words = [
+        "capture",
+        "-i",
+        "veth-client",
+        "-i",
+        "veth-server",
+        "--source",
+        client.ip4,
+        "--reasons",
+        "-w",
+        str(file),
+    ]
+    rule = ["FORWARD", "-p", "ip", "--ip-proto", "udp", "--ip-dport", "93", "-j", "DROP"]
+    with BackgroundProcess(file, words, node.exec()):
+        inside(client, NUMBERED, server.ip4, "0", "5", "answered")
+        run(*node.exec("ebtables", "-A", *rule))
+        inside(client, NUMBERED, server.ip4, "5", "9", "dropped")
+        run(*node.exec("ebtables", "-D", *rule))
+        inside(client, NUMBERED, server.ip4, "9", "12", "answered")
+    assert "  lost before veth-server: 4 NETFILTER_DROP (policy) at " in bicap("legs", str(file)).stdout
+    there, back = json.loads(bicap("legs", "--json", str(file)).stdout)["legs"]
+    assert (there["paired"], there["lost"], back["paired"], back["lost"]) == (8, 4, 8, 0)
+    (proven,) = there["lost_by"]
+    assert (proven["reason"], proven["class"], proven["packets"]) == ("NETFILTER_DROP", "policy", 4)

@@ -12,6 +12,7 @@ passages are kept in a file, and read three times, a chunk at a time. The invari
 the leg after the last point that saw it; an undecided case is counted as such, never as a loss.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import combinations, pairwise
@@ -26,6 +27,7 @@ from capture.analysis.legs.leg import Alone, Leg
 from capture.analysis.legs.observe import Observations, Point
 from capture.analysis.legs.one_end import overlaps, seen_once
 from capture.analysis.legs.pairing import NEVER, pair, passage
+from capture.analysis.legs.proofs import Proven
 from capture.analysis.legs.routes import Routes
 from capture.arrays.aliases import Table
 from capture.arrays.scratch import Scratch
@@ -66,7 +68,8 @@ class Comparison:
             self._routes.compare_answers(self._was_running)
             for rows in scratch.chunks(_CHUNK):
                 self._add(rows)
-        self._judge()
+        self.has_reasons = observations.has_reasons
+        self._judge(observations.proven())
 
     @property
     def legs(self) -> list[Leg]:
@@ -166,7 +169,7 @@ class Comparison:
             leg.delays.add(np.maximum(delays[good], 0))  # nothing takes less
         self._uncertainty[source, target] = int(uncertain.max(initial=self._uncertainty.get((source, target), 0)))
 
-    def _judge(self) -> None:
+    def _judge(self, proven: Proven) -> None:
         """Decide which of the packets seen at one end of a leg only were lost, resegmented or not captured."""
         for (source, target), leg in self._legs.items():
             if self._clocks[source] != self._clocks[target]:
@@ -185,6 +188,8 @@ class Comparison:
             judged = self._within(due, leg.target, leg)
             leg.undecided = int((~judged).sum())
             leg.lost = np.sort(missed["number"][judged]).tolist()
+            found = (proven.get((source, number)) for number in leg.lost)
+            leg.reasons = dict(Counter(reason for reason in found if reason is not None).most_common())
 
     def _within(self, times_ns: Any, point: Point, leg: Leg) -> Any:
         """Return a mask of times at which the capture at a point was running, and ran on for the longest delay."""

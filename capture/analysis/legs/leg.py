@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from capture.analysis.latency.histogram import Histogram
 from capture.analysis.legs.clocks import Offset
 from capture.analysis.legs.observe import Point
+from capture.wire.drop_reasons import KernelReason
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class Leg:
     delays: Histogram = field(default_factory=Histogram)
     clock: Offset | None = None
     lost: list[int] = field(default_factory=list)
+    reasons: dict[KernelReason, int] = field(default_factory=dict)
+    """Lost packets for which the kernel of a node gave a reason, the most frequent first."""
     not_captured: int = 0
     resegmented: int = 0
     undecided: int = 0

@@ -13,6 +13,9 @@ from types import TracebackType
 import numpy as np
 
 from capture.analysis.legs.compiled.fingerprint import fingerprints, hosts
+from capture.analysis.legs.proofs import DropProofs, Proven
+from capture.analysis.packets.events import is_of_events
+from capture.analysis.packets.packet_table import Kind
 from capture.analysis.packets.reading import Batch
 from capture.analysis.sessions.notes import notes_of
 from capture.analysis.sessions.tracker import Tracker
@@ -20,6 +23,7 @@ from capture.arrays.aliases import Table
 from capture.arrays.scratch import Scratch
 from capture.errors import SpecError
 from capture.pcapng.describe import Description
+from capture.wire.drop_reasons import KernelReason
 
 PARTS = 64
 """Files of observations."""
@@ -53,6 +57,12 @@ class Point:
     name: str
 
 
+def _of_packets(batch: Batch) -> Batch:
+    """Return a batch without the events of the kernel, which passed no point."""
+    events = (batch.packets["kind"] & int(Kind.EVENT)) != 0
+    return Batch(batch.data, batch.packets[~events]) if events.any() else batch
+
+
 class Observations:
     """Observations of several files. Add files one after the other, then read `parts`."""
 
@@ -67,6 +77,9 @@ class Observations:
         self.left_out = 0
         """Packets without a fingerprint: not IP, headers cut off, or multicast."""
         self._seed = secrets.randbits(62)
+        self.has_reasons = False
+        """True if a file has the kernel's reasons: then a loss without one is unknown."""
+        self._proofs = DropProofs(self._seed)
         self._parts = [Scratch(OBSERVATION) for _ in range(PARTS)]
 
     def __enter__(self) -> "Observations":
@@ -84,8 +97,12 @@ class Observations:
         first, last = 0, -1
         self.spans.append((first, last))
         self.sessions.append(0)
-        for batch in batches:
+        for whole in batches:
+            self._proofs.add(file, whole)
+            batch = _of_packets(whole)
             packets = batch.packets
+            if not len(packets):
+                continue
             for _ in tracker.feed(batch.data, packets):
                 pass
             times = packets["time_ns"]
@@ -97,7 +114,17 @@ class Observations:
                 if interface not in known:
                     known[interface] = self._point(file, name, interface, description)
             self._write(batch, known)
+        self.has_reasons |= any(map(is_of_events, description.interfaces))
         self.notes += notes_of(name, tracker)
+
+    def proven(self) -> Proven:
+        """Return the kernel's reasons of packets that it dropped."""
+        found: dict[tuple[int, int], KernelReason] = {}
+        files = [point.file for point in self.points]
+        if self.has_reasons:
+            for part in self.parts():
+                found |= self._proofs.of(part, files)
+        return found
 
     def _point(self, file: int, name: str, interface: int, description: Description) -> int:
         if len(self.points) == POINTS_MAX:
