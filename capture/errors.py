@@ -12,7 +12,8 @@
     |   `-- AttachError             an interface refuses the program
     |-- FormatError             5   a capture file is damaged (file, byte offset, block)
     |-- SinkError               6   the output cannot be written (disk full, no permission, pipe closed)
-    `-- ApiError                7   the API server of the cluster does not answer, or refuses
+    |-- ApiError                7   the API server of the cluster does not answer, or refuses
+    `-- PartialError            8   a part of a capture in a cluster could not be fetched; the rest is here
 
 Any other exception that escapes is a bug. Only `cli.main` turns these errors into a line and an exit code.
 """
@@ -90,3 +91,9 @@ class ApiError(BicapError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class PartialError(BicapError):
+    """A part of a capture could not be fetched; what could be is here, and the rest was named."""
+
+    exit_code = 8

@@ -80,6 +80,11 @@ def record_options(command: Any) -> Any:
     return _declared([*_options(_is_recorded)], command)
 
 
+def field_options(wanted: Callable[[Field], bool]) -> Callable[[Any], Any]:
+    """Return what adds the options of the wanted fields to a command."""
+    return lambda command: _declared([*_options(wanted)], command)
+
+
 def _only_recorded(field: Field) -> bool:
     return field.group == RECORD
 

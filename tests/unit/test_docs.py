@@ -21,6 +21,7 @@ import pytest
 
 from capture.cli.main import cli
 from capture.errors import SpecError
+from capture.kubectl.main import plugin
 from scripts import gen_cli_docs
 from testbed.patience import PATIENCE
 
@@ -60,6 +61,10 @@ def command_lines() -> Iterator[Shown]:
             yield Shown(fence.page, fence.line, line)
 
 
+def _is_plugin(call: list[str], position: int) -> bool:
+    return position > 0 and call[position - 1] == "kubectl"
+
+
 def bicap_calls(line: str) -> list[list[str]]:
     """The arguments of each call of bicap in a line of shell, pipes and redirections understood."""
     words = shlex.shlex(line, posix=True, punctuation_chars="|&;<>()")
@@ -73,7 +78,7 @@ def bicap_calls(line: str) -> list[list[str]]:
     found = []
     for call in calls:
         programs = [position for position, word in enumerate(call) if Path(word).name == "bicap"]
-        if programs:
+        if programs and not _is_plugin(call, programs[0]):
             end = next((position for position, word in enumerate(call) if set(word) <= set("<>")), len(call))
             found.append(call[programs[0] + 1 : end])
     return found
@@ -147,6 +152,36 @@ def accept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[st
 def test_cli_page_is_current() -> None:
     assert gen_cli_docs.TARGET.exists(), "run make docs"
     assert gen_cli_docs.TARGET.read_text() == gen_cli_docs.page(), "docs/cli.md is not current: run make docs"
+    assert gen_cli_docs.PLUGIN_TARGET.read_text() == gen_cli_docs.plugin_page(), "run make docs"
+
+
+PLUGIN_CALL = re.compile(r"kubectl bicap ([a-z][^|\n`]*)")
+
+
+def plugin_calls() -> Iterator[tuple[Shown, list[str]]]:
+    """The words of each call of `kubectl bicap` in a fence."""
+    for fence in fences("text", "console", "sh"):
+        if fence.page != gen_cli_docs.PLUGIN_TARGET:
+            for call in PLUGIN_CALL.finditer(fence.text.replace("\\\n", " ")):
+                yield fence, shlex.split(call[1], comments=True)
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, id=f"{shown} {shlex.join(words)}") for shown, words in plugin_calls()]
+)
+def test_the_plugin_accepts_the_shown_call(words: list[str]) -> None:
+    group = plugin.make_context("kubectl bicap", list(words))
+    name, command, rest = plugin.resolve_command(group, words)
+    assert command is not None
+    command.make_context(name, rest, parent=group)
+
+
+def test_every_option_of_the_plugin_says_what_it_does() -> None:
+    for name, command, _ in gen_cli_docs.commands(plugin, "kubectl bicap"):
+        assert command.help, f"{name} has no help"
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                assert option.help, f"{name} {option.opts[0]} has no help"
 
 
 def test_every_command_and_option_says_what_it_does_and_a_page_speaks_of_it() -> None:

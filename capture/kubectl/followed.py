@@ -1,0 +1,44 @@
+"""A capture that runs -> lines about it, until it is over or a user ends it."""
+
+import sys
+import time
+from collections.abc import Iterator
+
+from capture.cluster.objects import CaptureObject
+from capture.errors import SpecError
+from capture.kubectl.capture_api import CaptureApi, CaptureName
+from capture.kubectl.on_terminal import Ending, tell
+from capture.kubectl.progress_lines import is_over, news, rejection, standing
+
+STANDING_SECONDS = 5.0
+
+
+def follow(api: CaptureApi, name: CaptureName, created: CaptureObject, ending: Ending) -> CaptureObject:
+    """Tell what becomes of a capture until it is over, or stop it when a user ends it. Raises BicapError."""
+    last, told_at, stopped = created, time.monotonic(), False
+    for found in until_over(api, name):
+        if ending.wanted and not stopped:
+            stopped = True
+            tell(f"{name} ends on its nodes ({ending.wanted}); again to leave it")
+            api.stop(name)
+        if found is None:
+            continue
+        for line in news(last.status, found.status):
+            tell(line)
+        moved = (found.status.packets, found.status.lost) != (last.status.packets, last.status.lost)
+        if moved and time.monotonic() - told_at > (1.0 if sys.stderr.isatty() else STANDING_SECONDS):
+            tell(standing(found.status))
+            told_at = time.monotonic()
+        last = found
+    why = rejection(last.status)
+    if why:
+        raise SpecError(why)
+    return last
+
+
+def until_over(api: CaptureApi, name: CaptureName) -> Iterator[CaptureObject | None]:
+    """Yield the states of a capture, and None between them, up to the last one."""
+    for found in api.watch(name, 0.3):
+        yield found
+        if found is not None and is_over(found.status):
+            return
