@@ -37,7 +37,7 @@ class FetchRight:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._remove()
+        self.remove()
 
     def bearer(self) -> str:
         """Return the value of the Authorization header."""
@@ -47,7 +47,7 @@ class FetchRight:
 
     def renew(self) -> None:
         """Make another one in place of this one. Raises ApiError."""
-        self._remove()
+        self.remove()
         secret = secrets.token_bytes(SECRET_BYTES)
         expires = datetime.now(UTC) + LONGEST - SLACK
         body = {
@@ -64,7 +64,8 @@ class FetchRight:
         self._token = base64.urlsafe_b64encode(secret).decode().rstrip("=")
         self._made = time.monotonic()
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Give the right back, if it is there."""
         name, self._object = self._object, ""
         if name:
             resource = f"{ACCESS_KIND.lower()}es.{API_VERSION.partition('/')[0]}"

@@ -66,15 +66,22 @@ class _Running:
             threading.Thread(target=self._guarded, args=(work,), name=work.__name__, daemon=True)
             for work in (self._watch, self._read)
         ]
+        self._way = PortForward(api.kubectl, tell, self._ended.wait)
+        self._right = FetchRight(api.kubectl, name)
+        self._source = RemoteFiles(self._way, self._right)
         section = JoinedSection(origins(name, created, []).header())
         self.order = LiveOrder(section)
 
     def end(self) -> None:
         """End the threads, and what they have started."""
         self._ended.set()
+        self._source.abort()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(10)
+        self._source.close()
+        self._way.close()
+        self._right.remove()
 
     def run(self, ending: Ending) -> None:
         """Write until the capture is over, the user ends it, or the reader is gone. Raises BicapError."""
@@ -144,35 +151,30 @@ class _Running:
 
     def _read(self) -> None:
         """Read frames, over a new way after each break, until all has come."""
-        with PortForward(self._api.kubectl, tell) as way, FetchRight(self._api.kubectl, self._name) as right:
-            source = RemoteFiles(way, right)
-            try:
-                while not self._ended.is_set() and not (self._over.is_set() and self.order.over):
-                    self._read_once(source, way, right)
-            finally:
-                source.close()
+        while not self._ended.is_set() and not (self._over.is_set() and self.order.over):
+            self._read_once()
 
-    def _read_once(self, source: RemoteFiles, way: PortForward, right: FetchRight) -> None:
+    def _read_once(self) -> None:
         try:
-            answer = source.open("/v1/live")
+            answer = self._source.open("/v1/live")
             whole = WholeFrames()
             while not self._ended.is_set():
                 data = answer.read1(_PIECE)
                 if not data:
                     break
-                way.works()
+                self._way.works()
                 for frame in frames(whole.add(data)):
                     self._put(frame)
             if not self._ended.is_set():
                 self._ended.wait(0.2)
         except (OSError, http.client.HTTPException, ValueError, msgspec.DecodeError) as error:
             if not self._ended.is_set():
-                way.broke(str(error) or type(error).__name__)
+                self._way.broke(str(error) or type(error).__name__)
         except ApiError as error:
             if error.code == 410:
-                right.renew()
+                self._right.renew()
             elif error.code == 503:
-                way.broke(str(error))
+                self._way.broke(str(error))
             else:
                 raise
 

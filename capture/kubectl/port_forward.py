@@ -32,8 +32,13 @@ def leader(kubectl: Kubectl) -> str:
 class PortForward:
     """A way to the leader that is opened again when it is broken."""
 
-    def __init__(self, kubectl: Kubectl, on_break: Callable[[str], None] = lambda _: None) -> None:
-        self._kubectl, self._on_break = kubectl, on_break
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        on_break: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._kubectl, self._on_break, self._sleep = kubectl, on_break, sleep
         self._process: subprocess.Popen[bytes] | None = None
         self._failures = 0
 
@@ -62,7 +67,7 @@ class PortForward:
         if self._failures:
             self._on_break(f"the way to the controller broke ({why}); trying again in {seconds:g} s")
         self._failures += 1
-        time.sleep(seconds)
+        self._sleep(seconds)
 
     def open(self) -> int:
         """Return the port on 127.0.0.1 that leads to the controller; opens the way if needed. Raises ApiError."""

@@ -5,9 +5,11 @@ compared with its digest, so what comes from here is what the agent read from it
 """
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -63,6 +65,15 @@ class RemoteFiles:
     def __init__(self, way: PortForward, right: FetchRight, sleep: Callable[[float], None] = time.sleep) -> None:
         self._way, self._right, self._sleep = way, right, sleep
         self._connection: http.client.HTTPConnection | None = None
+        self._stream: socket.socket | None = None
+        """The socket of `open`: its connection may forget it while the answer is read."""
+
+    def abort(self) -> None:
+        """Let the reading of what `open` returned, in another thread, end at once."""
+        stream = self._stream
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; another request opens a new one."""
@@ -101,6 +112,7 @@ class RemoteFiles:
         self.close()
         self._connection = http.client.HTTPConnection("127.0.0.1", self._way.open(), timeout=ANSWER_SECONDS)
         self._connection.request("GET", path, headers={"Authorization": self._right.bearer()})
+        self._stream = self._connection.sock
         answer = self._connection.getresponse()
         if answer.status >= 400:
             raise _refused(answer.status, answer.read())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from capture.cluster.objects import CaptureObject, CaptureStatus
-from capture.errors import TargetError
+from capture.errors import PartialError, TargetError
 from capture.kubectl.capture_api import CaptureName
 from capture.kubectl.fetch_right import FetchRight
 from capture.kubectl.fetched_files import FetchedFile, LeftOut, bytes_here, fetch_all, wanted_files
@@ -62,8 +62,9 @@ def retrieve(kubectl: Kubectl, name: CaptureName, capture: CaptureObject, output
         return Retrieved(tuple(files), tuple(missing))
     captured = [file for file in files if file.path.name.endswith(_PCAPNG)]
     if not captured:
-        why = f": {missing[0]}" if missing else ""
-        raise TargetError(f"{name} has no file that can be fetched{why}")
+        if missing:
+            raise PartialError(f"{name} has no file that can be fetched: {missing[0]}")
+        raise TargetError(f"{name} has caught nothing: it has ended before there was a pod to capture at")
     joined = join(captured, output, header(name, capture, missing))
     if not missing:
         shutil.rmtree(folder)

@@ -10,7 +10,7 @@ import click
 
 from capture.cli.groups import ORDER, GroupedCommand, option
 from capture.cluster.objects import CaptureObject
-from capture.errors import BicapError, PartialError, SpecError
+from capture.errors import BicapError, PartialError, SpecError, TargetError
 from capture.kubectl.capture_api import CaptureApi, CaptureName
 from capture.kubectl.capture_request import CaptureRequest, capture_request, request_options
 from capture.kubectl.cluster_options import cluster_options
@@ -125,8 +125,8 @@ def _kept(api: CaptureApi, name: CaptureName, remove: bool | None) -> Iterator[N
     """Say what becomes of the object if this fails."""
     try:
         yield
-    except SpecError:
-        api.delete(name)  # it was rejected: there is nothing to keep
+    except (SpecError, TargetError):  # it was rejected, or caught nothing: there is nothing to keep
+        api.delete(name)
         raise
     except (BicapError, KeyboardInterrupt):
         if remove:

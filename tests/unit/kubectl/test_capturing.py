@@ -166,6 +166,24 @@ def test_a_reader_that_closes_the_pipe_before_the_first_packet_ends_it_too(desk:
     assert not is_there(desk)
 
 
+def test_a_stream_without_a_frame_ends_at_ctrl_c_and_gives_its_right_back(desk: Desk) -> None:
+    listening, ended = threading.Event(), threading.Event()
+
+    def frames() -> Iterator[bytes]:
+        listening.set()
+        ended.wait(PATIENCE)
+        yield b""
+
+    desk.live = frames
+    process = desk.start("capture", "pod/client", "-w", "-")
+    wait_until(listening.is_set)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    ended.set()
+    assert process.returncode == 0, err
+    assert not is_there(desk)
+
+
 def test_a_stream_ends_when_the_capture_does(desk: Desk) -> None:
     def frames() -> Iterator[bytes]:
         yield frame("blocks", "n1", section("shop/n1:eth0") + packet(0, 5))
