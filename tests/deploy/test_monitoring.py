@@ -66,7 +66,7 @@ def part(node: str, packets: int) -> NodeCapture:
     return NodeCapture(metadata=ObjectMetadata(name=f"checkout-{node}"), spec=spec, status=status)
 
 
-class Cluster:
+class TwoControllers:
     """Two controllers that know the same capture, whose packets grow."""
 
     def __init__(self, folder: Path) -> None:
@@ -94,12 +94,12 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    return Cluster(tmp_path_factory.mktemp("controllers"))
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> TwoControllers:
+    return TwoControllers(tmp_path_factory.mktemp("controllers"))
 
 
 @pytest.fixture(scope="module")
-def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def running(cluster: TwoControllers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     ended = threading.Event()
 
     def keep_growing() -> None:
@@ -132,7 +132,7 @@ def test_a_query_of_the_dashboard_has_an_answer(running: Prometheus, title: str,
     wait_until(lambda: bool(running.query(query)), lambda: f"{title}: {query}")
 
 
-def test_two_controllers_do_not_count_twice(running: Prometheus, cluster: Cluster) -> None:
+def test_two_controllers_do_not_count_twice(running: Prometheus, cluster: TwoControllers) -> None:
     queries = dict(panels())
     (stored,) = running.query(queries["Namespaces that capture most"])
     assert stored["metric"] == {"namespace": "shop"}
