@@ -35,6 +35,11 @@ test-web: page ## drive the page in a browser, on captures made here
 test-lake: setup ## read what bicap wrote with DuckDB, Polars, PyArrow and Spark (installs them first)
 	@scripts/setup.sh lake
 	BICAP_LAKE=1 $(BIN)/pytest -q tests/lake
+
+test-store: setup ## upload into real stores (S3 by SeaweedFS and rclone, SFTP by OpenSSH), through failures
+	@scripts/setup.sh test-store
+	BICAP_STORE=1 $(BIN)/pytest -q tests/store
+
 web-pictures: page ## take the pictures of docs/web.md
 	@scripts/setup.sh test-web
 	$(BIN)/python -m scripts.web_pictures

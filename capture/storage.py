@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from capture.errors import SpecError
+from capture.store_url import StoreUrl
 from capture.units import format_size, parse_duration, parse_size
 
 MEGABYTE = 1_000_000
@@ -36,6 +37,34 @@ class MinFree:
         return format_size(self.bytes) if self.bytes is not None else f"{self.percent:g}%"
 
 
+RETRY_DEFAULT_NS = 3600 * 10**9
+"""Time after the end of a capture for which an upload is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """Where finished files are uploaded to, and what becomes of them here. Files are named, not read.
+
+    Uploads are tried again until `retry_ns` after the end of the capture. With `delete`, a file is deleted here once
+    the store has confirmed it. `credentials` and `known_hosts` are files, None for the standard sources.
+    """
+
+    url: StoreUrl | None = None
+    retry_ns: int = RETRY_DEFAULT_NS
+    delete: bool = False
+    credentials: str | None = None
+    known_hosts: str | None = None
+
+    def __post_init__(self) -> None:
+        given = self.delete or self.credentials is not None or self.known_hosts is not None
+        if self.url is None and (given or self.retry_ns != RETRY_DEFAULT_NS):
+            raise SpecError("options of a store are given, but no store; name one with --store")
+        if self.known_hosts is not None and self.url is not None and self.url.scheme != "sftp":
+            raise SpecError("--store-known-hosts is for a store of sftp://; leave it out")
+        if self.credentials is not None and self.url is not None and self.url.is_local:
+            raise SpecError("--store-credentials is for a store that asks for some; leave it out")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     """How the output is stored. Sizes are bytes of pcapng before compression, times nanoseconds; None is no limit.
@@ -53,6 +82,7 @@ class Storage:
     min_free: MinFree | None = None
     comment: str | None = None
     unique: bool = False
+    store: StoreOptions = StoreOptions()
 
     def __post_init__(self) -> None:
         if self.file_bytes is not None and self.file_bytes < 1:
@@ -67,6 +97,11 @@ class Storage:
             raise SpecError(f"compression {self.compress!r} is not known; there is {', '.join(COMPRESSIONS)}")
         if self.comment is not None and not 0 < len(self.comment) <= COMMENT_MAX:
             raise SpecError(f"a comment of {len(self.comment)} characters is not from 1 to {COMMENT_MAX} long")
+        if self.store.url is not None and self.files_kept is not None:
+            raise SpecError(
+                "a number of files kept (-W) would remove files that are not uploaded yet; give "
+                "--store-delete, which removes those that are"
+            )
         if self.user is not None and not self.user:
             raise SpecError("the user has no name; name one with --user")
 

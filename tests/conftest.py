@@ -70,7 +70,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in ("kernel", "e2e", "pods"):
+        if item.path.relative_to(Path(__file__).parent).parts[0] in ("kernel", "e2e", "pods", "store"):
             item.add_marker(pytest.mark.kernel)
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.random)

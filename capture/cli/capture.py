@@ -13,6 +13,7 @@ from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.line import positive_time, read_request
 from capture.cli.metrics import REFRESH_SECONDS, bound, each, shown_by
 from capture.cli.options import capture_options, refuse_recording
+from capture.cli.uploading import TICK_SECONDS, begin_upload, check_store, check_uploaded, finish_upload
 from capture.errors import BicapError, SinkError, SpecError
 from capture.filters.conversations import ConversationList, read_conversations
 from capture.request.convert import spec_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from capture.metrics.serving import MetricsServer
     from capture.run.capture import Capture
     from capture.run.summary import Summary
+    from capture.store.capture_upload import CaptureUpload
 
 
 @click.command(cls=GroupedCommand, short_help="Capture both directions of chosen conversations into pcapng.")
@@ -68,11 +70,14 @@ def capture(
     if not (look is assume is costs is None or dry_run):
         raise SpecError("--look, --assume and --costs are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
+    check_store(request, spec)
     from capture.kernel.privileges import drop_unused
     from capture.kernel.program import compiling_ahead
     from capture.run.planning import plan_capture
 
     own_process = context.obj == OWN_PROCESS
+    # Before privileges are dropped: it becomes another user.
+    upload = None if dry_run or output is None else begin_upload(spec, output, quiet)
     if own_process:
         drop_unused()
     plan = plan_capture(spec)
@@ -113,17 +118,25 @@ def capture(
                     write_beside(ready_file, "")
                 if server is not None:
                     server.start()
-                _run(running, interval, server, quiet)
+                _run(running, interval, server, upload, quiet)
         finally:
             process.ignore_signals()
             # Also if writing failed: what was caught until then is complete and accounted for.
             if running.summary is not None:
-                _report(running.summary, quiet, as_json, failed=sys.exception() is not None)
+                _report(running.summary, upload, quiet, as_json, failed=sys.exception() is not None)
 
 
-def _run(running: "Capture", interval: int | None, server: "MetricsServer | None", quiet: bool) -> None:
-    """Run a capture, and show its counters where they were asked for."""
+def _run(
+    running: "Capture",
+    interval: int | None,
+    server: "MetricsServer | None",
+    upload: "CaptureUpload | None",
+    quiet: bool,
+) -> None:
+    """Run a capture, upload its files, and show its counters where they were asked for."""
     ticks = [] if server is None else [(REFRESH_SECONDS, shown_by(server))]
+    if upload is not None:
+        ticks.append((TICK_SECONDS, lambda capture: upload.finished(file.path for file in capture.files[:-1])))
     if interval is None:
         if not quiet:
             _note(f"capturing on {', '.join(i.name for i in running.roster.present)}; Ctrl-C ends")
@@ -135,19 +148,30 @@ def _run(running: "Capture", interval: int | None, server: "MetricsServer | None
         running.run(*each([*ticks, (interval / 1e9, live.show)]))
 
 
-def _report(summary: "Summary", quiet: bool, as_json: bool, failed: bool) -> None:
+def _report(summary: "Summary", upload: "CaptureUpload | None", quiet: bool, as_json: bool, failed: bool) -> None:
     from capture.run.own_process import write_summary
 
-    failure: SinkError | None = None
+    failure: BicapError | None = None
     try:
-        write_summary(summary)
+        write_summary(summary, None if upload is None else upload.as_json())
     except SinkError as error:
         failure = error
     if not quiet:
         for line in summary.lines():
             _note(line)
+    uploaded: dict[str, Any] = {}
+    if upload is not None:
+        try:
+            uploaded = {"store": finish_upload(upload, summary, quiet)}
+            check_uploaded(upload)
+            if not quiet:
+                _note(upload.line())
+        except BicapError as error:
+            failure = failure or error
+            if failed:
+                _note(str(error))
     if as_json:
-        click.echo(json.dumps(summary.as_json()))
+        click.echo(json.dumps(summary.as_json() | uploaded))
     if failure is not None and not failed:  # if the output failed, that is the error to report
         raise failure
 

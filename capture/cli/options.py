@@ -26,9 +26,10 @@ _NOT_RECORDED = frozenset(
         *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept", "compress")),
         *(("limits", name) for name in ("packets", "forward_packets", "reverse_packets", "bytes", "buffer")),
         ("sampling", "on_pressure"),
+        *(("store", name) for name in ("name", "url", "credentials", "known_hosts", "delete", "retry")),
     }
 )
-"""Fields about files that grow and rings that are read, which a recorder does not have."""
+"""Fields about files that grow, stores for them, and rings that are read, which a recorder does not have."""
 
 _FILE = option(
     WHAT,

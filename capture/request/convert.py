@@ -19,7 +19,7 @@ from capture.request.naming import Naming, in_object
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import PodEnd, Selection
 from capture.spec import CaptureSpec
-from capture.storage import Storage
+from capture.storage import Storage, StoreOptions
 
 
 def spec_of(document: Document) -> CaptureSpec:
@@ -32,7 +32,7 @@ def spec_of(document: Document) -> CaptureSpec:
     return CaptureSpec(
         pods=_pods(parts["pods"], bool(document.target.interfaces), values.get("rules", ())),
         sampling=Sampling(**parts["sampling"]),
-        storage=Storage(**parts["storage"]),
+        storage=Storage(store=StoreOptions(**parts["storage.store"]), **parts["storage"]),
         recording=RecordingSpec(**parts["recording"]) if parts["recording"] else None,
         **parts[""],
     )

@@ -469,6 +469,87 @@ class StoragePart(Part, frozen=True):
     ] = None
 
 
+class StorePart(Part, frozen=True):
+    """Where finished files are uploaded to."""
+
+    name: Annotated[
+        NonEmpty | None,
+        field(
+            "In a cluster: upload finished files to this CaptureStore, in the namespace of the capture; of a "
+            "ClusterPacketCapture, in bicap-system.",
+        ),
+    ] = None
+    url: Annotated[
+        NonEmpty | None,
+        field(
+            "Upload finished files there while the capture runs: s3://bucket/prefix, gs://, az://, sftp://user@host",
+            "storage.store.url",
+            option(
+                "--store",
+                unit="URL",
+                help="Upload finished files there while the capture runs: s3://bucket/prefix, gs://bucket/prefix, "
+                "az://container/prefix, sftp://user@host/folder, file:///folder.",
+            ),
+            reads=forms.read_store_url,
+            refused_in_cluster="a capture names a CaptureStore, so that nobody sends its credentials elsewhere; give "
+            "spec.store.name",
+        ),
+    ] = None
+    credentials: Annotated[
+        NonEmpty | None,
+        field(
+            "File with the credentials of the store. Default: the standard sources of the store.",
+            "storage.store.credentials",
+            option(
+                "--store-credentials",
+                unit="FILE",
+                help="File with the credentials: as ~/.aws/credentials, a JSON key of Google, a private key.",
+                default="the store's standard sources",
+            ),
+            refused_in_cluster="credentials are those of the CaptureStore; give spec.store.name",
+        ),
+    ] = None
+    known_hosts: Annotated[
+        NonEmpty | None,
+        field(
+            "File with the host key of an SFTP server, as ~/.ssh/known_hosts.",
+            "storage.store.known_hosts",
+            option(
+                "--store-known-hosts",
+                unit="FILE",
+                help="File with the host key of the SFTP server.",
+                default="~/.ssh/known_hosts",
+            ),
+            refused_in_cluster="the host key is that of the CaptureStore; give spec.store.name",
+        ),
+    ] = None
+    delete: Annotated[
+        bool | None,
+        field(
+            "Delete each file here once the store has confirmed it.",
+            "storage.store.delete",
+            option("--store-delete"),
+            default=False,
+            refused_in_cluster="files are deleted with their capture once they are uploaded; see storage.ttl",
+        ),
+    ] = None
+    retry: Annotated[
+        Quantity | None,
+        field(
+            "Try uploads again until this long after the end of the capture.",
+            "storage.store.retry_ns",
+            option(
+                "--store-retry",
+                unit="TIME",
+                help="Try uploads again until this long after the end of the capture.",
+                default="1h",
+            ),
+            reads=forms.read_duration,
+            refused_in_cluster="uploads are tried as long as the files are kept; see storage.ttl",
+        ),
+    ] = None
+
+
 class RecordPart(Part, frozen=True):
     """What a recorder keeps in memory, and the incidents that it writes when a trigger fires."""
 
@@ -687,6 +768,7 @@ class Document(Part, frozen=True):
     sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)
     limits: LimitsPart = msgspec.field(default_factory=LimitsPart)
     storage: StoragePart = msgspec.field(default_factory=StoragePart)
+    store: StorePart = msgspec.field(default_factory=StorePart)
     record: RecordPart = msgspec.field(default_factory=RecordPart)
 
 

@@ -14,7 +14,14 @@ from msgspec import Meta
 from capture.request.declaration import DECLARED, Declared
 
 WHERE, WHAT, SAMPLING, LIMITS, OUTPUT, RECORD = "Where", "What", "Sampling", "Limits", "Output", "Record"
-_GROUPS = {"target": WHERE, "sampling": SAMPLING, "limits": LIMITS, "storage": OUTPUT, "record": RECORD}
+_GROUPS = {
+    "target": WHERE,
+    "sampling": SAMPLING,
+    "limits": LIMITS,
+    "storage": OUTPUT,
+    "store": OUTPUT,
+    "record": RECORD,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

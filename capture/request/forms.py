@@ -23,6 +23,7 @@ from capture.selection.labels import LabelSelector, Operator, parse_selector, re
 from capture.selection.selection import PodEnd, parse_container
 from capture.spec import SNAPLEN_MAX, Hook
 from capture.storage import MinFree, parse_file_size, parse_min_free
+from capture.store_url import StoreUrl, parse_store_url
 from capture.units import parse_duration, parse_size
 from capture.wire.direction import Direction
 
@@ -60,6 +61,11 @@ def file_size(text: str, name: str) -> int:
 def read_min_free(value: int | str, field: FieldName) -> MinFree:
     """Return a share of the disk, or a size."""
     return parse_min_free(str(value), field.text)
+
+
+def read_store_url(value: str, field: FieldName) -> StoreUrl:
+    """Return a place in a store."""
+    return parse_store_url(value, field.text)
 
 
 def snaplen(length: int, name: str) -> int:

@@ -20,7 +20,7 @@ from capture.run.roster import Roster
 from capture.run.running import RunningCapture
 from capture.run.start import start
 from capture.run.summary import Summary
-from capture.sink.protocol import ReaderGoneError, Sink
+from capture.sink.protocol import FileRecord, ReaderGoneError, Sink
 
 
 class Capture:
@@ -82,6 +82,11 @@ class Capture:
     def written_until_ns(self) -> int:
         """Return the wall-clock time before which all packets were given to the output."""
         return self._now.written_until_ns
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """The files so far; the last one still grows."""
+        return self._sink.files
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """Match these instead of the present list from now on; any thread may call it. Rules do not change.

@@ -6,7 +6,7 @@ Privileges belong to a thread and signals to a process, so a process may run one
 import json
 import signal
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from capture.kernel.privileges import FILE_CAPABILITIES, drop, needed_later
 from capture.plan import CapturePlan
@@ -55,8 +55,12 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def write_summary(summary: Summary) -> None:
-    """Write FILE.json; nothing goes beside a pipe or a device. Raises SinkError."""
+def write_summary(summary: Summary, store: dict[str, Any] | None = None) -> None:
+    """Write FILE.json; nothing goes beside a pipe or a device. Raises SinkError.
+
+    `store` is what has become of its upload, None without one.
+    """
     if summary.files:
-        text = json.dumps(summary.as_json(), indent=2) + "\n"
+        content = summary.as_json() | ({} if store is None else {"store": store})
+        text = json.dumps(content, indent=2) + "\n"
         write_beside(summary_path(summary.output), text, owner_of(summary.plan.spec.storage.user))

@@ -10,7 +10,7 @@ import pytest
 from tests.lake.node_captures import two_nodes
 
 if TYPE_CHECKING:
-    from tests.lake.seaweedfs import Bucket
+    from testbed.seaweedfs import Bucket
 
 collect_ignore_glob = [] if os.environ.get("BICAP_LAKE") == "1" else ["test_*.py"]
 
@@ -24,7 +24,7 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Bucket]":
     """A bucket of a real S3."""
-    from tests.lake.seaweedfs import s3
+    from testbed.seaweedfs import s3
 
     with s3(tmp_path_factory.mktemp("store")) as made:
         yield made

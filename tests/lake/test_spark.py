@@ -17,8 +17,8 @@ from pyspark.sql.datasource import EqualTo, GreaterThan, In, IsNull, StringConta
 from capture.benchmark.process import BICAP
 from capture.lake.tables import TABLES
 from capture.spark.data_source import Asked, BicapReader, register, spark_schema
+from testbed.seaweedfs import Bucket
 from tests.lake.node_captures import conversations, write
-from tests.lake.seaweedfs import Bucket
 from tests.lake.test_engines import COMMANDS
 from tests.lake.test_sql import DEPLOYMENT_NS, QUESTIONS, VIEWS
 

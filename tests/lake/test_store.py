@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from testbed.seaweedfs import Bucket
 from testbed.tool import bicap
-from tests.lake.seaweedfs import Bucket
 
 
 def test_partitions_in_a_store_are_those_of_a_folder(bucket: Bucket, captures: Path, tmp_path: Path) -> None:

@@ -111,4 +111,5 @@ def test_json_has_every_field() -> None:
         "comment": None,
         "user": "nobody",
         "min_free": "5%",
+        "store": {"url": None, "retry_ns": 3600 * 10**9, "delete": False, "credentials": None, "known_hosts": None},
     }
