@@ -79,6 +79,8 @@ def upload(
         here = _digest_of(file)
         found = _read_back(place, name, size)
         if found == here:
+            if before != size:
+                raise DamagedError(f"the store reports {_bytes(before)} for {name}, which has {size:,} here")
             return here, True
         if not claim.ours:
             raise ForeignContentError(
