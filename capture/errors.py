@@ -13,11 +13,8 @@
     |-- FormatError             5   a capture file is damaged (file, byte offset, block)
     |-- SinkError               6   the output cannot be written (disk full, no permission, pipe closed)
     |-- ApiError                7   the API server of the cluster does not answer, or refuses
-<<<<<<< HEAD
-    `-- PartialError            8   a part of a capture in a cluster could not be fetched; the rest is here
-=======
-    `-- StoreError              8   the store does not have all files of a capture; they are kept here
->>>>>>> 099f384 (store: finished files are uploaded while a capture runs, and count when they were read back)
+    |-- PartialError            8   a part of a capture in a cluster could not be fetched; the rest is here
+    `-- StoreError              9   the store does not have all files of a capture; they are kept here
 
 Any other exception that escapes is a bug. Only `cli.main` turns these errors into a line and an exit code.
 """
@@ -97,12 +94,13 @@ class ApiError(BicapError):
         self.code = code
 
 
-<<<<<<< HEAD
 class PartialError(BicapError):
     """A part of a capture could not be fetched; what could be is here, and the rest was named."""
-=======
-class StoreError(BicapError):
-    """A store has not confirmed all files of a capture; those that it has not are kept here."""
->>>>>>> 099f384 (store: finished files are uploaded while a capture runs, and count when they were read back)
 
     exit_code = 8
+
+
+class StoreError(BicapError):
+    """A store has not confirmed all files of a capture; those that it has not are kept here."""
+
+    exit_code = 9

@@ -1,4 +1,4 @@
-"""A real SFTP server for tests: OpenSSH on loopback, with keys of its own, for the user who runs the tests."""
+"""A real SFTP server for tests: OpenSSH on one address, with keys of its own, for the user who runs the tests."""
 
 import getpass
 import os
@@ -16,15 +16,15 @@ _SSHD = "/usr/sbin/sshd"
 class SftpServer:
     """A server that can be killed and started again. `folder` is also that of the files."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port, self.user = folder, free_port(), getpass.getuser()
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        self.folder, self.address, self.port, self.user = folder, address, free_port(), getpass.getuser()
         self.files = folder / "files"
         self.files.mkdir(exist_ok=True)
         self.key, self.other_key = self._new_key("user"), self._new_key("other")
         self._host_key = self._new_key("host")
         config = {
             "Port": self.port,
-            "ListenAddress": "127.0.0.1",
+            "ListenAddress": self.address,
             "HostKey": self._host_key,
             "AuthorizedKeysFile": f"{self.key}.pub",
             "PidFile": folder / "pid",
@@ -45,13 +45,13 @@ class SftpServer:
     @property
     def url(self) -> str:
         """The folder of the files."""
-        return f"sftp://{self.user}@127.0.0.1:{self.port}{self.files}"
+        return f"sftp://{self.user}@{self.address}:{self.port}{self.files}"
 
     def known_hosts(self, key: Path | None = None) -> Path:
         """Write a list of host keys that has the server's, or another."""
         public = Path(f"{key or self._host_key}.pub").read_text().split()[:2]
         path = self.folder / "known_hosts"
-        path.write_text(f"[127.0.0.1]:{self.port} {' '.join(public)}\n")
+        path.write_text(f"[{self.address}]:{self.port} {' '.join(public)}\n")
         return path
 
     def start(self) -> None:
@@ -65,7 +65,7 @@ class SftpServer:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as line:
+            with socket.create_connection((self.address, self.port), 5) as line:
                 return line.recv(4) == b"SSH-"
         except OSError:
             return False

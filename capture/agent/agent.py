@@ -184,10 +184,11 @@ class Agent:
             here = self._captures[uid] = CaptureHere(part, self._home.folder(uid), self._settings)
         here.object = part
         here.step(nursery, self._pods, self._refusal(here))
+        here.upload()
         if part.metadata.deletion_timestamp is None:
             self._digest(uid, here)
             self._write(uid, here)
-        elif not here.runs:
+        elif not here.runs and not here.uploads_on:
             here.remove()
             self._release(part)
 
@@ -277,6 +278,7 @@ class Agent:
                 self._attempt(uid, lambda here=here: here.hear())  # type: ignore[misc]
             time.sleep(0.05)
         for uid, here in self._captures.items():
+            here.end_upload()
             self._attempt(uid, lambda uid=uid, here=here: self._write(uid, here))  # type: ignore[misc]
 
 

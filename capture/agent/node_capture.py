@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from capture.agent.folder import CaptureFolder
+from capture.agent.node_upload import NodeUpload, ReadSecret
 from capture.agent.pods import NodePods, PodsFile
 from capture.agent.state import CaptureRecord, PartRecord, end_reason, remaining, status_of
 from capture.cluster.objects import NodeCapture, NodeStatus
@@ -25,6 +26,8 @@ RESTART_SECONDS = 5.0
 """Time from the end of a part that was killed to the next one: a capture that always dies costs little."""
 PARTS_MAX = 20
 """Most parts after which a capture that is killed again and again has failed."""
+UPLOAD_GRACE_SECONDS = 60.0
+"""Time that the upload of a deleted capture has to finish."""
 _FAILURES = {2: "Invalid", 3: "NothingToCapture", 4: "KernelRefused", 6: "OutputFailed"}
 _log = logging.getLogger("bicap.agent")
 
@@ -37,6 +40,7 @@ class Settings:
     min_free: str
     scratch: Path
     """A folder for files that are not captures."""
+    read_secret: ReadSecret
 
 
 class CaptureHere:
@@ -53,6 +57,10 @@ class CaptureHere:
         self._waiting: tuple[str, str] | None = None
         self.state = folder.load() or CaptureRecord(part.spec.capture.uid, str(part.spec.capture))
         self._take_over()
+        store = part.spec.store
+        self._upload = (
+            NodeUpload(store, self.state, folder, settings.node, settings.read_secret) if store is not None else None
+        )
 
     # What was before.
 
@@ -229,6 +237,27 @@ class CaptureHere:
         except SinkError as error:
             _log.warning(str(error), extra={"capture": self.state.capture})
 
+    # Its upload.
+
+    def upload(self) -> None:
+        """Upload what is finished, if the capture names a store."""
+        if self._upload is not None and not self._upload.complete and self._upload.step():
+            self.folder.save(self.state)
+
+    @property
+    def uploads_on(self) -> bool:
+        """True while files of a capture that is being deleted are on their way, and nothing keeps them from it."""
+        deleted = self.object.metadata.deletion_timestamp
+        if self._upload is None or self._upload.complete or deleted is None or not self.state.parts:
+            return False
+        late = (_now() - deleted).total_seconds() > UPLOAD_GRACE_SECONDS
+        return not late and not self._upload.status().message
+
+    def end_upload(self) -> None:
+        """End the uploader."""
+        if self._upload is not None:
+            self._upload.close()
+
     # What is said of it.
 
     def status(self) -> NodeStatus:
@@ -240,7 +269,9 @@ class CaptureHere:
         waiting = self._waiting
         if child is None and waiting is None and not self.is_over:
             waiting = ("Starting", "begins soon")
-        return status_of(self.state, generation, progress, interfaces, waiting)
+        status = status_of(self.state, generation, progress, interfaces, waiting)
+        status.upload = None if self._upload is None else self._upload.status()
+        return status
 
     def undigested(self) -> list[str]:
         """Return the files of ended parts whose SHA-256 is not known."""
@@ -257,6 +288,7 @@ class CaptureHere:
 
     def remove(self) -> None:
         """Remove the capture with all its files."""
+        self.end_upload()
         self._pods_file.remove()
         self.folder.remove()
 

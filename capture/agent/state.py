@@ -26,6 +26,7 @@ from capture.cluster.objects import (
     FileEntry,
     Interruption,
     NodeStatus,
+    StoredFile,
 )
 from capture.request.document import Document
 from capture.units import format_count, parse_duration, parse_size
@@ -59,6 +60,8 @@ class CaptureRecord(KubeStruct):
     failed: bool = False
     reason: str = ""
     message: str = ""
+    stored: list[StoredFile] = []
+    """Files that the store of the capture has confirmed."""
 
     @property
     def started_at(self) -> datetime | None:

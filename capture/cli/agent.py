@@ -80,7 +80,7 @@ def agent(
     running = Agent(
         api,
         home,
-        Settings(name, min_free, scratch_folder(name)),
+        Settings(name, min_free, scratch_folder(name), api.credentials),
         Room(captures, parse_size(buffer, "--buffer")),
         sockets,
         on_ready=lambda: write_beside(ready_file, "") if ready_file else None,

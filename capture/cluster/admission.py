@@ -55,6 +55,10 @@ def admitted(kind: str, name: str, namespace: str, spec: Any) -> Document:
         raise SpecError(f"spec.target.selector.matchExpressions has more than {MOST_EXPRESSIONS} items")
     if document.conversations is not None and document.conversations.file is not None:
         raise SpecError("spec.conversations.file: a cluster has no such file; list them in spec.conversations.tuples")
+    if document.store.name is not None and document.storage.files_kept is not None:
+        raise SpecError(
+            "spec.storage.filesKept: it would remove files that spec.store has not confirmed; leave it out"
+        )
     if kind == KIND:
         document = _of_namespace(document, namespace)
     elif kind == CLUSTER_KIND:

@@ -4,6 +4,7 @@ A watch here has a time after which a silent server counts as gone, and gives by
 fields that matter: a cluster has many pods.
 """
 
+import base64
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ import msgspec
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 
-from capture.cluster.kube import ConfigMap, KubePod, KubeStruct, Lease, TokenReview
-from capture.cluster.objects import CaptureAccess, CaptureObject, NodeCapture
+from capture.cluster.kube import ConfigMap, KubePod, KubeStruct, Lease, Secret, TokenReview
+from capture.cluster.objects import CaptureAccess, CaptureObject, CaptureStoreObject, NodeCapture
 from capture.errors import ApiError, SpecError
 
 T = TypeVar("T", bound=KubeStruct)
@@ -26,6 +27,8 @@ _SILENCE_SECONDS = 30.0
 """Longest silence of a watch beyond that, after which the server counts as gone."""
 _TIMEOUT_SECONDS = 10.0
 _PAGE = 500
+CREDENTIALS_KEY = "credentials"
+"""Key of a Secret with the credentials of a store: a file as for --store-credentials."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Resource(Generic[T]):
 
 
 PODS = Resource("v1", "pods", "Pod", KubePod)
+SECRETS = Resource("v1", "secrets", "Secret", Secret)
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease", Lease)
 PACKET_CAPTURES = Resource("bicap.io/v1alpha1", "packetcaptures", "PacketCapture", CaptureObject)
 CLUSTER_PACKET_CAPTURES = Resource(
@@ -60,6 +64,7 @@ CLUSTER_PACKET_CAPTURES = Resource(
 CAPTURE_ACCESSES = Resource("bicap.io/v1alpha1", "captureaccesses", "CaptureAccess", CaptureAccess)
 CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap", ConfigMap)
 TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "tokenreviews", "TokenReview", TokenReview, namespaced=False)
+CAPTURE_STORES = Resource("bicap.io/v1alpha1", "capturestores", "CaptureStore", CaptureStoreObject)
 NODE_CAPTURES = Resource("bicap.io/v1alpha1", "nodecaptures", "NodeCapture", NodeCapture)
 
 
@@ -119,6 +124,14 @@ class Api:
                 return None
             raise
         return msgspec.json.decode(answer, type=resource.type)
+
+    def credentials(self, namespace: str, name: str) -> bytes:
+        """Return the credentials that a Secret has for a store."""
+        found = self.get(SECRETS, name, namespace)
+        if found is None or CREDENTIALS_KEY not in found.data:
+            missing = f"has no key {CREDENTIALS_KEY}" if found is not None else "does not exist"
+            raise ApiError(f"Secret {namespace}/{name} {missing}", 404)
+        return base64.b64decode(found.data[CREDENTIALS_KEY])
 
     def watch(
         self, resource: Resource[T], version: str, namespace: str = "", labels: str = ""

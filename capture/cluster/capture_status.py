@@ -14,10 +14,12 @@ from capture.cluster.objects import (
     CaptureStatus,
     Condition,
     NodeStatus,
+    UploadStatus,
 )
 from capture.units import format_count
 
 ACCEPTED, CAPTURING_NOW, COMPLETE, DEGRADED = "Accepted", "Capturing", "Complete", "Degraded"
+UPLOADED, UPLOAD_FAILED = "Uploaded", "UploadFailed"
 AGENT_MISSING, QUEUED, NO_SUCH_POD = "AgentMissing", "Queued", "NoSuchPod"
 MESSAGE_MAX = 1024
 
@@ -49,7 +51,8 @@ class RunState:
     """All that the status of an accepted capture follows from.
 
     `waiting_for` says which pods there are none of; `queued` why it may not run yet, None if it may; `stopped` is
-    True if a user has ended it; `ignored` says which change of the spec came too late.
+    True if a user has ended it; `ignored` says which change of the spec came too late; `uploads` is True if the
+    capture names a store.
     """
 
     generation: int
@@ -58,6 +61,7 @@ class RunState:
     queued: str | None = None
     stopped: bool = False
     ignored: str = ""
+    uploads: bool = False
     accepted: str = "the capture is valid"
 
 
@@ -80,6 +84,8 @@ def status_of(before: CaptureStatus, progress: RunState, now: datetime) -> Captu
         COMPLETE: ("False", *_waiting(progress, nodes)) if complete is None else ("True", *complete),
         DEGRADED: _degraded(nodes),
     }
+    if progress.uploads:
+        given[UPLOADED] = _uploaded(nodes, complete is not None)
     status.phase = _phase(progress, nodes, active, complete is not None)
     if complete is not None:
         status.completed_at = before.completed_at or now
@@ -147,6 +153,34 @@ def _degraded(nodes: Sequence[NodeStatus]) -> tuple[str, str, str]:
     return "False", "AllWell", ""
 
 
+def _uploaded(nodes: Sequence[NodeStatus], complete: bool) -> tuple[str, str, str]:
+    """True only if each store has confirmed all files and their manifest."""
+    missing = [node for node in nodes if not _has_all(node)]
+    if complete and not missing:
+        places = "; ".join(node.upload.location for node in nodes if node.upload is not None)
+        return "True", "Confirmed", _brief(places) if places else "there was nothing to upload"
+    failing = [node for node in missing if node.upload is not None and node.upload.message]
+    if failing:
+        return "False", UPLOAD_FAILED, _brief("; ".join(f"{node.node}: {_failure(node.upload)}" for node in failing))
+    absent = [node for node in missing if node.reason == AGENT_MISSING]
+    if absent:
+        return "False", AGENT_MISSING, _brief(f"files are on {', '.join(node.node for node in absent)}")
+    uploads = [node.upload for node in nodes if node.upload is not None]
+    done, files = sum(upload.uploaded for upload in uploads), sum(upload.files for upload in uploads)
+    return "False", "Uploading", f"{done:,} of {format_count(files, 'finished file')} confirmed"
+
+
+def _has_all(node: NodeStatus) -> bool:
+    if node.upload is None:
+        return node.phase in ENDED and node.file_count == 0 and node.reason != AGENT_MISSING
+    return node.upload.complete
+
+
+def _failure(upload: UploadStatus | None) -> str:
+    assert upload is not None
+    return f"{upload.uploaded:,} of {format_count(upload.files, 'file')} confirmed: {upload.message}"
+
+
 def _phase(progress: RunState, nodes: Sequence[NodeStatus], active: Sequence[NodeStatus], complete: bool) -> str:
     if complete:
         return "Failed" if nodes and all(node.phase == FAILED for node in nodes) else "Complete"
@@ -185,6 +219,10 @@ def story(before: CaptureStatus, after: CaptureStatus) -> list[CaptureEvent]:
             events.append(CaptureEvent(word, condition.message, warning=True))
         elif condition.type == COMPLETE and condition.status == "True":
             events.append(CaptureEvent("Complete", condition.message))
+        elif condition.type == UPLOADED and condition.status == "True":
+            events.append(CaptureEvent("Uploaded", condition.message))
+        elif condition.type == UPLOADED and condition.reason == UPLOAD_FAILED:
+            events.append(CaptureEvent(UPLOAD_FAILED, condition.message, warning=True))
         elif condition.type == COMPLETE and condition.reason in (QUEUED, NO_SUCH_POD):
             events.append(CaptureEvent(condition.reason, condition.message))
     known = {node.node: node for node in before.nodes}

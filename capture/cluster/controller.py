@@ -29,10 +29,12 @@ from capture.cluster.objects import (
     CaptureStatus,
     NodeCapture,
     NodeCaptureSpec,
+    StoreOrder,
     node_capture_name,
 )
 from capture.cluster.pods_by_node import pods_by_node
 from capture.cluster.quota import Quota, RunningCount
+from capture.cluster.store_order import order_for, store_key
 from capture.cluster.view import ClusterView, KnownCapture
 from capture.errors import ApiError, SpecError
 from capture.request.document import Document
@@ -154,6 +156,7 @@ class Controller:
                 capture.uid,
             )
         _, document, spec = accepted
+        store, no_store = self._store(capture, document)
         decision = decide(
             Situation(
                 capture=CaptureObject(metadata, item.spec, before),
@@ -165,6 +168,8 @@ class Controller:
                 room=lambda nodes: self._room(capture, nodes),
                 waiting_for=f"no pod matches: {spec.pods}",
                 now=now(),
+                store=store,
+                no_store=no_store,
             )
         )
         for spec_of_part in decision.create:
@@ -174,6 +179,16 @@ class Controller:
         self._write(capture, before, decision.status)
         if decision.expired:
             self._api.delete(kind.resource, metadata.name, metadata.namespace, capture.uid)
+
+    def _store(self, capture: KnownCapture, document: Document) -> tuple[StoreOrder | None, str | None]:
+        """Return the store that a capture names, or why it cannot be used."""
+        name, namespace = document.store.name, capture.item.metadata.namespace
+        if name is None:
+            return None, None
+        try:
+            return order_for(namespace, name, self.world.stores.get(store_key(namespace, name))), None
+        except SpecError as error:
+            return None, str(error)
 
     def _accept(self, capture: KnownCapture) -> tuple[int, Document, CaptureSpec] | tuple[int, str]:
         generation = capture.item.metadata.generation

@@ -12,6 +12,7 @@ from capture.cluster.objects import (
     NodeCapture,
     NodeCaptureSpec,
     NodeStatus,
+    StoreSpec,
 )
 from capture.cluster.validations import validations
 from capture.request.crd import definition, schema, schema_of
@@ -25,8 +26,14 @@ _CAPTURE_COLUMNS = (
     ("Nodes", "string", ".status.nodeSummary", 0),
     ("Packets", "integer", ".status.packets", 0),
     ("Lost", "integer", ".status.lost", 0),
+    ("Uploaded", "string", '.status.conditions[?(@.type=="Uploaded")].status', 1),
     ("Reason", "string", '.status.conditions[?(@.type=="Complete")].reason', 1),
     ("Message", "string", '.status.conditions[?(@.type=="Complete")].message', 1),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+_STORE_COLUMNS = (
+    ("URL", "string", ".spec.url", 0),
+    ("Secret", "string", ".spec.secretRef.name", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
 )
 _NODE_COLUMNS = (
@@ -53,10 +60,17 @@ def definitions() -> dict[str, dict[str, Any]]:
         KIND: definition(KIND, "Namespaced", _capture(KIND), ["bpcap"], _CAPTURE_COLUMNS),
         CLUSTER_KIND: definition(CLUSTER_KIND, "Cluster", _capture(CLUSTER_KIND), ["bcpcap"], _CAPTURE_COLUMNS),
         NodeCapture.__name__: definition(NodeCapture.__name__, "Namespaced", internal, ["bncap"], _NODE_COLUMNS),
+        "CaptureStore": definition("CaptureStore", "Namespaced", _object(spec=_store()), ["bcstore"], _STORE_COLUMNS),
         CaptureAccess.__name__: definition(
             CaptureAccess.__name__, "Namespaced", access, ["bcacc"], _ACCESS_COLUMNS, plural="captureaccesses"
         ),
     }
+
+
+def _store() -> dict[str, Any]:
+    found = _without_defaults(schema_of(StoreSpec))
+    found["properties"]["url"] |= {"minLength": 1}
+    return found
 
 
 def _object(**parts: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from capture.cluster.admission import checked_spec
-from capture.cluster.capture_status import AGENT_MISSING, COMPLETE, QUEUED, RunState, status_of
+from capture.cluster.capture_status import AGENT_MISSING, COMPLETE, QUEUED, UPLOADED, RunState, status_of
 from capture.cluster.kube import plain
 from capture.cluster.objects import (
     ENDED,
@@ -25,6 +25,7 @@ from capture.cluster.objects import (
     NodeCaptureSpec,
     NodeStatus,
     PodEntry,
+    StoreOrder,
 )
 from capture.request.document import Document, as_json
 from capture.units import parse_duration
@@ -49,6 +50,10 @@ class Situation:
     """Why a capture may not begin on these nodes now; None if it may."""
     waiting_for: str
     now: datetime
+    store: StoreOrder | None = None
+    """Where finished files are uploaded to."""
+    no_store: str | None = None
+    """Why the store that the capture names cannot be used; None if it can, or if it names none."""
 
 
 @dataclass(slots=True)
@@ -75,9 +80,12 @@ def decide(given: Situation) -> Decision:
     wanted = [node for node in given.pods if node not in parts]
     document = _for_node(given.document, before.started_at, given.now)
     if not (complete or stopped or document is None) and wanted:
-        queued = given.room(wanted)
+        queued = given.no_store or given.room(wanted)
         if queued is None:
-            create = [NodeCaptureSpec(node, given.reference, as_json(document), given.pods[node]) for node in wanted]
+            create = [
+                NodeCaptureSpec(node, given.reference, as_json(document), given.pods[node], store=given.store)
+                for node in wanted
+            ]
     change = [
         (part, patch)
         for part in parts.values()
@@ -96,6 +104,7 @@ def decide(given: Situation) -> Decision:
         queued=queued,
         stopped=stopped,
         ignored=_ignored(given.document, given.parts),
+        uploads=given.document.store.name is not None,
     )
     status = status_of(before, progress, given.now)
     return Decision(status, create, change, _is_expired(given.document, status, given.now))
@@ -182,5 +191,9 @@ def _comparable(document: bytes) -> tuple[object, ...]:
 
 def _is_expired(document: Document, status: CaptureStatus, now: datetime) -> bool:
     ttl = document.storage.ttl
+    if document.store.name is not None:
+        uploaded = status.condition(UPLOADED)
+        if uploaded is None or uploaded.status != "True":
+            return False  # what the store has not confirmed is nowhere else
     kept = TTL_DEFAULT if ttl is None else timedelta(microseconds=parse_duration(str(ttl), "ttl") / 1000)
     return status.completed_at is not None and status.completed_at + kept <= now

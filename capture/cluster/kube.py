@@ -90,6 +90,13 @@ class KubePod(KubeStruct):
         )
 
 
+class Secret(KubeStruct):
+    """A Secret; its values are in base64."""
+
+    metadata: ObjectMetadata
+    data: dict[str, str] = {}
+
+
 class LeaseSpec(KubeStruct):
     """Who holds a lease, and since when."""
 

@@ -53,6 +53,65 @@ class Interruption(KubeStruct):
     reason: Annotated[str, says("What interrupted the capture.")] = ""
 
 
+class SecretName(KubeStruct):
+    """A Secret in the namespace of the object."""
+
+    name: Annotated[str, says("Name of the Secret; its key credentials is a file as for --store-credentials.")]
+
+
+class StoreSpec(KubeStruct):
+    """Where a store is, and whose credentials open it."""
+
+    url: Annotated[str, says("s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or sftp://user@host/.")]
+    secret_ref: Annotated[SecretName | None, says("Credentials of the store; no others are ever used.")] = None
+    host_key: Annotated[str | None, says("With sftp: the host key, as a line of known_hosts.")] = None
+    endpoint: Annotated[str | None, says("With s3: where the store is, if it is not AWS: https://minio.example.")] = (
+        None
+    )
+    region: Annotated[str | None, says("With s3: the region.")] = None
+    ca: Annotated[str | None, says("PEM of the authority of the store's certificate, if it is not a public one.")] = (
+        None
+    )
+
+
+class CaptureStoreObject(KubeStruct):
+    """A store as its owner made it. The spec is not checked yet."""
+
+    metadata: ObjectMetadata
+    spec: Any = None
+
+
+class StoreOrder(KubeStruct):
+    """The store that a capture names, as it was when the order was given."""
+
+    namespace: Annotated[str, says("Namespace of the store and of its Secret.")]
+    name: Annotated[str, says("Name of the store.")]
+    spec: Annotated[StoreSpec, says("Where it is.")]
+
+
+class StoredFile(KubeStruct):
+    """A file that a store has confirmed."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class UploadStatus(KubeStruct):
+    """What became of the upload of a node's files."""
+
+    store: Annotated[str, says("Name of the CaptureStore.")] = ""
+    location: Annotated[str, says("Folder in the store.")] = ""
+    files: Annotated[int, says("Files that are complete here.")] = 0
+    uploaded: Annotated[int, says("Files that were read back from the store, whole.")] = 0
+    complete: Annotated[bool, says("True if the store has all files of an ended capture, and their manifest.")] = (
+        False
+    )
+    tries: Annotated[int, says("Tries for the file that was tried most often in vain.")] = 0
+    next_try: Annotated[datetime | None, says("When the next try is.")] = None
+    message: Annotated[str, says("Why the last try failed.")] = ""
+
+
 class NodeStatus(KubeStruct):
     """What became of a capture on one node. packets = forward + reverse + unaccounted."""
 
@@ -85,12 +144,13 @@ class NodeStatus(KubeStruct):
     file_count: Annotated[int, says("Number of all files.")] = 0
     interruptions: Annotated[list[Interruption], says("Times without capturing.")] = []
     clock: Annotated[str, says("State of the node's clock: synchronized to within some time, or not.")] = ""
+    upload: Annotated[UploadStatus | None, says("What became of the upload, if the capture names a store.")] = None
 
 
 class Condition(KubeStruct):
     """A condition, as Kubernetes defines it."""
 
-    type: Annotated[str, says("Accepted, Capturing, Complete or Degraded.")]
+    type: Annotated[str, says("Accepted, Capturing, Complete, Degraded or Uploaded.")]
     status: Annotated[str, says("True, False or Unknown.")]
     reason: Annotated[str, says("Why, in one word.")] = ""
     message: Annotated[str, says("Why, for people.")] = ""
@@ -103,7 +163,9 @@ class CaptureStatus(KubeStruct):
 
     observed_generation: Annotated[int, says("Generation of the object that this is about.")] = 0
     phase: Annotated[str, says("Rejected, Queued, Waiting, Starting, Capturing, Complete or Failed.")] = ""
-    conditions: Annotated[list[Condition], says("Accepted, Capturing, Complete, Degraded.")] = []
+    conditions: Annotated[
+        list[Condition], says("Accepted, Capturing, Complete, Degraded; with a store, Uploaded.")
+    ] = []
     node_summary: Annotated[str, says("Nodes that catch packets or have ended, of all.")] = ""
     packets: Annotated[int, says("Packets in all files.")] = 0
     lost: Annotated[int, says("Packets that should be in the files and are not.")] = 0
@@ -158,6 +220,7 @@ class NodeCaptureSpec(KubeStruct):
         list[PodEntry], says("Pods of this node to capture at, and pods of any node that rules name.")
     ] = []
     stop: Annotated[bool, says("True to end the capture and keep its files.")] = False
+    store: Annotated[StoreOrder | None, says("Where finished files are uploaded to.")] = None
 
 
 class NodeCapture(KubeStruct):

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from capture.cluster.api import LEASES, NODE_CAPTURES, PODS, Api
+from capture.cluster.api import CAPTURE_STORES, LEASES, NODE_CAPTURES, PODS, Api
 from capture.cluster.informer import Informer, key_of
 from capture.cluster.kinds import CaptureKind
 from capture.cluster.kube import SYSTEM_NAMESPACE, KubePod, Lease
 from capture.cluster.lease import Pulse
-from capture.cluster.objects import AGENT_LEASE, CAPTURE_LABEL, ENDED, NodeCapture
+from capture.cluster.objects import AGENT_LEASE, CAPTURE_LABEL, ENDED, CaptureStoreObject, NodeCapture
 from capture.cluster.quota import RunningCount
 
 
@@ -50,6 +50,7 @@ class ClusterView:
             kind.resource.full_kind: Informer(api, kind.resource, self._capture_changed(kind), optional=kind.optional)
             for kind in kinds
         }
+        self.stores = Informer(api, CAPTURE_STORES, self._store_changed, optional=True)
         self._of_parts = Informer(api, NODE_CAPTURES, self._part_changed, namespace)
         self._of_pods = Informer(api, PODS, self._pod_changed)
         self._of_leases = Informer(api, LEASES, self._lease_changed, namespace)
@@ -57,7 +58,7 @@ class ClusterView:
     @property
     def informers(self) -> list[Informer[Any]]:
         """All informers."""
-        return [*self._of_captures.values(), self._of_parts, self._of_pods, self._of_leases]
+        return [*self._of_captures.values(), self.stores, self._of_parts, self._of_pods, self._of_leases]
 
     def start(self) -> None:
         """Start to follow the cluster."""
@@ -108,6 +109,9 @@ class ClusterView:
             self.look_again([item.metadata.uid])
 
         return changed
+
+    def _store_changed(self, store: CaptureStoreObject) -> None:
+        self.look_again(self.incomplete())  # one may wait for it
 
     def _part_changed(self, part: NodeCapture) -> None:
         uid = part.metadata.labels.get(CAPTURE_LABEL, part.spec.capture.uid)

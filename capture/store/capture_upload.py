@@ -39,7 +39,7 @@ class CaptureUpload:
             StoreSource(
                 url=str(options.url),
                 folder=self.folder,
-                credentials=options.credentials,
+                credentials=None if options.credentials is None else partial(open, options.credentials, "rb"),
                 known_hosts=options.known_hosts,
             )
         )

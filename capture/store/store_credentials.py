@@ -36,6 +36,34 @@ SECRET_VARIABLES = (
 """Variables whose values are secrets. Each process shows its environment to its user, and passes it on."""
 
 
+CLOUD_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_")
+"""Beginnings of the names of variables that say who a machine is in a cloud."""
+_OWN = {
+    "s3": (("aws_access_key_id", "access_key_id"), ("aws_secret_access_key", "secret_access_key")),
+    "gs": ((_JSON_KEY,),),
+    "az": (
+        (
+            *(
+                "azure_storage_account_key",
+                "azure_storage_access_key",
+                "azure_storage_sas_key",
+                "azure_client_secret",
+            ),
+            *("azure_storage_client_secret", "account_key", "access_key", "sas_key", "client_secret"),
+        ),
+    ),
+    "sftp": ((PRIVATE_KEY,),),
+}
+"""Settings by scheme, of which one of each group makes credentials complete."""
+
+
+def check_own(scheme: str, settings: Mapping[str, str]) -> None:
+    """Raise RefusedError if settings are no complete credentials: those of the machine would take their place."""
+    for names in _OWN.get(scheme, ((),)):
+        if not any(settings.get(name) for name in names):
+            raise RefusedError(f"the credentials are not complete: there is no {names[0] if names else 'store'}")
+
+
 def settings_in(scheme: str, text: str, profile: str = "default") -> dict[str, str]:
     """Return the settings that a file of credentials has. Raises RefusedError, which repeats nothing of the file."""
     if scheme == "sftp":

@@ -22,6 +22,8 @@ class OpenStore(msgspec.Struct, frozen=True, tag="open"):
     """Settings that go before those of the file: endpoint, region, keys."""
     known_hosts: str | None = None
     """Text with host keys, in place of a file."""
+    only_given: bool = False
+    """True to use no credentials but these: none of this machine, whoever chose the store."""
 
 
 class SendFile(msgspec.Struct, frozen=True, tag="send"):

@@ -28,7 +28,9 @@ from capture.store.backoff import delay
 from capture.store.confirmed_upload import Claim, upload
 from capture.store.object_place import ForeignContentError, ObjectPlace, PlaceError, RefusedError, StaleError
 from capture.store.store_credentials import (
+    CLOUD_VARIABLES,
     PRIVATE_KEY,
+    check_own,
     settings_in,
     standard_known_hosts,
     standard_settings,
@@ -248,15 +250,17 @@ def main(descriptor: int) -> None:
     try:
         _import_all(url)
         settings = _settings(url, first.has_credentials, descriptors, first.settings)
+        if first.only_given:
+            check_own(url.scheme, settings)
+            for name in [name for name in os.environ if name.startswith(CLOUD_VARIABLES)]:
+                del os.environ[name]
         hosts = first.known_hosts
         if first.has_known_hosts:
             hosts = text_of(descriptors[-1])
         elif hosts is None and url.scheme == "sftp":
             hosts = standard_known_hosts(os.environ)
         give_up_privileges(keep_user=url.is_local)
-        os.environ["HOME"] = (
-            "/nonexistent"  # it was read; asyncssh fails over what it may not see
-        )
+        os.environ["HOME"] = "/nonexistent"  # it was read; asyncssh fails over what it may not see
     except ImportError as error:
         refuse(f"{error.name} is not installed; pip install 'bicap[store]'")
         return

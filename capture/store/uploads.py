@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, BinaryIO
 
-from capture.errors import StoreError
+from capture.errors import BicapError, StoreError
 from capture.store.upload_messages import (
     MESSAGE_MAX,
     Confirmed,
@@ -76,11 +76,15 @@ class StoreSource:
 
     url: str
     folder: str
-    credentials: str | None = None
+    credentials: Callable[[], BinaryIO] | None = None
+    """Opens the file of credentials; None for the standard sources of the store."""
     known_hosts: str | None = None
-    settings: Callable[[], dict[str, str]] = field(default=dict)
-    """Returns settings that are given by value, as those of a Secret."""
+    """Path of a file."""
     known_hosts_text: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    """Settings that are no secrets, as the endpoint."""
+    only_given: bool = False
+    """True to use none of this machine's own credentials: somebody else chose the store."""
 
 
 class Uploads:
@@ -130,11 +134,16 @@ class Uploads:
     def start(self) -> None:
         """Start the uploader. Raises StoreError if a file of credentials cannot be opened."""
         source = self._source
-        descriptors = []
+        with contextlib.ExitStack() as stack:
+            self._start(source, stack)
+
+    def _start(self, source: StoreSource, stack: contextlib.ExitStack) -> None:
         try:
-            for path in (source.credentials, source.known_hosts):
-                if path is not None:
-                    descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            opened = []
+            if source.credentials is not None:
+                opened.append(stack.enter_context(source.credentials()))
+            if source.known_hosts is not None:
+                opened.append(stack.enter_context(_opened(source.known_hosts)))
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self._process = subprocess.Popen(
@@ -149,17 +158,15 @@ class Uploads:
                 source.folder,
                 source.credentials is not None,
                 source.known_hosts is not None,
-                source.settings(),
+                source.settings,
                 source.known_hosts_text,
+                source.only_given,
             )
-            socket.send_fds(ours, [packed(order)], descriptors)
+            socket.send_fds(ours, [packed(order)], [file.fileno() for file in opened])
             ours.setblocking(False)
         except OSError as error:
             self._end()
             raise StoreError(f"{error.filename or 'the uploader'} cannot be opened: {error.strerror}") from None
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
 
     def await_answer(self, seconds: float) -> None:
         """Wait until the store has answered, or could not be reached. Raises StoreError if it refuses us."""
@@ -185,7 +192,7 @@ class Uploads:
         if self._line is None and self._process is None and time.monotonic() >= self._restart_at and self.pending:
             try:
                 self.start()
-            except StoreError as error:
+            except BicapError as error:
                 self._restart_at = time.monotonic() + RESTART_SECONDS
                 self.trouble = Troubled("", str(error), RESTART_SECONDS, 1, True)
         while self._line is not None:
@@ -248,20 +255,14 @@ class Uploads:
 
     def _renew(self) -> None:
         """Send the credentials that the source has now."""
-        descriptors = []
+        source = self._source
+        if source.credentials is None or self._line is None:
+            return
         try:
-            if self._source.credentials is not None:
-                descriptors.append(os.open(self._source.credentials, os.O_RDONLY | os.O_CLOEXEC))
-            elif not (settings := self._source.settings()):
-                return
-            order = Renew(bool(descriptors), {} if descriptors else settings)
-            if self._line is not None:
-                socket.send_fds(self._line, [packed(order)], descriptors)
-        except OSError:
+            with source.credentials() as file:
+                socket.send_fds(self._line, [packed(Renew(True, source.settings))], [file.fileno()])
+        except (OSError, BicapError):
             return  # the uploader tries again, and asks again
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
 
     def _lost(self) -> None:
         """The uploader has ended: have another begin with what is not confirmed."""
@@ -287,6 +288,10 @@ class Uploads:
     def close(self) -> None:
         """End the uploader; what it has not confirmed is not uploaded."""
         self._end()
+
+
+def _opened(path: str) -> BinaryIO:
+    return open(path, "rb")
 
 
 def memory_file(content: bytes) -> BinaryIO:
