@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, BinaryIO
 
-from capture.store.object_place import PlaceError, RefusedError, StaleError, TakenError
+from capture.store.object_place import PlaceError, StaleError, StoreRefusedError, TakenError
 from capture.store.store_credentials import CERTIFICATES, ENDPOINT
 from capture.store_url import StoreUrl
 
@@ -30,7 +30,7 @@ _REFUSED = re.compile(
 
 
 class BucketPlace:
-    """A bucket. Raises RefusedError if its settings are not understood."""
+    """A bucket. Raises StoreRefusedError if its settings are not understood."""
 
     def __init__(self, url: StoreUrl, settings: Mapping[str, str]) -> None:
         from obstore.store import from_url
@@ -49,7 +49,7 @@ class BucketPlace:
                 f"{url.scheme}://{url.place}", config=own or None, client_options=client, retry_config=retry
             )
         except Exception as error:  # obstore has a class for each store's errors
-            raise RefusedError(f"the settings of {url.scheme} are not understood: {_line(error)}") from None
+            raise StoreRefusedError(f"the settings of {url.scheme} are not understood: {_line(error)}") from None
 
     def size(self, name: str) -> int | None:
         """See ObjectPlace."""
@@ -111,7 +111,7 @@ def _as_place_error(missing: str | None = None) -> Iterator[None]:
         raise TakenError(_line(error)) from None
     except FileNotFoundError as error:
         if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
-            raise RefusedError(_line(error)) from None
+            raise StoreRefusedError(_line(error)) from None
         if missing is None:
             raise
         raise PlaceError(missing) from None
@@ -123,10 +123,10 @@ def _as_place_error(missing: str | None = None) -> Iterator[None]:
         raise (_refusal(text, _line(error)) if known else PlaceError(_line(error))) from None
 
 
-def _refusal(text: str, line: str) -> RefusedError:
+def _refusal(text: str, line: str) -> StoreRefusedError:
     if _CLOCK.search(text):
-        return RefusedError(f"the clocks of this machine and of the store differ too much: {line}")
-    return StaleError(line) if _STALE.search(text) else RefusedError(line)
+        return StoreRefusedError(f"the clocks of this machine and of the store differ too much: {line}")
+    return StaleError(line) if _STALE.search(text) else StoreRefusedError(line)
 
 
 _CODE = re.compile(r"<Code>([^<]*)</Code>(?:.*?<Message>([^<]*)</Message>)?", re.DOTALL)

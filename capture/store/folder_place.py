@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from capture.store.object_place import PlaceError, RefusedError, TakenError
+from capture.store.object_place import PlaceError, StoreRefusedError, TakenError
 
 _PIECE = 1 << 20
 
@@ -64,7 +64,7 @@ def _as_place_error() -> Iterator[None]:
     except FileExistsError as error:
         raise TakenError(f"{error.filename} is there already") from None
     except PermissionError as error:
-        raise RefusedError(f"{error.filename}: {error.strerror}") from None
+        raise StoreRefusedError(f"{error.filename}: {error.strerror}") from None
     except OSError as error:
         raise PlaceError(f"{error.filename or 'the folder'}: {error.strerror}") from None
 

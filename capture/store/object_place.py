@@ -9,11 +9,11 @@ class PlaceError(Exception):
     """A store did not do what it was asked for; the message is one line. It may do so when asked again."""
 
 
-class RefusedError(PlaceError):
+class StoreRefusedError(PlaceError):
     """The store answered, and refuses us: credentials, a host key, a bucket, a right, the clock."""
 
 
-class StaleError(RefusedError):
+class StaleError(StoreRefusedError):
     """The store refuses the credentials; newer ones may help."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TypeVar
 
-from capture.store.object_place import PlaceError, RefusedError, TakenError
+from capture.store.object_place import PlaceError, StoreRefusedError, TakenError
 from capture.store_url import StoreUrl
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ _STALLED_SECONDS = 60
 
 
 class SftpPlace:
-    """An SFTP server, connected when it is first used. Raises RefusedError without a host key, or a key of ours.
+    """An SFTP server, connected when it is first used. Raises StoreRefusedError without a host key, or a key of ours.
 
     `known_hosts` is text as in ~/.ssh/known_hosts. Without it nothing is connected to: asyncssh takes None for "do
     not check".
@@ -31,17 +31,19 @@ class SftpPlace:
         import asyncssh
 
         if private_key is None:
-            raise RefusedError("there is no private key; give a file of one with --store-credentials")
+            raise StoreRefusedError("there is no private key; give a file of one with --store-credentials")
         if known_hosts is None or not known_hosts.strip():
-            raise RefusedError("there is no host key; give the known_hosts of the server with --store-known-hosts")
+            raise StoreRefusedError(
+                "there is no host key; give the known_hosts of the server with --store-known-hosts"
+            )
         try:
             self._hosts = asyncssh.import_known_hosts(known_hosts)
         except ValueError as error:
-            raise RefusedError(f"the known hosts are not understood: {error}") from None
+            raise StoreRefusedError(f"the known hosts are not understood: {error}") from None
         try:
             self._key = asyncssh.import_private_key(private_key)
         except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-            raise RefusedError(f"the private key is not understood: {error}") from None
+            raise StoreRefusedError(f"the private key is not understood: {error}") from None
         self._url = url
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sftp", daemon=True)
@@ -105,11 +107,11 @@ class SftpPlace:
         try:
             return asyncio.run_coroutine_threadsafe(limited, self._loop).result()
         except asyncssh.HostKeyNotVerifiable as error:
-            raise RefusedError(f"the host key of {self._url.place} is not the known one: {error}") from None
+            raise StoreRefusedError(f"the host key of {self._url.place} is not the known one: {error}") from None
         except asyncssh.PermissionDenied:
-            raise RefusedError(f"{self._url.place} does not take the key of {self._url.user}") from None
+            raise StoreRefusedError(f"{self._url.place} does not take the key of {self._url.user}") from None
         except asyncssh.SFTPPermissionDenied as error:
-            raise RefusedError(f"not allowed on {self._url.place}: {error}") from None
+            raise StoreRefusedError(f"not allowed on {self._url.place}: {error}") from None
         except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.DisconnectError) as error:
             self._disconnect()
             raise PlaceError(f"the connection to {self._url.place} broke: {error}") from None

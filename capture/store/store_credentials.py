@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from capture.store.object_place import RefusedError
+from capture.store.object_place import StoreRefusedError
 
 FILE_MAX = 1 << 20
 PRIVATE_KEY = "private_key"
@@ -58,14 +58,14 @@ _OWN = {
 
 
 def check_own(scheme: str, settings: Mapping[str, str]) -> None:
-    """Raise RefusedError if settings are no complete credentials: those of the machine would take their place."""
+    """Raise StoreRefusedError if settings are no complete credentials: those of the machine would take their place."""
     for names in _OWN.get(scheme, ((),)):
         if not any(settings.get(name) for name in names):
-            raise RefusedError(f"the credentials are not complete: there is no {names[0] if names else 'store'}")
+            raise StoreRefusedError(f"the credentials are not complete: there is no {names[0] if names else 'store'}")
 
 
 def settings_in(scheme: str, text: str, profile: str = "default") -> dict[str, str]:
-    """Return the settings that a file of credentials has. Raises RefusedError, which repeats nothing of the file."""
+    """Return the settings that a file of credentials has. Raises StoreRefusedError, which repeats nothing of the file."""
     if scheme == "sftp":
         return {PRIVATE_KEY: text}
     if scheme == "gs":
@@ -73,7 +73,7 @@ def settings_in(scheme: str, text: str, profile: str = "default") -> dict[str, s
     sections = _sections(text)
     if profile not in sections:
         if len(sections) != 1:
-            raise RefusedError(f"the file of credentials has no section [{profile}]")
+            raise StoreRefusedError(f"the file of credentials has no section [{profile}]")
         profile = next(iter(sections))
     return {_NAMES.get(name, name): value for name, value in sections[profile].items()}
 
@@ -86,7 +86,9 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
         parser.read_string(text)
     except configparser.Error as error:
         line = getattr(error, "lineno", None)
-        raise RefusedError("the file of credentials is not understood" + (f", line {line}" if line else "")) from None
+        raise StoreRefusedError(
+            "the file of credentials is not understood" + (f", line {line}" if line else "")
+        ) from None
     return {name.removeprefix("profile "): dict(parser[name]) for name in parser.sections()}
 
 
@@ -140,12 +142,12 @@ def _text(path: Path) -> str | None:
 
 
 def text_of(descriptor: int) -> str:
-    """Read a whole file by its descriptor, and close that. Raises RefusedError."""
+    """Read a whole file by its descriptor, and close that. Raises StoreRefusedError."""
     try:
         with os.fdopen(descriptor, "rb") as file:
             content = file.read(FILE_MAX + 1)
         if len(content) > FILE_MAX:
-            raise RefusedError(f"the file of credentials has more than {FILE_MAX:,} bytes")
+            raise StoreRefusedError(f"the file of credentials has more than {FILE_MAX:,} bytes")
         return content.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError(f"the file of credentials cannot be read: {error}") from None
+        raise StoreRefusedError(f"the file of credentials cannot be read: {error}") from None

@@ -26,7 +26,7 @@ import msgspec
 from capture.errors import SpecError
 from capture.store.backoff import delay
 from capture.store.confirmed_upload import Claim, upload
-from capture.store.object_place import ForeignContentError, ObjectPlace, PlaceError, RefusedError, StaleError
+from capture.store.object_place import ForeignContentError, ObjectPlace, PlaceError, StaleError, StoreRefusedError
 from capture.store.store_credentials import (
     CLOUD_VARIABLES,
     PRIVATE_KEY,
@@ -111,7 +111,7 @@ class Uploader:
             return
         try:
             self._settings = _settings(self._url, order.has_credentials, descriptors, order.settings)
-        except RefusedError as error:
+        except StoreRefusedError as error:
             self._failed("", error, 0)
             return
         if self._place is not None:
@@ -167,7 +167,7 @@ class Uploader:
         self._failures += 1
         seconds = delay(self._failures, random.random())
         self._next_at = time.monotonic() + seconds
-        self._say(Troubled(name, str(error), seconds, tries, isinstance(error, RefusedError)))
+        self._say(Troubled(name, str(error), seconds, tries, isinstance(error, StoreRefusedError)))
         if isinstance(error, StaleError):
             self._say(StaleCredentials())
 
@@ -179,7 +179,7 @@ class Uploader:
 
 
 def place_at(url: StoreUrl, settings: dict[str, str], known_hosts: str | None) -> ObjectPlace:
-    """Return the store of a URL. Raises RefusedError."""
+    """Return the store of a URL. Raises StoreRefusedError."""
     if url.is_local:
         from capture.store.folder_place import FolderPlace
 
@@ -264,7 +264,7 @@ def main(descriptor: int) -> None:
     except ImportError as error:
         refuse(f"{error.name} is not installed; pip install 'bicap[store]'")
         return
-    except (RefusedError, SpecError, OSError, msgspec.DecodeError) as error:
+    except (StoreRefusedError, SpecError, OSError, msgspec.DecodeError) as error:
         refuse(str(error))
         return
     Uploader(line, first, settings, hosts).run()

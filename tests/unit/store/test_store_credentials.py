@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from capture.store.backoff import MOST_SECONDS, delay
-from capture.store.object_place import RefusedError
+from capture.store.object_place import StoreRefusedError
 from capture.store.store_credentials import settings_in, standard_settings
 
 AWS = "[default]\naws_access_key_id = A\naws_secret_access_key = S%1\n[profile other]\naws_access_key_id = B\n"
@@ -33,7 +33,7 @@ def test_settings(scheme: str, text: str, profile: str, settings: dict[str, str]
 
 @pytest.mark.parametrize("text", ["[default]\nnonsense-secret", "[a]\nx=secret\n[b]\ny=secret"])
 def test_what_is_not_understood_is_not_repeated(text: str) -> None:
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(StoreRefusedError) as refused:
         settings_in("s3", text)
     assert "secret" not in str(refused.value)
 
