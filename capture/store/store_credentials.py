@@ -58,14 +58,14 @@ _OWN = {
 
 
 def check_own(scheme: str, settings: Mapping[str, str]) -> None:
-    """Raise StoreRefusedError if settings are no complete credentials: those of the machine would take their place."""
+    """Raise StoreRefusedError if settings are not complete: the machine's own would take their place."""
     for names in _OWN.get(scheme, ((),)):
         if not any(settings.get(name) for name in names):
             raise StoreRefusedError(f"the credentials are not complete: there is no {names[0] if names else 'store'}")
 
 
 def settings_in(scheme: str, text: str, profile: str = "default") -> dict[str, str]:
-    """Return the settings that a file of credentials has. Raises StoreRefusedError, which repeats nothing of the file."""
+    """Return the settings that a file of credentials has. Raises StoreRefusedError, which repeats none."""
     if scheme == "sftp":
         return {PRIVATE_KEY: text}
     if scheme == "gs":
