@@ -100,7 +100,7 @@ def test_a_single_file_reaches_sftp(link: VethPair, sftp: SftpServer, tmp_path: 
     assert sorted(path.name for path in stored.parent.iterdir()) == ["a.pcapng", "a.pcapng.json", "manifest.json"]
 
 
-def test_a_store_that_is_gone_at_the_end_is_exit_code_8_and_the_files_are_here(
+def test_a_store_that_is_gone_at_the_end_is_exit_code_9_and_the_files_are_here(
     link: VethPair, rclone: RcloneServer, tmp_path: Path
 ) -> None:
     words = ["-i", "vb", "--netns", link.netns, "--store", "s3://captures/p", "--store-retry", "3s", "--store-delete"]
@@ -108,7 +108,7 @@ def test_a_store_that_is_gone_at_the_end_is_exit_code_8_and_the_files_are_here(
     with CaptureProcess(tmp_path / "a.pcapng", *words) as capture:
         rclone.kill()
         send(link, 1)
-    assert capture.process.returncode == 8, capture.log()
+    assert capture.process.returncode == 9, capture.log()
     assert "bicap: NOT uploaded to s3://captures/p/" in capture.log()
     assert capture.file.exists()
     (file,) = capture.summary["store"]["files"]
@@ -128,7 +128,7 @@ REFUSED = [
         2,
         "AWS_SECRET_ACCESS_KEY is in the env",
     ),
-    (["--store", "s3://c-d", "-w", "f", "--store-credentials", "/no"], {}, 8, "/no cannot be opened"),
+    (["--store", "s3://c-d", "-w", "f", "--store-credentials", "/no"], {}, 9, "/no cannot be opened"),
 ]
 
 
