@@ -1,6 +1,7 @@
 """The page of `bicap web` in a browser -> docs/web/*.png, which docs/web.md shows. Run by `make web-pictures`.
 
-The captures are modelled (testbed.shop), so that the same code gives the same pictures; the browser is Debian's.
+The captures are modelled (testbed.shop), so the same code gives the same pictures; the browser is Debian's.
+With `--demo FILE`, the file that `make demo` left, it takes the README's instead: real traffic, so they differ.
 """
 
 import argparse
@@ -53,8 +54,18 @@ PICTURES = (
     Picture("time-sequence", "shop", "session=71&view=session&panel=sequence&packet=1225"),
     Picture("streams", "shop", "session=92&view=session&panel=streams"),
     Picture("sessions-dark", "shop", "group=verdict", dark=True),
+    Picture("pinned", "shop", "session=94&view=session&pin=92"),
     Picture("legend", "shop", keys=("?",)),
 )
+
+
+FIRST_USE = (
+    Picture("first-1-opened", "demo"),
+    Picture("first-2-finding", "demo", keys=("n",)),
+    Picture("first-3-evidence", "demo", keys=("n", "Enter")),
+    Picture("first-4-export", "demo", keys=("n", "Enter", "x")),
+)
+"""The way of somebody new, by keys alone: opened, what went wrong, its packets, a file of it for somebody else."""
 
 
 @contextmanager
@@ -79,6 +90,7 @@ def take(browser: "Browser", picture: Picture, address: str) -> None:
     page.wait_for_timeout(1000)
     for key in picture.keys:
         page.keyboard.press(key)
+        page.wait_for_timeout(800)
     page.keyboard.type(picture.typed)
     page.wait_for_timeout(800)
     page.screenshot(path=str(TARGET / f"{picture.name}.png"))
@@ -86,11 +98,20 @@ def take(browser: "Browser", picture: Picture, address: str) -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m scripts.web_pictures", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m scripts.web_pictures", description=__doc__)
+    parser.add_argument("--demo", metavar="FILE", help="take the README's pictures, of the file of make demo")
+    given = parser.parse_args()
     from playwright.sync_api import sync_playwright  # --help works without it
 
     TARGET.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        if given.demo:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            with serving(given.demo) as address:
+                for picture in FIRST_USE:
+                    take(browser, picture, address)
+            browser.close()
+            return
         one, two = Path(folder, "shop.pcapng"), (Path(folder, "node-1.pcapng"), Path(folder, "node-2.pcapng"))
         shop.write(one)
         shop.two_nodes(*two)

@@ -82,7 +82,7 @@ def open_page(chromium: Browser, serve: Callable[..., str]) -> Iterator[Opener]:
 
             def logged(line: ConsoleMessage) -> None:
                 if line.type == "error" and not (answers_fail and line.text.startswith("Failed to load resource")):
-                    problems.append(line.text)
+                    problems.append(f"{line.text} {line.location.get('url')}")
 
             page.on("console", logged)
             page.goto(address + (f"&{view}" if view else ""))

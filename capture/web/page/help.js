@@ -7,7 +7,7 @@ import { html, render } from "./vendor/lit-html/lit-html.js";
 
 const KEYS = [
   ["j k", "next, previous row", "/", "filter; Tab takes, Esc leaves"],
-  ["↵", "open; unfold", "Esc", "back, one step"],
+  ["↵", "open a session, a finding's evidence; unfold", "Esc", "back, one step"],
   ["1–4", "ladder, time-sequence, streams, packets", "n N", "next, previous finding"],
   ["[ ]", "previous, next packet of the session", "{ }", "previous, next red one"],
   ["w s a d", "in, out, left, right (ladder: time)", "0", "the whole"],

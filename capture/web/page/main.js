@@ -117,9 +117,15 @@ export class Page {
     void this.showSession();
   }
 
+  /** False as long as a session may still come; the page is told when more was read. @param {number} session @returns {boolean} */
+  isRead(session) {
+    return this.status?.done || session <= (this.status?.sessions ?? 0);
+  }
+
   /** @returns {Promise<void>} */
   async showSession() {
     const number = this.state.session;
+    if (!this.isRead(number)) return;
     if (number && (this.session?.n !== number || this.session.open)) {
       try {
         const session = await get(`session/${number}`);
@@ -452,7 +458,7 @@ export class Page {
     /** @type {Record<string, () => void>} */
     const keys = {
       j: () => this.list?.move(1), k: () => this.list?.move(-1), ArrowDown: () => this.list?.move(1), ArrowUp: () => this.list?.move(-1),
-      Enter: () => { if (split && state.packet && panel?.unfold) panel.unfold(state.packet); else if (state.session) this.set({ view: "session" }); },
+      Enter: () => { if (split && state.packet && panel?.unfold) panel.unfold(state.packet); else if (!split && state.finding) this.openFinding(state.finding); else if (state.session) this.set({ view: "session" }); },
       Escape: () => this.back(), "/": () => this.filter.focus(), "?": () => this.help(),
       1: () => this.set({ panel: "ladder" }), 2: () => this.set({ panel: "sequence" }), 3: () => this.set({ panel: "streams" }), 4: () => this.set({ panel: "packets" }),
       n: () => this.nextFinding(1), N: () => this.nextFinding(-1),
@@ -488,7 +494,7 @@ export class Page {
     if (!before || before.version !== status.version) {
       void get("findings").then((found) => { this.found = found; this.mainPart(); }, () => {});
       void this.list?.refresh(true);
-      if (this.row?.open || (this.state.session && !this.row) || this.state.view === "packets") void this.showSession();
+      if (this.row?.open || (this.state.session && !this.row) || (this.pinned && !this.pinned.row) || this.state.view === "packets") void this.showSession();
     }
     this.paint();
   }

@@ -61,6 +61,7 @@ export class Pinned {
   /** @returns {Promise<void>} */
   async show() {
     const number = this.page.state.pin;
+    if (!number || !this.page.isRead(number)) return;
     try {
       if (this.session?.n !== number || this.session.open) {
         const session = await get(`session/${number}`);
