@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capture.cli.groups import option
-from capture.kubectl.capture_api import CaptureApi, CaptureName
+from capture.kubectl.cluster_captures import CaptureApi, CaptureName
 from capture.kubectl.kubectl_command import Kubectl
 
 CLUSTER = "Cluster"

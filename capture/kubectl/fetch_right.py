@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from capture.errors import ApiError
-from capture.kubectl.capture_api import CaptureName
+from capture.kubectl.cluster_captures import CaptureName
 from capture.kubectl.kubectl_command import Kubectl
 from capture.request.own import API_VERSION
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from capture.errors import ApiError, FormatError, SinkError
-from capture.kubectl.remote_files import Listing, RemoteFile, RemoteFiles, RemoteNode
+from capture.kubectl.remote_files import RemoteFile, RemoteFiles, RemoteListing, RemoteNode
 
 PART = ".part"
 Progress = Callable[[int], None]
@@ -38,7 +38,7 @@ class LeftOut:
         return f"{self.node}{f', {self.what}' if self.what else ''}: {self.why}"
 
 
-def wanted_files(listing: Listing) -> Iterator[tuple[RemoteNode, RemoteFile]]:
+def wanted_files(listing: RemoteListing) -> Iterator[tuple[RemoteNode, RemoteFile]]:
     """Yield the files that are whole on their nodes."""
     for node in listing.nodes:
         for file in node.files:
@@ -46,7 +46,7 @@ def wanted_files(listing: Listing) -> Iterator[tuple[RemoteNode, RemoteFile]]:
                 yield node, file
 
 
-def left_out(listing: Listing) -> Iterator[LeftOut]:
+def left_out(listing: RemoteListing) -> Iterator[LeftOut]:
     """Yield what cannot be fetched now."""
     for node in listing.nodes:
         if not node.reachable:
@@ -148,7 +148,7 @@ def _place(folder: Path, node: str, name: str) -> Path:
 
 
 def fetch_all(
-    source: RemoteFiles, listing: Listing, folder: Path, progress: Progress
+    source: RemoteFiles, listing: RemoteListing, folder: Path, progress: Progress
 ) -> tuple[list[FetchedFile], list[LeftOut]]:
     """Bring all files here. A node whose files cannot be had is left out, the rest is kept."""
     fetched, missing, lost = [], list(left_out(listing)), set()

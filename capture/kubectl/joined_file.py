@@ -16,7 +16,7 @@ from capture.errors import FormatError, SinkError
 from capture.kubectl.fetched_files import PART, FetchedFile
 from capture.pcapng import blocks, describe
 from capture.pcapng.joined_section import JoinedSection, check_order
-from capture.pcapng.packet_runs import Origin, merged
+from capture.pcapng.packet_runs import PacketOrigin, merged
 
 _HERE = "<" if sys.byteorder == "little" else ">"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -36,7 +36,7 @@ class JoinedFile:
     bytes: int
 
 
-class FileOrigin(Origin):
+class FileOrigin(PacketOrigin):
     """A file of a node; it is opened when its first packet is next."""
 
     def __init__(self, section: JoinedSection, node: str, path: Path) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capture.pcapng.joined_section import JoinedSection
-from capture.pcapng.packet_runs import EVER, Origin, merged
+from capture.pcapng.packet_runs import EVER, PacketOrigin, merged
 from capture.units import format_count, format_duration
 
 PATIENCE_SECONDS = 3.0
@@ -33,7 +33,7 @@ class LiveNode:
     """A node whose packets come."""
 
     name: str
-    origin: Origin
+    origin: PacketOrigin
     heard: float
     watermark_ns: int = 0
     uncertainty_ns: int = 0
@@ -42,6 +42,8 @@ class LiveNode:
     counts: bool = True
     """True if its watermark holds up the others."""
     over: bool = False
+    named: bool = False
+    """True if a user was told that it is left out."""
     lost: int = 0
     late: int = 0
     clock: str = field(default="")
@@ -81,13 +83,14 @@ class LiveOrder:
         name, kind = str(header.get("node", "")), header.get("kind")
         node = self._nodes.get(name)
         if node is None:
-            node = self._nodes[name] = LiveNode(name, Origin(self._section, name, f"the stream of {name}"), now)
+            node = self._nodes[name] = LiveNode(name, PacketOrigin(self._section, name, f"the stream of {name}"), now)
         node.heard = now
         if not node.counts and not node.over and kind in ("blocks", "watermark"):
             node.counts = True
-            self._reports.append(f"{name} is heard again")
+            self._again(node)
         if kind == "blocks":
-            node.over = False
+            node.over, node.counts = False, True
+            self._again(node)
             node.held += len(payload)
             node.origin.feed(payload)
         elif kind == "watermark":
@@ -100,8 +103,15 @@ class LiveOrder:
             self._section.note(name, f"live stream: {node.lost} packets left out under pressure")
         elif kind in ("gone", "ended"):
             node.over, node.counts = True, False
-            if kind == "gone":
+            # A node that has not begun is gone, too; what it waits for is in the status of the capture.
+            if kind == "gone" and node.watermark_ns:
+                node.named = True
                 self._reports.append(f"{name} is left out: {header.get('reason') or 'it is gone'}")
+
+    def _again(self, node: LiveNode) -> None:
+        if node.named:
+            node.named = False
+            self._reports.append(f"{node.name} is heard again")
 
     def _clock(self, node: LiveNode, header: Mapping[str, Any]) -> None:
         uncertainty = int(header.get("uncertaintyNs") or 0)
@@ -157,12 +167,12 @@ class LiveOrder:
         """Let nodes that are silent, or that hold up too much, no longer count."""
         for node in self._nodes.values():
             if node.counts and now - node.heard > PATIENCE_SECONDS:
-                node.counts = False
+                node.counts, node.named = False, True
                 self._reports.append(f"{node.name} is silent for {PATIENCE_SECONDS:g} s; the others go on without it")
         counting = [node for node in self._nodes.values() if node.counts]
         if len(counting) > 1 and sum(node.held for node in self._nodes.values()) > self._held_max:
             slowest = min(counting, key=lambda node: node.watermark_ns)
-            slowest.counts = False
+            slowest.counts, slowest.named = False, True
             self._reports.append(f"{slowest.name} is too far behind; the others go on without it")
 
     def rest(self) -> Iterator[bytes]:

@@ -17,11 +17,11 @@ import msgspec
 
 from capture.cluster.objects import CaptureObject
 from capture.errors import ApiError, BicapError, SinkError, SpecError
-from capture.kubectl.capture_api import CaptureApi, CaptureName
+from capture.kubectl.cluster_captures import CaptureApi, CaptureName
 from capture.kubectl.fetch_right import FetchRight
-from capture.kubectl.followed import until_over
+from capture.kubectl.follow_capture import until_over
 from capture.kubectl.live_order import LiveOrder
-from capture.kubectl.on_terminal import Ending, close_output, reader_is_gone, tell
+from capture.kubectl.on_terminal import UserEnding, close_output, reader_is_gone, tell
 from capture.kubectl.port_forward import PortForward
 from capture.kubectl.progress_lines import news, rejection
 from capture.kubectl.remote_files import RemoteFiles
@@ -38,7 +38,7 @@ LAST_SECONDS = 5.0
 """Longest wait for the last frames of a capture that is over."""
 
 
-def stream(api: CaptureApi, name: CaptureName, created: CaptureObject, ending: Ending, keep: bool) -> None:
+def stream(api: CaptureApi, name: CaptureName, created: CaptureObject, ending: UserEnding, keep: bool) -> None:
     """Write the packets of a capture to stdout until it is over, and delete it unless `keep`. Raises BicapError."""
     running = _Running(api, name, created)
     try:
@@ -83,7 +83,7 @@ class _Running:
         self._way.close()
         self._right.remove()
 
-    def run(self, ending: Ending) -> None:
+    def run(self, ending: UserEnding) -> None:
         """Write until the capture is over, the user ends it, or the reader is gone. Raises BicapError."""
         for thread in self._threads:
             thread.start()

@@ -15,14 +15,14 @@ def tell(line: str) -> None:
     print(f"bicap: {' '.join(line.splitlines())}", file=sys.stderr, flush=True)
 
 
-class Ending:
+class UserEnding:
     """A wish to end, by Ctrl-C or by a signal: the first ends well, the second ends now."""
 
     def __init__(self) -> None:
         self.wanted = ""
         """Why; "" if it is not wanted."""
 
-    def __enter__(self) -> "Ending":
+    def __enter__(self) -> "UserEnding":
         self._before = {number: signal.signal(number, self._caught) for number in _SIGNALS}
         return self
 

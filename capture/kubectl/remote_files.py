@@ -52,7 +52,7 @@ class RemoteNode(KubeStruct):
     files: list[RemoteFile] = []
 
 
-class Listing(KubeStruct):
+class RemoteListing(KubeStruct):
     """What there is of a capture."""
 
     capture: dict[str, Any]
@@ -81,11 +81,11 @@ class RemoteFiles:
         if connection is not None:
             connection.close()
 
-    def listing(self) -> Listing:
+    def listing(self) -> RemoteListing:
         """Return what there is now. Raises ApiError."""
         _, _, body = self._get("/v1/capture", {})
         try:
-            return msgspec.json.decode(body, type=Listing)
+            return msgspec.json.decode(body, type=RemoteListing)
         except msgspec.DecodeError as error:
             raise ApiError(f"the controller's list of files cannot be read: {error}", 0) from None
 

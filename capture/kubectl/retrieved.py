@@ -15,14 +15,14 @@ from typing import Any
 
 from capture.cluster.objects import CaptureObject, CaptureStatus
 from capture.errors import PartialError, TargetError
-from capture.kubectl.capture_api import CaptureName
+from capture.kubectl.cluster_captures import CaptureName
 from capture.kubectl.fetch_right import FetchRight
 from capture.kubectl.fetched_files import FetchedFile, LeftOut, bytes_here, fetch_all, wanted_files
 from capture.kubectl.joined_file import JoinedFile, join
 from capture.kubectl.kubectl_command import Kubectl
 from capture.kubectl.on_terminal import progress_bar, tell
 from capture.kubectl.port_forward import PortForward
-from capture.kubectl.remote_files import Listing, RemoteFiles
+from capture.kubectl.remote_files import RemoteFiles, RemoteListing
 from capture.pcapng.describe import SectionDescription
 from capture.pcapng.joined_section import Origins
 from capture.units import format_count, format_size
@@ -71,7 +71,7 @@ def retrieve(kubectl: Kubectl, name: CaptureName, capture: CaptureObject, output
     return Retrieved(tuple(files), tuple(missing), joined)
 
 
-def _settled(source: RemoteFiles) -> Listing:
+def _settled(source: RemoteFiles) -> RemoteListing:
     """Return the list when the nodes have completed their files and hashed them, or after some time as it is."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:

@@ -11,13 +11,13 @@ import click
 from capture.cli.groups import ORDER, GroupedCommand, option
 from capture.cluster.objects import CaptureObject
 from capture.errors import BicapError, PartialError, SpecError, TargetError
-from capture.kubectl.capture_api import CaptureApi, CaptureName
 from capture.kubectl.capture_request import CaptureRequest, capture_request, request_options
+from capture.kubectl.cluster_captures import CaptureApi, CaptureName
 from capture.kubectl.cluster_options import cluster_options
-from capture.kubectl.followed import follow
+from capture.kubectl.follow_capture import follow
 from capture.kubectl.kubectl_command import Kubectl
 from capture.kubectl.live_stream import stream
-from capture.kubectl.on_terminal import Ending, tell
+from capture.kubectl.on_terminal import UserEnding, tell
 from capture.kubectl.retrieved import report, retrieve
 from capture.request.fields import OUTPUT
 
@@ -104,7 +104,7 @@ def capture(
         tell(remark)
     if output == "-" and sys.stdout.isatty():
         raise SpecError("-w - writes pcapng, which is not for a terminal; pipe it: ... -w - | wireshark -k -i -")
-    with Ending() as ending:  # from here on, whatever ends it knows the name of the object
+    with UserEnding() as ending:  # from here on, whatever ends it knows the name of the object
         created = api.create(asked, request.spec, generate=name is None)
         made = CaptureName(created.metadata.name, asked.namespace)
         if detach:

@@ -7,12 +7,12 @@ import click
 
 from capture.cli.groups import GroupedCommand, option
 from capture.errors import SpecError
-from capture.kubectl.capture_api import CaptureApi, CaptureName, lists
 from capture.kubectl.chosen_pods import NamedPod
+from capture.kubectl.cluster_captures import CaptureApi, CaptureName, lists
 from capture.kubectl.cluster_options import capture_name, cluster_options
-from capture.kubectl.followed import follow
+from capture.kubectl.follow_capture import follow
 from capture.kubectl.kubectl_command import Kubectl
-from capture.kubectl.on_terminal import Ending, tell
+from capture.kubectl.on_terminal import UserEnding, tell
 from capture.kubectl.progress_lines import description, is_over
 from capture.kubectl.target_words import not_a_target, split_words
 from capture.kubectl.verb_capture import finish
@@ -86,7 +86,7 @@ def fetch(kubectl: Kubectl, name: str, output: str | None, split: bool, remove: 
     capture = api.read(found)
     if not is_over(capture.status):
         tell(f"{found} still runs; Ctrl-C ends it")
-        with Ending() as ending:
+        with UserEnding() as ending:
             capture = follow(api, found, capture, ending)
     finish(api, found, capture, output or (found.name if split else f"{found.name}.pcapng"), split, remove)
 

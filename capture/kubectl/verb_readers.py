@@ -12,7 +12,7 @@ import click
 
 from capture.cli.groups import GroupedCommand
 from capture.errors import PartialError, SpecError, TargetError
-from capture.kubectl.capture_api import CaptureApi
+from capture.kubectl.cluster_captures import CaptureApi
 from capture.kubectl.cluster_options import capture_name, cluster_options
 from capture.kubectl.kubectl_command import Kubectl
 from capture.kubectl.on_terminal import tell

@@ -34,7 +34,7 @@ EVER = 1 << 64
 Buffer = bytes | memoryview
 
 
-class Origin:
+class PacketOrigin:
     """The blocks of one node, or of one file of it, as they come."""
 
     def __init__(self, section: JoinedSection, node: str, name: str = "") -> None:
@@ -147,7 +147,7 @@ class Origin:
         yield bytes(patched)
 
 
-def merged(origins: Sequence[Origin], limit_ns: int = EVER) -> Iterator[bytes]:
+def merged(origins: Sequence[PacketOrigin], limit_ns: int = EVER) -> Iterator[bytes]:
     """Yield the packets of all origins up to this time, in order of time."""
     heads = [(head, number) for number, origin in enumerate(origins) if (head := origin.head_ns()) is not None]
     heap = [found for found in heads if found[0] <= limit_ns]

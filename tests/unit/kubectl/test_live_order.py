@@ -12,7 +12,7 @@ from capture.pcapng.joined_section import JoinedSection
 from tests.unit.pcapng.test_joining import packet, packets_of, section
 
 
-class Stream:
+class ReadStream:
     """A live stream as its reader sees it."""
 
     def __init__(self, **settings: int) -> None:
@@ -46,8 +46,8 @@ class Stream:
         self.reports += self.order.reports()
 
 
-def two_nodes(**settings: int) -> Stream:
-    stream = Stream(**settings)
+def two_nodes(**settings: int) -> ReadStream:
+    stream = ReadStream(**settings)
     for node in ("n1", "n2"):
         stream.begin(node)
     return stream
@@ -103,8 +103,26 @@ def test_a_silent_node_is_named_and_left_out_until_it_is_heard_again() -> None:
     assert stream.order.packets == 3
 
 
+def test_a_node_that_has_not_begun_is_not_named_and_joins_when_it_begins() -> None:
+    stream = ReadStream()
+    stream.hear("n1", "gone", reason="the capture does not run on this node")
+    stream.begin("n2")
+    stream.packet("n2", 5)
+    stream.watermark("n2", 6)
+    assert stream.times() == [5]
+    stream.begin("n1")
+    stream.packet("n2", 20)
+    stream.watermark("n2", 30)
+    assert stream.times() == [5]
+    stream.packet("n1", 10)
+    stream.watermark("n1", 30)
+    assert stream.times() == [5, 10, 20]
+    assert stream.reports == []
+
+
 def test_a_node_that_is_gone_is_named_and_what_it_has_sent_is_kept() -> None:
     stream = two_nodes()
+    stream.watermark("n2", 1)
     stream.packet("n2", 7)
     stream.hear("n2", "gone", reason="its agent does not answer")
     stream.packet("n1", 10)
@@ -170,7 +188,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, str, int]]:
 @settings(max_examples=150, deadline=None)
 @given(stories())
 def test_the_output_is_in_order_and_every_packet_is_given_out_or_counted(story: list[tuple[str, str, int]]) -> None:
-    stream, sent = Stream(), Counter[str]()
+    stream, sent = ReadStream(), Counter[str]()
     for node in sorted({node for node, _, _ in story}):
         stream.begin(node)
     for node, what, ns in story:
@@ -192,7 +210,7 @@ def test_the_output_is_in_order_and_every_packet_is_given_out_or_counted(story: 
 @settings(max_examples=50, deadline=None)
 @given(stories())
 def test_nothing_is_late_while_all_nodes_are_heard(story: list[tuple[str, str, int]]) -> None:
-    stream = Stream()
+    stream = ReadStream()
     for node in sorted({node for node, _, _ in story}):
         stream.begin(node)
     for node, what, ns in story:

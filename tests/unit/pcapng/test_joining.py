@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from capture.errors import FormatError
 from capture.pcapng import blocks, describe
 from capture.pcapng.joined_section import JoinedSection
-from capture.pcapng.packet_runs import Origin, merged
+from capture.pcapng.packet_runs import PacketOrigin, merged
 
 
 def section(*names: str, comment: str = "") -> bytes:
@@ -54,7 +54,7 @@ def joined(**files: list[bytes]) -> bytes:
     origins = []
     for node, datas in files.items():
         for data in datas:
-            origin = Origin(whole, node)
+            origin = PacketOrigin(whole, node)
             origin.feed(data)
             origins.append(origin)
     return b"".join([*merged(origins), whole.closing()])

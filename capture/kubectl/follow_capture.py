@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from capture.cluster.objects import CaptureObject
 from capture.errors import SpecError
-from capture.kubectl.capture_api import CaptureApi, CaptureName
-from capture.kubectl.on_terminal import Ending, tell
+from capture.kubectl.cluster_captures import CaptureApi, CaptureName
+from capture.kubectl.on_terminal import UserEnding, tell
 from capture.kubectl.progress_lines import is_over, news, rejection, standing
 
 STANDING_SECONDS = 5.0
 
 
-def follow(api: CaptureApi, name: CaptureName, created: CaptureObject, ending: Ending) -> CaptureObject:
+def follow(api: CaptureApi, name: CaptureName, created: CaptureObject, ending: UserEnding) -> CaptureObject:
     """Tell what becomes of a capture until it is over, or stop it when a user ends it. Raises BicapError."""
     last, told_at, stopped = created, time.monotonic(), False
     for found in until_over(api, name):
