@@ -6,6 +6,7 @@ Both read the same files and write to the same store (SeaweedFS on loopback), in
 and hashes it; `rclone check --download` is rclone's way to do the same, so rclone is shown without and with it.
 """
 
+import argparse
 import os
 import random
 import shutil
@@ -103,5 +104,8 @@ def _rclone(rclone: str, server: SeaweedServer, files: Path, number: int) -> tup
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]]
-    main(*(numbers or [8]), *([64] if len(numbers) < 2 else []))
+    parser = argparse.ArgumentParser(prog="python -m bench.upload", description=(__doc__ or "").partition("->")[0])
+    parser.add_argument("files", nargs="?", type=int, default=8, help="number of files")
+    parser.add_argument("mib", nargs="?", type=int, default=64, help="size of each")
+    given = parser.parse_args()
+    main(given.files, given.mib)
