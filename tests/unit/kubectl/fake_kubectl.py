@@ -32,7 +32,8 @@ def refuse(reason: str, text: str) -> None:
 
 def read(resource: str, name: str) -> dict:
     try:
-        return json.loads(place(resource, name).read_text())
+        found: dict = json.loads(place(resource, name).read_text())
+        return found
     except FileNotFoundError:
         refuse("NotFound", f'{resource} "{name}" not found')
         raise
