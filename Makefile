@@ -66,6 +66,9 @@ test-deploy: setup ## render the chart with Helm, run alert rules and queries in
 	@scripts/setup.sh deploy
 	BICAP_DEPLOY=1 $(BIN)/pytest -q tests/deploy
 
+lock: setup ## write deploy/requirements: the exact packages of the image, with their hashes
+	$(BIN)/python -m scripts.lock_image
+
 image: setup ## make the image of the services, bicap-image.tar, without a container engine
 	@scripts/setup.sh image
 	scripts/image.sh localhost/bicap:dev bicap-image.tar

@@ -31,18 +31,14 @@ if [ ! -e "$base" ]; then
     mv "$base.new.tar" "$base"
 fi
 
-"$python" - >"$work/requirements" <<'P'
-import tomllib
-
-project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-print("\n".join(project["dependencies"] + project["optional-dependencies"]["cluster"]))
-P
-wheels=$cache/wheels-$(digest <"$work/requirements").tar
+# Exactly these packages, by their hashes: `make lock` writes them.
+lock=deploy/requirements/agent.txt
+wheels=$cache/wheels-$(digest <"$lock").tar
 if [ ! -e "$wheels" ]; then
     echo "image: wheels"
-    .venv/bin/pip install -qq --disable-pip-version-check --target="$work/wheels" --no-compile --only-binary=:all: \
+    .venv/bin/pip install -qq --disable-pip-version-check --require-hashes --no-deps --target="$work/wheels" --no-compile --only-binary=:all: \
         --python-version 3.11 --implementation cp --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 \
-        --platform manylinux_2_28_x86_64 -r "$work/requirements"
+        --platform manylinux_2_28_x86_64 -r "$lock"
     find "$work/wheels" -type d -name tests -prune -exec rm -r {} +
     # A stripped numpy.libs does not load.
     find "$work/wheels" -name '*.so' -not -path '*numpy.libs*' -exec strip --strip-unneeded {} +
