@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from bench.markdown import markdown
+from capture.sink.place import write_beside
 from capture.storage import StoreOptions
 from capture.store.capture_upload import CaptureUpload
 from capture.store_url import parse_store_url
@@ -75,7 +76,7 @@ def _bicap(credentials: Path, files: Path, number: int) -> float:
     try:
         upload.finished(map(str, sorted(files.iterdir())))
         summary = Path(f"{files.parent}/web{number}.pcapng.json")
-        upload.complete({}, lambda: summary.write_text("{}") and None, lambda: False, lambda: None)
+        upload.complete({}, lambda: write_beside(str(summary), "{}"), lambda: False, lambda: None)
     finally:
         upload.close()
     assert upload.committed, upload.line()

@@ -20,7 +20,7 @@ from capture.cluster.objects import StoredFile, StoreOrder, UploadStatus
 from capture.sink.place import summary_path
 from capture.store.upload_manifest import NAME as MANIFEST
 from capture.store.upload_manifest import manifest
-from capture.store.uploads import FileUpload, StoreSource, Uploads, UploadState, memory_file
+from capture.store.uploads import FileUpload, StoreSource, Uploads, UploadState, memory_file, opened
 
 ReadSecret = Callable[[str, str], bytes]
 """Function of the namespace and the name of a Secret that returns its credentials. Raises ApiError."""
@@ -58,7 +58,7 @@ class NodeUpload:
     def step(self) -> bool:
         """Upload files that do not grow any more; then the manifest. Returns True if more is confirmed."""
         for name in finished_files(self._record, self._folder):
-            self._uploads.add(name, partial(open, self._folder.path / name, "rb"))
+            self._uploads.add(name, partial(opened, self._folder.path / name))
         if self._record.ended and not self._uploads.unconfirmed and not self.complete:
             content = self._manifest()
             self._uploads.add(MANIFEST, lambda: memory_file(content))

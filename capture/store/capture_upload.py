@@ -16,7 +16,7 @@ from capture.sink.place import summary_path
 from capture.storage import StoreOptions
 from capture.store.upload_manifest import NAME as MANIFEST
 from capture.store.upload_manifest import manifest
-from capture.store.uploads import FileUpload, StoreSource, Uploads, UploadState, memory_file
+from capture.store.uploads import FileUpload, StoreSource, Uploads, UploadState, memory_file, opened
 from capture.store_url import folder_of
 from capture.units import format_count, format_duration
 
@@ -39,7 +39,7 @@ class CaptureUpload:
             StoreSource(
                 url=str(options.url),
                 folder=self.folder,
-                credentials=None if options.credentials is None else partial(open, options.credentials, "rb"),
+                credentials=None if options.credentials is None else partial(opened, options.credentials),
                 known_hosts=options.known_hosts,
             )
         )
@@ -68,7 +68,7 @@ class CaptureUpload:
             name = os.path.basename(path)
             if name not in self._paths:
                 self._paths[name] = path
-                self.uploads.add(name, partial(open, path, "rb"))
+                self.uploads.add(name, partial(opened, path))
         self.uploads.step()
         self._delete_confirmed()
 
@@ -105,7 +105,7 @@ class CaptureUpload:
 
         if upload_all():
             write_summary()
-            self.uploads.add(os.path.basename(summary), partial(open, summary, "rb"))
+            self.uploads.add(os.path.basename(summary), partial(opened, summary))
             if upload_all():
                 content = manifest(about, list(self.uploads.files.values()))
                 self.uploads.add(MANIFEST, lambda: memory_file(content))

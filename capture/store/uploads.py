@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from capture.errors import BicapError, StoreError
@@ -139,11 +140,11 @@ class Uploads:
 
     def _start(self, source: StoreSource, stack: contextlib.ExitStack) -> None:
         try:
-            opened = []
+            descriptors: list[int] = []
             if source.credentials is not None:
-                opened.append(stack.enter_context(source.credentials()))
+                descriptors.append(stack.enter_context(source.credentials()).fileno())
             if source.known_hosts is not None:
-                opened.append(stack.enter_context(_opened(source.known_hosts)))
+                descriptors.append(stack.enter_context(opened(source.known_hosts)).fileno())
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self._process = subprocess.Popen(
@@ -162,7 +163,7 @@ class Uploads:
                 source.known_hosts_text,
                 source.only_given,
             )
-            socket.send_fds(ours, [packed(order)], [file.fileno() for file in opened])
+            socket.send_fds(ours, [packed(order)], descriptors)
             ours.setblocking(False)
         except OSError as error:
             self._end()
@@ -290,7 +291,8 @@ class Uploads:
         self._end()
 
 
-def _opened(path: str) -> BinaryIO:
+def opened(path: str | Path) -> BinaryIO:
+    """Return a file, open for reading."""
     return open(path, "rb")
 
 
