@@ -141,6 +141,16 @@ BROKEN: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     (ANY, WITH_POD | {"storage": {"path": "/etc/shadow"}}, "path: the agent of each node"),
     (ANY, WITH_POD | {"storage": {"unique": True}}, "unique: files of a cluster"),
     (ANY, WITH_POD | {"storage": {"user": "root"}}, "user: files belong to the agent"),
+    *(
+        (ANY, WITH_POD | {"store": {name: value}}, f"{name}: ")
+        for name, value in (
+            ("url", "s3://b/x"),
+            ("credentials", "/etc/shadow"),
+            ("knownHosts", "/etc/hosts"),
+            ("delete", True),
+            ("retry", "1h"),
+        )
+    ),
     (ANY, WITH_POD | {"reasons": True}, "reasons: it is for a recorder"),
     *(
         (ANY, WITH_POD | {"record": {name: value}}, f"{name}: it is for a recorder")
