@@ -16,7 +16,7 @@ import msgspec
 from capture.errors import BicapError, SpecError
 from capture.kernel.privileges import drop_unused
 from capture.kernel.syscall import end_with_parent, trim_heap
-from capture.nursery.exchange import Concluded, Message, Progress, Ready, Written
+from capture.nursery.exchange import Concluded, Message, Progress, Ready, WrittenUntil
 from capture.request.convert import spec_of
 from capture.request.document import Document
 from capture.run import own_process
@@ -118,7 +118,7 @@ class Reports:
             if self._say(_progress(running)):
                 self._due = self._clock() + PROGRESS_SECONDS
         else:
-            self._say(Written(running.written_until_ns()))
+            self._say(WrittenUntil(running.written_until_ns()))
 
 
 def _progress(running: Capture) -> Progress:

@@ -41,7 +41,7 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
     interfaces: list[str]
 
 
-class Written(msgspec.Struct, frozen=True, tag="written"):
+class WrittenUntil(msgspec.Struct, frozen=True, tag="written"):
     """All packets before this wall-clock time, ns, are in the file."""
 
     until_ns: int
@@ -54,7 +54,7 @@ class Concluded(msgspec.Struct, frozen=True, tag="concluded"):
     summary: dict[str, Any] | None = None
 
 
-Message = Forked | NotForked | Ended | Ready | Progress | Written | Concluded
+Message = Forked | NotForked | Ended | Ready | Progress | WrittenUntil | Concluded
 _decoder = msgspec.json.Decoder(Message)
 
 

@@ -30,7 +30,7 @@ from capture.nursery.exchange import (
     NotForked,
     Progress,
     Ready,
-    Written,
+    WrittenUntil,
     whole_lines,
 )
 from capture.request.document import Document
@@ -93,7 +93,7 @@ class CaptureChild:
                 self.interfaces = interfaces
             case Progress():
                 self.interfaces, self.progress = message.interfaces, message
-            case Written(until_ns):
+            case WrittenUntil(until_ns):
                 self.written_ns = until_ns
             case Concluded():
                 self._concluded = message

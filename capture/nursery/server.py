@@ -26,7 +26,7 @@ from capture.kernel.features import has_coarse_clock, has_tcx
 from capture.kernel.program import compiled_now
 from capture.kernel.syscall import trim_heap
 from capture.nursery import child
-from capture.nursery.exchange import Ended, Forked, Message, NotForked, Progress, Written, line
+from capture.nursery.exchange import Ended, Forked, Message, NotForked, Progress, WrittenUntil, line
 from capture.run.own_process import ENDING
 from capture.run.planning import plan_capture
 from capture.spec import CaptureSpec
@@ -146,7 +146,7 @@ def _tell(report: socket.socket, message: Message) -> bool:
     """Send a message to the caller. False if it was left out."""
     with contextlib.suppress(OSError):  # the caller is gone
         # Packets do not wait for a caller who does not listen: the next message will have the same, and more.
-        if isinstance(message, Progress | Written) and not _all_read(report):
+        if isinstance(message, Progress | WrittenUntil) and not _all_read(report):
             return False
         report.sendall(line(message))
     return True

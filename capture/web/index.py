@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from capture.analysis.diagnose.trouble import Evidence, Finding
 from capture.analysis.packets.reading import CaptureFile
@@ -46,7 +47,7 @@ def _digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def _edges(array: Table) -> str:
+def _edges(array: npt.NDArray[Any]) -> str:
     """Return a digest of the first and the last bytes of an array."""
     data = np.ascontiguousarray(array).view(np.uint8)
     return _digest(data[:_EDGE].tobytes() + data[-_EDGE:].tobytes()).hex()

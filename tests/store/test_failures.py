@@ -237,7 +237,7 @@ def test_a_file_that_is_there_already_is_confirmed(rclone: RcloneServer, ended: 
 
 def test_an_uploader_that_is_killed_is_started_again(sftp: SftpServer, ended: Ended) -> None:
     done = ended(30 * MIB, MIB).into(sftp.url, sftp.key, sftp.known_hosts())
-    killed = []
+    killed: list[int] = []
 
     def kill_once() -> None:
         process = done.upload.uploads._process

@@ -24,6 +24,7 @@ def store(spec: Any) -> CaptureStoreObject:
 
 def test_an_order_has_the_store_and_no_credentials() -> None:
     order = order_for("shop", "prod", store(S3))
+    assert order.spec.secret_ref is not None
     assert (order.namespace, order.spec.url, order.spec.secret_ref.name) == ("shop", "s3://captures/shop", "keys")
     assert order_for("", "prod", store(S3)).namespace == "bicap-system"
 
@@ -76,7 +77,9 @@ def test_what_a_capture_in_a_cluster_cannot_say_of_a_store(given: Any, says: str
 def test_a_capture_waits_for_its_store_and_says_so() -> None:
     waiting = decide(situation(STORED, no_store="there is no CaptureStore shop/prod"))
     assert (waiting.create, waiting.status.phase) == ([], "Queued")
-    assert "there is no CaptureStore shop/prod" in waiting.status.condition("Complete").message
+    complete = waiting.status.condition("Complete")
+    assert complete is not None
+    assert "there is no CaptureStore shop/prod" in complete.message
     order = order_for("shop", "prod", store(S3))
     (part,) = decide(situation(STORED, store=order)).create
     assert part.store == order

@@ -10,7 +10,7 @@ from capture.nursery.exchange import (
     NotForked,
     Progress,
     Ready,
-    Written,
+    WrittenUntil,
     line,
     whole_lines,
 )
@@ -20,7 +20,7 @@ MESSAGES: list[Message] = [
     NotForked("no process can be made: Cannot allocate memory"),
     Ready(["eth0", "net1"]),
     Progress({"seen": 5}, ["eth0"]),
-    Written(1_700_000_000_000_000_000),
+    WrittenUntil(1_700_000_000_000_000_000),
     Concluded("interface x does not exist", None),
     Concluded(None, {"account": {"seen": 5}}),
     Ended(-9),
