@@ -196,7 +196,10 @@ def place_at(url: StoreUrl, settings: dict[str, str], known_hosts: str | None) -
 def _settings(url: StoreUrl, has_file: bool, descriptors: list[int], given: dict[str, str]) -> dict[str, str]:
     if has_file:
         profile = os.environ.get("AWS_PROFILE", "default") if url.scheme == "s3" else "default"
-        return settings_in(url.scheme, text_of(descriptors[0]), profile) | given
+        found = settings_in(url.scheme, text_of(descriptors[0]), profile) | given
+        # A file that is just being replaced may be empty; without this, the machine's own would be used instead.
+        check_own(url.scheme, found)
+        return found
     return (standard_settings(url.scheme, os.environ) if not given else {}) | given
 
 
