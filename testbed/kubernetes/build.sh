@@ -51,7 +51,9 @@ for package in k8s.io/component-base/version "$name/vendor/k8s.io/component-base
     flags+=" -X $package.gitVersion=v1.20.2 -X $package.gitMajor=1 -X $package.gitMinor=20"
 done
 for program in "${programs[@]}"; do
-    go build -trimpath -ldflags "$flags" -o "$folder/bin/" "$name/cmd/$program"
+    [ ! -x "$folder/bin/$program" ] || continue # from a build that was ended
+    go build -trimpath -ldflags "$flags" -o "$work/$program" "$name/cmd/$program"
+    mv "$work/$program" "$folder/bin/"
     echo "build: $program"
 done
 chmod -R u+w "$work"
