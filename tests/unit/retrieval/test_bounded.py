@@ -78,7 +78,8 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut(doors: OpenDoors) -> N
         assert sock.recv(100).startswith(b"HTTP/1.1 200")
         assert doors.servers.connections("users") == 1
         wait_until(lambda: doors.servers.connections("users") == 0)
-    assert doors.get(f"/v1/files/{NODE}/c-n1.pcapng", token).status_code == 200
+    # The limit of this test is short for an answer on a busy machine, too: 503 then.
+    wait_until(lambda: doors.get(f"/v1/files/{NODE}/c-n1.pcapng", token).status_code == 200)
 
 
 @pytest.mark.parametrize(
