@@ -58,8 +58,11 @@ def desk(cluster: Cluster, tmp_path: Path) -> Iterator[UserDesk]:
     cluster.try_kubectl(
         "create", "rolebinding", "alice-fetches", "-n", SYSTEM, "--role=bicap-fetcher", "--user=alice"
     )
+    # What people have in their namespace anyway: workloads are looked up by the words of a capture.
+    cluster.try_kubectl("create", "rolebinding", "alice-views", "-n", "shop", "--clusterrole=view", "--user=alice")
     desk = UserDesk(cluster, tmp_path)
     yield desk
+    cluster.kubectl("delete", "rolebinding", "alice-views", "-n", "shop")
     assert desk.forwards() == []
     for kind in ("packetcaptures", "captureaccesses"):
         left = [one["metadata"]["name"] for one in cluster.get(kind, "-n", "shop")]
