@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 
 site=usr/local/lib/python3.11/dist-packages
 python=/usr/bin/python3 # Debian's, whose bytecode the image can use
-packages=usr-is-merged,python3-bpfcc
+packages=usr-is-merged,python3-bpfcc,libpcap0.8
 pack=(tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@946684800)
 digest() { sha256sum | cut -c1-16; }
 
