@@ -11,13 +11,13 @@ have their interfaces. So memory is bounded by one read, whatever the viewer doe
 
 import contextlib
 import os
-import struct
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from capture.agent.folder import CaptureFolder
+from capture.pcapng.blocks import ENHANCED_PACKET, HEAD
 from capture.retrieval.live_frames import BLOCKS, CLOCK, ENDED, GONE, LOST, WATERMARK, frame
 
 READ_BYTES = 256 << 10
@@ -26,8 +26,6 @@ POLL_SECONDS = 0.05
 PULSE_SECONDS = 0.2
 """Longest time without a frame: silence means that this node is gone."""
 CLOCK_SECONDS = 10.0
-_HEAD = struct.Struct("<II")
-_PACKET = 6
 _BLOCK_MIN, _BLOCK_MOST = 12, 2 << 20
 
 
@@ -109,8 +107,8 @@ class GrowingFiles:
 def whole_blocks(data: bytes) -> int:
     """Return the length of the whole blocks with which `data` begins. Raises ValueError if it is not a block."""
     at, size = 0, len(data)
-    while at + _HEAD.size <= size:
-        length = _HEAD.unpack_from(data, at)[1]
+    while at + HEAD.size <= size:
+        length = HEAD.unpack_from(data, at)[1]
         if length < _BLOCK_MIN or length > _BLOCK_MOST or length % 4:
             raise ValueError(f"not a pcapng block: its length is {length}")
         if at + length > size:
@@ -123,8 +121,8 @@ def without_packets(blocks: bytes) -> tuple[bytes, int]:
     """Return whole blocks without those of packets, and the number of these."""
     kept, at, packets = [], 0, 0
     while at < len(blocks):
-        kind, length = _HEAD.unpack_from(blocks, at)
-        if kind == _PACKET:
+        kind, length = HEAD.unpack_from(blocks, at)
+        if kind == ENHANCED_PACKET:
             packets += 1
         else:
             kept.append(blocks[at : at + length])

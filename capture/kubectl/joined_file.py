@@ -6,8 +6,6 @@ The output appears under its name when it is whole.
 
 import mmap
 import os
-import struct
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,6 @@ from capture.pcapng import blocks, describe
 from capture.pcapng.joined_section import JoinedSection, check_order
 from capture.pcapng.packet_runs import PacketOrigin, merged
 
-_HERE = "<" if sys.byteorder == "little" else ">"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _LOOK = 1 << 20
 """Bytes in which the first packet of a file is looked for; its description is shorter."""
@@ -74,11 +71,10 @@ def first_time(path: Path) -> int | None:
     with open(path, "rb") as file:
         data = file.read(_LOOK)
     at = 0
-    while at + 20 <= len(data):
-        kind, length = struct.unpack_from(_HERE + "II", data, at)
+    while at + blocks.PACKET_HEAD.size <= len(data):
+        kind, length, _, high, low = blocks.PACKET_HEAD.unpack_from(data, at)
         if kind == blocks.ENHANCED_PACKET:
-            high, low = struct.unpack_from(_HERE + "II", data, at + 12)
-            return int(high) << 32 | int(low)
+            return blocks.time_of(high, low)
         if length < 12:
             return None
         at += length
@@ -89,12 +85,12 @@ def section_of(path: Path) -> describe.SectionDescription:
     """Return what the header of a file says. Raises FormatError if it is not a pcapng file of this byte order."""
     with open(path, "rb") as file:
         head = file.read(12)
-        kind, length = struct.unpack(_HERE + "II", head[:8]) if len(head) == 12 else (0, 0)
+        kind, length = blocks.HEAD.unpack(head[:8]) if len(head) == 12 else (0, 0)
         if kind != blocks.SECTION_HEADER:
             raise FormatError(f"not a pcapng file: {path}")
         check_order(head[8:] + bytes(16), str(path))
         body = head[8:] + file.read(length - 16)
-    return describe.section(body, _HERE)
+    return describe.section(body, blocks.BYTE_ORDER)
 
 
 def plain(path: Path) -> Path:

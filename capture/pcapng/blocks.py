@@ -18,11 +18,21 @@ SNAPLEN = 262_144
 """Snaplen in every interface block, regardless of the capture's own: the largest that readers accept."""
 NANOSECONDS = 9
 
-_BYTE_ORDER = "<" if sys.byteorder == "little" else ">"
+BYTE_ORDER = "<" if sys.byteorder == "little" else ">"
+"""That of this machine, in which bicap writes, as struct says it."""
+HEAD = struct.Struct(BYTE_ORDER + "II")
+"""Kind and length, with which every block begins."""
+PACKET_HEAD = struct.Struct(BYTE_ORDER + "IIIII")
+"""Kind, length, interface and both words of the time of an Enhanced Packet Block; see `time_of`."""
 OPTION_LIMIT = 65_535
 """Most bytes of an option; longer text is cut."""
 PACKET_HEADER, PACKET_TRAILER = 28, 16
 """Bytes of an Enhanced Packet Block before the packet, and behind its padding: epb_flags, end of options, length."""
+
+
+def time_of(high: int, low: int) -> int:
+    """Return the time that two words of a block say, in units of its interface."""
+    return high << 32 | low
 
 
 def _padded(data: bytes) -> bytes:
@@ -40,7 +50,7 @@ def _option(code: int, value: bytes | str | None) -> bytes:
     data = value.encode("utf-8", "replace") if isinstance(value, str) else value
     if len(data) > OPTION_LIMIT:
         data = data[:OPTION_LIMIT].decode("utf-8", "ignore").encode()
-    return struct.pack(_BYTE_ORDER + "HH", code, len(data)) + _padded(data)
+    return struct.pack(BYTE_ORDER + "HH", code, len(data)) + _padded(data)
 
 
 def _options(*options: bytes) -> bytes:
@@ -49,13 +59,13 @@ def _options(*options: bytes) -> bytes:
 
 
 def _block(kind: int, body: bytes) -> bytes:
-    length = struct.pack(_BYTE_ORDER + "I", len(body) + 12)
-    return struct.pack(_BYTE_ORDER + "I", kind) + length + body + length
+    length = struct.pack(BYTE_ORDER + "I", len(body) + 12)
+    return struct.pack(BYTE_ORDER + "I", kind) + length + body + length
 
 
 def section_header(*, hardware: str, os: str, application: str, comment: str, more: Sequence[str] = ()) -> bytes:
     """Return the first block of a file; the length of the section is left open (-1). `more` are further comments."""
-    fixed = struct.pack(_BYTE_ORDER + "IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
+    fixed = struct.pack(BYTE_ORDER + "IHHq", BYTE_ORDER_MAGIC, 1, 0, -1)
     comments = (_option(1, text) for text in (comment, *more))
     options = (*comments, _option(2, hardware), _option(3, os), _option(4, application))
     return _block(SECTION_HEADER, fixed + _options(*options))
@@ -64,7 +74,7 @@ def section_header(*, hardware: str, os: str, application: str, comment: str, mo
 def foreign_interface(link: int, snaplen: int, name: str, options: Sequence[tuple[int, bytes]]) -> bytes:
     """Return an Interface Description Block with times in nanoseconds; `options` are those besides name and times."""
     rest = (_option(code, value) for code, value in options)
-    fixed = struct.pack(_BYTE_ORDER + "HHI", link, 0, snaplen)
+    fixed = struct.pack(BYTE_ORDER + "HHI", link, 0, snaplen)
     return _block(INTERFACE_DESCRIPTION, fixed + _options(_option(2, name), *rest, _option(9, bytes([NANOSECONDS]))))
 
 
@@ -80,7 +90,7 @@ class InterfaceBlock:
 
     def encode(self) -> bytes:
         """Return the Interface Description Block."""
-        fixed = struct.pack(_BYTE_ORDER + "HHI", LINKTYPE_ETHERNET, 0, SNAPLEN)
+        fixed = struct.pack(BYTE_ORDER + "HHI", LINKTYPE_ETHERNET, 0, SNAPLEN)
         return _block(
             INTERFACE_DESCRIPTION,
             fixed
@@ -102,8 +112,8 @@ def interfaces(blocks: Sequence[InterfaceBlock]) -> bytes:
 
 def packet(interface: int, time_ns: int, data: bytes, original: int, comment: str) -> bytes:
     """Return an Enhanced Packet Block with a comment; times are nanoseconds."""
-    fixed = struct.pack(_BYTE_ORDER + "I", interface) + _time(time_ns)
-    fixed += struct.pack(_BYTE_ORDER + "II", len(data), original)
+    fixed = struct.pack(BYTE_ORDER + "I", interface) + _time(time_ns)
+    fixed += struct.pack(BYTE_ORDER + "II", len(data), original)
     return _block(ENHANCED_PACKET, fixed + _padded(data) + _options(_option(1, comment)))
 
 
@@ -114,7 +124,7 @@ def names(addresses: Mapping[IPv4Address | IPv6Address, str]) -> bytes:
     records = []
     for address, name in addresses.items():
         value = address.packed + name.encode("utf-8", "replace") + b"\0"
-        records.append(struct.pack(_BYTE_ORDER + "HH", 1 if address.version == 4 else 2, len(value)) + _padded(value))
+        records.append(struct.pack(BYTE_ORDER + "HH", 1 if address.version == 4 else 2, len(value)) + _padded(value))
     return _block(NAME_RESOLUTION, b"".join(records) + bytes(4))
 
 
@@ -135,11 +145,11 @@ class InterfaceStatistics:
         """Return the Interface Statistics Block; Wireshark shows drops only from isb_ifdrop."""
 
         def count(code: int, value: int) -> bytes:
-            return _option(code, struct.pack(_BYTE_ORDER + "Q", value))
+            return _option(code, struct.pack(BYTE_ORDER + "Q", value))
 
         return _block(
             INTERFACE_STATISTICS,
-            struct.pack(_BYTE_ORDER + "I", self.interface)
+            struct.pack(BYTE_ORDER + "I", self.interface)
             + _time(self.end_ns)
             + _options(
                 _option(1, self.comment),
@@ -155,4 +165,4 @@ class InterfaceStatistics:
 
 def _time(nanoseconds: int) -> bytes:
     """Return a time as two words, the high one first in either byte order."""
-    return struct.pack(_BYTE_ORDER + "II", nanoseconds >> 32, nanoseconds & 0xFFFFFFFF)
+    return struct.pack(BYTE_ORDER + "II", nanoseconds >> 32, nanoseconds & 0xFFFFFFFF)

@@ -5,18 +5,18 @@ replacements. Names are printed on terminals, so they are cut to NAME_MAX and ha
 """
 
 import struct
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol
+
+from capture.pcapng.blocks import BYTE_ORDER
 
 DEFAULT_RESOLUTION = 6
 NAME_MAX = 512
 """Most characters of a name: a DNS name has at most 253, and a pod's name is written behind its namespace's."""
 OPTIONS_MAX = 4096
 """Bytes of an interface's options that are kept at most."""
-_HERE = "<" if sys.byteorder == "little" else ">"
 _NAME_AND_TIMES = (2, 9, 14)
 _NUMBERS = (8, 10, 16, 17)
 """Options with one number: if_speed, if_tzone, if_txspeed, if_rxspeed."""
@@ -109,9 +109,9 @@ def _kept(found: Iterable[tuple[int, bytes]], order: str) -> Iterator[tuple[int,
         left -= 4 + len(value)
         if left < 0:
             return
-        if code in _NAME_AND_TIMES or (order != _HERE and code >= _CUSTOM):
+        if code in _NAME_AND_TIMES or (order != BYTE_ORDER and code >= _CUSTOM):
             continue
-        yield code, value[::-1] if order != _HERE and code in _NUMBERS else value
+        yield code, value[::-1] if order != BYTE_ORDER and code in _NUMBERS else value
 
 
 def section(body: bytes, order: str) -> SectionDescription:

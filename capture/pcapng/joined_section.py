@@ -6,7 +6,6 @@ with times in nanoseconds, as bicap writes them; anything else is a FormatError 
 
 import json
 import struct
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,8 +14,8 @@ from capture.errors import FormatError
 from capture.pcapng import blocks, describe
 from capture.pcapng.describe import InterfaceDescription
 
-_HERE = "<" if sys.byteorder == "little" else ">"
-_MAGIC = struct.Struct(_HERE + "I")
+_TIME = struct.Struct(blocks.BYTE_ORDER + "II")
+_MAGIC = struct.Struct(blocks.BYTE_ORDER + "I")
 _DESCRIPTION, _COMMENT, _START, _END = 3, 1, 2, 3
 COMMENT_MAX = 4000
 """Most bytes of a joined comment."""
@@ -71,7 +70,7 @@ class JoinedSection:
 
     def interface(self, node: str, body: bytes) -> int:
         """Add an interface of a node, from the body of its block. Returns its number here."""
-        described = describe.interface(body, _HERE)
+        described = describe.interface(body, blocks.BYTE_ORDER)
         if described.resolution != blocks.NANOSECONDS or described.offset_s:
             raise FormatError(f"interface {described.name} of {node} has other times than nanoseconds")
         key = node, described.name
@@ -103,10 +102,10 @@ class JoinedSection:
 
     def statistics(self, body: bytes, numbers: Sequence[int]) -> None:
         """Add the counts of a file's interface; `numbers` are the numbers here of the file's interfaces."""
-        told = describe.statistics(body, _HERE)
+        told = describe.statistics(body, blocks.BYTE_ORDER)
         if told.interface >= len(numbers):
             return
-        values = dict(describe.options(body[12:], _HERE))
+        values = dict(describe.options(body[12:], blocks.BYTE_ORDER))
         start, end = (_time(values.get(code, b"")) for code in (_START, _END))
         counts = self._counts.setdefault(numbers[told.interface], _Counts())
         counts.start_ns = min(filter(None, (counts.start_ns, start)), default=0)
@@ -144,8 +143,7 @@ class JoinedSection:
 def _time(value: bytes) -> int:
     if len(value) != 8:
         return 0
-    high, low = struct.unpack(_HERE + "II", value)
-    return int(high) << 32 | int(low)
+    return blocks.time_of(*_TIME.unpack(value))
 
 
 def check_order(body: bytes, name: str) -> None:

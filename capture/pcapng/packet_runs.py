@@ -13,7 +13,6 @@ numbers of interfaces differ is a word of each block replaced.
 
 import heapq
 import struct
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -21,11 +20,7 @@ from capture.errors import FormatError
 from capture.pcapng import blocks
 from capture.pcapng.joined_section import JoinedSection, check_order
 
-_HERE = "<" if sys.byteorder == "little" else ">"
-_PACKET = struct.Struct(_HERE + "IIIII")
-"""Kind, length, interface and both words of the time of an Enhanced Packet Block."""
-_KIND_LENGTH = struct.Struct(_HERE + "II")
-_NUMBER = struct.Struct(_HERE + "I")
+_NUMBER = struct.Struct(blocks.BYTE_ORDER + "I")
 RUN_MAX = 1 << 20
 """Most bytes of a run."""
 EVER = 1 << 64
@@ -77,8 +72,8 @@ class PacketOrigin:
         """Take in the block at the position, or find that it is a packet."""
         kind, length = self._block(data, self._at)
         if kind == blocks.ENHANCED_PACKET:
-            _, _, _, high, low = _PACKET.unpack_from(data, self._at)
-            self._head = high << 32 | low
+            _, _, _, high, low = blocks.PACKET_HEAD.unpack_from(data, self._at)
+            self._head = blocks.time_of(high, low)
             return
         whole = bytes(data[self._at : self._at + length])
         body = whole[8:-4]
@@ -95,7 +90,7 @@ class PacketOrigin:
 
     def _block(self, data: Buffer, at: int) -> tuple[int, int]:
         left = len(data) - at
-        kind, length = _KIND_LENGTH.unpack_from(data, at) if left >= 12 else (0, 0)
+        kind, length = blocks.HEAD.unpack_from(data, at) if left >= 12 else (0, 0)
         smallest = {
             blocks.ENHANCED_PACKET: 32,
             blocks.SECTION_HEADER: 28,
@@ -119,7 +114,7 @@ class PacketOrigin:
         while at < end:
             if len(data) - at < 32:
                 break
-            kind, length, interface, high, low = _PACKET.unpack_from(data, at)
+            kind, length, interface, high, low = blocks.PACKET_HEAD.unpack_from(data, at)
             if kind != blocks.ENHANCED_PACKET:
                 break
             ns = high << 32 | low

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from capture.errors import BicapError, TargetError
+from capture.errors import BicapError
 
 REQUEST_SECONDS = 10.0
 """Longest time from a connection, or the answer before, to a whole request; also that of TLS."""
@@ -36,19 +36,6 @@ class Door:
     socket: socket.socket
     connections: int
     tls: ssl.SSLContext | None = None
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises TargetError."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise TargetError(f"cannot listen on {host}:{port}: {error.strerror}; give another port") from None
-    sock.listen(256)
-    return sock
 
 
 class BrokenOff(logging.Filter):

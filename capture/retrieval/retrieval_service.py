@@ -16,11 +16,12 @@ from capture.cluster.kube import TokenReviewStatus
 from capture.cluster.objects import CaptureAccess
 from capture.cluster.view import ClusterView
 from capture.errors import ApiError
+from capture.listening import listen
 from capture.retrieval.access_book import AccessBook
 from capture.retrieval.agent_hub import AgentHub
 from capture.retrieval.agent_tokens import AgentTokens
 from capture.retrieval.agents_door import AgentsDoor
-from capture.retrieval.bounded_server import Door, DoorServers, listen
+from capture.retrieval.bounded_server import Door, DoorServers
 from capture.retrieval.leader_address import LeaderAddress, publish
 from capture.retrieval.orders import AUDIENCE
 from capture.retrieval.tls_identity import make_identity

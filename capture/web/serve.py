@@ -2,29 +2,16 @@
 
 import contextlib
 import secrets
-import socket
 import threading
 import webbrowser
 from collections.abc import Callable
 
-from capture.errors import SpecError, TargetError
+from capture.errors import SpecError
+from capture.listening import listen
 from capture.web import index
 from capture.web.opened import Opened
 
 _LOOPBACK = "127.0.0.1"
-
-
-def listening(port: int) -> socket.socket:
-    """Return a socket that listens on loopback; port 0 is any free one. Raises TargetError."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((_LOOPBACK, port))
-    except OSError as error:
-        sock.close()
-        raise TargetError(f"cannot listen on {_LOOPBACK}:{port}: {error.strerror}; try another --port") from None
-    sock.listen(64)
-    return sock
 
 
 def open_or_read(opened: Opened) -> None:
@@ -44,7 +31,7 @@ def serve(opened: Opened, port: int, browser: bool, say: Callable[[str], None]) 
         from capture.web.app import application
     except ImportError as error:
         raise SpecError(f"bicap web needs {error.name}; pip install 'bicap[web]'") from None
-    sock = listening(port)
+    sock = listen(_LOOPBACK, port, "try another --port")
     token = secrets.token_urlsafe(24)
     bound: int = sock.getsockname()[1]
     address = f"http://{_LOOPBACK}:{bound}/#token={token}"

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import struct
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ import pytest
 
 from capture.retrieval.live_frames import WholeFrames, frames
 from testbed.kubernetes.cluster import Cluster
+from testbed.packet_times import packet_times
 from testbed.patience import wait_until
 from tests.cluster.conftest import Apply
 from tests.cluster.fetching import access_body, allow, bearer_of, fetch_by_pieces, forwarded, leader, listing
@@ -77,18 +77,6 @@ def test_a_live_view_shows_what_the_files_have(cluster: Cluster, apply: Apply) -
     for node in cluster.nodes:
         (file,) = capture.files(node)
         assert shown[node.name] == file.read_bytes()
-
-
-def packet_times(blocks: bytes) -> list[int]:
-    """Return the times of the packets in whole blocks."""
-    times, at = [], 0
-    while at < len(blocks):
-        kind, length = struct.unpack_from("<II", blocks, at)
-        if kind == 6:
-            high, low = struct.unpack_from("<II", blocks, at + 12)
-            times.append(high << 32 | low)
-        at += length
-    return times
 
 
 def test_who_may_not_gets_nothing_and_the_log_says_so(cluster: Cluster, apply: Apply) -> None:

@@ -34,11 +34,12 @@ from capture.cluster.objects import (
     NodeStatus,
 )
 from capture.cluster.view import KnownCapture
+from capture.listening import listen
 from capture.retrieval.access_book import AccessBook
 from capture.retrieval.agent_hub import AgentHub
 from capture.retrieval.agent_tokens import AGENT_USER, AgentTokens
 from capture.retrieval.agents_door import AgentsDoor
-from capture.retrieval.bounded_server import Door, DoorServers, listen
+from capture.retrieval.bounded_server import Door, DoorServers
 from capture.retrieval.leader_address import LeaderAddress
 from capture.retrieval.orders import AUDIENCE
 from capture.retrieval.tls_identity import make_identity

@@ -18,6 +18,7 @@ from capture.agent.live_tail import LiveTail, without_packets
 from capture.retrieval.live_frames import WholeFrames, frame, frames
 from capture.retrieval.orders import AnswerHead
 from testbed.foreign_blocks import enhanced, interface, section
+from testbed.packet_times import packet_times
 from testbed.patience import wait_until
 from tests.unit.retrieval.doors import NODE, OpenDoors, open_doors
 
@@ -52,18 +53,6 @@ class RunningFile:
     def end(self) -> None:
         """End the capture."""
         self.reason = "count reached"
-
-
-def times(blocks: bytes) -> list[int]:
-    """Return the times of packets."""
-    found, at = [], 0
-    while at < len(blocks):
-        kind, length = struct.unpack_from("<II", blocks, at)
-        if kind == 6:
-            high, low = struct.unpack_from("<II", blocks, at + 12)
-            found.append(high << 32 | low)
-        at += length
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +102,7 @@ class View:
             self.headers.append(header)
             self.blocks += payload
             if payload:
-                self.early += sum(time < self.watermark for time in times(payload))
+                self.early += sum(time < self.watermark for time in packet_times(payload))
 
     @property
     def watermark(self) -> int:
@@ -155,7 +144,7 @@ def test_every_packet_is_shown_once_in_order_and_before_the_watermark_says_so(
     file.write(100)
     with viewing(doors, "flows") as chunks:
         view = view_until(chunks, lambda view: view.watermark == 101)
-        assert times(view.blocks) == list(range(1, 101))
+        assert packet_times(view.blocks) == list(range(1, 101))
         writer = threading.Thread(target=lambda: list(map(file.write, [200] * 10)))
         writer.start()
         while view.watermark < 2101:
@@ -168,7 +157,7 @@ def test_every_packet_is_shown_once_in_order_and_before_the_watermark_says_so(
         while view.headers[-1]["kind"] != "ended":
             view.take(next(chunks))
         assert list(chunks) == []
-    assert times(view.blocks) == list(range(1, 2106))
+    assert packet_times(view.blocks) == list(range(1, 2106))
     assert view.early == 0
     assert view.blocks == OPENING + b"".join(
         enhanced("<", bytes(PACKET_BYTES), tick) for tick in range(1, 2101)
@@ -193,11 +182,11 @@ def test_what_a_slow_viewer_does_not_get_is_counted(
     monkeypatch.setattr(live_tail, "BEHIND_MOST", 1 << 20)
     file = start("slow")
     with viewing(doors, "slow") as chunks:
-        view = view_until(chunks, lambda view: times(view.blocks) or view.watermark >= 0)
+        view = view_until(chunks, lambda view: packet_times(view.blocks) or view.watermark >= 0)
         file.write(40_000)  # more than all buffers on the way; nobody reads
         file.end()
         view_until(chunks, lambda view: view.headers[-1]["kind"] == "ended", view)
-    shown = times(view.blocks)
+    shown = packet_times(view.blocks)
     lost = view.last("lost")["packets"]
     assert lost > 0
     assert len(shown) + lost == 40_000
