@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from capture.agent.folder import CaptureFolder
-from capture.agent.state import PartRecord
+from capture.agent.state import CaptureRecord, PartRecord
 from capture.retrieval.byte_ranges import PIECE_MOST, WantedRange
 from capture.retrieval.orders import AnswerHead, ListedFile, Order
 from capture.sink.place import summary_path
@@ -22,9 +22,12 @@ from capture.sink.place import summary_path
 def listed_files(folder: CaptureFolder) -> list[ListedFile] | None:
     """Return all files of a capture, also of the part that runs; None if nothing is known of the capture here."""
     record = folder.load()
-    if record is None:
-        return None
-    return [file for part in record.parts for file in _of_part(folder, part)]
+    return None if record is None else list(_of_parts(folder, record))
+
+
+def _of_parts(folder: CaptureFolder, record: CaptureRecord) -> Iterator[ListedFile]:
+    for part in record.parts:
+        yield from _of_part(folder, part)
 
 
 def _of_part(folder: CaptureFolder, part: PartRecord) -> Iterator[ListedFile]:
@@ -47,7 +50,10 @@ def _of_part(folder: CaptureFolder, part: PartRecord) -> Iterator[ListedFile]:
 
 def file_answer(folder: CaptureFolder, order: Order) -> tuple[AnswerHead, bytes]:
     """Return what an order for a file, `stat` or `read`, gets."""
-    listed = next((file for file in listed_files(folder) or () if file.name == order.name), None)
+    record = folder.load()
+    # Only as far as needed: a file is asked for in many ranges, and summaries are hashed for the list.
+    files = () if record is None else _of_parts(folder, record)
+    listed = next((file for file in files if file.name == order.name), None)
     if listed is None:
         return AnswerHead(404, f"the capture has no file {order.name[:200]!r} on this node"), b""
     try:

@@ -10,7 +10,6 @@ import click
 from capture.errors import SpecError, StoreError
 from capture.request.document import Document
 from capture.spec import CaptureSpec
-from capture.store.store_credentials import SECRET_VARIABLES
 
 if TYPE_CHECKING:
     from capture.run.summary import Summary
@@ -28,6 +27,8 @@ def check_store(request: Document, spec: CaptureSpec) -> None:
     url = spec.storage.store.url
     if url is None:
         return
+    from capture.store.store_credentials import SECRET_VARIABLES
+
     if request.storage.path == "-":
         raise SpecError("--store is for files, and -w - is a stream; name a file with -w")
     found = next((name for name in SECRET_VARIABLES if os.environ.get(name)), None)
@@ -43,9 +44,9 @@ def begin_upload(spec: CaptureSpec, output: str, quiet: bool) -> "CaptureUpload 
     if spec.storage.store.url is None:
         return None
     from capture.store.capture_upload import CaptureUpload
+    from capture.targets.node import node_name
 
-    node = os.environ.get("NODE_NAME") or os.uname().nodename
-    upload = CaptureUpload(spec.storage.store, output, node, time.time())
+    upload = CaptureUpload(spec.storage.store, output, node_name(), time.time())
     silence = upload.start()
     if silence is not None and not quiet:
         _note(f"{upload.where} does not answer yet: {silence}; files are kept here until it does")
@@ -58,6 +59,7 @@ def finish_upload(upload: "CaptureUpload", summary: "Summary", quiet: bool) -> d
     FILE.json is there already; it is written again when its files are confirmed, or given up.
     """
     from capture.run.own_process import ENDING, write_summary
+    from capture.targets.node import node_name
 
     given_up: list[int] = []
     for number in ENDING:
@@ -75,7 +77,7 @@ def finish_upload(upload: "CaptureUpload", summary: "Summary", quiet: bool) -> d
             _note(f"{upload.trying()}; Ctrl-C gives up")
         upload.finished(file.path for file in summary.files)
         upload.complete(
-            {**summary.as_json(), "node": os.environ.get("NODE_NAME") or os.uname().nodename},
+            {**summary.as_json(), "node": node_name()},
             lambda: write_summary(summary, upload.as_json()),
             lambda: bool(given_up),
             progress,

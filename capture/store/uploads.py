@@ -101,6 +101,8 @@ class Uploads:
         """The last failure since something succeeded."""
         self._openers: dict[str, Callable[[], BinaryIO]] = {}
         self._waiting: deque[str] = deque()
+        self._given: set[str] = set()
+        """Files that the uploader has: a capture of a week has thousands, and asks twice a second."""
         self._line: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._restart_at = 0.0
@@ -134,11 +136,11 @@ class Uploads:
 
     def start(self) -> None:
         """Start the uploader. Raises StoreError if a file of credentials cannot be opened."""
-        source = self._source
         with contextlib.ExitStack() as stack:
-            self._start(source, stack)
+            self._start(stack)
 
-    def _start(self, source: StoreSource, stack: contextlib.ExitStack) -> None:
+    def _start(self, stack: contextlib.ExitStack) -> None:
+        source = self._source
         try:
             descriptors: list[int] = []
             if source.credentials is not None:
@@ -217,9 +219,11 @@ class Uploads:
                 self.files[name] = replace(self.files[name], sent=count)
             case Confirmed(name, count, sha256, tries):
                 self.files[name] = FileUpload(name, UploadState.CONFIRMED, count, sha256, tries)
+                self._given.discard(name)
                 self.trouble = None
             case Impossible(name, reason, tries):
                 self.files[name] = FileUpload(name, UploadState.IMPOSSIBLE, tries=tries, reason=reason)
+                self._given.discard(name)
             case StaleCredentials():
                 self._renew()
             case Troubled(name, reason, seconds, tries):
@@ -230,8 +234,7 @@ class Uploads:
                     )
 
     def _give(self) -> None:
-        given = [name for name in self.files if self._is_given(name)]
-        while self._line is not None and self._waiting and len(given) < AT_ONCE:
+        while self._line is not None and self._waiting and len(self._given) < AT_ONCE:
             name = self._waiting[0]
             try:
                 file = self._openers[name]()
@@ -249,10 +252,7 @@ class Uploads:
                     self._lost()
                     return
             self._waiting.popleft()
-            given.append(name)
-
-    def _is_given(self, name: str) -> bool:
-        return self.files[name].state is UploadState.WAITING and name not in self._waiting
+            self._given.add(name)
 
     def _renew(self) -> None:
         """Send the credentials that the source has now."""
@@ -272,6 +272,7 @@ class Uploads:
             self.trouble = Troubled("", "the uploader ended; it is started again", RESTART_SECONDS, 1, False)
         self._restart_at = time.monotonic() + RESTART_SECONDS
         self._waiting = deque(file.name for file in self.pending)
+        self._given.clear()
 
     def _end(self) -> None:
         if self._line is not None:
