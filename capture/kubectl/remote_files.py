@@ -110,10 +110,9 @@ class RemoteFiles:
     def open(self, path: str) -> http.client.HTTPResponse:
         """Return the answer to one request, to be read by the caller. Raises ApiError, OSError, HTTPException."""
         self.close()
-        self._connection = http.client.HTTPConnection("127.0.0.1", self._way.open(), timeout=ANSWER_SECONDS)
-        self._connection.request("GET", path, headers={"Authorization": self._right.bearer()})
-        self._stream = self._connection.sock
-        answer = self._connection.getresponse()
+        connection = self._ask(path, {})
+        self._stream = connection.sock
+        answer = connection.getresponse()
         if answer.status >= 400:
             raise _refused(answer.status, answer.read())
         return answer
@@ -143,11 +142,15 @@ class RemoteFiles:
             else:
                 return status, got, body
 
-    def _once(self, path: str, headers: dict[str, str]) -> tuple[int, http.client.HTTPMessage, bytes]:
+    def _ask(self, path: str, headers: dict[str, str]) -> http.client.HTTPConnection:
+        """Send a request, over the connection that is open or a new one. Returns the connection."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self._way.open(), timeout=ANSWER_SECONDS)
         self._connection.request("GET", path, headers=headers | {"Authorization": self._right.bearer()})
-        answer = self._connection.getresponse()
+        return self._connection
+
+    def _once(self, path: str, headers: dict[str, str]) -> tuple[int, http.client.HTTPMessage, bytes]:
+        answer = self._ask(path, headers).getresponse()
         if answer.status == 200 and "Range" in headers:  # the whole file: it is not the one that was listed
             self.close()
             return 200, answer.headers, b""

@@ -60,21 +60,19 @@ class AgentsDoor:
                 token = bearer(request)
                 async with self._reviews:
                     node = await asyncio.to_thread(self._tokens.node_of, token)
+                return await serve(request, node)
             except RefusedError as error:
                 _log.warning("agent refused: %s", error, extra={"reason": error.reason, "peer": _peer(request)})
                 return refusal(error)
             except ApiError as error:
                 return refusal(RefusedError(503, "no API server", str(error)))
-            return await serve(request, node)
 
         return checked
 
     async def _orders(self, request: Request, node: str) -> Response:
         claimed = request.query_params.get("node", "")
         if claimed != node:
-            error = RefusedError(403, "other node", f"the token is of node {node}, not of {claimed[:80]!r}")
-            _log.warning("agent refused: %s", error, extra={"reason": error.reason, "peer": _peer(request)})
-            return refusal(error)
+            raise RefusedError(403, "other node", f"the token is of node {node}, not of {claimed[:80]!r}")
         agent = self._hub.connect(node)
         return StreamingResponse(self._stream(agent), media_type="application/x-ndjson")
 
