@@ -48,7 +48,7 @@ class ReasonEvent:
 
 
 class ReasonEvents:
-    """The latest events. `take` reads what is new."""
+    """The latest events, in order of time. `take` reads what is new."""
 
     def __init__(self, reasons: Reasons) -> None:
         self._reasons = reasons
@@ -61,7 +61,11 @@ class ReasonEvents:
         """Return the events since the last call, in order of time."""
         new = [self._event(record) for record in self._reasons.take()]
         self.forgotten += max(0, len(self.events) + len(new) - EVENTS_KEPT)
-        self.events.extend(new)
+        # An event of another CPU may be read one call later: then the last ones of before are sorted in again.
+        overlap = []
+        while new and self.events and self.events[-1].time_ns > new[0].time_ns:
+            overlap.append(self.events.pop())
+        self.events.extend(sorted([*reversed(overlap), *new], key=_time_of) if overlap else new)
         return new
 
     def _event(self, record: np.void) -> ReasonEvent:
@@ -84,8 +88,6 @@ class ReasonEvents:
 
     def due(self, until_ns: int, most: int) -> list[ReasonEvent]:
         """Return the oldest events before a time, at most so many, in order of time; they stay until `done`."""
-        # An event of another CPU may be read one call later, so calls together are in order only nearly.
-        self.events = deque(sorted(self.events, key=_time_of), EVENTS_KEPT)
         return [event for event in islice(self.events, most) if event.time_ns < until_ns]
 
     def done(self) -> None:

@@ -18,6 +18,10 @@ class RecordsOfDrops:
     missed = 0
 
     def __init__(self, *times_ns: int) -> None:
+        self.record(*times_ns)
+
+    def record(self, *times_ns: int) -> None:
+        """Let these be what the next call reads."""
         self._waiting = np.zeros(len(times_ns), REASON_RECORD)
         self._waiting["time_ns"], self._waiting["kind"] = times_ns, REASON_DROP
         self._waiting["captured"] = self._waiting["original"] = len(FRAME)
@@ -65,6 +69,16 @@ def test_an_event_waits_until_packets_before_it_are_final() -> None:
     machine.settle()
     assert machine.blocks == blocks_of([SentPacket(1, b"late to the ring")]) + block(5)
     machine.end()
+
+
+def test_events_that_are_read_one_call_later_are_at_their_places() -> None:
+    records: Any = RecordsOfDrops(5, 9, 11)
+    found = ReasonEvents(records)
+    found.take()
+    records.record(7, 10, 12)
+    assert [event.time_ns for event in found.take()] == [7, 10, 12]
+    assert [event.time_ns for event in found.due(12, 10)] == [5, 7, 9, 10, 11]
+    assert [event.time_ns for event in found.between(7, 11)] == [7, 9, 10]
 
 
 def test_more_events_than_a_round_writes_are_written_by_the_next_ones() -> None:
