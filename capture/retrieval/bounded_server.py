@@ -6,6 +6,7 @@ thousand slow clients cost as much as none after some seconds. Connections over 
 
 import asyncio
 import logging
+import math
 import socket
 import ssl
 import threading
@@ -18,13 +19,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from capture.errors import BicapError
 
-REQUEST_SECONDS = 10.0
-"""Longest time from a connection, or the answer before, to a whole request; also that of TLS."""
-TAKES_NOTHING_SECONDS = 30.0
-"""Longest time in which a client takes nothing of an answer that waits for it."""
 _HEADERS_MOST = 16 << 10
 _END_SECONDS = 2
 _log = logging.getLogger("bicap.retrieval")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """How slow a client may be."""
+
+    request_seconds: float = 10.0
+    """Longest time from a connection, or the answer before, to a whole request; also that of TLS."""
+    takes_nothing_seconds: float = 30.0
+    """Longest time in which a client takes nothing of an answer that waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Door:
     socket: socket.socket
     connections: int
     tls: ssl.SSLContext | None = None
+    limits: ClientLimits = ClientLimits()
 
 
 class BrokenOff(logging.Filter):
@@ -56,17 +64,22 @@ class BoundedProtocol(H11Protocol):
     _watch: asyncio.TimerHandle | None = None
     _full: asyncio.TimerHandle | None = None
 
+    @property
+    def _door(self) -> Door:
+        door: Door = self.config.door  # type: ignore[attr-defined]
+        return door
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or close it if there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > self.config.app_connections:  # type: ignore[attr-defined]
+        if len(self.connections) > self._door.connections:
             transport.abort()
             return
         self._expect_request()
 
     def _expect_request(self) -> None:
         self._stop_watch()
-        self._watch = self.loop.call_later(REQUEST_SECONDS, self._end_if_idle)
+        self._watch = self.loop.call_later(self._door.limits.request_seconds, self._end_if_idle)
 
     def _stop_watch(self) -> None:
         if self._watch is not None:
@@ -87,7 +100,8 @@ class BoundedProtocol(H11Protocol):
         """Note that the client takes nothing at the moment."""
         super().pause_writing()
         if self._full is None:
-            self._full = self.loop.call_later(TAKES_NOTHING_SECONDS, self.transport.abort)
+            seconds = self._door.limits.takes_nothing_seconds
+            self._full = self.loop.call_later(seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Note that it does."""
@@ -171,7 +185,7 @@ def _server(door: Door) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=int(REQUEST_SECONDS),
+        timeout_keep_alive=math.ceil(door.limits.request_seconds),
         timeout_graceful_shutdown=_END_SECONDS,
         h11_max_incomplete_event_size=_HEADERS_MOST,
     )
@@ -180,5 +194,5 @@ def _server(door: Door) -> uvicorn.Server:
     if not any(isinstance(one, BrokenOff) for one in logger.filters):
         logger.addFilter(BrokenOff())
     config.ssl = door.tls
-    config.app_connections = door.connections  # type: ignore[attr-defined]
+    config.door = door  # type: ignore[attr-defined]
     return uvicorn.Server(config)

@@ -1,4 +1,4 @@
-"""A desk without a cluster: the real plugin, a kubectl that keeps objects in files, and a server with real files.
+"""A desk without a cluster: the real plugin, a kubectl whose objects are in memory, and a server with real files.
 
 The server is a real one on loopback and follows the contract of the controller: Bearer secret whose SHA-256 is in a
 CaptureAccess, ranges, Content-Digest, ETag, frames.
@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from capture.kubectl.main import main
+from tests.unit.kubectl.fake_cluster import FakeCluster
 from tests.unit.pcapng.test_joining import packet, section
 
 PIECE = 8 << 20
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-FAKE = Path(__file__).with_name("fake_kubectl.py")
+FAKE = Path(__file__).with_name("fake_kubectl.sh")
 
 
 def node_file(node: str, times: range, size: int = 100) -> bytes:
@@ -51,20 +52,12 @@ class Desk:
     """Use as `with`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.cluster = folder, folder / "cluster"
+        self.folder = folder
         self.nodes: dict[str, ServedNode] = {}
         self.live: Callable[[], Iterator[bytes]] = lambda: iter(())
         self.spoiled = 0
         """Answers that are sent with a byte changed."""
         self.requests: list[str] = []
-        (self.cluster / "objects").mkdir(parents=True)
-        kubectl = folder / "kubectl"
-        kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {FAKE} "$@"\n')
-        kubectl.chmod(0o755)
-        self.env = os.environ | {"KUBECTL": str(kubectl), "FAKE_CLUSTER": str(self.cluster)}
-        self.put("leases", "bicap-controller", {"spec": {"holderIdentity": "bicap-controller-1"}})
-
-    def __enter__(self) -> "Desk":
         desk = self
 
         class Answer(ServedAnswer):
@@ -73,15 +66,21 @@ class Desk:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self._server.daemon_threads = True
+        self.cluster = FakeCluster(self._server.server_address[1])
+        self.env = os.environ | {"KUBECTL": str(FAKE), "FAKE_CLUSTER": str(self.cluster.port)}
+        self.cluster.put("leases", "bicap-controller", {"spec": {"holderIdentity": "bicap-controller-1"}})
+
+    def __enter__(self) -> "Desk":
+        self.cluster.__enter__()
         threading.Thread(target=self._server.serve_forever, args=(0.02,)).start()
-        (self.cluster / "port").write_text(str(self._server.server_address[1]))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.cluster.__exit__()
         self._server.shutdown()
         self._server.server_close()
         assert not self.processes(), "a kubectl is left"
-        assert not list((self.cluster / "objects").glob("captureaccesses/*")), "a CaptureAccess is left"
+        assert not self.cluster.list("captureaccesses"), "a CaptureAccess is left"
 
     def processes(self) -> list[str]:
         """The kubectls of this desk that run."""
@@ -89,22 +88,11 @@ class Desk:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 words = path.read_bytes().split(b"\0")
-                ours = str(self.cluster).encode() in (path.parent / "environ").read_bytes()
-                if ours and str(FAKE).encode() in words:
-                    found.append(b" ".join(words).decode())
+                if str(FAKE).encode() in words:
+                    environment = (path.parent / "environ").read_bytes().split(b"\0")
+                    if f"FAKE_CLUSTER={self.cluster.port}".encode() in environment:
+                        found.append(b" ".join(words).decode())
         return found
-
-    def put(self, resource: str, name: str, body: Any) -> None:
-        """Put an object into the cluster."""
-        target = self.cluster / "objects" / resource / f"{name}.json"
-        target.parent.mkdir(exist_ok=True)
-        target.with_suffix(".tmp").write_text(json.dumps(body))
-        target.with_suffix(".tmp").replace(target)
-
-    def get(self, resource: str, name: str) -> Any:
-        """An object of the cluster; None if there is none."""
-        path = self.cluster / "objects" / resource / f"{name}.json"
-        return json.loads(path.read_text()) if path.exists() else None
 
     def capture(self, name: str, **status: Any) -> None:
         """Put a capture that has ended into the cluster."""
@@ -121,7 +109,7 @@ class Desk:
             "spec": {"target": {"pods": [{"name": "client"}]}},
             "status": done | status,
         }
-        self.put("packetcaptures", name, body)
+        self.cluster.put("packetcaptures", name, body)
 
     def start(self, *words: str, **settings: Any) -> subprocess.Popen[bytes]:
         """Start the plugin as kubectl does."""
@@ -177,7 +165,7 @@ def serve(desk: Desk, request: ServedAnswer) -> None:
     desk.requests.append(f"{request.path} {request.headers.get('Range', '')}".strip())
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     digest = hashlib.sha256(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))).hexdigest()
-    accesses = [json.loads(path.read_text()) for path in (desk.cluster / "objects").glob("captureaccesses/*.json")]
+    accesses = desk.cluster.list("captureaccesses")
     access = next((one for one in accesses if one["spec"]["secretSHA256"] == digest), None)
     if access is None:
         request.say({"error": "no CaptureAccess has this secret"}, 401)

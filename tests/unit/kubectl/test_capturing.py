@@ -24,21 +24,20 @@ PODS = {"spec": {"nodeName": "n1"}, "status": {"phase": "Running"}}
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with Desk(tmp_path) as desk:
-        desk.put("pod", "client", PODS | {"metadata": {"name": "client", "namespace": "shop"}})
+        desk.cluster.put("pod", "client", PODS | {"metadata": {"name": "client", "namespace": "shop"}})
         desk.nodes["n1"] = ServedNode({"client-n1.pcapng": node_file("n1", range(20))})
         yield desk
 
 
 def status(desk: Desk, phase: str, **more: Any) -> None:
     """Let the controller say how the capture stands."""
-    body = desk.get("packetcaptures", NAME)
     complete = {"type": "Complete", "status": "True" if phase == "Complete" else "False", "reason": "Stopped"}
-    body["status"] = {"phase": phase, "conditions": [complete], "packets": 20} | more
-    desk.put("packetcaptures", NAME, body)
+    told = {"phase": phase, "conditions": [complete], "packets": 20} | more
+    desk.cluster.put("packetcaptures", NAME, desk.cluster.get("packetcaptures", NAME) | {"status": told})
 
 
 def stop_at(desk: Desk) -> Any:
-    return (desk.get("packetcaptures", NAME) or {}).get("spec", {}).get("limits", {}).get("stopAt")
+    return (desk.cluster.get("packetcaptures", NAME) or {}).get("spec", {}).get("limits", {}).get("stopAt")
 
 
 def close_and_wait(process: "subprocess.Popen[bytes]") -> int:
@@ -51,13 +50,13 @@ def close_and_wait(process: "subprocess.Popen[bytes]") -> int:
 
 
 def is_there(desk: Desk) -> bool:
-    return desk.get("packetcaptures", NAME) is not None
+    return desk.cluster.get("packetcaptures", NAME) is not None
 
 
 def test_ctrl_c_ends_the_capture_fetches_it_and_removes_it(desk: Desk, tmp_path: Path) -> None:
     process = desk.start("capture", "pod/client", "tcp", "port", "80", "--snaplen", "100")
     wait_until(lambda: is_there(desk))
-    assert desk.get("packetcaptures", NAME)["spec"] == {
+    assert desk.cluster.get("packetcaptures", NAME)["spec"] == {
         "target": {"pods": [{"name": "client", "namespace": "shop"}]},
         "expression": "tcp port 80",
         "sampling": {"snaplen": 100},
@@ -109,7 +108,7 @@ def test_a_dry_run_prints_the_object_and_creates_nothing(desk: Desk) -> None:
     code, out, _ = desk.run("capture", "pod/client", "--to", ":443", "--dry-run", "--name", "mine")
     assert code == 0
     assert json.loads(out)["spec"]["rules"] == [{"destination": {"ports": [443]}}]
-    assert not list(desk.cluster.glob("objects/packetcaptures/*"))
+    assert not desk.cluster.list("packetcaptures")
 
 
 class Live:
@@ -208,8 +207,8 @@ def test_killing_the_plugin_ends_the_kubectls_that_it_started(desk: Desk) -> Non
     process.communicate(timeout=PATIENCE)
     wait_until(lambda: not desk.processes())
     desk.run("rm", NAME)
-    for left in (desk.cluster / "objects" / "captureaccesses").glob("*"):
-        left.unlink()  # it ends by itself after ten minutes
+    for left in desk.cluster.list("captureaccesses"):
+        desk.cluster.delete("captureaccesses", left["metadata"]["name"])  # it ends by itself after ten minutes
 
 
 def test_where_the_readers_are_not_installed_one_line_says_so(desk: Desk, tmp_path: Path) -> None:

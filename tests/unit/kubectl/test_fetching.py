@@ -26,8 +26,8 @@ def test_a_capture_comes_as_one_file_in_order_of_time(tmp_path: Path) -> None:
         found = packets_of((tmp_path / "web.pcapng").read_bytes())
         assert [ns for _, ns, _ in found] == [*range(100)]
         assert {name for name, _, _ in found} == {"shop/n1:eth0", "shop/n2:eth0"}
-        assert desk.get("packetcaptures", "web") is None
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["cluster", "kubectl", "web.pcapng"]
+        assert desk.cluster.get("packetcaptures", "web") is None
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["web.pcapng"]
 
 
 def test_single_files_are_those_of_the_nodes_byte_by_byte(tmp_path: Path) -> None:
@@ -38,19 +38,19 @@ def test_single_files_are_those_of_the_nodes_byte_by_byte(tmp_path: Path) -> Non
         for node, served in desk.nodes.items():
             for name, data in served.files.items():
                 assert (tmp_path / "all" / node / name).read_bytes() == data
-        assert desk.get("packetcaptures", "web")
+        assert desk.cluster.get("packetcaptures", "web")
 
 
 def test_a_way_that_is_cut_again_and_again_is_opened_again_and_nothing_comes_twice(tmp_path: Path) -> None:
     with Desk(tmp_path) as desk:
         two_nodes(desk, 250, 50_000)
-        (desk.cluster / "cut").write_text(str(10_000_000))
+        desk.cluster.cut = 10_000_000
         code, _, err = desk.run("fetch", "web", "--split", "-w", "all")
         assert code == 0, err
         for node, served in desk.nodes.items():
             for name, data in served.files.items():
                 assert (tmp_path / "all" / node / name).read_bytes() == data
-        forwards = [call for call in (desk.cluster / "calls").read_text().splitlines() if "port-forward" in call]
+        forwards = [call for call in desk.cluster.calls if "port-forward" in call]
         assert len(forwards) >= 3
         assert forwards[0] == "port-forward -n bicap-system --address 127.0.0.1 pod/bicap-controller-1 :8470"
 
@@ -101,7 +101,7 @@ def test_a_node_that_failed_is_named_and_the_rest_is_kept(tmp_path: Path) -> Non
         data = (tmp_path / "web.pcapng").read_bytes()
         assert len(packets_of(data)) == 50
         assert b"not in this file: n2: no room on the disk" in data
-        assert desk.get("packetcaptures", "web"), "what is not here must not be deleted"
+        assert desk.cluster.get("packetcaptures", "web"), "what is not here must not be deleted"
 
 
 def test_names_from_the_cluster_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, str, int]]:
     return story
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(stories())
 def test_the_output_is_in_order_and_every_packet_is_given_out_or_counted(story: list[tuple[str, str, int]]) -> None:
     stream, sent = ReadStream(), Counter[str]()
@@ -207,7 +207,7 @@ def test_the_output_is_in_order_and_every_packet_is_given_out_or_counted(story: 
     assert len(times) + sum(late.values()) == sent.total() == stream.order.packets + sum(late.values())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(stories())
 def test_nothing_is_late_while_all_nodes_are_heard(story: list[tuple[str, str, int]]) -> None:
     stream = ReadStream()

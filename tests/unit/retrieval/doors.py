@@ -39,7 +39,7 @@ from capture.retrieval.access_book import AccessBook
 from capture.retrieval.agent_hub import AgentHub
 from capture.retrieval.agent_tokens import AGENT_USER, AgentTokens
 from capture.retrieval.agents_door import AgentsDoor
-from capture.retrieval.bounded_server import Door, DoorServers
+from capture.retrieval.bounded_server import ClientLimits, Door, DoorServers
 from capture.retrieval.leader_address import LeaderAddress
 from capture.retrieval.orders import AUDIENCE
 from capture.retrieval.tls_identity import make_identity
@@ -49,6 +49,7 @@ from testbed.patience import wait_until
 NODE = "n1"
 TOKENS = {"good": "pod-1", "of n2": "pod-2", "of a pod that is gone": "pod-3"}
 """Tokens that the API server knows, and the pods that they were made for."""
+PATIENT = ClientLimits()
 NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
 
 
@@ -103,7 +104,9 @@ class SmallCluster:
 class OpenDoors:
     """Both doors, and what is behind them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: ClientLimits = PATIENT) -> None:
+        self.limits = limits
+        """How slow a user may be."""
         self.cluster, self.book = SmallCluster(), AccessBook()
         self.home = Home(folder)
         self.leads, self.now = True, NOW
@@ -120,7 +123,7 @@ class OpenDoors:
         users = UsersDoor(self.book, self.hub, self.cluster, lambda: self.leads, lambda: self.now)
         agents = AgentsDoor(self.hub, AgentTokens(review, self.cluster.pod), lambda: self.leads)
         return [
-            Door("users", users.application(), self._users, 8),
+            Door("users", users.application(), self._users, 8, limits=self.limits),
             Door("agents", agents.application(), self._agents, 32, self.identity.server),
         ]
 
@@ -194,7 +197,7 @@ class OpenDoors:
 
 
 @contextlib.contextmanager
-def open_doors(folder: Path) -> Iterator[OpenDoors]:
+def open_doors(folder: Path, limits: ClientLimits = PATIENT) -> Iterator[OpenDoors]:
     """Yield open doors."""
-    with OpenDoors(folder) as doors:
+    with OpenDoors(folder, limits) as doors:
         yield doors
