@@ -1,10 +1,11 @@
 """The NodeCaptures of this node -> captures that run, statuses that are written, folders that are removed."""
 
 import logging
+import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from capture.cluster.api import NODE_CAPTURES, Api
 from capture.cluster.informer import Informer
 from capture.cluster.kube import SYSTEM_NAMESPACE, plain
 from capture.cluster.lease import Heartbeat
+from capture.cluster.node_disk import NodeDisk, disk_annotation
 from capture.cluster.objects import AGENT_FINALIZER, AGENT_LEASE, NODE_LABEL, NodeCapture
 from capture.errors import ApiError, BicapError, KernelError
 from capture.nursery.nursery import Nursery
@@ -80,7 +82,7 @@ class Agent:
             api, NODE_CAPTURES, lambda _: self._wake.set(), SYSTEM_NAMESPACE, f"{NODE_LABEL}={label}"
         )
         lease = f"{AGENT_LEASE}{settings.node}"
-        self._heartbeat = Heartbeat(api, lease, SYSTEM_NAMESPACE, settings.node)
+        self._heartbeat = Heartbeat(api, lease, SYSTEM_NAMESPACE, settings.node, self._disk)
         self._captures: dict[str, CaptureHere] = {}
         """By the UID of the capture."""
         self._written: dict[str, tuple[Any, float]] = {}
@@ -117,6 +119,16 @@ class Agent:
             yield from frames
         finally:
             self._views.pop()
+
+    def _disk(self) -> Mapping[str, str]:
+        """Return what others may know of the disk; the heart beats on if it cannot be asked."""
+        try:
+            room = os.statvfs(self._home.path)
+        except OSError as error:
+            _log.warning("the disk of captures does not say how full it is: %s", error)
+            return {}
+        size, free = room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize
+        return disk_annotation(NodeDisk(size=size, free=free, min_free=self._settings.min_free))
 
     def stop(self) -> None:
         """Let `run` end; signal handlers may call this."""

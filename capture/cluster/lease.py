@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from capture.cluster.api import LEASES, Api
 from capture.cluster.kube import Lease, plain
@@ -84,10 +85,18 @@ class Elector:
 
 
 class Heartbeat:
-    """Renews a lease of our own, so that others see that we are alive."""
+    """Renews a lease of our own, so that others see that we are alive; `notes` returns its annotations."""
 
-    def __init__(self, api: Api, name: str, namespace: str, identity: str) -> None:
+    def __init__(
+        self,
+        api: Api,
+        name: str,
+        namespace: str,
+        identity: str,
+        notes: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._api, self._name, self._namespace, self._identity = api, name, namespace, identity
+        self._notes = notes
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -112,11 +121,14 @@ class Heartbeat:
         """Renew the lease once. Raises ApiError."""
         now = datetime.now(UTC)
         body = lease_body(self._name, self._namespace, self._identity, ALIVE_SECONDS, now)
+        notes = dict(self._notes())
         try:
-            self._api.patch(LEASES, self._name, {"spec": body["spec"]}, self._namespace)
+            change = {"metadata": {"annotations": notes}, "spec": body["spec"]}
+            self._api.patch(LEASES, self._name, change, self._namespace)
         except ApiError as error:
             if error.code != 404:
                 raise
+            body["metadata"]["annotations"] = notes
             self._api.create(LEASES, body, self._namespace)
 
 
@@ -158,7 +170,7 @@ def lease_body(
     acquired: datetime | None = None,
     transitions: int | None = None,
     version: str | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return a Lease object."""
     metadata = {"name": name, "namespace": namespace} | ({"resourceVersion": version} if version else {})
     spec = {
@@ -168,7 +180,7 @@ def lease_body(
         "acquireTime": _micro(acquired) if acquired else None,
         "leaseTransitions": transitions,
     }
-    body: dict[str, object] = plain({"metadata": metadata, "spec": spec})
+    body: dict[str, Any] = plain({"metadata": metadata, "spec": spec})
     return body
 
 

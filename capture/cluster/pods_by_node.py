@@ -9,20 +9,23 @@ from capture.selection.selection import Selection
 from capture.spec import CaptureSpec
 
 
+def chosen_by_node(spec: CaptureSpec, pods: Iterable[KubePod]) -> Mapping[str, list[KubePod]]:
+    """Return the pods to capture at that run, for each node that has one."""
+    selection, ends = spec.pods or Selection(), spec.ends
+    chosen: dict[str, list[KubePod]] = {}
+    for known in pods:
+        if known.runs:
+            pod = known.pod()
+            if selection.selects(pod) or pod.name in ends:
+                chosen.setdefault(known.spec.node_name, []).append(known)
+    return dict(sorted(chosen.items()))
+
+
 def pods_by_node(spec: CaptureSpec, pods: Iterable[KubePod]) -> Mapping[str, list[PodEntry]]:
     """Return the pods for each node that has a chosen one: the chosen ones there, and all that rules name."""
-    selection, ends, named = spec.pods or Selection(), spec.ends, pods_of(spec.rules)
-    chosen: dict[str, list[PodEntry]] = {}
-    others: list[PodEntry] = []
-    for known in pods:
-        if not known.runs:
-            continue
-        pod = known.pod()
-        if selection.selects(pod) or pod.name in ends:
-            chosen.setdefault(known.spec.node_name, []).append(_entry(known))
-        if pod.name in named:
-            others.append(_entry(known))
-    return {node: _unique([*own, *others]) for node, own in sorted(chosen.items())}
+    every, named = list(pods), pods_of(spec.rules)
+    others = [_entry(known) for known in every if known.runs and known.pod().name in named]
+    return {node: _unique([*map(_entry, own), *others]) for node, own in chosen_by_node(spec, every).items()}
 
 
 def _entry(pod: KubePod) -> PodEntry:

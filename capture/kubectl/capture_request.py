@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from capture.cli.groups import option
 from capture.cli.line import group_rules
 from capture.cli.options import field_options
 from capture.cluster.admission import admitted, checked_spec
@@ -20,7 +21,7 @@ from capture.filters.rulewords import parse_endpoint
 from capture.kubectl.chosen_pods import Resolved, pairs, target_part
 from capture.kubectl.target_words import TargetWord, not_a_target, split_words, target_word
 from capture.request.document import Document, as_json
-from capture.request.fields import RECORD, Field
+from capture.request.fields import OUTPUT, RECORD, Field
 from capture.request.given import document_of
 from capture.request.manifest import read_file
 from capture.request.naming import on_line
@@ -42,8 +43,9 @@ def is_of_a_cluster(field: Field) -> bool:
 
 
 def request_options(command: Any) -> Any:
-    """Add the options of the fields that an object in a cluster can have."""
-    return field_options(is_of_a_cluster)(command)
+    """Add the options of the fields that an object in a cluster can have, and --store: there it is a name."""
+    store = option(OUTPUT, "--store", "named_store", metavar="NAME", help="CaptureStore to upload to, by its name.")
+    return field_options(is_of_a_cluster)(store(command))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def capture_request(
             f"a PacketCapture is about pods of its own namespace, {namespace}; give -n, or --cluster for a capture "
             "across namespaces"
         )
+    if options.get("named_store"):
+        spec["store"] = {"name": options["named_store"]}
     between = bool(ends)
     resolved = [resolve(one, between) for one in targets]
     remarks = []

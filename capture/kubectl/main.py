@@ -11,6 +11,7 @@ from capture.kubectl.on_terminal import close_output, end_as_interrupted
 
 VERBS = {
     "capture": ("capture.kubectl.verb_capture", "Capture pods of a cluster into one file here, or live."),
+    "plan": ("capture.kubectl.verb_plan", "Say what a capture would write where, and how long disks last."),
     "get": ("capture.kubectl.verb_objects", "List captures."),
     "describe": ("capture.kubectl.verb_objects", "Say what became of a capture on each node."),
     "stop": ("capture.kubectl.verb_objects", "End captures, and keep what was caught."),

@@ -21,6 +21,11 @@ from capture.kubectl.on_terminal import UserEnding, tell
 from capture.kubectl.retrieved import report, retrieve
 from capture.request.fields import OUTPUT
 
+TO_HELP = (
+    "The other end: conversations with it only, and with a target captured at both ends. deploy/api, svc/db:5432, "
+    "10.0.0.0/8:443 or :53; may be repeated."
+)
+
 
 @click.command("capture", cls=GroupedCommand)
 @click.argument("words", nargs=-1, metavar="[TARGET]... [EXPRESSION]...")
@@ -29,8 +34,7 @@ from capture.request.fields import OUTPUT
     "--to",
     multiple=True,
     metavar="TARGET|ADDRESS",
-    help="The other end: conversations with it only, and with a target captured at both ends. deploy/api, "
-    "svc/db:5432, 10.0.0.0/8:443 or :53; may be repeated.",
+    help=TO_HELP,
 )
 @request_options
 @option(
