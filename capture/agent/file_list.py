@@ -15,7 +15,8 @@ import msgspec
 from capture.agent.folder import CaptureFolder
 from capture.agent.state import CaptureRecord, PartRecord
 from capture.retrieval.byte_ranges import PIECE_MOST, WantedRange
-from capture.retrieval.orders import AnswerHead, ListedFile, Order
+from capture.retrieval.listed_files import ListedFile
+from capture.retrieval.orders import AnswerHead, Order
 from capture.sink.place import summary_path
 
 
@@ -39,13 +40,21 @@ def _of_part(folder: CaptureFolder, part: PartRecord) -> Iterator[ListedFile]:
         with contextlib.suppress(FileNotFoundError):  # rotated away a moment ago
             size = path.stat().st_size
             if file is not None:
-                yield ListedFile(path.name, size, file.sha256, ended, file.first, file.last)
+                yield ListedFile(
+                    name=path.name,
+                    bytes=size,
+                    sha256=file.sha256,
+                    complete=ended,
+                    first=file.first,
+                    last=file.last,
+                )
             else:
-                yield ListedFile(path.name, size, None, ended or path != paths[-1])
+                yield ListedFile(name=path.name, bytes=size, complete=ended or path != paths[-1])
     summary = Path(summary_path(str(folder.path / part.file)))
     with contextlib.suppress(FileNotFoundError):  # of a part that runs, or was killed
         content = summary.read_bytes()
-        yield ListedFile(summary.name, len(content), hashlib.sha256(content).hexdigest(), True)
+        digest = hashlib.sha256(content).hexdigest()
+        yield ListedFile(name=summary.name, bytes=len(content), sha256=digest, complete=True)
 
 
 def file_answer(folder: CaptureFolder, order: Order) -> tuple[AnswerHead, bytes]:

@@ -30,10 +30,11 @@ from capture.cluster.quota import PER_NAMESPACE, PER_NODE
     "Retrieval",
     "--address",
     metavar="IP",
-    help="Address for agents, which bring the files that users fetch.  [default: $POD_IP; without, none are fetched]",
+    help="Address for agents, which bring the files, and programs.  [default: $POD_IP; without, none are fetched]",
 )
 @option("Retrieval", "--users-port", default=8470, show_default=True, metavar="PORT", help="On loopback, for users.")
 @option("Retrieval", "--agents-port", default=8471, show_default=True, metavar="PORT", help="For agents, with TLS.")
+@option("Retrieval", "--robots-port", default=8472, show_default=True, metavar="PORT", help="For programs, with TLS.")
 @option("Output", "--metrics-port", type=int, metavar="PORT", help="Port of the metrics.  [default: none are served]")
 def controller(
     kubeconfig: str | None,
@@ -44,6 +45,7 @@ def controller(
     address: str | None,
     users_port: int,
     agents_port: int,
+    robots_port: int,
     metrics_port: int | None,
 ) -> None:
     """Run captures that are objects of a cluster: give each node its part, and write what becomes of it.
@@ -73,7 +75,7 @@ def controller(
         from capture.cluster.metrics import serve_metrics
 
         serve_metrics(running, metrics_port)
-    ports = DoorPorts(address or os.environ.get("POD_IP"), users_port, agents_port)
+    ports = DoorPorts(address or os.environ.get("POD_IP"), users_port, agents_port, robots_port)
     retrieval = RetrievalService(api, running.world, lambda: running.leads, ports)
     retrieval.start()
     try:

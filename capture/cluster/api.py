@@ -15,7 +15,16 @@ import msgspec
 from lightkube.config import client_adapter
 from lightkube.config.kubeconfig import KubeConfig
 
-from capture.cluster.kube import ConfigMap, KubePod, KubeStruct, Lease, Secret, TokenReview
+from capture.cluster.kube import (
+    AccessReview,
+    ConfigMap,
+    Endpoints,
+    KubePod,
+    KubeStruct,
+    Lease,
+    Secret,
+    TokenReview,
+)
 from capture.cluster.objects import CaptureAccess, CaptureObject, CaptureStoreObject, NodeCapture
 from capture.errors import ApiError, SpecError
 
@@ -64,6 +73,10 @@ CLUSTER_PACKET_CAPTURES = Resource(
 CAPTURE_ACCESSES = Resource("bicap.io/v1alpha1", "captureaccesses", "CaptureAccess", CaptureAccess)
 CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap", ConfigMap)
 TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "tokenreviews", "TokenReview", TokenReview, namespaced=False)
+ACCESS_REVIEWS = Resource(
+    "authorization.k8s.io/v1", "subjectaccessreviews", "SubjectAccessReview", AccessReview, namespaced=False
+)
+ENDPOINTS = Resource("v1", "endpoints", "Endpoints", Endpoints)
 CAPTURE_STORES = Resource("bicap.io/v1alpha1", "capturestores", "CaptureStore", CaptureStoreObject)
 NODE_CAPTURES = Resource("bicap.io/v1alpha1", "nodecaptures", "NodeCapture", NodeCapture)
 

@@ -125,6 +125,8 @@ class ReviewedUser(KubeStruct):
     """Whom a token belongs to; `extra` has the pod that it was made for."""
 
     username: str = ""
+    uid: str = ""
+    groups: list[str] = []
     extra: dict[str, list[str]] = {}
 
 
@@ -141,6 +143,37 @@ class TokenReview(KubeStruct):
     """The answer to the question whose a token is."""
 
     status: TokenReviewStatus = msgspec.field(default_factory=TokenReviewStatus)
+
+
+class AccessReviewStatus(KubeStruct):
+    """What the API server says of a right."""
+
+    allowed: bool = False
+
+
+class AccessReview(KubeStruct):
+    """The answer to the question if somebody may do something."""
+
+    status: AccessReviewStatus = msgspec.field(default_factory=AccessReviewStatus)
+
+
+class EndpointAddress(KubeStruct):
+    """An address behind a Service."""
+
+    ip: str = ""
+
+
+class EndpointSubset(KubeStruct):
+    """Addresses that serve the same ports."""
+
+    addresses: list[EndpointAddress] = []
+
+
+class Endpoints(KubeStruct):
+    """What is behind a Service."""
+
+    metadata: ObjectMetadata
+    subsets: list[EndpointSubset] = []
 
 
 def now() -> datetime:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from capture.errors import ApiError, FormatError, SinkError
-from capture.kubectl.remote_files import RemoteFile, RemoteFiles, RemoteListing, RemoteNode
+from capture.kubectl.remote_files import RemoteFiles
+from capture.retrieval.listed_files import CaptureListing, ListedFile, ListedNode
 
 PART = ".part"
 Progress = Callable[[int], None]
@@ -38,7 +39,7 @@ class LeftOut:
         return f"{self.node}{f', {self.what}' if self.what else ''}: {self.why}"
 
 
-def wanted_files(listing: RemoteListing) -> Iterator[tuple[RemoteNode, RemoteFile]]:
+def wanted_files(listing: CaptureListing) -> Iterator[tuple[ListedNode, ListedFile]]:
     """Yield the files that are whole on their nodes."""
     for node in listing.nodes:
         for file in node.files:
@@ -46,7 +47,7 @@ def wanted_files(listing: RemoteListing) -> Iterator[tuple[RemoteNode, RemoteFil
                 yield node, file
 
 
-def left_out(listing: RemoteListing) -> Iterator[LeftOut]:
+def left_out(listing: CaptureListing) -> Iterator[LeftOut]:
     """Yield what cannot be fetched now."""
     for node in listing.nodes:
         if not node.reachable:
@@ -61,7 +62,7 @@ def left_out(listing: RemoteListing) -> Iterator[LeftOut]:
                 yield LeftOut(node.node, file.name, "is still being written")
 
 
-def bytes_here(folder: Path, node: str, file: RemoteFile) -> int:
+def bytes_here(folder: Path, node: str, file: ListedFile) -> int:
     """Return how many bytes of a file are here already."""
     try:
         whole = _place(folder, node, file.name)
@@ -73,7 +74,7 @@ def bytes_here(folder: Path, node: str, file: RemoteFile) -> int:
     return 0
 
 
-def fetch_file(source: RemoteFiles, node: str, file: RemoteFile, folder: Path, progress: Progress) -> FetchedFile:
+def fetch_file(source: RemoteFiles, node: str, file: ListedFile, folder: Path, progress: Progress) -> FetchedFile:
     """Bring a file here; `progress` gets the number of bytes as they come. Raises BicapError."""
     whole = _place(folder, node, file.name)
     part = _part(whole)
@@ -94,7 +95,7 @@ def fetch_file(source: RemoteFiles, node: str, file: RemoteFile, folder: Path, p
     raise FormatError(f"{file.name} on {node} does not have its SHA-256; it was changed after the capture")
 
 
-def _fill(source: RemoteFiles, node: str, file: RemoteFile, part: Path, progress: Progress) -> bool:
+def _fill(source: RemoteFiles, node: str, file: ListedFile, part: Path, progress: Progress) -> bool:
     """Complete the part. Returns True if it has the file's hash."""
     digest = hashlib.sha256()
     with open(part, "a+b") as out:
@@ -125,7 +126,7 @@ def _hash(file: Any, digest: Any, most: int) -> int:
     return at
 
 
-def _is(path: Path, file: RemoteFile) -> bool:
+def _is(path: Path, file: ListedFile) -> bool:
     """True if a file that is here is the one that is wanted; without a hash its size must do."""
     if path.stat().st_size != file.bytes:
         return False
@@ -148,7 +149,7 @@ def _place(folder: Path, node: str, name: str) -> Path:
 
 
 def fetch_all(
-    source: RemoteFiles, listing: RemoteListing, folder: Path, progress: Progress
+    source: RemoteFiles, listing: CaptureListing, folder: Path, progress: Progress
 ) -> tuple[list[FetchedFile], list[LeftOut]]:
     """Bring all files here. A node whose files cannot be had is left out, the rest is kept."""
     fetched, missing, lost = [], list(left_out(listing)), set()

@@ -12,51 +12,19 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from capture.cluster.kube import KubeStruct
 from capture.errors import ApiError, FormatError
 from capture.kubectl.fetch_right import FetchRight
 from capture.kubectl.port_forward import PortForward
+from capture.retrieval.listed_files import CaptureListing, ListedFile
 
 RANGE_BYTES = 8 << 20
 ANSWER_SECONDS = 30.0
 BUSY_SECONDS, BUSY_MAX = 2.0, 30
 """Wait after 503, and how many of them in a row are borne: a new leader needs some seconds to know its agents."""
-
-
-class RemoteFile(KubeStruct):
-    """A file on a node."""
-
-    name: str
-    bytes: int = 0
-    sha256: str | None = None
-    complete: bool = False
-    first: datetime | None = None
-    last: datetime | None = None
-
-
-class RemoteNode(KubeStruct):
-    """A node of a capture, with all of its files."""
-
-    node: str
-    phase: str = ""
-    reason: str = ""
-    message: str = ""
-    reachable: bool = True
-    unreachable: str = ""
-    files: list[RemoteFile] = []
-
-
-class RemoteListing(KubeStruct):
-    """What there is of a capture."""
-
-    capture: dict[str, Any]
-    nodes: list[RemoteNode] = []
 
 
 class RemoteFiles:
@@ -81,15 +49,15 @@ class RemoteFiles:
         if connection is not None:
             connection.close()
 
-    def listing(self) -> RemoteListing:
+    def listing(self) -> CaptureListing:
         """Return what there is now. Raises ApiError."""
         _, _, body = self._get("/v1/capture", {})
         try:
-            return msgspec.json.decode(body, type=RemoteListing)
+            return msgspec.json.decode(body, type=CaptureListing)
         except msgspec.DecodeError as error:
             raise ApiError(f"the controller's list of files cannot be read: {error}", 0) from None
 
-    def read(self, node: str, file: RemoteFile, first: int) -> bytes:
+    def read(self, node: str, file: ListedFile, first: int) -> bytes:
         """Return the bytes from `first` on, at most RANGE_BYTES. Raises ApiError, FormatError."""
         last = min(first + RANGE_BYTES, file.bytes) - 1
         headers = {"Range": f"bytes={first}-{last}"}

@@ -22,9 +22,10 @@ from capture.kubectl.joined_file import JoinedFile, join
 from capture.kubectl.kubectl_command import Kubectl
 from capture.kubectl.on_terminal import progress_bar, tell
 from capture.kubectl.port_forward import PortForward
-from capture.kubectl.remote_files import RemoteFiles, RemoteListing
+from capture.kubectl.remote_files import RemoteFiles
 from capture.pcapng.describe import SectionDescription
 from capture.pcapng.joined_section import Origins
+from capture.retrieval.listed_files import CaptureListing
 from capture.units import format_count, format_size
 
 SETTLE_SECONDS = 60.0
@@ -71,7 +72,7 @@ def retrieve(kubectl: Kubectl, name: CaptureName, capture: CaptureObject, output
     return Retrieved(tuple(files), tuple(missing), joined)
 
 
-def _settled(source: RemoteFiles) -> RemoteListing:
+def _settled(source: RemoteFiles) -> CaptureListing:
     """Return the list when the nodes have completed their files and hashed them, or after some time as it is."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:

@@ -1,7 +1,8 @@
 """ASGI applications and sockets -> servers in a thread of their own, whatever their clients do.
 
 At most so many connections; a connection that says nothing, or takes nothing of what it asked for, is cut. So a
-thousand slow clients cost as much as none after some seconds. Connections over the limit are closed at once.
+thousand slow clients cost as much as none after some seconds. Connections over the limit are closed at once, before
+TLS: a connection whose handshake is under way counts like any other.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -61,8 +63,11 @@ class BrokenOff(logging.Filter):
 class BoundedProtocol(H11Protocol):
     """HTTP/1.1 of a client that is not trusted to be quick."""
 
-    _watch: asyncio.TimerHandle | None = None
-    _full: asyncio.TimerHandle | None = None
+    def __init__(self, *words: Any, **settings: Any) -> None:
+        super().__init__(*words, **settings)
+        self._watch: asyncio.TimerHandle | None = None
+        self._full: asyncio.TimerHandle | None = None
+        self._early = bytearray()
 
     @property
     def _door(self) -> Door:
@@ -71,11 +76,41 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or close it if there are too many."""
-        super().connection_made(transport)
-        if len(self.connections) > self._door.connections:
+        handshakes: set[asyncio.Task[None]] = self.config.handshakes  # type: ignore[attr-defined]
+        if len(self.connections) + len(handshakes) >= self._door.connections:
             transport.abort()
+        elif self._door.tls is None:
+            self._begin(transport)
+        else:
+            transport.pause_reading()
+            handshake = self.loop.create_task(self._start_tls(transport, self._door.tls))
+            handshakes.add(handshake)
+            handshake.add_done_callback(handshakes.discard)
+
+    async def _start_tls(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        seconds = self._door.limits.request_seconds
+        try:
+            secure = await self.loop.start_tls(
+                transport, self, context, server_side=True, ssl_handshake_timeout=seconds
+            )
+        except OSError:  # the client went, or speaks something else
             return
+        if secure is not None and not secure.is_closing():
+            self._begin(secure)
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
         self._expect_request()
+        if self._early:
+            super().data_received(bytes(self._early))
+            self._early.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; those that come with the end of a handshake are kept for a moment."""
+        if self.transport is None:
+            self._early += data
+        else:
+            super().data_received(data)
 
     def _expect_request(self) -> None:
         self._stop_watch()
@@ -116,7 +151,8 @@ class BoundedProtocol(H11Protocol):
         if self._full is not None:
             self._full.cancel()
             self._full = None
-        super().connection_lost(exc)
+        if self.transport is not None:  # else it was lost before it began
+            super().connection_lost(exc)
 
 
 class DoorServers:
@@ -150,8 +186,9 @@ class DoorServers:
         self._thread.join()
 
     def connections(self, name: str) -> int:
-        """Return the number of connections of a door."""
-        return len(self._servers[name].server_state.connections)
+        """Return the number of connections of a door, with those whose handshake is under way."""
+        server = self._servers[name]
+        return len(server.server_state.connections) + len(server.config.handshakes)  # type: ignore[attr-defined]
 
     def _run(self) -> None:
         try:
@@ -193,6 +230,5 @@ def _server(door: Door) -> uvicorn.Server:
     logger = logging.getLogger("uvicorn.error")
     if not any(isinstance(one, BrokenOff) for one in logger.filters):
         logger.addFilter(BrokenOff())
-    config.ssl = door.tls
-    config.door = door  # type: ignore[attr-defined]
+    config.door, config.handshakes = door, set()  # type: ignore[attr-defined]
     return uvicorn.Server(config)

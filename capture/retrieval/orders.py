@@ -8,12 +8,9 @@ The answer to a request is a request of the agent, with a connection of its own,
 needed for bounded memory on both sides.
 """
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
-
-from capture.cluster.kube import KubeStruct
 
 AUDIENCE = "bicap-controller"
 """Audience of the agents' tokens: a token that was made for it is good for nothing else."""
@@ -55,14 +52,3 @@ class AnswerHead(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True
     """Of the whole file, if it is complete and known."""
     digest: str = ""
     """SHA-256 of the bytes of this answer, in Base64."""
-
-
-class ListedFile(KubeStruct):
-    """A file of a capture on its node."""
-
-    name: str
-    bytes: int
-    sha256: str | None = None
-    complete: bool = False
-    first: datetime | None = None
-    last: datetime | None = None

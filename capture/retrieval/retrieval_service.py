@@ -1,18 +1,20 @@
-"""A controller, an address -> both doors open while it runs, agents told where it is while it leads.
+"""A controller, an address -> the doors open while it runs, agents and programs told where it is while it leads.
 
-The users' door is on loopback of the controller's pod, the agents' door on the pod's address. The leader deletes
-accesses that have ended.
+The users' door is on loopback of the controller's pod, those of agents and of robots on the pod's address. The leader
+deletes accesses that have ended.
 """
 
 import logging
+import resource
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from capture.cluster.api import CAPTURE_ACCESSES, TOKEN_REVIEWS, Api
+from capture.cluster.api import ACCESS_REVIEWS, CAPTURE_ACCESSES, TOKEN_REVIEWS, Api
 from capture.cluster.informer import Informer, key_of
-from capture.cluster.kube import TokenReviewStatus
+from capture.cluster.kube import AccessReviewStatus, TokenReviewStatus
 from capture.cluster.objects import CaptureAccess
 from capture.cluster.view import ClusterView
 from capture.errors import ApiError
@@ -24,36 +26,43 @@ from capture.retrieval.agents_door import AgentsDoor
 from capture.retrieval.bounded_server import Door, DoorServers
 from capture.retrieval.leader_address import LeaderAddress, publish
 from capture.retrieval.orders import AUDIENCE
+from capture.retrieval.robot_tokens import ROBOT_AUDIENCE, RobotTokens
+from capture.retrieval.robots_door import RobotsDoor
+from capture.retrieval.robots_service import HOSTS, lead_here
 from capture.retrieval.tls_identity import make_identity
 from capture.retrieval.users_door import UsersDoor
 
 LOOPBACK = "127.0.0.1"
-USERS_PORT, AGENTS_PORT = 8470, 8471
+USERS_PORT, AGENTS_PORT, ROBOTS_PORT = 8470, 8471, 8472
 USERS_MOST = 64
 """Most connections of users."""
 AGENTS_MOST = 2048
 """Most connections of agents: one for orders, and one for each answer that is under way."""
+ROBOTS_MOST = 256
+"""Most connections of programs in the cluster."""
+DESCRIPTORS = USERS_MOST + AGENTS_MOST + ROBOTS_MOST + 512
 SWEEP_SECONDS = 2.0
 _log = logging.getLogger("bicap.retrieval")
 
 
 @dataclass(frozen=True, slots=True)
 class DoorPorts:
-    """Where the doors are. Without an address there is no door for agents, so no files can be fetched."""
+    """Where the doors are. Without an address there are none for agents and robots, so no files can be fetched."""
 
     address: str | None = None
     users: int = USERS_PORT
     agents: int = AGENTS_PORT
+    robots: int = ROBOTS_PORT
 
 
 class RetrievalService:
-    """Both doors, between `start` and `stop`."""
+    """The doors, between `start` and `stop`."""
 
     def __init__(self, api: Api, view: ClusterView, leads: Callable[[], bool], ports: DoorPorts) -> None:
         self._api, self._view, self._leads, self._ports = api, view, leads, ports
         self.book = AccessBook()
         self.hub: AgentHub | None = None
-        self._identity = make_identity(ports.address) if ports.address else None
+        self._identity = make_identity(ports.address, HOSTS) if ports.address else None
         self._accesses: Informer[CaptureAccess] = Informer(api, CAPTURE_ACCESSES, self._changed, optional=True)
         self._servers = DoorServers(self._doors, self._end)
         self._ending = threading.Event()
@@ -61,6 +70,7 @@ class RetrievalService:
 
     def start(self) -> None:
         """Open the doors. Raises TargetError if a port is taken."""
+        _allow_descriptors()
         self._servers.start()
         self._accesses.start()
         self._sweeper.start()
@@ -79,14 +89,23 @@ class RetrievalService:
             agents = AgentsDoor(hub, AgentTokens(self._review, self._view.pod), self._leads)
             sock = listen(self._ports.address, self._ports.agents)
             doors.append(Door("agents", agents.application(), sock, AGENTS_MOST, self._identity.server))
+            robots = RobotsDoor(RobotTokens(self._review_robot, self._may), hub, self._view, self._leads)
+            sock = listen(self._ports.address, self._ports.robots)
+            doors.append(Door("robots", robots.application(), sock, ROBOTS_MOST, self._identity.server))
         return doors
 
     def _end(self) -> None:
         if self.hub is not None:
             self.hub.end_all()
 
-    def _review(self, token: str) -> TokenReviewStatus:
-        return self._api.ask(TOKEN_REVIEWS, {"token": token, "audiences": [AUDIENCE]}).status
+    def _review(self, token: str, audience: str = AUDIENCE) -> TokenReviewStatus:
+        return self._api.ask(TOKEN_REVIEWS, {"token": token, "audiences": [audience]}).status
+
+    def _review_robot(self, token: str) -> TokenReviewStatus:
+        return self._review(token, ROBOT_AUDIENCE)
+
+    def _may(self, asked: dict[str, Any]) -> AccessReviewStatus:
+        return self._api.ask(ACCESS_REVIEWS, asked).status
 
     def _changed(self, item: CaptureAccess) -> None:
         if self._accesses.get(key_of(item)) is not item:
@@ -111,6 +130,8 @@ class RetrievalService:
             host = f"[{self._ports.address}]" if ":" in self._ports.address else self._ports.address
             if publish(self._api, LeaderAddress(f"{host}:{self._ports.agents}", self._identity.authority)):
                 _log.info("agents can find this controller", extra={"address": host})
+            if lead_here(self._api, self._ports.address, self._ports.robots):
+                _log.info("the Service leads to this controller", extra={"address": host})
 
     def _delete_expired(self) -> None:
         now = datetime.now(UTC)
@@ -118,3 +139,11 @@ class RetrievalService:
             uid = item.metadata.uid
             if self.book.has_ended(uid, now):
                 self._api.delete(CAPTURE_ACCESSES, item.metadata.name, item.metadata.namespace, uid)
+
+
+def _allow_descriptors() -> None:
+    """Let this process have a descriptor for each connection that its doors take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

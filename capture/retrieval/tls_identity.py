@@ -8,6 +8,7 @@ begins long ago: a node whose clock is wrong must still be able to say so.
 import ipaddress
 import os
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,8 +30,8 @@ class TlsIdentity:
     server: ssl.SSLContext
 
 
-def make_identity(address: str) -> TlsIdentity:
-    """Return an identity for an IP address."""
+def make_identity(address: str, hosts: Sequence[str] = ()) -> TlsIdentity:
+    """Return an identity for an IP address, and names of hosts."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bicap controller, authority")])
     authority = (
@@ -40,12 +41,13 @@ def make_identity(address: str) -> TlsIdentity:
         .sign(authority_key, hashes.SHA256())
     )
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bicap controller")])
+    names = [x509.IPAddress(ipaddress.ip_address(address)), *map(x509.DNSName, hosts)]
     certificate = (
         _certificate(name, authority_name, key, authority_key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     private = key.private_bytes(_PEM, PrivateFormat.PKCS8, NoEncryption())

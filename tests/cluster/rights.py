@@ -4,6 +4,7 @@ from testbed.kubernetes.cluster import Cluster
 from tests.cluster.services import SYSTEM
 
 CONTROLLER, AGENT = (f"system:serviceaccount:{SYSTEM}:bicap-{name}" for name in ("controller", "agent"))
+ROBOT = "system:serviceaccount:shop:default"
 
 # Who, verb, resource (with subresource), namespace ("" is all), and the answer.
 RIGHTS = [
@@ -28,6 +29,10 @@ RIGHTS = [
     (CONTROLLER, "delete", "captureaccesses.bicap.io", "shop", True),
     (CONTROLLER, "create", "captureaccesses.bicap.io", "shop", False),
     (CONTROLLER, "create", "tokenreviews.authentication.k8s.io", "", True),
+    (CONTROLLER, "create", "subjectaccessreviews.authorization.k8s.io", "", True),
+    (CONTROLLER, "list", "endpoints", SYSTEM, False),
+    (ROBOT, "get", "packetcaptures.bicap.io/files", "shop", False),
+    (ROBOT, "list", "configmaps", SYSTEM, False),
     (CONTROLLER, "list", "configmaps", SYSTEM, False),
     (CONTROLLER, "create", "configmaps", "shop", False),
     (AGENT, "list", "nodecaptures.bicap.io", SYSTEM, True),

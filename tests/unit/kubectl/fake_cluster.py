@@ -33,7 +33,7 @@ class FakeCluster(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(self, far_port: int) -> None:
-        super().__init__(("127.0.0.1", 0), Call)
+        super().__init__(("127.0.0.1", 0), KubectlRun)
         self.far_port = far_port
         """Where port-forward leads."""
         self.cut: int | None = None
@@ -85,7 +85,7 @@ class FakeCluster(socketserver.ThreadingTCPServer):
             return self.get(resource, name)
 
 
-class Call(socketserver.StreamRequestHandler):
+class KubectlRun(socketserver.StreamRequestHandler):
     """One run of kubectl."""
 
     server: FakeCluster

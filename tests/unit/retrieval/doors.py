@@ -18,6 +18,7 @@ from capture.cluster.api import CLUSTER_PACKET_CAPTURES, PACKET_CAPTURES
 from capture.cluster.kinds import OwnKind
 from capture.cluster.kube import (
     SYSTEM_NAMESPACE,
+    AccessReviewStatus,
     KubePod,
     ObjectMetadata,
     PodSpec,
@@ -42,6 +43,9 @@ from capture.retrieval.agents_door import AgentsDoor
 from capture.retrieval.bounded_server import ClientLimits, Door, DoorServers
 from capture.retrieval.leader_address import LeaderAddress
 from capture.retrieval.orders import AUDIENCE
+from capture.retrieval.robot_tokens import ROBOT_AUDIENCE, RobotTokens
+from capture.retrieval.robots_door import RobotsDoor
+from capture.retrieval.robots_service import HOSTS
 from capture.retrieval.tls_identity import make_identity
 from capture.retrieval.users_door import UsersDoor
 from testbed.patience import wait_until
@@ -61,7 +65,21 @@ def review(token: str) -> TokenReviewStatus:
         "authentication.kubernetes.io/pod-name": [TOKENS[token]],
         "authentication.kubernetes.io/pod-uid": [f"uid of {TOKENS[token]}"],
     }
-    return TokenReviewStatus(True, ReviewedUser(AGENT_USER, extra), [AUDIENCE])
+    return TokenReviewStatus(True, ReviewedUser(AGENT_USER, extra=extra), [AUDIENCE])
+
+
+ROBOT = "system:serviceaccount:shop:robot"
+
+
+def review_robot(token: str) -> TokenReviewStatus:
+    """Return what an API server would say of a program's token."""
+    if token == "robot.of.shop":
+        groups = ["system:serviceaccounts", "system:serviceaccounts:shop"]
+        user = ReviewedUser(username=ROBOT, uid="1", groups=groups)
+        return TokenReviewStatus(authenticated=True, user=user, audiences=[ROBOT_AUDIENCE])
+    if token == "other.audience.token":  # an old API server says nothing of audiences
+        return TokenReviewStatus(authenticated=True, user=ReviewedUser(username=ROBOT))
+    return TokenReviewStatus(error="unknown token")
 
 
 class SmallCluster:
@@ -111,20 +129,35 @@ class OpenDoors:
         self.home = Home(folder)
         self.leads, self.now = True, NOW
         self.hub: AgentHub
-        self.identity = make_identity("127.0.0.1")
-        self._users, self._agents = listen("127.0.0.1", 0), listen("127.0.0.1", 0)
-        self.users_port, self.agents_port = (sock.getsockname()[1] for sock in (self._users, self._agents))
+        self.identity = make_identity("127.0.0.1", HOSTS)
+        self.rights: set[tuple[str, str, str, str]] = set()
+        """User, resource, namespace, name: what RBAC lets programs fetch."""
+        self.questions: list[dict[str, Any]] = []
+        """What the API server was asked about rights."""
+        sockets = [listen("127.0.0.1", 0) for _ in range(3)]
+        self._users, self._agents, self._robots = sockets
+        self.users_port, self.agents_port, self.robots_port = (sock.getsockname()[1] for sock in sockets)
         self.leader = LeaderAddress(f"127.0.0.1:{self.agents_port}", self.identity.authority)
         self.servers = DoorServers(self._doors, lambda: self.hub.end_all())
         self._stack = contextlib.ExitStack()
 
+    def may(self, asked: dict[str, Any]) -> AccessReviewStatus:
+        """Return what RBAC says."""
+        self.questions.append(asked)
+        at = asked["resourceAttributes"]
+        assert (at["verb"], at["group"], at["subresource"]) == ("get", "bicap.io", "files")
+        key = asked["user"], at["resource"], at.get("namespace", ""), at["name"]
+        return AccessReviewStatus(allowed=key in self.rights)
+
     def _doors(self) -> list[Door]:
         self.hub = AgentHub()
         users = UsersDoor(self.book, self.hub, self.cluster, lambda: self.leads, lambda: self.now)
+        robots = RobotsDoor(RobotTokens(review_robot, self.may), self.hub, self.cluster, lambda: self.leads)
         agents = AgentsDoor(self.hub, AgentTokens(review, self.cluster.pod), lambda: self.leads)
         return [
             Door("users", users.application(), self._users, 8, limits=self.limits),
             Door("agents", agents.application(), self._agents, 32, self.identity.server),
+            Door("robots", robots.application(), self._robots, 8, self.identity.server, self.limits),
         ]
 
     def __enter__(self) -> "OpenDoors":

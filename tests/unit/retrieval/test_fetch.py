@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from capture.retrieval import users_door
+from capture.retrieval import capture_routes
 from capture.retrieval.orders import Order
 from tests.unit.retrieval.doors import NODE, OpenDoors, open_doors
 
@@ -196,7 +196,7 @@ def test_an_answer_that_breaks_off_is_cut_so_nobody_takes_it_for_whole(
             path.unlink(missing_ok=True)
         return Order(*given)
 
-    monkeypatch.setattr(users_door, "Order", order)
+    monkeypatch.setattr(capture_routes, "Order", order)
     with pytest.raises(httpx2.RemoteProtocolError, match=r"incomplete|closed"):
         doors.get(f"/v1/files/{NODE}/broken-n1.pcapng", token)
     assert "an answer broke off: the file became shorter" in caplog.text
