@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from numba import njit, types
-from numba.core.caching import FunctionCache
+from numba import config, njit, types
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, InTreeCacheLocator
 from numba.core.runtime import rtsys
 
 # numba writes the whole type of a named tuple, with every field of its records, into the name of every function that
@@ -26,29 +26,65 @@ def _stamp() -> tuple[int, int]:
     return max(file.st_mtime_ns for file in found), sum(file.st_size for file in found)
 
 
-class KeptCode(FunctionCache):  # type: ignore[misc]  # numba has no types
+class _BesideSource(InTreeCacheLocator):  # type: ignore[misc]  # numba has no types
+    """The folder beside a source file, also where nothing can be written."""
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> "_BesideSource":
+        return cls(function, file)
+
+
+class _Places(CompileResultCacheImpl):  # type: ignore[misc]
+    """Where code can be kept: numba's places, and if none can be written, the folder that may have it already."""
+
+    _locator_classes = (*CompileResultCacheImpl._locator_classes, _BesideSource)
+
+
+class KeptCode(FunctionCache):  # type: ignore[misc]
     """A function's machine code on disk, loaded without initializing the compiler.
 
     numba's own cache first registers everything that numba can compile, which delays each command
     (docs/decisions/0001). Here this happens only if the function is not in the cache and has to be compiled.
     `allocates`: the code needs numba's runtime, which numba compiles anew in each process (20 ms).
+
+    What was compiled when bicap was installed lies beside the source. Whoever may not write there has a place of their
+    own, and takes from the other what their own does not have: compiling all takes ten seconds. A place that
+    NUMBA_CACHE_DIR names is the only one: what is compiled for it may check bounds, or be for every CPU.
     """
+
+    _impl_class = _Places
 
     def __init__(self, function: Any, allocates: bool) -> None:
         super().__init__(function)
         self._allocates = allocates
-        # A loop has the machine code of those that it calls, and the layouts of abi.h, in its own.
-        self._cache_file._source_stamp = _stamp()
+        beside = _BesideSource(function, function.__code__.co_filename).get_cache_path()
+        installed = IndexDataCacheFile(beside, self._impl.filename_base, None)
+        self._kept_in = [self._cache_file] if config.CACHE_DIR else [self._cache_file, installed]
+        for file in self._kept_in:
+            # A loop has the machine code of those that it calls, and the layouts of abi.h, in its own.
+            file._source_stamp = _stamp()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the cached code for a signature, or None."""
         if self._allocates:
             rtsys.initialize(target_context)
-        try:
-            return self._load_overload(sig, target_context)
-        except (ImportError, AttributeError):  # kept by an earlier version, whose types had other names
-            self.flush()
-            return None
+        key = self._index_key(sig, target_context.codegen())
+        for file in self._kept_in:
+            try:
+                kept = file.load(key)
+                if kept is not None:
+                    return self._impl.rebuild(target_context, kept)
+            except (ImportError, AttributeError):  # kept by an earlier version, whose types had other names
+                with suppress(OSError):  # its user cannot write there: compiled anew at each start
+                    file.flush()
+            except PermissionError:  # the index of somebody else
+                continue
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the code, where something can be written: elsewhere it is compiled at each start."""
+        with suppress(OSError):
+            super().save_overload(sig, data)
 
 
 def loop(function: Any) -> Any:
@@ -76,6 +112,5 @@ def c_function(name: str, *words: str) -> Any:
 
 def _kept(function: Any, allocates: bool = True) -> Any:
     compiled = njit(nogil=True, _nrt=allocates)(function)
-    with suppress(RuntimeError):  # no writable cache directory: compiled at each start, which takes seconds
-        compiled._cache = KeptCode(function, allocates)
+    compiled._cache = KeptCode(function, allocates)
     return compiled
