@@ -25,7 +25,7 @@ from tests.conftest import CASES, SEED
 from tests.kernel.verdicts import NEITHER, REVERSE, runnable, verdict_of, verdicts
 from tests.shrink import smallest, smallest_packet
 
-PACKETS = 200
+PACKETS = 500
 SHARDS = 10
 """Tests of each kind: compiling takes most of the time, and workers share it."""
 
