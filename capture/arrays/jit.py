@@ -47,9 +47,9 @@ class KeptCode(FunctionCache):  # type: ignore[misc]
     (docs/decisions/0001). Here this happens only if the function is not in the cache and has to be compiled.
     `allocates`: the code needs numba's runtime, which numba compiles anew in each process (20 ms).
 
-    What was compiled when bicap was installed lies beside the source. Whoever may not write there has a place of their
-    own, and takes from the other what their own does not have: compiling all takes ten seconds. A place that
-    NUMBA_CACHE_DIR names is the only one: what is compiled for it may check bounds, or be for every CPU.
+    What was compiled at the installation lies beside the source. Whoever may not write there has their own place,
+    and takes from beside the source what that does not have: compiling all takes ten seconds. Where NUMBA_CACHE_DIR
+    names a place, it is the only one: what is compiled for it may check bounds, or be for every CPU.
     """
 
     _impl_class = _Places

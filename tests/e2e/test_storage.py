@@ -4,6 +4,8 @@ import os
 import pwd
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -15,11 +17,13 @@ import pytest
 from capture.benchmark.veth_pair import VethPair
 from capture.run.section import closing_bytes
 from capture.sink.files import BALLAST
+from capture.stream.compiled import portions
 from capture.stream.compiled.merge import PORTION
 from testbed.patience import PATIENCE
 from testbed.tool import assert_adds_up, bicap, check_with_readers
 from tests.e2e.disks import Recording, tmpfs
 from tests.e2e.filesets import Read, files_of, is_compressed, packets_in, read_file
+from tests.e2e.users import nobody
 from tests.e2e.veth_load import FROM_VB, TO_VB, BothWays, receive, transmit
 
 BLOCK = 28 + len(TO_VB) + 16
@@ -270,3 +274,16 @@ def test_a_capture_needs_no_writable_folder_but_that_of_its_output(link: VethPai
     done = bicap("capture", *words, within=["unshare", "--mount", "sh", "-c", READ_ONLY, "sh"])
     assert done.code == 0, done.stderr
     assert "0 packets written to /mnt/f.pcapng" in done.stderr
+
+
+LOADED = """
+from capture.stream.compiled import portions
+portions.compiled()
+print(*(sum(found.values()) for found in portions.write_portions.stats[1:]))
+"""
+
+
+def test_who_may_not_write_beside_the_source_takes_what_was_compiled_at_the_installation() -> None:
+    portions.compiled()
+    words = [*nobody(), sys.executable, "-c", LOADED]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "1 0\n"
