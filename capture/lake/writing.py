@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,8 @@ OPEN_MAX = 256
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Name of a NULL in the name of a folder, as Hive, Spark and DuckDB have it."""
 _SUFFIX = ".parquet"
+_ABANDONED_SECONDS = 86_400
+"""Age from which on a hidden file is one of an export that was killed: a file that is written changes much sooner."""
 
 
 def batch_of(columns: Sequence[LakeColumn], schema: Any, rows: TableRows) -> Any:
@@ -165,6 +168,7 @@ class _File:
         self._batches: list[Any] = []
         self.waiting = 0
         """TableRows that are not written."""
+        _remove_abandoned(folder)
         self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=3)
 
     def add(self, batch: Any) -> None:
@@ -198,6 +202,15 @@ class _File:
             self._writer.close()
         with suppress(OSError):
             os.unlink(self._temporary)
+
+
+def _remove_abandoned(folder: str) -> None:
+    """Remove what exports that were killed have left in a folder."""
+    with suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
+            ours = entry.name.startswith(".") and f"{_SUFFIX}." in entry.name and entry.name.endswith(".tmp")
+            if ours and time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
+                os.unlink(entry.path)
 
 
 def _by_partition(batch: Any, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Any]]:

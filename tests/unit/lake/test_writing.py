@@ -1,5 +1,6 @@
 """TableRows -> files: partitions by day and node, complete or not there, and the same capture only once."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,16 @@ def test_nothing_is_left_of_a_table_that_was_not_written_to_its_end(tmp_path: Pa
     with pytest.raises(ZeroDivisionError):
         write_parquet(SESSIONS, breaks(), str(tmp_path / target))
     assert names(tmp_path) == []
+
+
+def test_what_a_killed_export_left_is_removed_when_it_is_a_day_old(tmp_path: Path) -> None:
+    old, young, theirs = (tmp_path / name for name in (".a.parquet.1.tmp", ".b.parquet.2.tmp", ".c.tmp"))
+    for file in (old, young, theirs):
+        file.write_bytes(b"PAR1")
+    for file in (old, theirs):
+        os.utime(file, (1, 1))
+    write_parquet(SESSIONS, [some()], str(tmp_path / "new.parquet"))
+    assert sorted(file.name for file in tmp_path.iterdir()) == [young.name, theirs.name, "new.parquet"]
 
 
 def test_rows_wait_for_a_group_and_are_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
