@@ -1,22 +1,18 @@
-"""An opened capture -> an ASGI application: the page's files, and its data under /api/.
-
-Handlers that compute run in threads. Every answer has the headers of `guard`, refusals included.
-"""
+"""An opened capture -> an ASGI application: its data, under /api/. Handlers that compute run in threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from capture.errors import BicapError, SpecError
 from capture.views.session_rows import session_columns
@@ -25,6 +21,7 @@ from capture.web.bundle import html
 from capture.web.completion import complete
 from capture.web.dissection import tree
 from capture.web.exports import as_pcapng
+from capture.web.front import PAGE, Front
 from capture.web.incident_page import answers
 from capture.web.kept_exchanges import KeptExchanges
 from capture.web.ladder import ladder
@@ -32,7 +29,7 @@ from capture.web.listing import Listings
 from capture.web.opened import Opened
 from capture.web.packet_detail import packet_detail
 from capture.web.packet_rows import packet_rows
-from capture.web.page_guard import HEADERS, Guard
+from capture.web.page_guard import Guard
 from capture.web.page_rows import session_rows
 from capture.web.sequence_graph import sequence
 from capture.web.session_sentence import sentence
@@ -40,47 +37,8 @@ from capture.web.turns import plain, turns, visible
 from capture.web.two_points import other_point, two_points
 from capture.wire.protocols import SYN
 
-PAGE = Path(__file__).parent / "page"
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-}
 _ROWS_MAX = 500
 _WAIT_S = 20.0
-
-
-class _Guarded:
-    """Refuses what the guard refuses, and puts the headers on every answer."""
-
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
-        self._app, self._guard = app, guard
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
-            await send(message)
-
-        if scope["type"] != "http":  # no web sockets, no lifespan
-            return
-        refusal = self._guard.refusal(scope["path"], scope["method"], Headers(scope=scope))
-        if refusal is not None:
-            status, reason = refusal
-            await Response(reason + "\n", status, media_type="text/plain")(scope, receive, with_headers)
-            return
-        await self._app(scope, receive, with_headers)
-
-
-def page_files() -> dict[str, Path]:
-    """Return the page's files by the path of their address; no other path names a file."""
-    return {
-        f"/{file.relative_to(PAGE).as_posix()}": file
-        for file in sorted(PAGE.rglob("*"))
-        if file.suffix in _TYPES and file.is_file()
-    }
 
 
 def _json(value: Any) -> Response:
@@ -302,15 +260,14 @@ def _number(text: str | None, default: int) -> int:
 
 def application(opened: Opened, token: str, port: int) -> ASGIApp:
     """Return the application that shows a capture to those who have the token."""
-    api = _Api(opened)
-    files = page_files()
+    data: Future[ASGIApp] = Future()
+    data.set_result(data_of(opened))
+    return Front(Guard(token, port), data)
 
-    def page(request: Request) -> Response:
-        path = request.url.path
-        file = files.get("/index.html" if path == "/" else path)
-        if file is None:
-            return Response("not found\n", 404, media_type="text/plain")
-        return Response(file.read_bytes(), media_type=_TYPES[file.suffix])
+
+def data_of(opened: Opened) -> ASGIApp:
+    """Return what answers questions about a capture, under /api/; who may ask is the front's to say."""
+    api = _Api(opened)
 
     def told(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         """A handler whose errors are answers: 400 for what the request got wrong, 500 for the file."""
@@ -345,7 +302,5 @@ def application(opened: Opened, token: str, port: int) -> ASGIApp:
         Route("/api/packet/{number:int}", told(api.packet)),
         Route("/api/packet/{number:int}/tree", told(api.tree)),
         Route("/api/export/{form:str}", told(api.export)),
-        Route("/{path:path}", page),
     ]
-    handled: Callable[[Scope, Receive, Send], Awaitable[None]] = Starlette(routes=routes)
-    return _Guarded(handled, Guard(token, port))
+    return Starlette(routes=routes)

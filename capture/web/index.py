@@ -135,6 +135,15 @@ def _write(opened: Opened, described: Reader, before: dict[str, Any]) -> None:
 _FACTS = ("first_ns", "last_ns", "bytes", "waits", "notes", "damage")
 
 
+def open_or_read(opened: Opened) -> None:
+    """Open a capture by its index; without one begin to read it, and write the index at the end."""
+    if read(opened):
+        opened.finish()
+    else:
+        before = stamp(opened)
+        opened.start(then=lambda complete: write(complete, before))
+
+
 def read(opened: Opened) -> bool:
     """Fill an opened capture from its index; return False if there is none that is right."""
     try:
