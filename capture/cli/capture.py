@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     OUTPUT,
     "--metrics",
     metavar="ADDRESS",
-    help="Serve the counters to Prometheus at this address while the capture runs: PORT on loopback, or HOST:PORT. "
-    "Needs prometheus-client.",
+    help="Serve counters, verdicts and round trips to Prometheus at this address while the capture runs: PORT on "
+    "loopback, or HOST:PORT. Needs prometheus-client.",
 )
 @option(OUTPUT, "--ready-file", metavar="PATH", help="Create this file when packets are being caught.")
 @option(OUTPUT, "-q", "--quiet", is_flag=True, help="No closing report on stderr.")
@@ -134,18 +135,19 @@ def _run(
     quiet: bool,
 ) -> None:
     """Run a capture, upload its files, and show its counters where they were asked for."""
-    ticks = [] if server is None else [(REFRESH_SECONDS, shown_by(server))]
-    if upload is not None:
-        ticks.append((TICK_SECONDS, lambda capture: upload.finished(file.path for file in capture.files[:-1])))
-    if interval is None:
-        if not quiet:
-            _note(f"capturing on {', '.join(i.name for i in running.roster.present)}; Ctrl-C ends")
-        running.run(*each(ticks))
-        return
-    from capture.cli.show import LiveCounters
+    with nullcontext() if server is None else shown_by(server) as show:
+        ticks = [] if show is None else [(REFRESH_SECONDS, show)]
+        if upload is not None:
+            ticks.append((TICK_SECONDS, lambda capture: upload.finished(file.path for file in capture.files[:-1])))
+        if interval is None:
+            if not quiet:
+                _note(f"capturing on {', '.join(i.name for i in running.roster.present)}; Ctrl-C ends")
+            running.run(*each(ticks))
+            return
+        from capture.cli.show import LiveCounters
 
-    with LiveCounters(sys.stderr) as live:
-        running.run(*each([*ticks, (interval / 1e9, live.show)]))
+        with LiveCounters(sys.stderr) as live:
+            running.run(*each([*ticks, (interval / 1e9, live.show)]))
 
 
 def _report(summary: "Summary", upload: "CaptureUpload | None", quiet: bool, as_json: bool, failed: bool) -> None:

@@ -34,18 +34,43 @@ def bound(address: str | None) -> "Iterator[MetricsServer | None]":
         server.close()
 
 
-def shown_by(server: "MetricsServer") -> Tick:
-    """Return a function that gives the server the counters of a capture."""
+@contextmanager
+def shown_by(server: "MetricsServer") -> Iterator[Tick]:
+    """Yield a function that gives the server the numbers of a capture.
+
+    Sessions are followed in the files of a capture from its first tick on: privileges are given up by then.
+    """
     from capture.metrics.families import Snapshot
+    from capture.metrics.session_follower import SessionFollower
 
     started = time.time()
+    follower: SessionFollower | None = None
 
     def show(capture: "Capture") -> None:
+        nonlocal follower
+        paths = [file.path for file in capture.files]
+        if follower is None and paths and not capture.plan.spec.storage.compress:
+            follower = SessionFollower()
+        if follower is not None:
+            follower.follow(paths)
         roster = capture.roster
-        names = [interface.name for interface in roster.interfaces]
-        server.show(Snapshot(names, capture.accounts(), len(roster.present), time.time(), started))
+        server.show(
+            Snapshot(
+                [interface.name for interface in roster.interfaces],
+                capture.accounts(),
+                len(roster.present),
+                time.time(),
+                started,
+                capture.kernel_reasons(),
+                None if follower is None else follower.numbers,
+            )
+        )
 
-    return show
+    try:
+        yield show
+    finally:
+        if follower is not None:
+            follower.close()
 
 
 def each(ticks: Sequence[tuple[float, Tick]]) -> tuple[Tick | None, float]:

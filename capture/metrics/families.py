@@ -1,17 +1,23 @@
-"""Accounts per interface -> Prometheus' families of counters, with bounded labels."""
+"""Accounts, the kernel's reasons and numbers of sessions -> Prometheus' families, with bounded labels."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
 
+from capture.metrics.bounded_labels import INTERFACES_MAX, OTHERS
+from capture.metrics.session_numbers import BOUNDS_SECONDS, SessionNumbers
 from capture.run.account import Account, total
+from capture.wire.drop_reasons import DROPPED, KernelReason
 
-INTERFACES_MAX = 256
-"""Interfaces that have a label of their own; those that came later are counted together."""
-OTHERS = "(others)"
-"""Label of these."""
 _WAYS = ("forward", "reverse")
 
 
@@ -25,6 +31,10 @@ class Snapshot:
     at_seconds: float
     """Time of the snapshot, seconds since 1970."""
     started_seconds: float
+    reasons: Mapping[KernelReason, int] | None = None
+    """The kernel's drops and resets of captured conversations; None: not recorded."""
+    sessions: SessionNumbers | None = None
+    """None: no sessions are followed."""
 
 
 def bounded(snapshot: Snapshot) -> list[tuple[str, Account]]:
@@ -40,6 +50,14 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Any]:
     yield GaugeMetricFamily("bicap_start_time_seconds", "Start of the capture, since 1970.", snapshot.started_seconds)
     yield GaugeMetricFamily("bicap_snapshot_time_seconds", "Time of these numbers, since 1970.", snapshot.at_seconds)
     yield GaugeMetricFamily("bicap_interfaces", "Interfaces that are captured now.", snapshot.present)
+    yield from _accounts(snapshot)
+    if snapshot.reasons is not None:
+        yield from _kernel(snapshot.reasons)
+    if snapshot.sessions is not None:
+        yield from _sessions(snapshot.sessions)
+
+
+def _accounts(snapshot: Snapshot) -> Iterator[Any]:
     listed = bounded(snapshot)
     for name, help, field in (
         ("bicap_seen_packets", "Packets that passed the interface.", "seen"),
@@ -73,3 +91,57 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Any]:
                 for word, count in getattr(getattr(account, way), field).items():
                     family.add_metric([interface, way, word], count)
         yield family
+
+
+def _kernel(reasons: Mapping[KernelReason, int]) -> Iterator[Any]:
+    """Return counters by reason and class: the kernel's source says which there are, so packets cannot add any."""
+    drops = CounterMetricFamily(
+        "bicap_kernel_dropped_packets",
+        "Packets of captured conversations that this node's kernel dropped.",
+        labels=["reason", "class"],
+    )
+    resets = CounterMetricFamily(
+        "bicap_kernel_resets",
+        "Captured connections that this node's kernel reset, or whose peer did.",
+        labels=["what", "reason", "class"],
+    )
+    of_drops: Counter[tuple[str, ...]] = Counter()
+    of_resets: Counter[tuple[str, ...]] = Counter()
+    for one, count in reasons.items():
+        if one.what == DROPPED:
+            of_drops[one.reason, one.kind] += count
+        else:
+            of_resets[one.what, one.reason, one.kind] += count
+    for family, counts in ((drops, of_drops), (resets, of_resets)):
+        for labels, count in counts.items():
+            family.add_metric(list(labels), count)
+        yield family
+
+
+def _sessions(numbers: SessionNumbers) -> Iterator[Any]:
+    yield CounterMetricFamily(
+        "bicap_analyzed_packets", "Packets of the files that sessions were followed in so far.", numbers.packets
+    )
+    yield CounterMetricFamily(
+        "bicap_unread_files", "Files that were removed before they were read, or are damaged.", numbers.unread_files
+    )
+    yield GaugeMetricFamily("bicap_open_sessions", "Sessions that have not ended.", numbers.open)
+    for name, help, labels, counts in (
+        ("sessions", "Sessions, with the verdict on their handshake.", ["protocol", "handshake"], numbers.sessions),
+        ("closed_sessions", "Sessions that ended.", ["protocol", "close"], numbers.closed),
+        ("retransmitted_packets", "Packets of TCP that were sent again.", ["side"], numbers.retransmitted),
+    ):
+        counter = CounterMetricFamily(f"bicap_{name}", help, labels=["interface", *labels])
+        for one in counts:
+            counter.add_metric(list(one.labels), one.count)
+        yield counter
+    for name, help, durations in (
+        ("round_trip", "From this node to the side and back.", numbers.round_trips),
+        ("response", "From a request to its answer.", numbers.responses),
+    ):
+        histogram = HistogramMetricFamily(f"bicap_{name}_seconds", help, labels=["interface", "measure", "side"])
+        for series in durations:
+            bounds = [*map(str, BOUNDS_SECONDS), "+Inf"]
+            buckets = list(zip(bounds, accumulate(series.buckets), strict=True))
+            histogram.add_metric(list(series.labels), buckets, series.sum_seconds)
+        yield histogram

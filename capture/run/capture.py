@@ -8,7 +8,7 @@
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from capture.errors import SinkError
@@ -21,6 +21,7 @@ from capture.run.running import RunningCapture
 from capture.run.start import start
 from capture.run.summary import Summary
 from capture.sink.protocol import FileRecord, ReaderGoneError, Sink
+from capture.wire.drop_reasons import KernelReason
 
 
 class Capture:
@@ -78,6 +79,11 @@ class Capture:
     def accounts(self) -> list[Account]:
         """Return a snapshot per interface. While packets flow, some are on their way to the file."""
         return self._now.accounts_of_packets()
+
+    def kernel_reasons(self) -> Mapping[KernelReason, int] | None:
+        """Return the number of the kernel's drops and resets by reason; None if they are not recorded."""
+        reasons = self._now.reasons
+        return None if reasons is None else reasons.counts()
 
     def written_until_ns(self) -> int:
         """Return the wall-clock time before which all packets were given to the output."""

@@ -4,7 +4,7 @@ A record has the packet as the kernel had it. A reset that answers no packet has
 is made from that, and its comment says so.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -102,6 +102,13 @@ class ReasonEvents:
     def missed(self) -> int:
         """Records that were overwritten before they were read."""
         return self._reasons.missed
+
+    def counts(self) -> Counter[KernelReason]:
+        """Return how many events of captured conversations there were, by reason and place, in all namespaces."""
+        counted: Counter[KernelReason] = Counter()
+        for one in self._reasons.counts():
+            counted[KernelReason(_WORDS.get(one.kind, PEER_RESET), one.reason, one.place)] += one.recorded + one.over
+        return counted
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values: the counts of all events, those of other conversations, too."""

@@ -1,4 +1,4 @@
-"""`bicap capture --metrics` as a command: the page has the account while the capture runs."""
+"""`bicap capture --metrics` as a command: the page has the account, and the sessions, while the capture runs."""
 
 import re
 import socket
@@ -22,15 +22,20 @@ def test_the_page_counts_what_the_capture_counts(node: PlainNode, tmp_path: Path
 
     def value(name: str) -> float:
         done = subprocess.run(node.exec(sys.executable, "-c", READ), capture_output=True, text=True, check=True)
-        found = re.findall(rf"^bicap_{name}_packets_total{{.*}} (\S+)$", done.stdout, re.MULTILINE)
+        found = re.findall(rf"^bicap_{name}(?:{{.*}})? (\S+)$", done.stdout, re.MULTILINE)
         return sum(map(float, found))
 
     with CaptureProcess(tmp_path / "f.pcapng", *options, within=node.exec()) as capture:
         run(*node.client.exec("ping", "-q", "-c", "3", "-i", "0.01", node.server.ip4))
-        wait_until(lambda: value("written") == 6)
-        assert value("matched") == 6
-        assert value("lost") == 0
-        assert value("seen") == value("unmatched") + 6
+        wait_until(lambda: value("written_packets_total") == 6)
+        assert value("matched_packets_total") == 6
+        assert value("lost_packets_total") == 0
+        assert value("seen_packets_total") == value("unmatched_packets_total") + 6
+        # A process of its own reads the file: echo requests are answered within a second.
+        wait_until(lambda: value("round_trip_seconds_count") == 3)
+        assert value(r'round_trip_seconds_bucket{[^}]*le="1.0"[^}]*measure="echo"[^}]*}') == 3
+        assert value("analyzed_packets_total") == 6
+        assert value("unread_files_total") == 0
     assert capture.process.returncode == 0, capture.log()
     assert capture.summary["account"]["written"] == 6
 

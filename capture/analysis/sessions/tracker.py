@@ -164,10 +164,17 @@ class Tracker:
         """Number of sessions so far, those that ended included."""
         return int(self._state["sessions"])
 
-    def open_sessions(self) -> Table:
-        """Return the open sessions as they are now, as a table of SESSION; they stay open."""
-        used = int(self._state["used"])
-        live = np.flatnonzero(self._open_rows["live"][:used])
+    def ended_so_far(self) -> Iterator[tuple[Table, Table]]:
+        """Return what `feed` still holds back: pairs of sessions that ended, and samples."""
+        yield from self._flush()
+
+    def open_sessions(self, after: int = 0, until: int = np.iinfo(np.int64).max) -> Table:
+        """Return the open sessions as they are now, as a table of SESSION; they stay open.
+
+        Only those with numbers above `after`, and up to `until`.
+        """
+        opened = self._open_rows[: int(self._state["used"])]
+        live = np.flatnonzero((opened["live"] > 0) & (opened["session"] > after) & (opened["session"] <= until))
         rows, sides = (table[live] for table in self._numbers)
         return _sessions(rows.view(OPEN_SESSION)[:, 0], sides.view(OPEN_SIDE)[:, :, 0])
 

@@ -85,7 +85,7 @@ def decoded(
     rows["offset"] = np.cumsum([0, *(len(frame) for _, frame in frames)])[:-1]
     rows["interface"] = interfaces if interfaces else 0
     data = np.frombuffer(b"".join(frame for _, frame in frames) or b"\0", np.uint8)
-    decode(data, np.full(1 << 4, ETHERNET, np.int64), rows, first_number)
+    decode(data, np.full(max(16, int(rows["interface"].max(initial=0)) + 1), ETHERNET, np.int64), rows, first_number)
     return data, rows
 
 
