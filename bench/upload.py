@@ -71,7 +71,7 @@ def _spread(times: list[float]) -> str:
 def _bicap(credentials: Path, files: Path, number: int) -> float:
     options = StoreOptions(url=parse_store_url(f"s3://{BUCKET}/bicap"), credentials=str(credentials))
     began = time.monotonic()
-    upload = CaptureUpload(options, str(files.parent / f"web{number}.pcapng"), "node", time.time())
+    upload = CaptureUpload(options, str(files.parent / f"web{number}.pcapng"), f"node/web{number}-{time.time()}")
     upload.start()
     try:
         upload.finished(map(str, sorted(files.iterdir())))

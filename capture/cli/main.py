@@ -34,6 +34,7 @@ COMMANDS = {
     "bench": ("capture.cli.bench", "Measure what capturing costs on this node."),
     "agent": ("capture.cli.agent", "Run the captures of a cluster on this node."),
     "controller": ("capture.cli.controller", "Run captures that are objects of a cluster."),
+    "upload": ("capture.cli.upload", "Upload files that captures left here when their store was gone."),
     "doctor": ("capture.cli.doctor", "Say whether this node can capture, and what to do if not."),
 }
 

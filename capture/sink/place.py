@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from capture.errors import SinkError, SpecError
 
+SUMMARY_SUFFIX = ".json"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -91,7 +93,7 @@ def make_directory(path: str, owner: Owner | None) -> str | None:
 
 def summary_path(output: str) -> str:
     """Return the path of the JSON summary of an output."""
-    return f"{output}.json"
+    return f"{output}{SUMMARY_SUFFIX}"
 
 
 def is_in_own_directory(path: str) -> bool:

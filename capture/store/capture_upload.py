@@ -25,15 +25,18 @@ ANSWER_SECONDS = 20.0
 WAIT_SECONDS = 0.5
 
 
+def capture_folder(node: str, output: str, began: float) -> str:
+    """Return the folder of a capture below the URL of the store."""
+    stem = Path(output).name.partition(".")[0] or "capture"
+    return f"{node}/{stem}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(began))}"
+
+
 class CaptureUpload:
     """The upload of one capture, from before its start until everything is confirmed or given up."""
 
-    def __init__(self, options: StoreOptions, output: str, node: str, now: float) -> None:
+    def __init__(self, options: StoreOptions, output: str, folder: str) -> None:
         assert options.url is not None
-        self._options, self._output = options, output
-        stem = Path(output).name.partition(".")[0] or "capture"
-        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        self.folder = f"{node}/{stem}-{at}"
+        self._options, self._output, self.folder = options, output, folder
         self.where = f"{options.url.scheme}://{options.url.place}/{folder_of(options.url, self.folder)}"
         self.uploads = Uploads(
             StoreSource(
@@ -61,6 +64,13 @@ class CaptureUpload:
         if self.uploads.opened:
             return None
         return self.uploads.trouble.reason if self.uploads.trouble else "it does not answer"
+
+    def already(self, files: Iterable[tuple[str, FileUpload]], deleted: Iterable[str]) -> None:
+        """Know files, with their paths, that an earlier upload of this capture has brought there."""
+        for path, file in files:
+            self._paths[file.name] = path
+            self.uploads.already(file)
+        self._deleted |= set(deleted)
 
     def finished(self, paths: Iterable[str]) -> None:
         """Upload these files, which do not grow any more, and take in what has become of others."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from capture.storage import StoreOptions
-from capture.store.capture_upload import CaptureUpload
+from capture.store.capture_upload import CaptureUpload, capture_folder
 from capture.store_url import parse_store_url
 
 
@@ -44,7 +44,9 @@ class EndedCapture:
             credentials=str(credentials) if credentials else None,
             known_hosts=str(known_hosts) if known_hosts else None,
         )
-        self.upload = CaptureUpload(options, str(self.output), "node-a", time.time())
+        self.upload = CaptureUpload(
+            options, str(self.output), capture_folder("node-a", str(self.output), time.time())
+        )
         return self
 
     def run(self, on_progress: Callable[[], None] = lambda: None) -> Self:
