@@ -6,6 +6,7 @@ it may only read; what a command writes goes to the folder that it shares. Readi
 mounts the root without a cache, so it is mounted once more with one, and that is where the command runs.
 """
 
+import atexit
 import contextlib
 import functools
 import os
@@ -16,7 +17,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,20 +163,23 @@ def _has_kvm(kernel: Path, shared: Path) -> bool:
         return False
 
 
-def _python_at_hand(shared: Path) -> Iterator[str]:
-    """Put this Python and its packages into file systems of their own; the commands that mount them in the machine.
+@functools.cache
+def _packed(folder: str, *but: str) -> Path:
+    """Return an image of a folder, to which all machines have a link; it goes when this process ends."""
+    place = Path(tempfile.mkdtemp(prefix="bicap-kernel-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    words = ["mksquashfs", folder, str(place / "image"), "-comp", "lz4", "-quiet", "-no-progress"]
+    subprocess.run([*words, *(("-e", *but) if but else ())], check=True, stdout=subprocess.DEVNULL)
+    return place / "image"
+
+
+def pack_python() -> list[tuple[Path, str]]:
+    """Put this Python and its packages into file systems of their own; these, and where they belong.
 
     Each start of a Python opens thousands of files, and over 9p each of them takes a millisecond and more.
     """
-    yield "modprobe -a loop squashfs"
-    for number, (folder, but) in enumerate(
-        ((sys.prefix, ()), (sysconfig.get_path("stdlib"), ("site-packages", "test")))
-    ):
-        image = shared / f"python{number}"
-        if not image.exists():
-            words = ["mksquashfs", folder, str(image), "-comp", "lz4", "-quiet", "-no-progress"]
-            subprocess.run([*words, *(("-e", *but) if but else ())], check=True, stdout=subprocess.DEVNULL)
-        yield shlex.join(["mount", "-o", "loop,ro", str(image), folder])
+    library = sysconfig.get_path("stdlib")
+    return [(_packed(sys.prefix), sys.prefix), (_packed(library, "site-packages", "test"), library)]
 
 
 # Each mount of the old root is bound into the new one, at its place; those below another one come with it.
@@ -192,7 +197,12 @@ def _run(kernel: Path, shared: Path, command: Sequence[str], seconds: float, opt
     log.write_text("")
     # The console of the machine is a slow serial line, so nothing is printed there.
     place = f"cd {shlex.quote(os.getcwd())}"
-    lines = [f"exec >{log} 2>&1", *_python_at_hand(shared), _ROOT_WITH_CACHE, place, shlex.join(command)]
+    mounts = ["modprobe -a loop squashfs"]
+    for number, (image, folder) in enumerate(pack_python()):
+        with contextlib.suppress(FileExistsError):  # of the trial of KVM
+            os.link(image, shared / f"python{number}")
+        mounts.append(shlex.join(["mount", "-o", "loop,ro", str(shared / f"python{number}"), folder]))
+    lines = [f"exec >{log} 2>&1", *mounts, _ROOT_WITH_CACHE, place, shlex.join(command)]
     script.write_text("\n".join(lines) + "\n")
     words = ["vng", "--run", str(kernel.resolve()), "--user", "root", "--cpus", "2", "--memory", "3G"]
     words += ["--rwdir", str(shared), "--force-9p", "--disable-microvm", _SHARED_AGAIN, *options]
