@@ -56,28 +56,27 @@ test-arm64: setup ## run the tests of pure logic on an emulated arm64 machine
 	@scripts/setup.sh arm64
 	tests/arm64.sh
 
-test-cluster: setup ## run the services on a real Kubernetes of two nodes; the first time builds it, which takes minutes
+test-cluster: image ## run the services on a real Kubernetes of two nodes; the first time builds it, which takes minutes
 	@scripts/setup.sh cluster
 	testbed/kubernetes/build.sh $(KUBERNETES)
-	scripts/image.sh localhost/bicap:dev bicap-image.tar
 	BICAP_CLUSTER=1 BICAP_KUBERNETES=$(KUBERNETES) $(OWN_PIDS) $(BIN)/pytest tests/cluster
 
 test-deploy: setup ## render the chart with Helm, run alert rules and queries in Prometheus (installs both first)
 	@scripts/setup.sh deploy
 	BICAP_DEPLOY=1 $(BIN)/pytest -q tests/deploy
 
-lock: setup ## write deploy/requirements: the exact packages of the image, with their hashes
+lock: setup ## write deploy/requirements: the exact packages of the images, with their hashes
 	$(BIN)/python -m scripts.lock_image
 
-image: setup ## make the image of the services, bicap-image.tar, without a container engine
+image: setup ## make the images of the services, bicap-image.tar and bicap-controller-image.tar, without a container engine
 	@scripts/setup.sh image
-	scripts/image.sh localhost/bicap:dev bicap-image.tar
+	scripts/image.sh agent localhost/bicap:dev bicap-image.tar
+	scripts/image.sh controller localhost/bicap-controller:dev bicap-controller-image.tar
 
-demo-cluster: setup ## a real Kubernetes of two nodes, bicap on it, and a capture of both ends into demo-cluster/
+demo-cluster: image ## a real Kubernetes of two nodes, bicap on it, and a capture of both ends into demo-cluster/
 	@scripts/setup.sh cluster
 	testbed/kubernetes/build.sh $(KUBERNETES)
-	scripts/image.sh localhost/bicap:dev bicap-image.tar
-	BICAP_KUBERNETES=$(KUBERNETES) $(OWN_PIDS) $(BIN)/python -m scripts.demo_cluster bicap-image.tar demo-cluster
+	BICAP_KUBERNETES=$(KUBERNETES) $(OWN_PIDS) $(BIN)/python -m scripts.demo_cluster . demo-cluster
 
 explore: setup ## search for disagreements with fresh seeds for EXPLORE_SECONDS (3600)
 	@scripts/setup.sh tests

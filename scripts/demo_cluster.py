@@ -12,6 +12,7 @@ from pathlib import Path
 
 from testbed.isolation import isolate
 from testbed.kubernetes.cluster import Cluster
+from testbed.kubernetes.made_images import import_made_images
 from testbed.patience import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,10 +32,9 @@ def show(cluster: Cluster, *words: str) -> None:
     print(cluster.kubectl(*words).rstrip(), flush=True)
 
 
-def install(cluster: Cluster, image: Path) -> None:
+def install(cluster: Cluster, images: Path) -> None:
     """Install bicap, and make pods on both nodes."""
-    for node in cluster.nodes:
-        node.import_image(image)
+    import_made_images(cluster, images)
     cluster.kubectl("apply", "-k", str(OVERLAY))
     cluster.kubectl("apply", "-f", str(PODS))
     cluster.kubectl("rollout", "status", "statefulset/bicap-controller", "-n", "bicap-system", f"--timeout={_READY}")
@@ -78,7 +78,7 @@ def capture(cluster: Cluster, out: Path) -> list[Path]:
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(prog="python -m scripts.demo_cluster", description=__doc__)
-    parser.add_argument("image", type=Path, help="what `make image` made")
+    parser.add_argument("images", type=Path, help="folder with what `make image` made")
     parser.add_argument("out", type=Path, help="folder for the files")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def main() -> None:
         say("starts Kubernetes with two nodes")
         cluster = stack.enter_context(Cluster(Path(folder) / "cluster"))
         say("installs bicap: kubectl apply -k deploy/")
-        install(cluster, given.image)
+        install(cluster, given.images)
         try:
             files = capture(cluster, given.out)
         except BaseException:

@@ -54,12 +54,14 @@ def _line(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the files. The controller gets the versions that the agent has."""
+    """Write the files. The controller gets the versions that the agent has; what builds bicap is locked, too."""
     argparse.ArgumentParser(prog="python -m scripts.lock_image", description=__doc__).parse_args()
     LOCKS.mkdir(exist_ok=True)
     agent = resolved(wanted()["agent"])
     (LOCKS / "agent.txt").write_text(_NOTICE + "\n".join(agent) + "\n")
     versions = {line.partition("==")[0]: line.partition(" ")[0] for line in agent}
+    builds = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    (LOCKS / "build.txt").write_text(_NOTICE + "\n".join(resolved(builds)) + "\n")
     controller = resolved([versions[name_of(one)] for one in wanted()["controller"]])
     (LOCKS / "controller.txt").write_text(_NOTICE + "\n".join(controller) + "\n")
 

@@ -7,6 +7,8 @@ import json
 import tarfile
 from pathlib import Path
 
+from scripts.image_about import TARGETS, USERS, labels
+
 _OCI = "application/vnd.oci.image."
 _CONFIG = {
     "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONUNBUFFERED=1"],
@@ -15,15 +17,17 @@ _CONFIG = {
 }
 
 
-def pack(out: Path, name: str, revision: str, layers: list[Path]) -> None:
+def pack(target: str, out: Path, name: str, layers: list[Path]) -> None:
     """Write the image."""
     digests = [_digest(layer) for layer in layers]
-    labels = {"org.opencontainers.image.title": "bicap", "org.opencontainers.image.revision": revision}
+    about = labels(target)
+    user = {"User": USERS[target]} if USERS[target] else {}
     config = _json(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": _CONFIG | {"Labels": labels},
+            "created": about["org.opencontainers.image.created"],
+            "config": _CONFIG | user | {"Labels": about},
             "rootfs": {"type": "layers", "diff_ids": digests},
         }
     )
@@ -74,12 +78,12 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 def main() -> None:
     """Read the words of the command."""
     parser = argparse.ArgumentParser(prog="python -m scripts.pack_image", description=__doc__)
+    parser.add_argument("target", choices=TARGETS)
     parser.add_argument("out", type=Path)
     parser.add_argument("name")
-    parser.add_argument("revision")
     parser.add_argument("layers", type=Path, nargs="+")
     given = parser.parse_args()
-    pack(given.out, given.name, given.revision, given.layers)
+    pack(given.target, given.out, given.name, given.layers)
     print(f"image: {given.name} in {given.out}")
 
 

@@ -1,4 +1,4 @@
-"""The image and the manifests as they are -> the services as pods, in place of the processes; users with rights."""
+"""The images and the manifests as they are -> the services as pods, in place of the processes; users with rights."""
 
 import contextlib
 import os
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.kubernetes.cluster import Cluster
+from testbed.kubernetes.made_images import import_made_images
 from testbed.patience import wait_until
 from tests.cluster.services import ROOT, SYSTEM, Services
 
-IMAGE = Path(os.environ.get("BICAP_IMAGE", ROOT / "bicap-image.tar"))
+IMAGES = Path(os.environ.get("BICAP_IMAGES", ROOT))
+"""Folder with what `make image` made."""
 OVERLAY = str(Path(__file__).with_name("overlay"))
 _BINDINGS = (
     ("alice", "shop", "--clusterrole=bicap-capturer"),
@@ -22,8 +24,7 @@ _BINDINGS = (
 def installation(cluster: Cluster, services: Services) -> Iterator[None]:
     """Install the services; after the block the processes run again."""
     services.stop()
-    for node in cluster.nodes:
-        node.import_image(IMAGE)
+    import_made_images(cluster, IMAGES)
     cluster.kubectl("apply", "-k", OVERLAY)
     try:
         for what in ("statefulset/bicap-controller", "daemonset/bicap-agent"):
