@@ -37,6 +37,11 @@ class MinFree:
         return format_size(self.bytes) if self.bytes is not None else f"{self.percent:g}%"
 
 
+def larger_min_free(one: str, other: str, total: int) -> str:
+    """Return the text of which more stays free on a file system of `total` bytes. Raises SpecError."""
+    return max(one, other, key=lambda text: parse_min_free(text, "min-free").of(total))
+
+
 RETRY_DEFAULT_NS = 3600 * 10**9
 """Time after the end of a capture for which an upload is tried again."""
 

@@ -18,10 +18,10 @@ from capture.agent.node_capture import CaptureHere, Settings
 from capture.agent.pods import NodePods
 from capture.cluster.api import NODE_CAPTURES, Api
 from capture.cluster.informer import Informer
-from capture.cluster.kube import SYSTEM_NAMESPACE, plain
+from capture.cluster.kube import LEASE_NAMESPACE, SYSTEM_NAMESPACE, plain
 from capture.cluster.lease import Heartbeat
 from capture.cluster.node_disk import NodeDisk, disk_annotation
-from capture.cluster.objects import AGENT_FINALIZER, AGENT_LEASE, NODE_LABEL, NodeCapture
+from capture.cluster.objects import AGENT_FINALIZER, NODE_LABEL, NodeCapture
 from capture.errors import ApiError, BicapError, KernelError
 from capture.nursery.nursery import Nursery
 from capture.retrieval.orders import AnswerHead
@@ -81,8 +81,7 @@ class Agent:
         self._objects: Informer[NodeCapture] = Informer(
             api, NODE_CAPTURES, lambda _: self._wake.set(), SYSTEM_NAMESPACE, f"{NODE_LABEL}={label}"
         )
-        lease = f"{AGENT_LEASE}{settings.node}"
-        self._heartbeat = Heartbeat(api, lease, SYSTEM_NAMESPACE, settings.node, self._disk)
+        self._heartbeat = Heartbeat(api, settings.node, LEASE_NAMESPACE, settings.node, self._disk)
         self._captures: dict[str, CaptureHere] = {}
         """By the UID of the capture."""
         self._written: dict[str, tuple[Any, float]] = {}

@@ -6,6 +6,7 @@ new ─▶ a part runs ─▶ it ended by itself: the capture has ended
 """
 
 import logging
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from capture.cluster.objects import NodeCapture, NodeStatus
 from capture.errors import KernelError, SinkError
 from capture.nursery.nursery import CaptureChild, Nursery, Outcome
 from capture.request.document import Document
+from capture.storage import larger_min_free
 
 RESTART_SECONDS = 5.0
 """Time from the end of a part that was killed to the next one: a capture that always dies costs little."""
@@ -163,10 +165,17 @@ class CaptureHere:
             storage=replace(
                 left.storage,
                 path=str(self.folder.path / part.file),
-                min_free=left.storage.min_free or self._settings.min_free,
+                min_free=self._min_free(left.storage.min_free),
                 comment="; ".join(comment)[:1024],
             ),
         )
+
+    def _min_free(self, asked: str | int | None) -> str:
+        """Return what must stay free: a capture may ask for more than the node does, not for less."""
+        if asked is None:
+            return self._settings.min_free
+        disk = os.statvfs(self.folder.path)
+        return larger_min_free(self._settings.min_free, str(asked), disk.f_blocks * disk.f_frsize)
 
     def _about(self, part: PartRecord) -> str:
         capture = self.object.spec.capture

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -59,8 +60,16 @@ class Resource(Generic[T]):
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """Return the path of an object, or of all objects."""
         root = "api" if "/" not in self.group_version else "apis"
-        space = f"namespaces/{namespace}" if namespace and self.namespaced else ""
-        return "/" + "/".join(filter(None, (root, self.group_version, space, self.plural, name, subresource)))
+        space = f"namespaces/{_one_part(namespace)}" if namespace and self.namespaced else ""
+        last = _one_part(name) if name else ""
+        return "/" + "/".join(filter(None, (root, self.group_version, space, self.plural, last, subresource)))
+
+
+def _one_part(name: str) -> str:
+    """Return a name as one part of a path. Raises ApiError: some names come from objects of users."""
+    if name in (".", "..") or "/" in name:
+        raise ApiError(f"{name!r} is not the name of an object", 400)
+    return quote(name, safe="")
 
 
 PODS = Resource("v1", "pods", "Pod", KubePod)

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from capture.cluster.objects import (
     CAPTURED,
     CAPTURING,
     ENDED,
     FAILED,
+    FILES_SHOWN,
     PENDING,
     WAITING,
     CaptureStatus,
@@ -22,6 +25,8 @@ ACCEPTED, CAPTURING_NOW, COMPLETE, DEGRADED = "Accepted", "Capturing", "Complete
 UPLOADED, UPLOAD_FAILED = "Uploaded", "UploadFailed"
 AGENT_MISSING, QUEUED, NO_SUCH_POD = "AgentMissing", "Queued", "NoSuchPod"
 MESSAGE_MAX = 1024
+NODES_SHOWN = 100
+"""Most nodes that a status lists; sums are over all. An object has room for a megabyte and a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ def status_of(before: CaptureStatus, progress: RunState, now: datetime) -> Captu
         observed_generation=progress.generation,
         packets=sum(node.packets for node in nodes),
         lost=sum(node.lost for node in nodes),
-        nodes=list(nodes),
+        nodes=shown(nodes),
         started_at=before.started_at or min((n.started_at for n in nodes if n.started_at), default=None),
     )
     active = [node for node in nodes if node.phase == CAPTURING]
@@ -91,6 +96,28 @@ def status_of(before: CaptureStatus, progress: RunState, now: datetime) -> Captu
         status.completed_at = before.completed_at or now
     status.conditions = _conditions(before, given, progress.generation, now)
     return status
+
+
+def shown(nodes: Sequence[NodeStatus]) -> list[NodeStatus]:
+    """Return the nodes that a status lists, in order of their names: a capture may run on a thousand.
+
+    Those in trouble come first. What a status lists of each has a bounded size, so the whole has, too.
+    """
+    if len(nodes) <= NODES_SHOWN:
+        return list(nodes)
+    chosen = sorted(nodes, key=lambda node: (not _in_trouble(node), node.phase in ENDED, node.node))[:NODES_SHOWN]
+    files = max(1, FILES_SHOWN // 8)
+    brief = [
+        msgspec.structs.replace(
+            node, files=node.files[-files:], interfaces=node.interfaces[:files], message=node.message[:256]
+        )
+        for node in chosen
+    ]
+    return sorted(brief, key=lambda node: node.node)
+
+
+def _in_trouble(node: NodeStatus) -> bool:
+    return node.phase == FAILED or node.reason == AGENT_MISSING or bool(node.interruptions or node.lost)
 
 
 def _completion(before: CaptureStatus, progress: RunState, nodes: Sequence[NodeStatus]) -> tuple[str, str] | None:

@@ -32,7 +32,7 @@ from capture.cluster.objects import (
     StoreOrder,
     node_capture_name,
 )
-from capture.cluster.pods_by_node import pods_by_node
+from capture.cluster.pods_by_node import pod_places, waiting_text
 from capture.cluster.quota import Quota, RunningCount
 from capture.cluster.store_order import order_for, store_key
 from capture.cluster.view import ClusterView, KnownCapture
@@ -157,16 +157,17 @@ class Controller:
             )
         _, document, spec = accepted
         store, no_store = self._store(capture, document)
+        places = pod_places(spec, self.world.pods_for(capture), whole_nodes=not metadata.namespace)
         decision = decide(
             Situation(
                 capture=CaptureObject(metadata, item.spec, before),
                 reference=reference(kind, item),
                 document=document,
-                pods=pods_by_node(spec, self.world.pods_for(capture)),
+                pods=places.by_node,
                 parts=list(self.world.parts.get(capture.uid, {}).values()),
                 alive=self.world.is_alive,
                 room=lambda nodes: self._room(capture, nodes),
-                waiting_for=f"no pod matches: {spec.pods}",
+                waiting_for=waiting_text(spec, places),
                 now=now(),
                 store=store,
                 no_store=no_store,
@@ -240,8 +241,9 @@ class Controller:
         kind = capture.kind.resource
         # The same event gets the same name, so that a controller that takes over does not repeat it.
         told = json.dumps([metadata.uid, event.reason, event.message, str(status.started_at)])
+        digest = hashlib.sha256(told.encode()).hexdigest()[:16]
         body = {
-            "metadata": {"name": f"{metadata.name[:200]}.{hashlib.sha256(told.encode()).hexdigest()[:16]}"},
+            "metadata": {"name": f"{metadata.name[:200].rstrip('-.')}.{digest}"},
             "eventTime": now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": "bicap.io/controller",
             "reportingInstance": self._identity[:128],

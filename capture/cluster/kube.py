@@ -11,6 +11,9 @@ from capture.filters.podname import PodName
 from capture.selection.pod import Container, Pod
 
 SYSTEM_NAMESPACE = "bicap-system"
+LEASE_NAMESPACE = "bicap-node-lease"
+"""Where agents keep their leases, each under the name of its node. RBAC knows no patterns of names, so an agent that
+may make leases may make any: here are none but theirs."""
 _FINAL = ("Succeeded", "Failed")
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from capture.cluster.kube import KubeStruct, LeaseSpec
-from capture.cluster.objects import AGENT_LEASE
 from capture.errors import SpecError
 from capture.storage import parse_min_free
 
@@ -50,13 +49,12 @@ def disk_annotation(disk: NodeDisk) -> Mapping[str, str]:
 
 
 def node_states(leases: Sequence[Any]) -> dict[str, NodeState]:
-    """Return the states of nodes by their names; of leases, those of agents count."""
+    """Return the states of nodes by their names, from the leases of their agents."""
     found = {}
     for item in leases:
         lease = msgspec.convert(item, _AnnotatedLease)
-        if lease.metadata.name.startswith(AGENT_LEASE):
-            disk = _disk(lease.metadata.annotations.get(ANNOTATION, ""))
-            found[lease.metadata.name.removeprefix(AGENT_LEASE)] = NodeState(lease.spec.renew_time, disk)
+        disk = _disk(lease.metadata.annotations.get(ANNOTATION, ""))
+        found[lease.metadata.name] = NodeState(lease.spec.renew_time, disk)
     return found
 
 

@@ -18,8 +18,6 @@ INTERRUPTIONS_SHOWN = 16
 INTERFACES_SHOWN = 32
 NODE_LABEL, CAPTURE_LABEL = "bicap.io/node", "bicap.io/capture-uid"
 CONTROLLER_FINALIZER, AGENT_FINALIZER = "bicap.io/captures", "bicap.io/files"
-AGENT_LEASE = "agent-"
-"""Prefix of the names of the agents' leases; the rest is the node."""
 
 PENDING, WAITING, CAPTURING, CAPTURED, FAILED = "Pending", "Waiting", "Capturing", "Captured", "Failed"
 """Phases on a node: not begun, begun without a pod, packets are being caught, ended with files, ended in error."""
@@ -53,10 +51,18 @@ class Interruption(KubeStruct):
     reason: Annotated[str, says("What interrupted the capture.")] = ""
 
 
+OBJECT_NAME = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
+"""A name of Kubernetes' objects: one that becomes a part of a path leads nowhere else."""
+
+
 class SecretName(KubeStruct):
     """A Secret in the namespace of the object."""
 
-    name: Annotated[str, says("Name of the Secret; its key credentials is a file as for --store-credentials.")]
+    name: Annotated[
+        str,
+        says("Name of the Secret; its key credentials is a file as for --store-credentials."),
+        msgspec.Meta(pattern=OBJECT_NAME),
+    ]
 
 
 class StoreSpec(KubeStruct):
@@ -171,7 +177,10 @@ class CaptureStatus(KubeStruct):
     lost: Annotated[int, says("Packets that should be in the files and are not.")] = 0
     started_at: Annotated[datetime | None, says("When the first packets could be caught.")] = None
     completed_at: Annotated[datetime | None, says("When it was complete on all nodes.")] = None
-    nodes: Annotated[list[NodeStatus], says("What became of it on each node.")] = []
+    nodes: Annotated[
+        list[NodeStatus],
+        says("What became of it on each node; of more than 100, on those in trouble, then on others."),
+    ] = []
 
     def condition(self, kind: str) -> Condition | None:
         """Return the condition of a type."""

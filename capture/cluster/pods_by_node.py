@@ -1,6 +1,9 @@
 """A capture and the pods of the cluster -> the nodes on which it runs, and the pods that each of them must know."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
 
 from capture.cluster.kube import KubePod
 from capture.cluster.objects import PodEntry
@@ -9,23 +12,59 @@ from capture.selection.selection import Selection
 from capture.spec import CaptureSpec
 
 
-def chosen_by_node(spec: CaptureSpec, pods: Iterable[KubePod]) -> Mapping[str, list[KubePod]]:
-    """Return the pods to capture at that run, for each node that has one."""
-    selection, ends = spec.pods or Selection(), spec.ends
+@dataclass(frozen=True, slots=True)
+class PodPlaces:
+    """The pods for each node that has a chosen one; chosen ones that are left out, as they share a node's network."""
+
+    by_node: Mapping[str, list[PodEntry]]
+    sharing: list[str]
+
+
+def chosen_by_node(spec: CaptureSpec, pods: Iterable[KubePod], whole_nodes: bool) -> Mapping[str, list[KubePod]]:
+    """Return the pods to capture at that run, for each node that has one.
+
+    Pods that share the network of their node are captured at its interfaces, where packets of all namespaces pass:
+    only with `whole_nodes`.
+    """
     chosen: dict[str, list[KubePod]] = {}
+    for known in _chosen(spec, pods):
+        if whole_nodes or not known.spec.host_network:
+            chosen.setdefault(known.spec.node_name, []).append(known)
+    return dict(sorted(chosen.items()))
+
+
+def _chosen(spec: CaptureSpec, pods: Iterable[KubePod]) -> Iterator[KubePod]:
+    selection, ends = spec.pods or Selection(), spec.ends
     for known in pods:
         if known.runs:
             pod = known.pod()
             if selection.selects(pod) or pod.name in ends:
-                chosen.setdefault(known.spec.node_name, []).append(known)
-    return dict(sorted(chosen.items()))
+                yield known
 
 
-def pods_by_node(spec: CaptureSpec, pods: Iterable[KubePod]) -> Mapping[str, list[PodEntry]]:
-    """Return the pods for each node that has a chosen one: the chosen ones there, and all that rules name."""
-    every, named = list(pods), pods_of(spec.rules)
-    others = [_entry(known) for known in every if known.runs and known.pod().name in named]
-    return {node: _unique([*map(_entry, own), *others]) for node, own in chosen_by_node(spec, every).items()}
+def pod_places(spec: CaptureSpec, pods: Iterable[KubePod], whole_nodes: bool) -> PodPlaces:
+    """Return where a capture runs: the chosen pods of each node, and with them all that rules name.
+
+    A pod that is left out may be the other side of a rule, by its address.
+    """
+    chosen, named = list(_chosen(spec, pods := list(pods))), pods_of(spec.rules)
+    others = []
+    for known in pods if named else ():
+        if known.runs and known.pod().name in named:
+            entry = _entry(known)
+            elsewhere = known.spec.host_network and not whole_nodes
+            others.append(msgspec.structs.replace(entry, node="") if elsewhere else entry)
+    by_node = chosen_by_node(spec, chosen, whole_nodes)
+    sharing = [] if whole_nodes else [str(known.pod().name) for known in chosen if known.spec.host_network]
+    return PodPlaces({node: _unique([*map(_entry, own), *others]) for node, own in by_node.items()}, sorted(sharing))
+
+
+def waiting_text(spec: CaptureSpec, places: PodPlaces) -> str:
+    """Return what a capture without a place waits for."""
+    if not places.sharing:
+        return f"no pod matches: {spec.pods}"
+    names = ", ".join(places.sharing[:3]) + (" and others" if len(places.sharing) > 3 else "")
+    return f"{names}: hostNetwork, where packets of all namespaces pass; ask for a ClusterPacketCapture"
 
 
 def _entry(pod: KubePod) -> PodEntry:

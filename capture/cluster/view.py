@@ -13,9 +13,9 @@ from typing import Any
 from capture.cluster.api import CAPTURE_STORES, LEASES, NODE_CAPTURES, PODS, Api
 from capture.cluster.informer import Informer, key_of
 from capture.cluster.kinds import CaptureKind
-from capture.cluster.kube import SYSTEM_NAMESPACE, KubePod, Lease
+from capture.cluster.kube import LEASE_NAMESPACE, SYSTEM_NAMESPACE, KubePod, Lease
 from capture.cluster.lease import Pulse
-from capture.cluster.objects import AGENT_LEASE, CAPTURE_LABEL, ENDED, CaptureStoreObject, NodeCapture
+from capture.cluster.objects import CAPTURE_LABEL, ENDED, CaptureStoreObject, NodeCapture
 from capture.cluster.quota import RunningCount
 
 
@@ -53,7 +53,7 @@ class ClusterView:
         self.stores = Informer(api, CAPTURE_STORES, self._store_changed, optional=True)
         self._of_parts = Informer(api, NODE_CAPTURES, self._part_changed, namespace)
         self._of_pods = Informer(api, PODS, self._pod_changed)
-        self._of_leases = Informer(api, LEASES, self._lease_changed, namespace)
+        self._of_leases = Informer(api, LEASES, self._lease_changed, LEASE_NAMESPACE)
 
     @property
     def informers(self) -> list[Informer[Any]]:
@@ -156,12 +156,12 @@ class ClusterView:
 
     def is_alive(self, node: str) -> bool:
         """True if the agent of a node is alive."""
-        return f"{AGENT_LEASE}{node}" in self._alive
+        return node in self._alive
 
     @property
     def agents(self) -> int:
         """Number of agents that are alive."""
-        return sum(name.startswith(AGENT_LEASE) for name in self._alive)
+        return len(self._alive)
 
     def pods_for(self, known: KnownCapture) -> list[KubePod]:
         """Return the pods that a capture may be about."""

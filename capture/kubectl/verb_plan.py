@@ -11,7 +11,7 @@ import msgspec
 from capture.cli.groups import ORDER, GroupedCommand, option
 from capture.cluster.admission import admitted, checked_spec
 from capture.cluster.decision import TTL_DEFAULT
-from capture.cluster.kube import SYSTEM_NAMESPACE, KubePod
+from capture.cluster.kube import LEASE_NAMESPACE, KubePod
 from capture.cluster.node_disk import NodeState, node_states
 from capture.cluster.pods_by_node import chosen_by_node
 from capture.errors import ApiError, SpecError, TargetError
@@ -90,7 +90,7 @@ def plan(
         raise SpecError(
             "a plan is about pods; for interfaces of a node run bicap plan -i there, which counts packets"
         )
-    pods = chosen_by_node(spec, _pods(kubectl, "" if cluster else namespace))
+    pods = chosen_by_node(spec, _pods(kubectl, "" if cluster else namespace), whole_nodes=cluster)
     if not pods:
         raise TargetError("no pods are chosen that run now; kubectl bicap pods lists those of a target")
     figures = _figures(api, like, cluster, now) if load is None else assumed_figures(assume or "", load, pods)
@@ -120,11 +120,11 @@ def _figures(api: CaptureApi, like: str | None, cluster: bool, now: datetime) ->
 
 def _states(kubectl: Kubectl) -> Mapping[str, NodeState] | None:
     try:
-        return node_states(kubectl.json("get", "leases", "-n", SYSTEM_NAMESPACE, "-o", "json")["items"])
+        return node_states(kubectl.json("get", "leases", "-n", LEASE_NAMESPACE, "-o", "json")["items"])
     except ApiError as error:
         if error.code != 403:
             raise
-        tell(f"warning: disks are not known: {error}; the role bicap-fetcher in {SYSTEM_NAMESPACE} allows it")
+        tell(f"warning: disks are not known: {error}; the role bicap-planner in {LEASE_NAMESPACE} allows it")
         return None
 
 

@@ -1,7 +1,7 @@
 """Where the leading controller listens for agents, and how to know it: a ConfigMap that it alone writes.
 
-Address and authority are one object, so they belong together. A Lease says who leads, too, but agents may write
-Leases, and whoever could name another authority would be sent the tokens of all agents.
+Address and authority are one object, so they belong together: whoever could name another authority would be sent the
+tokens of all agents.
 """
 
 from dataclasses import dataclass

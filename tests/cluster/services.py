@@ -2,8 +2,8 @@
 
 import signal
 from pathlib import Path
-from typing import Any
 
+from capture.cluster.kube import LEASE_NAMESPACE
 from testbed.kubernetes.cluster import Cluster
 from testbed.kubernetes.kubernetes_node import KubernetesNode
 from testbed.kubernetes.network import NODES
@@ -22,7 +22,8 @@ class Services:
 
     def install(self) -> None:
         """Install the definitions, and start everything."""
-        self.cluster.kubectl("create", "namespace", SYSTEM)
+        for namespace in (SYSTEM, LEASE_NAMESPACE):
+            self.cluster.kubectl("create", "namespace", namespace)
         self.cluster.kubectl("apply", "-k", str(ROOT / "deploy" / "crds"))
         self.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.start()
@@ -32,11 +33,7 @@ class Services:
         self.start_controller("controller-0", "--antrea")
         for node in self.cluster.nodes:
             self.start_agent(node)
-        wait_until(lambda: len(self._leases("agent-")) == len(NODES), self.logs)
-
-    def _leases(self, prefix: str) -> list[Any]:
-        leases = self.cluster.get("leases", "-n", SYSTEM)
-        return [lease for lease in leases if lease["metadata"]["name"].startswith(prefix)]
+        wait_until(lambda: len(self.cluster.get("leases", "-n", LEASE_NAMESPACE)) == len(NODES), self.logs)
 
     def start_controller(self, name: str, *words: str) -> None:
         """Start a controller under a name."""
@@ -47,12 +44,15 @@ class Services:
             *words,
         )
 
-    def start_agent(self, node: KubernetesNode, *words: str) -> None:
-        """Start the agent of a node."""
-        kubeconfig = self.cluster.kubeconfigs["admin"]
-        self.cluster.processes.start(
-            agent_of(node), *node.within(), BICAP, "agent", "--kubeconfig", kubeconfig, "--node", node.name, *words
-        )
+    def start_agent(self, node: KubernetesNode, *words: str, under: tuple[str, ...] = ()) -> None:
+        """Start the agent of a node, under another command if one is given."""
+        agent = (BICAP, "agent", "--kubeconfig", self.cluster.kubeconfigs["admin"], "--node", node.name)
+        self.cluster.processes.start(agent_of(node), *node.within(), *under, *agent, *words)
+
+    def restart_agent(self, node: KubernetesNode, *under: str) -> None:
+        """End the agent of a node, and start it again."""
+        self.cluster.processes.stop(agent_of(node))
+        self.start_agent(node, under=under)
 
     def stop(self) -> None:
         """End all of them."""
@@ -67,7 +67,7 @@ class Services:
 
     def leader(self) -> str:
         """Return the identity of the leading controller."""
-        leases = self._leases("bicap-controller")
+        leases = self.cluster.get("leases", "-n", SYSTEM)
         return str(leases[0]["spec"].get("holderIdentity", "")) if leases else ""
 
     def logs(self) -> str:

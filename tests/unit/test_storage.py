@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capture.errors import SpecError
 from capture.request.spec_json import spec_as_json
 from capture.spec import CaptureSpec
-from capture.storage import MinFree, Storage, parse_file_size, parse_file_time, parse_min_free
+from capture.storage import MinFree, Storage, larger_min_free, parse_file_size, parse_file_time, parse_min_free
 
 SIZES = [
     # a bare number is millions of bytes, as for tcpdump
@@ -113,3 +113,16 @@ def test_json_has_every_field() -> None:
         "min_free": "5%",
         "store": {"url": None, "retry_ns": 3600 * 10**9, "delete": False, "credentials": None, "known_hosts": None},
     }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "total", "larger"),
+    [
+        ("10%", "1", 1000, "10%"),
+        ("10%", "200", 1000, "200"),
+        ("10%", "50%", 1000, "50%"),
+        ("1GiB", "10%", 1 << 40, "10%"),
+    ],
+)
+def test_of_two_spaces_that_stay_free_the_larger_one_holds(one: str, other: str, total: int, larger: str) -> None:
+    assert larger_min_free(one, other, total) == larger_min_free(other, one, total) == larger

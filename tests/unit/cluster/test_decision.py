@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from capture.cluster.admission import admitted
+from capture.cluster.capture_status import story
 from capture.cluster.decision import Decision, Situation, decide
-from capture.cluster.kube import ObjectMetadata
-from capture.cluster.objects import CaptureObject, CaptureReference, NodeCapture, NodeStatus, PodEntry
+from capture.cluster.kube import ObjectMetadata, plain
+from capture.cluster.objects import CaptureObject, CaptureReference, FileEntry, NodeCapture, NodeStatus, PodEntry
 from capture.cluster.quota import Quota, RunningCount
 
 NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
@@ -161,3 +162,30 @@ def test_the_quota_counts_captures_of_the_namespace_and_of_each_node() -> None:
     assert quota.refusal("", ["n1", "n2"], RunningCount({}, {"n2": 2}), ["a"]) == (
         "2 captures run on node n2, which is the most; place 2 in the queue"
     )
+
+
+def test_a_status_of_a_thousand_nodes_has_room_in_an_object_and_shows_those_in_trouble() -> None:
+    """etcd takes a megabyte and a half."""
+    files = [
+        FileEntry(f"{'c' * 100}-{'n' * 80}-{number}.pcapng", 1 << 40, "0" * 64, NOW, NOW) for number in range(32)
+    ]
+    nodes = [f"node-{number:04}" for number in range(1000)]
+    decision = decide(situation(pods={node: [pod(node)] for node in nodes}))
+    parts = []
+    for spec in decision.create:
+        failed = spec.node == "node-0999"
+        status = NodeStatus(
+            phase="Failed" if failed else "Capturing",
+            packets=10,
+            message="m" * 1000,
+            interfaces=["shop/web-0:eth0"] * 32,
+            files=files,
+            file_count=32,
+        )
+        parts.append(NodeCapture(metadata=ObjectMetadata(name=spec.node), spec=spec, status=status))
+    told = decide(situation(pods={node: [pod(node)] for node in nodes}, parts=parts)).status
+    assert len(msgspec.json.encode(plain(told))) < 1 << 20
+    assert (told.node_summary, told.packets) == ("999/1000", 10_000)
+    assert told.nodes[-1].node == "node-0999"
+    assert [node.node for node in told.nodes[:-1]] == nodes[:99]
+    assert len(story(decision.status, told)) <= 110

@@ -34,6 +34,10 @@ def test_an_order_has_the_store_and_no_credentials() -> None:
     [
         (None, "CaptureStore shop/prod: Expected `object`"),
         ({"url": "s3://captures"}, "spec.secretRef is missing"),
+        (S3 | {"secretRef": {"name": "../../bank/secrets/keys"}}, "$.secretRef.name"),
+        (S3 | {"secretRef": {"name": ".."}}, "$.secretRef.name"),
+        (S3 | {"secretRef": {"name": "keys?watch=true"}}, "$.secretRef.name"),
+        (S3 | {"secretRef": {"name": ""}}, "$.secretRef.name"),
         (S3 | {"url": "file:///etc"}, "spec.url is a folder of a node"),
         (S3 | {"url": "sftp://me@host/x"}, "spec.hostKey is missing"),
         (S3 | {"url": "sftp://me@host/x", "hostKey": " "}, "spec.hostKey is missing"),

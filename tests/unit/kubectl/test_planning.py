@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 def lease(desk: Desk, node: str, free: int, age: timedelta = timedelta(), min_free: str = "10%") -> None:
     """Let the agent of a node say how full its disk of 100 GiB is."""
     notes = dict(disk_annotation(NodeDisk(size=100 * GIB, free=free, min_free=min_free)))
-    metadata = {"name": f"agent-{node}", "namespace": "bicap-system", "annotations": notes}
+    metadata = {"name": node, "namespace": "bicap-node-lease", "annotations": notes}
     renewed = (datetime.now(UTC) - age).isoformat()
     desk.cluster.put("leases", metadata["name"], {"metadata": metadata, "spec": {"renewTime": renewed}})
 
@@ -112,7 +112,7 @@ def test_a_store_lasts_as_long_as_its_room(desk: Desk) -> None:
 
 
 def test_a_node_that_says_nothing_is_named(desk: Desk) -> None:
-    desk.cluster.delete("leases", "agent-n2")
+    desk.cluster.delete("leases", "n2")
     lease(desk, "n1", 60 * GIB, age=timedelta(hours=2))
     found = planned(desk, "deploy/web", "--assume", "1kpps,1000B", "--duration", "1s")
     assert "n1: its agent was last heard 2h0m00s ago" in found["warnings"]

@@ -141,6 +141,13 @@ def test_an_object_that_makes_no_sense_opens_nothing_and_is_removed(doors: OpenD
     assert any(doors.book.has_ended(uid, NOW) for uid in doors.book._useless)
 
 
+def test_a_hash_that_is_copied_into_another_access_leads_its_maker_nowhere_else(doors: OpenDoors) -> None:
+    secret = doors.allow("c", "bank")
+    digest = hashlib.sha256(base64.urlsafe_b64decode(secret + "=")).hexdigest()
+    doors.allow("c", "shop", created=NOW + timedelta(seconds=1), secretSHA256=digest)
+    assert doors.get("/v1/capture", secret).json()["capture"]["uid"] == "uid-c-bank"
+
+
 def test_a_controller_that_does_not_lead_serves_nobody(doors: OpenDoors, caplog: pytest.LogCaptureFixture) -> None:
     token = doors.allow("c", "shop")
     doors.leads = False
