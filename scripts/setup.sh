@@ -21,7 +21,7 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != suites ] || packages+=(mmdebstrap)
 # A Kubernetes of two nodes, and what builds it from Debian's source.
 [ "${1:-}" != cluster ] || packages+=(containerd runc containernetworking-plugins busybox-static iptables conntrack openssl
-    etcd-server golang-1.19-go mmdebstrap binutils)
+    etcd-server golang-1.19-go mmdebstrap binutils libfaketime)
 # The image of the services.
 [ "${1:-}" != image ] || packages+=(mmdebstrap binutils)
 # What reads metrics.

@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx2
 
-from testbed.kubernetes.cluster import KUBECTL, Cluster
+from testbed.kubernetes.cluster import Cluster
+from testbed.kubernetes.control_plane import KUBECTL
 from testbed.patience import wait_until
 from tests.cluster.applied import API_VERSION
 from tests.cluster.services import SYSTEM

@@ -113,7 +113,12 @@ def test_another_controller_leads_when_the_leader_is_killed(services: Services, 
     services.cluster.processes.restart(leader)
 
 
-def test_captures_go_on_while_there_is_no_api_server(cluster: Cluster, apply: Apply, tmp_path: Path) -> None:
+MINUTE = 60
+
+
+def test_captures_go_on_while_there_is_no_api_server_for_a_minute(
+    cluster: Cluster, apply: Apply, tmp_path: Path
+) -> None:
     server = address(cluster, "shop", "web-0")
     capture = apply("alone", CLIENT)
     capture.until(lambda status: status.get("phase") == "Capturing")
@@ -121,9 +126,10 @@ def test_captures_go_on_while_there_is_no_api_server(cluster: Cluster, apply: Ap
     oracle = tmp_path / "all.pcap"
     with tcpdump(cluster, "shop", "client", oracle, "tcp port 80"):
         cluster.processes.stop("kube-apiserver")
-        for _ in range(10):
+        away = time.monotonic()
+        while time.monotonic() - away < MINUTE:
             client("wget", "-q", "-O", "-", f"http://{server}/")
-            time.sleep(1)
+            time.sleep(5)
         cluster.processes.restart("kube-apiserver")
         wait_until(cluster.is_ready)
     capture.until(lambda status: status["packets"] >= 80)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from testbed.kubernetes.cluster import KUBECTL, Cluster
+from testbed.kubernetes.cluster import Cluster
+from testbed.kubernetes.control_plane import KUBECTL
 from testbed.patience import PATIENCE, wait_until
 from testbed.tool import check_with_readers, read_pcapng
 from tests.cluster.pod_traffic import address, fetch
