@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from capture.cluster.admission import checked_spec
 from capture.cluster.api import NODE_CAPTURES, Api, Resource
@@ -32,7 +33,7 @@ from capture.cluster.objects import (
     StoreOrder,
     node_capture_name,
 )
-from capture.cluster.pods_by_node import pod_places, waiting_text
+from capture.cluster.pods_by_node import PodPlaces, on_nodes, pod_places, waiting_text
 from capture.cluster.quota import Quota, RunningCount
 from capture.cluster.store_order import order_for, store_key
 from capture.cluster.view import ClusterView, KnownCapture
@@ -45,10 +46,13 @@ ROUND_SECONDS = 0.1
 """Shortest time between two rounds: what changes together is decided about together."""
 SWEEP_SECONDS = 2.0
 """Time between two looks at all captures that have not ended."""
+REQUESTS_AT_ONCE = 8
+"""Most requests for parts that are under way: a capture may have a thousand."""
 NUMBERS_SECONDS = 2.0
 """Shortest time between two writes of a status in which only numbers have changed."""
 EVENTS = Resource("events.k8s.io/v1", "events", "Event", KubeStruct)
 _log = logging.getLogger("bicap.controller")
+T = TypeVar("T")
 
 
 class Controller:
@@ -70,6 +74,9 @@ class Controller:
         self._written: dict[str, tuple[CaptureStatus, float]] = {}
         """By uid: the status that was written last, and when; only while this process leads."""
         self._queued: dict[str, datetime] = {}
+        self._places: dict[str, tuple[tuple[int, int], PodPlaces]] = {}
+        """By uid: generation and version of the pods, and where the capture runs."""
+        self._requests = ThreadPoolExecutor(REQUESTS_AT_ONCE, "requests")
         self._ending = threading.Event()
 
     @property
@@ -130,7 +137,7 @@ class Controller:
             _log.exception("bug: a decision failed", extra={"capture": uid})
 
     def _forget(self, uid: str) -> None:
-        for memory in (self._admitted, self._written, self._queued):
+        for memory in (self._admitted, self._written, self._queued, self._places):
             memory.pop(uid, None)
 
     # What is decided.
@@ -157,7 +164,7 @@ class Controller:
             )
         _, document, spec = accepted
         store, no_store = self._store(capture, document)
-        places = pod_places(spec, self.world.pods_for(capture), whole_nodes=not metadata.namespace)
+        places = self._where(capture, document, spec)
         decision = decide(
             Situation(
                 capture=CaptureObject(metadata, item.spec, before),
@@ -173,13 +180,21 @@ class Controller:
                 no_store=no_store,
             )
         )
-        for spec_of_part in decision.create:
-            self._create(spec_of_part)
-        for part, patch in decision.change:
-            self._api.patch(NODE_CAPTURES, part.metadata.name, {"spec": patch}, part.metadata.namespace)
+        self._at_once(self._create, decision.create)
+        self._at_once(self._change, decision.change)
         self._write(capture, before, decision.status)
         if decision.expired:
             self._api.delete(kind.resource, metadata.name, metadata.namespace, capture.uid)
+
+    def _where(self, capture: KnownCapture, document: Document, spec: CaptureSpec) -> PodPlaces:
+        """Return where a capture runs; a cluster has many pods, so they are looked through when one has changed."""
+        metadata = capture.item.metadata
+        version = metadata.generation, self.world.pods_version(capture)
+        known = self._places.get(capture.uid)
+        if known is None or known[0] != version:
+            found = pod_places(spec, self.world.pods_for(capture), whole_nodes=not metadata.namespace)
+            known = self._places[capture.uid] = version, found
+        return on_nodes(known[1], document.target, self.world.alive)
 
     def _store(self, capture: KnownCapture, document: Document) -> tuple[StoreOrder | None, str | None]:
         """Return the store that a capture names, or why it cannot be used."""
@@ -273,6 +288,19 @@ class Controller:
         self._api.create(NODE_CAPTURES, {"metadata": metadata, "spec": plain(spec)}, self._namespace)
         self.world.add_part(NodeCapture(ObjectMetadata(name=name, namespace=self._namespace, labels=labels), spec))
 
+    def _change(self, change: tuple[NodeCapture, dict[str, Any]]) -> None:
+        part, patch = change
+        self._api.patch(NODE_CAPTURES, part.metadata.name, {"spec": patch}, part.metadata.namespace)
+
+    def _at_once(self, step: Callable[[T], object], items: Sequence[T]) -> None:
+        """Do a step for each item, several at a time; all of them are tried. Raises the first error."""
+        if len(items) == 1:
+            step(items[0])
+            return
+        errors = [future.exception() for future in [self._requests.submit(step, item) for item in items]]
+        for error in filter(None, errors):
+            raise error
+
     def _delete(self, capture: KnownCapture) -> None:
         """Delete the parts of a capture that is being deleted; when they are gone, let it go, too."""
         metadata = capture.item.metadata
@@ -293,14 +321,15 @@ class Controller:
         a part when it comes back.
         """
         parts = list(self.world.parts.get(uid, {}).values())
-        for part in parts:
-            metadata = part.metadata
-            if metadata.deletion_timestamp is None:
-                self._api.delete(NODE_CAPTURES, metadata.name, metadata.namespace)
-            elif not self.world.is_alive(part.spec.node) and metadata.finalizers:
-                self._api.patch(
-                    NODE_CAPTURES, metadata.name, {"metadata": {"finalizers": []}}, metadata.namespace, metadata.uid
-                )
+        self._at_once(self._remove_part, parts)
         if not parts:
             self.world.parts.pop(uid, None)
         return len(parts)
+
+    def _remove_part(self, part: NodeCapture) -> None:
+        metadata = part.metadata
+        if metadata.deletion_timestamp is None:
+            self._api.delete(NODE_CAPTURES, metadata.name, metadata.namespace)
+        elif not self.world.is_alive(part.spec.node) and metadata.finalizers:
+            patch = {"metadata": {"finalizers": []}}
+            self._api.patch(NODE_CAPTURES, metadata.name, patch, metadata.namespace, metadata.uid)

@@ -30,7 +30,7 @@ class ClusterCollector(Collector):
         build.add_metric([version("bicap")], 1)
         yield build
         yield GaugeMetricFamily("bicap_leader", "1 if this controller leads.", value=int(self._controller.leads))
-        yield GaugeMetricFamily("bicap_agents", "Agents that are alive.", value=world.agents)
+        yield GaugeMetricFamily("bicap_agents", "Agents that are alive.", value=len(world.alive))
         phases = Counter(known.kind.status(known.item).phase or "New" for known in list(world.captures.values()))
         captures = GaugeMetricFamily("bicap_captures", "Captures, by phase.", labels=["phase"])
         for phase, count in sorted(phases.items()):

@@ -8,6 +8,7 @@ import msgspec
 from capture.cluster.kube import KubePod
 from capture.cluster.objects import PodEntry
 from capture.filters.filter_h import pods_of
+from capture.request.document import TargetPart
 from capture.selection.selection import Selection
 from capture.spec import CaptureSpec
 
@@ -59,10 +60,18 @@ def pod_places(spec: CaptureSpec, pods: Iterable[KubePod], whole_nodes: bool) ->
     return PodPlaces({node: _unique([*map(_entry, own), *others]) for node, own in by_node.items()}, sorted(sharing))
 
 
+def on_nodes(places: PodPlaces, target: TargetPart, with_agent: Iterable[str]) -> PodPlaces:
+    """Return the places on the nodes that are asked for; interfaces of nodes need no pod, but they need an agent."""
+    wanted = target.nodes or ([*places.by_node, *with_agent] if target.interfaces else list(places.by_node))
+    found: dict[str, list[PodEntry]] = {node: [] for node in wanted} if target.interfaces else {}
+    found |= {node: pods for node, pods in places.by_node.items() if node in set(wanted)}
+    return PodPlaces(dict(sorted(found.items())), places.sharing)
+
+
 def waiting_text(spec: CaptureSpec, places: PodPlaces) -> str:
     """Return what a capture without a place waits for."""
     if not places.sharing:
-        return f"no pod matches: {spec.pods}"
+        return f"no pod matches: {spec.pods}" if spec.pods else "no node has an agent"
     names = ", ".join(places.sharing[:3]) + (" and others" if len(places.sharing) > 3 else "")
     return f"{names}: hostNetwork, where packets of all namespaces pass; ask for a ClusterPacketCapture"
 

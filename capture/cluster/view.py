@@ -40,6 +40,8 @@ class ClusterView:
         self.parts: dict[str, dict[str, NodeCapture]] = {}
         """NodeCaptures by the uid of their capture and by their name."""
         self._pods: dict[str, dict[str, KubePod]] = {}
+        self._pod_changes: Counter[str] = Counter()
+        """By namespace; "" counts all."""
         self._pulse = Pulse()
         self._alive: frozenset[str] = frozenset()
         self._changed: set[str] = set()
@@ -136,6 +138,7 @@ class ClusterView:
             pods[pod.metadata.name] = pod
         else:
             pods.pop(pod.metadata.name, None)
+        self._pod_changes.update((namespace, ""))
         concerned = [
             known.uid for known in list(self.captures.values()) if known.item.metadata.namespace in ("", namespace)
         ]
@@ -159,9 +162,9 @@ class ClusterView:
         return node in self._alive
 
     @property
-    def agents(self) -> int:
-        """Number of agents that are alive."""
-        return len(self._alive)
+    def alive(self) -> frozenset[str]:
+        """Nodes whose agents are alive."""
+        return self._alive
 
     def pods_for(self, known: KnownCapture) -> list[KubePod]:
         """Return the pods that a capture may be about."""
@@ -169,6 +172,10 @@ class ClusterView:
         if namespace:
             return list(self._pods.get(namespace, {}).values())
         return [pod for pods in list(self._pods.values()) for pod in list(pods.values())]
+
+    def pods_version(self, known: KnownCapture) -> int:
+        """Return a number that another one follows when `pods_for` may be different."""
+        return self._pod_changes[known.item.metadata.namespace]
 
     def incomplete(self) -> list[str]:
         """Return the uids of captures that have not ended."""

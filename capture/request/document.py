@@ -107,6 +107,12 @@ class TargetPart(Part, frozen=True):
             merge=Merge.CHOOSES,
         ),
     ] = []
+    nodes: Annotated[
+        list[NonEmpty],
+        field(
+            "In a cluster: only on these nodes. Default: all with chosen pods; for interfaces, all with an agent.",
+        ),
+    ] = []
     pids: Annotated[
         list[int],
         field(

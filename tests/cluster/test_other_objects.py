@@ -39,6 +39,25 @@ def test_a_cluster_packet_capture_needs_the_namespaces_of_its_pods(apply: Apply)
     assert "namespace is missing" in capture.condition("Accepted")["message"]
 
 
+def test_interfaces_of_nodes_are_captured_where_no_pod_is(cluster: Cluster, apply: Apply) -> None:
+    """The uplinks of both nodes, between which VXLAN carries what pods say."""
+    rule = {"destination": {"ports": [8472]}, "protocol": "UDP"}
+    everywhere = apply("uplinks", {"target": {"interfaces": ["uplink"]}, "rules": [rule]}, "")
+    one = apply("uplink", {"target": {"interfaces": ["uplink"], "nodes": ["n2"]}, "rules": [rule]}, "")
+    nowhere = apply("missing", {"target": {"interfaces": ["none"], "nodes": ["n1"]}}, "")
+    everywhere.until(lambda status: status.get("nodeSummary") == "2/2" and status["phase"] == "Capturing")
+    one.until(lambda status: status.get("nodeSummary") == "1/1" and status["phase"] == "Capturing")
+    fetch(cluster, address(cluster, "bank", "vault"), 5)
+    for capture, nodes in ((everywhere, ["n1", "n2"]), (one, ["n2"])):
+        status = capture.stop()
+        account_adds_up(status)
+        assert [node["node"] for node in status["nodes"]] == nodes
+        for node in status["nodes"]:
+            assert node["forward"]["packets"] + node["reverse"]["packets"] >= 5 * 8
+    nowhere.until(lambda status: status.get("phase") == "Failed")
+    assert nowhere.node("n1")["reason"] == "NothingToCapture"
+
+
 def pod(name: str, node: str, script: str) -> dict[str, Any]:
     container = {
         "name": "c",

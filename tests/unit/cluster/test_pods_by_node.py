@@ -6,7 +6,7 @@ import pytest
 
 from capture.cluster.admission import admitted, checked_spec
 from capture.cluster.kube import KubePod, ObjectMetadata, PodIp, PodSpec, PodStatus
-from capture.cluster.pods_by_node import PodPlaces, pod_places, waiting_text
+from capture.cluster.pods_by_node import PodPlaces, on_nodes, pod_places, waiting_text
 from capture.spec import CaptureSpec
 
 EVERYTHING = {"target": {"selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}}
@@ -59,3 +59,20 @@ def test_a_rule_names_one_as_the_other_side(whole_nodes: bool, node: str) -> Non
         ("ingress", node, ["192.0.2.1"]),
         ("web", "n1", ["192.0.2.1"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "by_node"),
+    [
+        ({"interfaces": ["eth0"]}, {"n1": [], "n2": [], "n3": []}),
+        ({"interfaces": ["eth0"], "nodes": ["n3", "n4"]}, {"n3": [], "n4": []}),
+        ({"namespaces": ["shop"]}, {"n1": ["ingress", "web"], "n2": ["ingress-2"]}),
+        ({"namespaces": ["shop"], "nodes": ["n2", "n3"]}, {"n2": ["ingress-2"]}),
+        ({"namespaces": ["shop"], "interfaces": ["eth0"], "nodes": ["n2", "n3"]}, {"n2": ["ingress-2"], "n3": []}),
+    ],
+)
+def test_interfaces_of_nodes_need_an_agent_and_no_pod(target: Any, by_node: dict[str, list[str]]) -> None:
+    document = admitted("ClusterPacketCapture", "c", "", {"target": target})
+    found = pod_places(checked_spec(document), PODS, whole_nodes=True)
+    found = on_nodes(found, document.target, ["n1", "n2", "n3"])
+    assert {node: [one.name for one in pods] for node, pods in found.by_node.items()} == by_node

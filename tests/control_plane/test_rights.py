@@ -5,7 +5,7 @@ import json
 import pytest
 
 from capture.cluster.kube import LEASE_NAMESPACE, SYSTEM_NAMESPACE
-from tests.tenancy.two_tenants import NOBODY, OF_SHOP, TwoTenants
+from tests.control_plane.two_tenants import NOBODY, OF_SHOP, TwoTenants
 
 Rule = tuple[str, str, str]
 """Resource with its group, names, and verbs."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from testbed.patience import wait_until
-from tests.tenancy.two_tenants import SHOP, TenantCapture, TwoTenants
+from tests.control_plane.two_tenants import SHOP, TenantCapture, TwoTenants
 
 OWN = {"target": {"pods": [{"name": "web"}]}}
 URL = {"url": "s3://mine/", "endpoint": "http://127.0.0.1:9"}

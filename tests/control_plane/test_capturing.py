@@ -10,7 +10,7 @@ import pytest
 
 from capture.cluster.kube import SYSTEM_NAMESPACE
 from testbed.patience import wait_until
-from tests.tenancy.two_tenants import BANK, NODE, OF_SHOP, SHARING, SHOP, TenantCapture, TwoTenants
+from tests.control_plane.two_tenants import BANK, NODE, OF_SHOP, SHARING, SHOP, TenantCapture, TwoTenants
 
 OWN = {"target": {"pods": [{"name": "web"}]}}
 VAULT = {"name": "vault", "namespace": "bank"}

@@ -16,7 +16,7 @@ from capture.cluster.kube import SYSTEM_NAMESPACE
 from capture.retrieval.orders import ANSWERS_PATH, AUDIENCE, ORDERS_PATH
 from testbed.kubernetes.control_plane import LOOPBACK
 from testbed.patience import wait_until
-from tests.tenancy.two_tenants import AGENTS_PORT, NODE, OF_SHOP, SHOP, TenantCapture, TwoTenants
+from tests.control_plane.two_tenants import AGENTS_PORT, NODE, OF_SHOP, SHOP, TenantCapture, TwoTenants
 
 OWN = {"target": {"pods": [{"name": "web"}]}}
 

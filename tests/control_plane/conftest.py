@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.tenancy.two_tenants import BANK, TenantCapture, TwoTenants
+from tests.control_plane.two_tenants import BANK, TenantCapture, TwoTenants
 
 # It needs the programs of Kubernetes, as the tests of a cluster do.
 collect_ignore_glob = [] if os.environ.get("BICAP_CLUSTER") else ["test_*.py"]
