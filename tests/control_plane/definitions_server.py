@@ -37,6 +37,10 @@ class DefinitionsServer:
         self._log = lambda: plane.processes.log("definitions")[-3000:]
         wait_until(self._is_ready, self._log)
 
+    def close(self) -> None:
+        """End the client's connections."""
+        self._client.close()
+
     def _is_ready(self) -> bool:
         try:
             return self._client.get("/readyz").status_code == 200

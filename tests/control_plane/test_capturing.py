@@ -165,10 +165,9 @@ def test_a_written_status_opens_nothing(
     """The tyrant may write it; the controller says again what is true, and reads no more than its own times."""
     made.append(capture := tenants.capture("tyrant", "shop", "rewritten", OWN))
     capture.until("Capturing")
-    found = capture.object
-    found["status"] = found["status"] | {"nodes": secret.status["nodes"]}
-    path = "/apis/bicap.io/v1alpha1/namespaces/shop/packetcaptures/rewritten/status"
-    tenants.plane.kubectl("replace", "--raw", path, "-f", "-", user="tyrant", stdin=json.dumps(found))
+    patch = json.dumps({"status": {"nodes": secret.status["nodes"]}})
+    words = ("patch", "bpcap", "rewritten", "-n", "shop", "--subresource=status", "--type=merge", "-p", patch)
+    tenants.plane.kubectl(*words, user="tyrant")
     capture.stop()
     wait_until(lambda: capture.status["nodes"][0]["files"][0]["name"].startswith("rewritten-"))
     assert (secret.folder / "vault-n1.pcapng").exists()

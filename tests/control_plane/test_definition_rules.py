@@ -1,5 +1,6 @@
 """The definitions as the chart installs them, on a server that runs their rules: 1.25, the first that does."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from tests.unit.cluster.test_validations import BROKEN, SPECS, by_admission, by_
 
 
 @pytest.fixture(scope="module")
-def server(tenants: TwoTenants, tmp_path_factory: pytest.TempPathFactory) -> DefinitionsServer:
+def server(tenants: TwoTenants, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefinitionsServer]:
     """A server with all definitions; it takes them only if no rule may cost too much."""
     server = DefinitionsServer(tenants.plane, tmp_path_factory.mktemp("definitions") / "certificates")
     server.define([yaml.safe_load(path.read_text()) for path in sorted((CHART / "crds").glob("*.yaml"))])
-    return server
+    yield server
+    server.close()
 
 
 def verdict(server: DefinitionsServer, kind: str, spec: Any) -> tuple[int, str]:

@@ -89,7 +89,9 @@ class TwoTenants:
             kubectl("create", "namespace", namespace)
         kubectl("apply", "-k", str(Path(__file__).with_name("overlay")))
         kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        kubectl("create", "clusterrole", "everything", "--verb=*", "--resource=*.*")
+        rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "rules": [rule]}
+        kubectl("create", "-f", "-", stdin=json.dumps(role | {"metadata": {"name": "everything"}}))
         for number, (user, namespace, role) in enumerate(BINDINGS):
             kubectl("create", "rolebinding", f"{user}-{number}", "-n", namespace, role, f"--user={user}")
         # The label of the role admin is summed up by a controller.
