@@ -14,9 +14,10 @@ import pytest
 
 from capture.cluster.kube import SYSTEM_NAMESPACE
 from capture.retrieval.orders import ANSWERS_PATH, AUDIENCE, ORDERS_PATH
+from capture.retrieval.robot_tokens import ROBOT_AUDIENCE
 from testbed.kubernetes.control_plane import LOOPBACK
 from testbed.patience import wait_until
-from tests.control_plane.two_tenants import AGENTS_PORT, NODE, OF_SHOP, SHOP, TenantCapture, TwoTenants
+from tests.control_plane.two_tenants import AGENTS_PORT, NODE, OF_SHOP, ROBOTS_PORT, SHOP, TenantCapture, TwoTenants
 
 SECTION_HEADER = bytes.fromhex("0a0d0d0a")
 OWN = {"target": {"pods": [{"name": "web"}]}}
@@ -203,3 +204,72 @@ def test_the_tokens_of_agents_are_not_for_users(tenants: TwoTenants) -> None:
     for user in OF_SHOP:
         done = tenants.plane.try_kubectl("create", "--raw", path, "-f", "-", user=user, stdin=body)
         assert "forbidden" in done.stderr.lower()
+
+
+# The door of programs.
+
+
+@pytest.fixture(scope="module")
+def robot(tenants: TwoTenants) -> str:
+    """A token of a program of the shop, which may fetch what is captured there."""
+    kubectl = tenants.plane.kubectl
+    kubectl("create", "serviceaccount", "robot", "-n", "shop")
+    role = ("--clusterrole=bicap-downloader", "--serviceaccount=shop:robot")
+    kubectl("create", "rolebinding", "robot", "-n", "shop", *role)
+    return tenants.plane.service_account("shop", "robot", audience=ROBOT_AUDIENCE)
+
+
+def at_the_door_of_programs(tenants: TwoTenants, token: str, path: str) -> httpx2.Response:
+    found = tenants.plane.get("configmap", "bicap-controller", "-n", SYSTEM_NAMESPACE)["data"]
+    context = ssl.create_default_context(cadata=found["authority"])
+    address = f"https://{LOOPBACK}:{ROBOTS_PORT}"
+    with httpx2.Client(base_url=address, verify=context, trust_env=False, timeout=30) as client:
+        return client.get(path, headers=bearer(token))
+
+
+def test_a_program_of_the_shop_gets_what_the_shop_has(tenants: TwoTenants, robot: str, own: TenantCapture) -> None:
+    answer = at_the_door_of_programs(tenants, robot, "/v1/packetcaptures/shop/vault/capture")
+    assert answer.json()["capture"]["uid"] == own.uid
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/packetcaptures/bank/vault/capture",
+        "/v1/packetcaptures/bank/vault/files/n1/vault-n1.pcapng",
+        "/v1/packetcaptures/bank/vault/live",
+        "/v1/packetcaptures/bank/nothing/capture",
+        "/v1/packetcaptures/shop%2f..%2fbank/vault/capture",
+        "/v1/packetcaptures/shop/..%2f..%2fbank%2fvault/capture",
+        "/v1/packetcaptures/shop/..%2fbank%2fvault/capture",
+        "/v1/packetcaptures/%2abank/vault/capture",
+        "/v1/packetcaptures/*/vault/capture",
+        "/v1/packetcaptures//vault/capture",
+        "/v1/clusterpacketcaptures/vault/capture",
+        "/v1/clusterpacketcaptures/{uid}/capture",
+        "/v1/packetcaptures/shop/vault/files/n1/..%2f{uid}%2fvault-n1.pcapng",
+        "/v1/packetcaptures/shop/{uid}/capture",
+    ],
+)
+def test_it_gets_nothing_that_the_bank_has(
+    tenants: TwoTenants, robot: str, own: TenantCapture, secret: TenantCapture, path: str
+) -> None:
+    answer = at_the_door_of_programs(tenants, robot, path.format(uid=secret.uid))
+    assert answer.status_code in (403, 404)
+    assert SECTION_HEADER not in answer.content
+    assert secret.status["nodes"][0]["files"][0]["sha256"] not in answer.text
+
+
+def test_other_tokens_are_not_for_programs(tenants: TwoTenants, own: TenantCapture, secret: TenantCapture) -> None:
+    plane = tenants.plane
+    tokens = [
+        plane.service_account("shop", "robot"),
+        plane.service_account("shop", "robot", audience=AUDIENCE),
+        plane.service_account(SYSTEM_NAMESPACE, "bicap-agent", "bicap-agent-n1", AUDIENCE),
+        allowed(tenants, "alice", "shop", "vault"),
+        allowed(tenants, "carol", "bank", "vault"),
+    ]
+    for token in tokens:
+        for namespace in ("shop", "bank"):
+            path = f"/v1/packetcaptures/{namespace}/vault/capture"
+            assert at_the_door_of_programs(tenants, token, path).status_code == 401

@@ -69,6 +69,7 @@ EVERYWHERE: set[Rule] = {
     ("captureaccesses.bicap.io", "", "delete list watch"),
     ("events.events.k8s.io", "", "create"),
     ("tokenreviews.authentication.k8s.io", "", "create"),
+    ("subjectaccessreviews.authorization.k8s.io", "", "create"),
 }
 
 
@@ -90,6 +91,8 @@ def test_the_controller_may_what_the_table_says_and_no_more(tenants: TwoTenants)
         ("leases.coordination.k8s.io", "bicap-controller", "get patch update"),
         ("configmaps", "", "create"),
         ("configmaps", "bicap-controller", "get patch"),
+        ("endpoints", "", "create"),
+        ("endpoints", "bicap", "get patch"),
     }
     assert rules(tenants, CONTROLLER, LEASE_NAMESPACE) - EVERYWHERE == {
         ("leases.coordination.k8s.io", "", "list watch")

@@ -24,7 +24,7 @@ from testbed.two_pods import run
 
 API_VERSION = "bicap.io/v1alpha1"
 NODE = "n1"
-USERS_PORT, AGENTS_PORT = 8470, 8471
+USERS_PORT, AGENTS_PORT, ROBOTS_PORT = 8470, 8471, 8472
 CONTROLLER, AGENT = "bicap-controller-0", "bicap-agent-n1"
 BINDINGS = (
     ("alice", "shop", "--clusterrole=bicap-capturer"),
