@@ -14,7 +14,7 @@ import numpy as np
 from capture.analysis.packets.packet_table import Mark
 from capture.analysis.packets.reading import Batch
 from capture.analysis.query.names import CLOSES, HANDSHAKES
-from capture.analysis.sessions.session_table import SIDES, Measure
+from capture.analysis.sessions.session_table import SIDES, Close, Handshake, Measure
 from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Longs, Table
 from capture.metrics.bounded_labels import INTERFACES_MAX, OTHERS
@@ -138,7 +138,7 @@ class SessionCounts:
             for (interface, protocol, close), count in _counted(
                 sessions["interface"], sessions["protocol"], sessions["close"]
             ):
-                self._closed[self._label(interface), _protocol(protocol), CLOSES[close]] += count
+                self._closed[self._label(interface), _protocol(protocol), CLOSES[Close(close)]] += count
             self._count_verdicts(sessions[sessions["session"] > self._settled])
         chosen = samples[np.isin(samples["measure"], [*ROUND_TRIPS, *RESPONSES])]
         if not len(chosen):
@@ -156,7 +156,7 @@ class SessionCounts:
     def _count_verdicts(self, sessions: Table) -> None:
         columns = (sessions[name] for name in ("interface", "protocol", "handshake"))
         for (interface, protocol, handshake), count in _counted(*columns):
-            self._sessions[self._label(interface), _protocol(protocol), HANDSHAKES[handshake]] += count
+            self._sessions[self._label(interface), _protocol(protocol), HANDSHAKES[Handshake(handshake)]] += count
 
     def _label(self, number: int) -> str:
         if 0 <= number < min(len(self._interfaces), INTERFACES_MAX):

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from capture.cli.metrics import each
 from capture.errors import SpecError
-from capture.metrics.families import INTERFACES_MAX, OTHERS, Snapshot
+from capture.metrics.bounded_labels import INTERFACES_MAX, OTHERS
+from capture.metrics.families import Snapshot
 from capture.metrics.serving import MetricsServer, parse_address
 from capture.run.account import Account, DirectionAccount
 
