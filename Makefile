@@ -44,6 +44,14 @@ web-pictures: page ## take the pictures of docs/web.md
 	@scripts/setup.sh test-web
 	$(BIN)/python -m scripts.web_pictures
 
+wireshark-pictures: setup ## take the pictures of docs/wireshark.md, of Wireshark itself
+	@scripts/setup.sh test-wireshark
+	$(BIN)/python -m scripts.wireshark_pictures
+
+test-wireshark: setup ## drive tshark, dumpcap and Wireshark itself, on a display of its own, with bicap among their interfaces
+	@scripts/setup.sh test-wireshark
+	BICAP_WIRESHARK=1 $(BIN)/pytest -q tests/wireshark
+
 test-kernels: setup ## boot other kernels, and run every program and live captures on them (KERNEL=6.1 for one)
 	@scripts/setup.sh kernels
 	$(BIN)/python -m tests.kernels $(KERNEL)

@@ -26,6 +26,8 @@ packages=(python3-bpfcc tcpdump tshark iproute2 iputils-ping libpcap0.8 procps e
 [ "${1:-}" != image ] || packages+=(mmdebstrap binutils)
 # What reads metrics.
 [ "${1:-}" != deploy ] || packages+=(prometheus)
+# Wireshark itself, a display for it, and what drives it and looks at it.
+[ "${1:-}" != test-wireshark ] || packages+=(wireshark xvfb xdotool imagemagick fonts-dejavu-core)
 # Spark runs on Java.
 [ "${1:-}" != lake ] || packages+=(openjdk-17-jre-headless)
 # An SFTP server, and a clock that is off.

@@ -8,7 +8,7 @@ import click
 from capture.cli.groups import option
 from capture.errors import SpecError
 from capture.request.document import Document
-from capture.request.fields import OUTPUT, RECORD, WHAT, WHERE, Field, choices, fields
+from capture.request.fields import OUTPUT, RECORD, WHAT, WHERE, Field, choices, fields, is_recorded
 from capture.request.given import RULE_FIELDS
 from capture.request.naming import in_object
 from capture.request.rulefile import rule_word
@@ -20,16 +20,6 @@ _Declarations = list[Callable[[Any], Any]]
 
 _OF_PODS = ("pods", "namespaces", "selector", "containers", "cri_sockets", "pods_file", "netns")
 """Fields of the target that choose pods by data of the container runtime."""
-
-_NOT_RECORDED = frozenset(
-    {
-        *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept", "compress")),
-        *(("limits", name) for name in ("packets", "forward_packets", "reverse_packets", "bytes", "buffer")),
-        ("sampling", "on_pressure"),
-        *(("store", name) for name in ("name", "url", "credentials", "known_hosts", "delete", "retry")),
-    }
-)
-"""Fields about files that grow, stores for them, and rings that are read, which a recorder does not have."""
 
 _FILE = option(
     WHAT,
@@ -78,7 +68,7 @@ def plan_options(command: Any) -> Any:
 
 def record_options(command: Any) -> Any:
     """Add the options of the fields that a recorder uses."""
-    return _declared([*_options(_is_recorded)], command)
+    return _declared([*_options(is_recorded)], command)
 
 
 def field_options(wanted: Callable[[Field], bool]) -> Callable[[Any], Any]:
@@ -98,11 +88,7 @@ def top_options(command: Any) -> Any:
 def _is_of_top(field: Field) -> bool:
     if field.path == ("reasons",) or field.group == OUTPUT:
         return False
-    return _is_recorded(field) and (field.group != RECORD or field.path[-1] == "memory")
-
-
-def _is_recorded(field: Field) -> bool:
-    return field.path not in _NOT_RECORDED
+    return is_recorded(field) and (field.group != RECORD or field.path[-1] == "memory")
 
 
 def refuse_recording(document: Document) -> None:
@@ -115,7 +101,7 @@ def refuse_recording(document: Document) -> None:
 def refuse_not_recorded(document: Document) -> None:
     """Raise SpecError if a document has a field that a recorder cannot use."""
     for field in fields(Document):
-        if not _is_recorded(field) and field.of(document) not in (None, []):
+        if not is_recorded(field) and field.of(document) not in (None, []):
             raise SpecError(
                 f"{in_object(field).text} is for bicap capture: a recorder writes incidents, see --incidents"
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from capture.errors import BicapError, SpecError
+from capture.extcap.wireshark_list import WAIT
 
 _WITHOUT_VALUE = {"--extcap-interfaces", "--extcap-dlts", "--extcap-config", "--capture"}
 
@@ -55,16 +56,17 @@ def answer(call: Call) -> Iterator[str]:
         return
     if len(given) < 2 or "--extcap-interface" not in given:
         raise SpecError("this program is called by Wireshark; `bicap extcap --install` makes it known there")
-    place = wireshark_list.words_for(given["--extcap-interface"])
+    wireshark_list.words_for(given["--extcap-interface"])  # raises, if there is no such entry
     if "--extcap-dlts" in given:
         yield from answers.link_types()
     elif "--extcap-config" in given or "--extcap-reload-option" in given:
-        from capture.extcap.arguments import arguments, cluster_arguments
+        from capture.extcap.arguments import arguments_of
 
-        cluster = given["--extcap-interface"] == wireshark_list.CLUSTER
-        listed = not (place or cluster)
-        choices = {"--interface": wireshark_list.local_interfaces(), "--pod": wireshark_list.pods()} if listed else {}
-        asked = cluster_arguments() if cluster else arguments(not place, choices)
+        chooses = given["--extcap-interface"] in (wireshark_list.ANY, wireshark_list.WAIT)
+        choices = (
+            {"--interface": wireshark_list.local_interfaces(), "--pod": wireshark_list.pods()} if chooses else {}
+        )
+        asked = arguments_of(given["--extcap-interface"], choices)
         name = given.get("--extcap-reload-option")
         if name is None:
             yield from answers.options(asked)
@@ -93,7 +95,10 @@ def main() -> None:
     try:
         call = Call.parse(sys.argv[1:])
         if "--capture" in call.protocol:
-            from capture.extcap.captured import run
+            if call.protocol.get("--extcap-interface") == WAIT:
+                from capture.extcap.wait_for_trouble import run
+            else:
+                from capture.extcap.captured import run
 
             raise SystemExit(run(call.protocol, call.others))
         lines = list(answer(call))

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from capture.extcap.controls import KEEP, LOG, RULE
+
 if TYPE_CHECKING:
     from capture.extcap.arguments import Argument  # loads the request document, which few calls need
 
-LOG = 0
-"""Number of the toolbar's control that shows what the capture reports."""
 _ETHERNET = 1
-_ADD = 2
-"""Command of a control message: append to a log."""
 
 
 def sentence(word: str, **values: object) -> str:
@@ -28,6 +26,24 @@ def interfaces(version: str, listed: Mapping[str, str]) -> list[str]:
     return [
         sentence("extcap", version=version, display="bicap"),
         *(sentence("interface", value=value, display=shown) for value, shown in listed.items()),
+        sentence(
+            "control",
+            number=KEEP,
+            type="button",
+            role="control",
+            display="Keep the last 30 s",
+            tooltip="While bicap waits for trouble: show the packets of the last 30 s (Before in the dialog) and of "
+            "the next 10 s (After)",
+        ),
+        sentence(
+            "control",
+            number=RULE,
+            type="string",
+            display="Trigger",
+            tooltip="While bicap waits for trouble: do the same when this becomes true, like handshake=unanswered or "
+            "retransmitted>=5 in 10s per server; a new rule begins with empty memory",
+            placeholder="handshake=refused",
+        ),
         sentence(
             "control",
             number=LOG,
@@ -69,9 +85,3 @@ def values(number: int, argument: "Argument") -> list[str]:
         )
         for value, shown in argument.choices.items()
     ]
-
-
-def log_message(text: str) -> bytes:
-    """Return a control message that appends a line: T, three bytes of length, control, command, payload."""
-    payload = f"{text}\n".encode()[: (1 << 16) - 2]
-    return b"T" + (len(payload) + 2).to_bytes(3, "big") + bytes((LOG, _ADD)) + payload

@@ -6,10 +6,12 @@ does by itself", which becomes no word.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from capture.errors import SpecError
+from capture.extcap.wireshark_list import ANY, CLUSTER, WAIT
 from capture.request.document import Document
-from capture.request.fields import OUTPUT, WHAT, WHERE, Field, choices, fields
+from capture.request.fields import LIMITS, OUTPUT, RECORD, SAMPLING, WHAT, WHERE, Field, choices, fields, is_recorded
 from capture.request.given import RULE_FIELDS
 
 TARGET, NAMESPACE, CONTEXT, TO = "--target", "--namespace", "--context", "--to"
@@ -27,6 +29,11 @@ SUDO = "--sudo"
 LISTED = {"--interface", "--pod"}
 """Options whose values are listed from this machine, and can be listed again."""
 _WHOLE_NUMBER = "^[0-9]+$"
+_TABS = (WHERE, RECORD, WHAT, SAMPLING, LIMITS)
+"""Groups in the order of the dialog's tabs, where the dialog asks where to capture."""
+_ABBREVIATIONS = {word: word.upper() for word in ("tcp", "icmp", "cri", "pid")} | {"netns": "network namespace"}
+_WAITS = ("before", "after", "memory", "cooldown", "triggers")
+"""Fields of a recorder that the dialog asks for; its folder is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +53,31 @@ class Argument:
     reload: bool = False
 
 
+_SUDO_ARGUMENT = Argument(
+    SUDO,
+    "Use sudo",
+    "Run the capture by `sudo -n`, which must not need a password: a capture needs root.",
+    "boolflag",
+    WHERE,
+)
+
+
 def arguments(with_place: bool, listed: Mapping[str, Sequence[str]]) -> list[Argument]:
     """Return the options. `with_place`: those that choose where to capture, too; `listed` has values by option."""
-    found = [_argument(one, listed) for one in _asked(with_place)]
-    help = "Run the capture by `sudo -n`, which must not need a password: a capture needs root."
-    return [*found, Argument(SUDO, "Use sudo", help, "boolflag", WHERE)]
+    asked = (one for one in _asked(with_place) if one.group != RECORD)
+    made = [*(_argument(one, listed) for one in asked), _SUDO_ARGUMENT]
+    return sorted(made, key=_place_of_group) if with_place else made
+
+
+def waiting_arguments(listed: Mapping[str, Sequence[str]]) -> list[Argument]:
+    """Return the options of the entry that waits for trouble: those that a recorder can use, but for its folder."""
+    asked = (one for one in _asked(True) if is_recorded(one) and (one.group != RECORD or one.path[-1] in _WAITS))
+    return sorted([*(_argument(one, listed) for one in asked), _SUDO_ARGUMENT], key=_place_of_group)
+
+
+def _place_of_group(one: Argument) -> int:
+    """Return the place of its tab: what must be chosen is in the first."""
+    return _TABS.index(one.group)
 
 
 def cluster_arguments() -> list[Argument]:
@@ -74,7 +101,7 @@ def _argument(one: Field, listed: Mapping[str, Sequence[str]]) -> Argument:
     option = one.declared.option
     assert option is not None
     call = option.name
-    display = call.lstrip("-").replace("-", " ").capitalize()
+    display = _shown(call)
     help = option.help or one.help
     group = WHAT if one in RULE_FIELDS else one.group
     if call in LISTED:
@@ -91,12 +118,21 @@ def _argument(one: Field, listed: Mapping[str, Sequence[str]]) -> Argument:
     return Argument(call, display, help, "string", group, option.unit or "", number)
 
 
-def words_of(given: Sequence[tuple[str, str]], in_cluster: bool = False) -> list[str]:
-    """Return the words of `bicap capture`, or of kubectl's, for options that Wireshark gives. Raises SpecError."""
-    known = {one.call: one for one in (cluster_arguments() if in_cluster else arguments(True, {}))}
+def _shown(call: str) -> str:
+    """Return an option as a label: --answer-tcp-flags is Answer TCP flags."""
+    words = [_ABBREVIATIONS.get(word, word) for word in call.lstrip("-").split("-")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+def words_of(given: Sequence[tuple[str, str]], known: Sequence[Argument]) -> list[str]:
+    """Return the words of a command of bicap, or of kubectl's, for options that Wireshark gives. Raises SpecError.
+
+    `known` are the options of the entry.
+    """
+    by_call = {one.call: one for one in known}
     words = []
     for call, value in given:
-        one = known.get(call)
+        one = by_call.get(call)
         if one is None:
             raise SpecError(f"Wireshark gave the option {call}, which bicap does not know; install the extcap again")
         if call == SUDO or (one.type == "selector" and value == BY_ITSELF):
@@ -117,6 +153,14 @@ def _targets(value: str) -> list[str]:
     return words
 
 
+def arguments_of(entry: str, listed: Mapping[str, Sequence[str]] = MappingProxyType({})) -> list[Argument]:
+    """Return the options of an entry of Wireshark's list; `listed` has values by option."""
+    if entry == CLUSTER:
+        return cluster_arguments()
+    return waiting_arguments(listed) if entry == WAIT else arguments(entry == ANY, listed)
+
+
 def is_switch(call: str) -> bool:
     """True if an option has no value."""
-    return any(one.call == call and one.type == "boolflag" for one in arguments(True, {}))
+    known = (*arguments(True, {}), *waiting_arguments({}))
+    return any(one.call == call and one.type == "boolflag" for one in known)

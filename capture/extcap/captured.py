@@ -13,41 +13,67 @@ from types import FrameType
 from typing import IO
 
 from capture.errors import SinkError, SpecError
-from capture.extcap.answers import log_message
-from capture.extcap.arguments import SUDO, words_of
+from capture.extcap.arguments import SUDO, arguments_of, words_of
+from capture.extcap.toolbar import CONTROL_OUT, toolbar_of
 from capture.extcap.wireshark_list import CLUSTER, words_for
 
 _STATS_INTERVAL = "2s"
 """Time between two reports in the toolbar's log."""
-_LINES_SHOWN = 5
+LINES_SHOWN = 5
 """Last lines of what a failed capture said, which Wireshark shows in a dialog."""
+
+
+def fifo_of(protocol: Mapping[str, str]) -> str:
+    """Return the pipe to write packets into. Raises SpecError."""
+    fifo = protocol.get("--fifo")
+    if not fifo:
+        raise SpecError("--capture needs --fifo, the pipe to write into; Wireshark gives it")
+    return fifo
 
 
 def command(protocol: Mapping[str, str], others: Sequence[tuple[str, str]]) -> list[str]:
     """Return the command that captures. Raises SpecError."""
-    fifo = protocol.get("--fifo")
-    if not fifo:
-        raise SpecError("--capture needs --fifo, the pipe to write into; Wireshark gives it")
+    fifo, entry = fifo_of(protocol), protocol.get("--extcap-interface", "")
     expression = protocol.get("--extcap-capture-filter")
-    if _in_cluster(protocol):
-        filter = ["--", expression] if expression else []
-        return ["kubectl", "bicap", "capture", *words_of(others, in_cluster=True), "-w", "-", *filter]
-    words = [*words_for(protocol.get("--extcap-interface", "")), *words_of(others), "-w", fifo]
-    words += ["--stats-interval", _STATS_INTERVAL] if "--extcap-control-out" in protocol else ["-q"]
-    if expression:
-        words += ["--", expression]
+    filter = ["--", expression] if expression else []
+    given = words_of(others, arguments_of(entry))
+    if entry == CLUSTER:
+        return ["kubectl", "bicap", "capture", *given, "-w", "-", *filter]
+    words = [*words_for(entry), *given, "-w", fifo]
+    words += ["--stats-interval", _STATS_INTERVAL] if CONTROL_OUT in protocol else ["-q"]
+    return [*prefix(others), "capture", *words, *filter]
+
+
+def prefix(others: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the words that run bicap, by sudo if that was chosen."""
     sudo = ["sudo", "-n"] if any(name == SUDO for name, _ in others) and os.geteuid() else []
-    return [*sudo, sys.executable, "-P", "-m", "capture.cli.main", "capture", *words]
+    return [*sudo, sys.executable, "-P", "-m", "capture.cli.main"]
 
 
-def _in_cluster(protocol: Mapping[str, str]) -> bool:
-    return protocol.get("--extcap-interface") == CLUSTER
+def start(words: Sequence[str], output: IO[bytes] | None = None) -> "subprocess.Popen[str]":
+    """Start the command. Raises SpecError.
+
+    It has a session of its own: sudo relays no signal that comes from its own process group, and Ctrl-C in tshark is
+    relayed once.
+    """
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    except OSError as error:
+        sudo = "leave Use sudo out, or " if words[0] == "sudo" else ""
+        raise SpecError(f"{words[0]} cannot be run: {error.strerror}; {sudo}install it") from None
 
 
 @contextmanager
 def _output(protocol: Mapping[str, str]) -> Iterator[IO[bytes] | None]:
     """Yield what the command's standard output is: in a cluster Wireshark's pipe, else our own."""
-    if not _in_cluster(protocol):
+    if protocol.get("--extcap-interface") != CLUSTER:
         yield None
         return
     try:
@@ -62,16 +88,11 @@ def _output(protocol: Mapping[str, str]) -> Iterator[IO[bytes] | None]:
 
 def run(protocol: Mapping[str, str], others: Sequence[tuple[str, str]]) -> int:
     """Capture until Wireshark ends it; return the exit code. Raises SpecError, SinkError."""
-    words = command(protocol, others)
-    with _log(protocol.get("--extcap-control-out")) as log:
-        try:
-            with _output(protocol) as output:
-                child = subprocess.Popen(
-                    words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True
-                )
-        except OSError as error:
-            sudo = "leave Use sudo out, or " if words[0] == "sudo" else ""
-            raise SpecError(f"{words[0]} cannot be run: {error.strerror}; {sudo}install it") from None
+    with toolbar_of(protocol) as toolbar:
+        words = command(protocol, others)
+        toolbar.enable(waits=False)
+        with _output(protocol) as output:
+            child = start(words, output)
 
         def end(number: int, _: FrameType | None) -> None:
             with suppress(ProcessLookupError):
@@ -80,42 +101,22 @@ def run(protocol: Mapping[str, str], others: Sequence[tuple[str, str]]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
         assert child.stderr is not None
-        said: list[str] = []
+        lines: list[str] = []
         with child.stderr:
             for line in child.stderr:
-                said = [*said[-_LINES_SHOWN + 1 :], line]
-                if log is not None:
-                    _show(log, line.rstrip())
+                lines = [*lines[-LINES_SHOWN + 1 :], line]
+                toolbar.log(line.rstrip())
         code = child.wait()
     if code > 0:
-        print("".join(said), end="", file=sys.stderr, flush=True)
-        _end(protocol["--fifo"])
+        show_failure(lines, protocol["--fifo"])
     return max(code, 0)
 
 
-def _end(fifo: str) -> None:
-    """Let the reader of the pipe see its end: a capture that cannot start has not opened it, and tshark waits."""
+def show_failure(lines: Sequence[str], fifo: str) -> None:
+    """Print the last lines of a command that failed, which Wireshark shows, and let its pipe end.
+
+    A capture that cannot start has not opened the pipe, and tshark would wait for its end.
+    """
+    print("".join(lines), end="", file=sys.stderr, flush=True)
     with suppress(OSError):
         os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-
-
-def _show(log: IO[bytes], line: str) -> None:
-    with suppress(OSError):  # the toolbar may be gone, and the capture goes on
-        log.write(log_message(line))
-
-
-@contextmanager
-def _log(path: str | None) -> Iterator[IO[bytes] | None]:
-    """Yield the pipe of the toolbar's controls, None where there is no toolbar (tshark)."""
-    if not path:
-        yield None
-        return
-    try:
-        pipe = open(path, "wb", buffering=0)  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror}") from None
-    try:
-        yield pipe
-    finally:
-        with suppress(OSError):
-            pipe.close()

@@ -15,6 +15,8 @@ ANY = "bicap"
 """The entry whose options choose where to capture."""
 CLUSTER = "bicap-cluster"
 """The entry that captures pods of a cluster, through `kubectl bicap`; its options choose them."""
+WAIT = "bicap-wait"
+"""The entry that keeps the latest packets in memory until the toolbar's button or a rule asks for them."""
 _INTERFACE, _POD = "bicap-if-", "bicap_pod_"
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 1  # netdevice(7)
 _DEADLINE_SECONDS = 0.1
@@ -70,6 +72,7 @@ def entries() -> dict[str, str]:
 
 def _entries(interfaces: Sequence[str], names: Sequence[str], cluster: bool) -> Iterator[tuple[str, str]]:
     yield ANY, "bicap: choose pods or interfaces by options"
+    yield WAIT, "bicap: wait for trouble, and show the last 30 s when a button or a rule says so"
     if cluster:
         yield CLUSTER, "bicap: pods of the cluster, on all their nodes, by options"
     for name in names:
@@ -81,7 +84,7 @@ def _entries(interfaces: Sequence[str], names: Sequence[str], cluster: bool) -> 
 
 def words_for(entry: str) -> list[str]:
     """Return the words of `bicap capture` that capture at an entry. Raises SpecError."""
-    if entry in (ANY, CLUSTER):
+    if entry in (ANY, WAIT, CLUSTER):
         return []
     if entry.startswith(_INTERFACE):
         return ["-i", entry.removeprefix(_INTERFACE)]

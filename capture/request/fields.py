@@ -23,6 +23,16 @@ _GROUPS = {
     "record": RECORD,
 }
 
+_NOT_RECORDED = frozenset(
+    {
+        *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept", "compress")),
+        *(("limits", name) for name in ("packets", "forward_packets", "reverse_packets", "bytes", "buffer")),
+        ("sampling", "on_pressure"),
+        *(("store", name) for name in ("name", "url", "credentials", "known_hosts", "delete", "retry")),
+    }
+)
+"""Fields about files that grow, stores for them, and rings that are read, which a recorder does not have."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Field:
@@ -65,6 +75,11 @@ class Field:
         for name in self.path:
             document = getattr(document, name)
         return document
+
+
+def is_recorded(field: Field) -> bool:
+    """True if a recorder can use the field."""
+    return field.path not in _NOT_RECORDED
 
 
 @cache

@@ -1,5 +1,6 @@
 """Calls of the extcap protocol -> their answers, and the command that captures."""
 
+import json
 import os
 import re
 import signal
@@ -13,11 +14,14 @@ import pytest
 from capture.errors import SinkError, SpecError, TargetError
 from capture.extcap import install, wireshark_list
 from capture.extcap.__main__ import Call, answer
-from capture.extcap.answers import log_message, options, sentence
-from capture.extcap.arguments import arguments, words_of
+from capture.extcap.answers import options, sentence
+from capture.extcap.arguments import arguments, cluster_arguments, words_of
 from capture.extcap.captured import command, run
+from capture.extcap.controls import ADD, KEEP, LOG, RULE, SET, ControlMessage, decoded
+from capture.extcap.wait_for_trouble import IncidentCopy
+from capture.extcap.wait_for_trouble import command as waits
 from capture.request.document import Document
-from capture.request.fields import OUTPUT, fields
+from capture.request.fields import OUTPUT, RECORD, fields
 
 
 @pytest.fixture(autouse=True)
@@ -35,14 +39,19 @@ def lines(*words: str) -> list[str]:
 def test_interfaces_are_pods_and_local_ones_and_a_free_choice() -> None:
     found = lines("--extcap-interfaces", "--extcap-version=4.0")
     assert re.fullmatch(r"extcap \{version=[^}]+\}\{display=bicap\}", found[0])
-    assert found[1:5] == [
+    assert found[1:6] == [
         "interface {value=bicap}{display=bicap: choose pods or interfaces by options}",
+        "interface {value=bicap-wait}{display=bicap: wait for trouble, and show the last 30 s when a button or a "
+        "rule says so}",
         "interface {value=bicap_pod_shop_web-0.a}{display=bicap: pod shop/web-0.a}",
         "interface {value=bicap-if-eth0}{display=bicap: eth0, both directions on one clock}",
         "interface {value=bicap-if-lo}{display=bicap: lo, both directions on one clock}",
     ]
-    assert found[5].startswith("control {number=0}{type=button}{role=logger}")
-    assert len(found) == 6
+    assert [line.partition("{display")[0] for line in found[6:]] == [
+        "control {number=1}{type=button}{role=control}",
+        "control {number=2}{type=string}",
+        "control {number=0}{type=button}{role=logger}",
+    ]
 
 
 def test_packets_are_ethernet() -> None:
@@ -57,7 +66,7 @@ def test_options_are_those_of_the_request_document() -> None:
     declared = {
         one.declared.option.name
         for one in fields(Document)
-        if one.declared.option and one.group != OUTPUT and not one.declared.option.stands_alone
+        if one.declared.option and one.group not in (OUTPUT, RECORD) and not one.declared.option.stands_alone
     }
     assert declared < calls
     assert calls - declared == {
@@ -143,7 +152,7 @@ def test_a_wrong_capture_is_one_line() -> None:
     with pytest.raises(SpecError, match="--capture needs --fifo"):
         command({"--extcap-interface": "bicap"}, [])
     with pytest.raises(SpecError, match="the option --nothing, which bicap does not know; install the extcap again"):
-        words_of([("--nothing", "1")])
+        words_of([("--nothing", "1")], arguments(True, {}))
 
 
 def test_text_cannot_break_a_sentence() -> None:
@@ -151,8 +160,51 @@ def test_text_cannot_break_a_sentence() -> None:
     assert len(options([])) == 0
 
 
-def test_a_log_line_is_a_control_message() -> None:
-    assert log_message("lost 0") == b"T\x00\x00\x09\x00\x02lost 0\n"
+def test_messages_of_the_toolbar_are_read_as_they_are_written_however_they_are_cut() -> None:
+    messages = [ControlMessage(LOG, ADD, "lost 0\n"), ControlMessage(KEEP, SET), ControlMessage(RULE, SET, "größer")]
+    data = b"".join(message.encode() for message in messages)
+    assert data.startswith(b"T\x00\x00\x09\x00\x02lost 0\n")
+    for cut in range(len(data)):
+        first, rest = decoded(data[:cut])
+        second, left = decoded(rest + data[cut:])
+        assert (first + second, left) == (messages, b"")
+    with pytest.raises(ValueError, match="not a message"):
+        decoded(b"GET / HTTP")
+
+
+def test_the_entry_that_waits_asks_for_what_a_recorder_takes() -> None:
+    found = lines("--extcap-interface", "bicap-wait", "--extcap-config")
+    calls = {match[1] for line in found if (match := re.match(r"arg .*?\{call=([^}]+)\}", line))}
+    assert {"--interface", "--pod", "--before", "--after", "--memory", "--trigger", "--reasons", "--sudo"} <= calls
+    assert not calls & {"--incidents", "--max-incidents", "--count", "--buffer", "--on-pressure"}
+
+
+def test_waiting_is_a_recorder_whose_rules_are_those_of_the_toolbar_if_it_has_one() -> None:
+    given = [("--interface", "eth0"), ("--before", "5s"), ("--trigger", "rst>0"), ("--hook", "default")]
+    before = [sys.executable, "-P", "-m", "capture.cli.main", "record", "--interface", "eth0", "--before", "5s"]
+    after = ["--cooldown", "1s", "--incidents", "/tmp/i", "--ready-file", "/tmp/i/ready"]
+    assert waits(given, "/tmp/i", None, "tcp") == [*before, "--trigger", "rst>0", *after, "--", "tcp"]
+    assert waits(given, "/tmp/i", "dns=failed", None) == [*before, *after, "--trigger", "dns=failed"]
+
+
+def test_incidents_are_copied_as_they_grow_one_after_the_other(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    copy = IncidentCopy(tmp_path, write)
+    first, second = tmp_path / "incident-1.pcapng", tmp_path / "incident-2.pcapng"
+    try:
+        for content, complete, expected in ((b"ab", "", b"ab"), (b"abc", "", b"c"), (b"abcd", "over", b"d12")):
+            first.write_bytes(content)
+            (tmp_path / "incident-1.pcapng.json").write_text(json.dumps({"end_reason": complete}))
+            second.write_bytes(b"12")
+            copy.copy()
+            assert os.read(read, 100) == expected
+        assert not first.exists()
+        second.write_bytes(b"123")
+        copy.copy()
+        assert os.read(read, 100) == b"3"
+    finally:
+        os.close(read)
+        os.close(write)
 
 
 NEW = """Temp:\t/tmp
@@ -210,7 +262,7 @@ def test_nothing_heavy_is_imported_before_a_capture() -> None:
 def test_a_cluster_is_listed_where_kubectl_has_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any("bicap-cluster" in line for line in lines("--extcap-interfaces"))
     monkeypatch.setattr(wireshark_list, "has_cluster", lambda: True)
-    assert lines("--extcap-interfaces")[2] == (
+    assert lines("--extcap-interfaces")[3] == (
         "interface {value=bicap-cluster}{display=bicap: pods of the cluster, on all their nodes, by options}"
     )
 
@@ -235,7 +287,7 @@ def test_a_capture_in_a_cluster_is_one_of_kubectl() -> None:
 
 def test_a_target_cannot_be_an_option_of_kubectl() -> None:
     with pytest.raises(SpecError, match="'--as=admin' does not name pods"):
-        words_of([("--target", "deploy/web --as=admin")], in_cluster=True)
+        words_of([("--target", "deploy/web --as=admin")], cluster_arguments())
 
 
 def test_what_kubectl_writes_is_what_wireshark_reads_and_what_it_says_fails_is_shown(
