@@ -30,6 +30,13 @@ struct packet_run {
     u16 tag[2];         /* of a packet that is alone: as the wire has it */
 };
 
+/* The beginning of a record of the overflow ring. There, a large packet's block is complete (no
+ * PACKET_ALONE). */
+struct overflow_run {
+    u64 ring; /* `has_ring` of the CPU that made it */
+    struct packet_run run;
+};
+
 /* An Enhanced Packet Block (draft-ietf-opsawg-pcapng 4.3): this, the packet, zeros to a multiple of 4, its
  * end. */
 struct packet_block {
@@ -87,7 +94,7 @@ struct batch_state {
     u64 submitted;      /* bytes put into the ring since the start, with their perf headers */
     u64 refused_ns;     /* time at which the ring last had no room for the batch that still waits; else 0 */
     u64 packets;        /* in the batch */
-    u64 has_ring;       /* set by user space */
+    u64 has_ring;       /* the number of its ring, from 1; 0: it has none; set by user space */
     u64 wall_offset_ns; /* wall-clock time minus CLOCK_MONOTONIC, for the next run; set by user space */
     u64 padding;
 };
@@ -181,6 +188,8 @@ enum reason_sizes {
 struct pressure {
     u64 level;
     u64 changed_ns; /* CLOCK_MONOTONIC */
+    u64 overflowed; /* bytes put into the overflow ring since the start, without the headers of its records */
+    u64 overflow_read; /* of these, read; set by user space */
 };
 
 /* The endpoints of a canonical tuple that can be the source of a rule or conversation; a set. */

@@ -46,6 +46,8 @@ PACKET_BLOCK_END = _structs["packet_block_end"]
 """Its end, behind the packet and its padding."""
 INTERFACE_COUNTERS = _structs["interface_counters"]
 """One row of exact counters: packets, and bytes where the name ends in _bytes."""
+OVERFLOW_RUN = _structs["overflow_run"]
+"""Beginning of a record of the overflow ring: number of the ring that it belongs to, from 1; then the run's."""
 BATCH_STATE = _structs["batch_state"]
 """The batch of a CPU: used (bytes), oldest_ns, submitted (bytes so far), packets; has_ring, wall_offset_ns."""
 CHUNK_HEAD = _structs["chunk_head"]
@@ -61,7 +63,8 @@ REASON_RECORD = _structs["reason_record"]
 REASON_STATE = _structs["reason_state"]
 """Events that a CPU has written so far."""
 PRESSURE = _structs["pressure"]
-"""Pressure on the rings: level, and the time of its last change (ns, CLOCK_MONOTONIC)."""
+"""Pressure on the rings: level, the time of its last change (ns, CLOCK_MONOTONIC), bytes put into the overflow ring
+and read from it."""
 CONVERSATION_KEY = _structs["conversation_key"]
 """The canonical tuple of an exact conversation."""
 

@@ -144,7 +144,8 @@ class PlannedMemory:
 
 @dataclass(frozen=True, slots=True)
 class CapturePlan:
-    """A capture as it will run: programs with `filter`, on `interfaces`, into one ring of `ring_bytes` per CPU."""
+    """A capture as it will run: programs with `filter`, on `interfaces`, into one ring of `ring_bytes` per CPU, and
+    into one of `overflow_bytes` that all CPUs share."""
 
     spec: CaptureSpec
     interfaces: tuple[PlannedInterface, ...]
@@ -157,6 +158,8 @@ class CapturePlan:
     """A tcpdump expression for the packets that match; "" if every packet does."""
     cpus: tuple[int, ...]
     ring_bytes: int
+    overflow_bytes: int
+    """Bytes of the overflow ring; 0: each CPU has its ring and nothing else."""
     batching: bool
     """True if small records wait on their CPU to be submitted together."""
     slots: int
@@ -169,7 +172,12 @@ class CapturePlan:
     @property
     def watermark(self) -> int:
         """Bytes in a ring at which the reader is woken."""
-        return min(WATERMARK_MAX, self.ring_bytes // 4)
+        return min(WATERMARK_MAX, self.ring_bytes // (2 if self.overflow_bytes else 4))
+
+    @property
+    def room_bytes(self) -> int:
+        """Bytes that may wait for one CPU."""
+        return self.ring_bytes + self.overflow_bytes
 
     @property
     def rows(self) -> int:
@@ -188,16 +196,19 @@ def make_plan(
     cpus: Sequence[int],
     batching: bool,
     addresses: Mapping[PodName, Sequence[Address]] | None = None,
+    overflows: bool = True,
 ) -> CapturePlan:
     """Return the plan of a capture in existing places, with a hook that the kernel has, on the online CPUs.
 
-    `batching` needs a reader that may run on every CPU; `addresses` are the present ones of pods named in rules.
+    `batching` needs a reader that may run on every CPU; `addresses` are the present ones of pods named in rules;
+    `overflows` is False if the kernel makes no overflow ring.
     """
     planned: list[PlannedInterface] = []
     for place in places:
         planned.append(next_interface(planned, place))
     events = next_interface(planned, EVENTS_PLACE) if spec.reasons and not spec.recording else None
     most = max(SLOTS_FOLLOWED, len(planned)) if spec.follows else len(planned)
+    ring, overflow = share_buffer(spec.buffer_bytes, len(cpus), overflows)
     rules = spelled_out(spec.rules, addresses or {})
     sampling = sampling_program(spec.sampling, spec.on_pressure)
     return CapturePlan(
@@ -220,7 +231,8 @@ def make_plan(
         sampling=sampling,
         filter_text=_filter_text(spec, rules, spec.direction),
         cpus=tuple(cpus),
-        ring_bytes=ring_bytes(spec.buffer_bytes, len(cpus)),
+        ring_bytes=ring,
+        overflow_bytes=overflow,
         batching=batching,
         slots=most + (events is not None),
         events=events,
@@ -250,6 +262,22 @@ def place_of(interface: Interface) -> Place:
     if interface.pod_side:
         what = f"host side of a pod's veth, ifindex {interface.index}; inbound is to the pod"
     return Place(interface=interface, name=interface.name, description=what)
+
+
+def share_buffer(buffer_bytes: int, cpus: int, overflows: bool) -> tuple[int, int]:
+    """Return the bytes of each CPU's ring, and of the overflow ring: half, or 0 where it is too small or useless.
+
+    Raises SpecError.
+    """
+    half = overflow_bytes(buffer_bytes)
+    if overflows and cpus > 1 and buffer_bytes - half >= RING_MIN * cpus:
+        return ring_bytes(buffer_bytes - half, cpus), half
+    return ring_bytes(buffer_bytes, cpus), 0
+
+
+def overflow_bytes(buffer_bytes: int) -> int:
+    """Return the bytes of an overflow ring: the largest power of two that is at most half of the buffer."""
+    return min(RING_MAX, 1 << max(buffer_bytes.bit_length() - 2, 0))
 
 
 def ring_bytes(buffer_bytes: int, cpus: int) -> int:
@@ -307,6 +335,11 @@ def describe(plan: CapturePlan) -> dict[str, Any]:
         "sampling": sampling_as_json(plan.spec),
         "on_pressure": spec_as_json(plan.spec)["on_pressure"],
         "block": {"bytes": PACKET_BLOCK.itemsize + PACKET_BLOCK_END.itemsize},
-        "rings": {"cpus": list(plan.cpus), "bytes_each": plan.ring_bytes, "wake_at": plan.watermark},
+        "rings": {
+            "cpus": list(plan.cpus),
+            "bytes_each": plan.ring_bytes,
+            "overflow_bytes": plan.overflow_bytes,
+            "wake_at": plan.watermark,
+        },
         "batching": plan.batching,
     } | ({"memory": asdict(plan.memory)} if plan.memory else {})

@@ -9,8 +9,8 @@
  * Submitting costs several times more than copying a small packet. So blocks wait in a batch of this CPU and
  * are put into the ring together: when the batch is full, when its oldest packet is BATCH_AGE_NS old at the
  * next packet, or when user space runs flush_batch() on this CPU because no packet comes. Large packets are
- * submitted alone, after the batch. A batch for which the ring has no room waits, and new packets are lost
- * meanwhile.
+ * submitted alone, after the batch. What the ring has no room for goes into the overflow ring. A batch for
+ * which neither has room waits, and new packets are lost meanwhile.
  *
  * Programs run with softirqs off, so nothing else uses the batch meanwhile.
  */
@@ -24,7 +24,7 @@ enum {
 };
 
 struct batch {
-    struct packet_run run;
+    struct overflow_run head;
     /* The excess proves to the verifier that nothing overflows. */
     u8 blocks[BATCH_BYTES + LARGEST_BATCHED + 64];
 };
@@ -48,13 +48,17 @@ static __always_inline bool flush(CONTEXT *ctx, u32 cpu, struct batch_state *sta
     u64 used = state->used;
     if (used == 0)
         return true;
-    batch->run.bytes = used;
-    if (rings.perf_submit(ctx, batch, sizeof(batch->run) + within(used, BATCH_BYTES))) {
+    struct overflow_run *head = &batch->head;
+    head->run.bytes = used;
+    u64 blocks = within(used, BATCH_BYTES);
+    bool fits = !rings.perf_submit(ctx, &head->run, sizeof(head->run) + blocks);
+    if (fits)
+        state->submitted += in_ring(sizeof(head->run) + used);
+    else if (!overflow_with(state, head, sizeof(*head) + blocks)) {
         state->refused_ns = bpf_ktime_get_ns();
         feel_pressure(state, cpu, true);
         return false;
     }
-    state->submitted += in_ring(sizeof(batch->run) + used);
     state->refused_ns = 0;
     state->used = 0;
     feel_pressure(state, cpu, false);
@@ -67,22 +71,15 @@ static __always_inline bool append(CONTEXT *ctx, struct batch_state *state, stru
     /* Both are below these powers of two; masks tell the verifier so without another path. */
     u64 used = state->used & (BATCH_BYTES - 1), number = state->packets & 255;
     if (used == 0) {
-        __builtin_memset(&batch->run, 0, sizeof(batch->run));
-        batch->run.wall_offset_ns = state->wall_offset_ns;
+        __builtin_memset(&batch->head.run, 0, sizeof(batch->head.run));
+        batch->head.run.wall_offset_ns = state->wall_offset_ns;
         state->oldest_ns = now;
         number = 0;
     }
-    stamp(block, now + batch->run.wall_offset_ns);
-    u64 captured = within(block->captured, LARGEST_BATCHED);
-    u8 *packet = batch->blocks + used + sizeof(*block);
-    *(u32 *)(packet + (captured & ~3ULL)) = 0; /* zeros behind the packet */
-    if (!copy_packet(ctx, packet, captured, LARGEST_BATCHED, flags & PACKET_TAGGED))
+    stamp(block, now + batch->head.run.wall_offset_ns);
+    if (!frame(ctx, batch->blocks + used, block, LARGEST_BATCHED, flags & PACKET_TAGGED, flags & WAYS))
         return false;
-    struct packet_block_end end = {EPB_FLAGS, flags & (PACKET_INBOUND | PACKET_OUTBOUND), 0, block->total};
-    /* Told the alignment, because clang copies byte by byte what it does not know to be aligned. */
-    __builtin_memcpy(__builtin_assume_aligned(batch->blocks + used, 4), block, sizeof(*block));
-    __builtin_memcpy(__builtin_assume_aligned(packet + rounded_up(captured, 4), 4), &end, sizeof(end));
-    batch->run.reverse[number / 64] |= (u64) !!(flags & PACKET_REVERSE) << (number % 64);
+    batch->head.run.reverse[number / 64] |= (u64) !!(flags & PACKET_REVERSE) << (number % 64);
     state->packets = number + 1;
     barrier();
     state->used = used + block->total;
@@ -103,6 +100,9 @@ static __always_inline int submit_alone(CONTEXT *ctx, u32 cpu, struct batch_stat
     int refused = rings.perf_submit_skb(ctx, bytes, packet, BEFORE_ALONE);
     if (!refused)
         state->submitted += in_ring(BEFORE_ALONE + bytes);
+    else if (refused == -ENOSPC &&
+             overflow_alone(ctx, state, &packet->block, packet->run.wall_offset_ns, flags))
+        refused = 0;
     feel_pressure(state, cpu, refused == -ENOSPC);
     return refused;
 }

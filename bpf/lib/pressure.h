@@ -4,8 +4,9 @@
  * all CPUs, because the two directions of a conversation may be on different CPUs.
  *
  * User space writes how far it has read each ring, and the programs compare that with the bytes that they
- * submitted; so they also react while the reader stands still, as on a slow disk. A ring that is half full is
- * level 1, a full one the last level. Only user space lowers the level.
+ * submitted; so they also react while the reader stands still, as on a slow disk. What waits is compared with
+ * the room that a CPU can get, its ring and the overflow ring: half of it is level 1, all of it the last
+ * level. Only user space lowers the level.
  */
 #if PRESSURE_LEVELS
 
@@ -18,14 +19,25 @@ static __always_inline u32 pressure_level(void) {
     return now ? now->level : 0;
 }
 
-/* Raise the level if needed, after a batch was submitted to the ring of this CPU, or found it full. */
+/* Count what was put into the overflow ring. */
+static __always_inline void count_overflow(u64 bytes) {
+    u32 zero = 0;
+    struct pressure *now = pressure.lookup(&zero);
+    if (now)
+        __sync_fetch_and_add(&now->overflowed, bytes);
+}
+
+/* Raise the level if needed, after this CPU submitted something, or had no room for it. */
 static __always_inline void feel_pressure(const struct batch_state *state, u32 cpu, bool full) {
     u32 zero = 0;
     struct pressure *now = pressure.lookup(&zero);
     u64 *read = read_until.lookup(&cpu);
     if (!now || !read)
         return;
-    u64 waiting = full ? RING_BYTES : state->submitted - *read, half = RING_BYTES / 2;
+    u64 waiting = state->submitted - *read + now->overflowed - now->overflow_read;
+    u64 room = (u64)RING_BYTES + OVERFLOW_BYTES, half = room / 2;
+    if (full)
+        waiting = room;
     if (waiting < half)
         return;
     u64 level = 1 + (waiting - half) * (PRESSURE_LEVELS - 1) / half;
@@ -48,6 +60,9 @@ static __always_inline u32 pressure_shift(u32 level) {
 
 static __always_inline u32 pressure_level(void) {
     return 0;
+}
+
+static __always_inline void count_overflow(u64 bytes) {
 }
 
 static __always_inline void feel_pressure(const struct batch_state *state, u32 cpu, bool full) {

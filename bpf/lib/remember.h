@@ -74,18 +74,11 @@ static __always_inline bool remember(CONTEXT *ctx, struct chunk *chunk, u32 byte
     };
     stamp(&block, now);
     u64 used = chunk->head.used & (CHUNK_BYTES - 1); /* it is below; the mask tells the verifier so */
-    u64 captured = within(block.captured, LARGEST_KEPT);
     if (used == 0)
         chunk->head.first_ns = now;
-    u8 *packet = chunk->blocks + used + sizeof(block);
-    *(u32 *)(packet + (captured & ~3ULL)) = 0; /* zeros behind the packet */
-    if (!copy_packet(ctx, packet, captured, LARGEST_KEPT, flags & PACKET_TAGGED))
+    u32 kept = flags & (WAYS | PACKET_REVERSE);
+    if (!frame(ctx, chunk->blocks + used, &block, LARGEST_KEPT, flags & PACKET_TAGGED, kept))
         return false;
-    u32 kept = flags & (PACKET_INBOUND | PACKET_OUTBOUND | PACKET_REVERSE);
-    struct packet_block_end end = {EPB_FLAGS, kept, 0, block.total};
-    /* Told the alignment, because clang copies byte by byte what it does not know to be aligned. */
-    __builtin_memcpy(__builtin_assume_aligned(chunk->blocks + used, 4), &block, sizeof(block));
-    __builtin_memcpy(__builtin_assume_aligned(packet + rounded_up(captured, 4), 4), &end, sizeof(end));
     barrier();
     chunk->head.used = used + block.total;
     return true;

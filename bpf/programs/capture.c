@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * A packet at one side of an interface -> a record in this CPU's ring, or a count by the reason why not.
+ * A packet at one side of an interface -> a record in a ring, or a count by the reason why not.
  * CHUNK_BYTES puts the memory of a recorder in the place of the rings.
  *
  * The loader joins this file and its quoted includes into one text, because bcc rewrites map calls only in
  * the main file. capture/filters and capture/sampling write filter.h and sampling.h for each capture;
- * SNAPLEN, ROWS, CPUS, BATCHING, RING_BYTES and the switches come from the plan. The programs never change a
- * packet.
+ * SNAPLEN, ROWS, CPUS, BATCHING, RING_BYTES, OVERFLOW_BYTES and the switches come from the plan. The programs
+ * never change a packet.
  */
 #include <linux/types.h>
 #include "lib/verifier.h"
@@ -35,6 +35,7 @@
 #if CHUNK_BYTES
 #include "lib/remember.h"
 #else
+#include "lib/overflow.h"
 #include "lib/emit.h"
 #endif
 

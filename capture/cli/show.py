@@ -38,8 +38,9 @@ def plan_text(plan: CapturePlan) -> str:
         lines.append(f"pressure  {', then '.join(facts['on_pressure'])}")
     lines.append(f"block     {facts['block']['bytes']} bytes around each packet")
     rings = facts["rings"]
+    shared = f" and {format_size(rings['overflow_bytes'])} for all" if rings["overflow_bytes"] else ""
     lines.append(
-        f"rings     {len(rings['cpus'])} CPUs x {format_size(rings['bytes_each'])}, reader wakes at "
+        f"rings     {len(rings['cpus'])} CPUs x {format_size(rings['bytes_each'])}{shared}, reader wakes at "
         f"{format_size(rings['wake_at'])}"
     )
     return "\n".join(lines)

@@ -18,7 +18,7 @@ _DUMMY_FRAME = bytes(14)
 
 
 class Batches:
-    """The batches of all possible CPUs; `cpus` have a ring, and `flush_program` is the descriptor of
+    """The batches of all possible CPUs; `cpus` have a ring each, in their order. `flush_program` is the descriptor of
     flush_waiting."""
 
     def __init__(self, states_fd: int, flush_program: int, possible: int, cpus: Sequence[int]) -> None:
@@ -26,7 +26,7 @@ class Batches:
         self._memory = mmap.mmap(states_fd, possible * BATCH_STATE.itemsize)
         self.states = np.frombuffer(self._memory, BATCH_STATE)
         self._longs = np.frombuffer(self._memory, np.int64).reshape(possible, -1)
-        self.states["has_ring"][list(cpus)] = 1
+        self.states["has_ring"][list(cpus)] = np.arange(1, len(cpus) + 1)
 
     def flush(self, before_ns: int) -> int:
         """Flush the batches that have packets older than `before_ns` (CLOCK_MONOTONIC).

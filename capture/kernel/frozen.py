@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from capture.errors import KernelError
+from capture.errors import KernelError, PrivilegeError
 from capture.kernel import syscall
 from capture.kernel.compiler import Compiled
 from capture.kernel.features import lacking, missing_capabilities, not_permitted
@@ -75,6 +75,18 @@ def with_entries(compiled: Compiled, name: str, entries: int) -> Compiled:
         compiled.close()
     shape = dataclasses.replace(frozen.shapes[name], entries=entries)
     return thaw(dataclasses.replace(frozen, shapes={**frozen.shapes, name: shape}))
+
+
+def makes_ring(size: int) -> bool:
+    """True if the kernel makes a BPF ring buffer of this size (since Linux 5.8, and if there is memory), or if we may
+    not ask it."""
+    try:
+        os.close(_make("overflow", MapShape(syscall.BPF_MAP_TYPE_RINGBUF, 0, 0, size, 0)))
+    except PrivilegeError:
+        return bool(missing_capabilities())
+    except KernelError:
+        return False
+    return True
 
 
 def _make(name: str, shape: MapShape) -> int:

@@ -16,7 +16,7 @@ from capture.kernel.program import Module
 from capture.sampling.levels import LevelChange
 
 CALM_NS = 1_000_000_000
-"""Time for which all rings must be less than an eighth full before the level is lowered by one, ns."""
+"""Time for which less than an eighth of what a CPU can get must be full before the level is lowered by one, ns."""
 CHANGES_KEPT = 1000
 """Most changes of the level that are recorded."""
 
@@ -24,8 +24,8 @@ CHANGES_KEPT = 1000
 class PressureGauge:
     """The maps that reader and programs share; `changes` are those of the level, as far as they were noticed."""
 
-    def __init__(self, module: Module, batches: Batches, cpus: Sequence[int], possible: int, ring_bytes: int) -> None:
-        self._batches, self._cpus, self._calm_bytes = batches, np.array(cpus), ring_bytes // 8
+    def __init__(self, module: Module, batches: Batches, cpus: Sequence[int], possible: int, room_bytes: int) -> None:
+        self._batches, self._cpus, self._calm_bytes = batches, np.array(cpus), room_bytes // 8
         self._maps = [mmap.mmap(module.map_fd(name), size) for name, size in (
             ("pressure", PRESSURE.itemsize), ("read_until", possible * 8),
         )]  # fmt: skip
@@ -37,12 +37,15 @@ class PressureGauge:
     def report(self, waiting: npt.NDArray[np.int64], now_ns: int) -> None:
         """Report to the programs the bytes that wait in each ring, and record changes of the level.
 
-        `waiting` is [rings], int64, bytes; `now_ns` is CLOCK_MONOTONIC.
+        `waiting` is [lanes], int64, bytes; `now_ns` is CLOCK_MONOTONIC.
         """
-        self._read_until[self._cpus] = self._batches.states["submitted"][self._cpus] - waiting.astype(np.uint64)
+        own, overflow = waiting[: len(self._cpus)].astype(np.uint64), waiting[len(self._cpus) :].max(initial=0)
+        self._read_until[self._cpus] = self._batches.states["submitted"][self._cpus] - own
+        # As arrays, which wrap: a record may be there and not be counted yet.
+        self._state["overflow_read"] = self._state["overflowed"] - np.array([overflow], np.uint64)
         level = int(self._state["level"][0])
         self._note(int(self._state["changed_ns"][0]), level)
-        if int(waiting.max()) > self._calm_bytes:
+        if int(own.max()) + int(overflow) > self._calm_bytes:
             self._pressed_ns = now_ns
         elif level and now_ns - max(self._pressed_ns, self.changes[-1].at_ns) > CALM_NS:
             self._state["changed_ns"][0] = now_ns

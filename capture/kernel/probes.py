@@ -25,12 +25,13 @@ from capture.kernel.features import (
     missing_capabilities,
     not_permitted,
 )
+from capture.kernel.frozen import makes_ring
 from capture.kernel.llvm import loaded_llvm
 from capture.kernel.netns import Namespace
 from capture.kernel.program import Module, compiled_now
 from capture.kernel.rings import refused
 from capture.kernel.wallclock import clock_state
-from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, place_of, ring_bytes
+from capture.plan import RING_MIN, WATERMARK_MAX, Interface, make_plan, overflow_bytes, place_of, share_buffer
 from capture.spec import BUFFER_DEFAULT, CaptureSpec, Hook
 from capture.units import format_duration, format_size
 
@@ -165,14 +166,20 @@ def _clsact() -> Answer:
 
 def _rings() -> Answer:
     cpus = online_cpus()
-    size = ring_bytes(BUFFER_DEFAULT, len(cpus))
+    size, shared = _divided(BUFFER_DEFAULT, cpus)
     failure = _map_rings(cpus, size)
     if failure is None:
-        return Answer(True, f"{len(cpus)} of {format_size(size)} were mapped, the default --buffer")
+        made = f", and one of {format_size(shared)} for all CPUs was made" if shared else ""
+        return Answer(True, f"{len(cpus)} of {format_size(size)} were mapped{made}, the default --buffer")
     answer = _refusal(refused(failure, size, cpus[0]))
     if failure.errno != errno.EPERM:
         return answer
-    return Answer(False, f"{answer.text} ({_memory_limits()})", f"{answer.remedy}; {_largest_buffer(cpus, size)}")
+    return Answer(False, f"{answer.text} ({_memory_limits()})", f"{answer.remedy}; {_largest_buffer(cpus)}")
+
+
+def _divided(buffer: int, cpus: Sequence[int]) -> tuple[int, int]:
+    """Return the bytes of each ring and of the overflow ring, as a capture of now would have them."""
+    return share_buffer(buffer, len(cpus), makes_ring(overflow_bytes(buffer)))
 
 
 def _memory_limits() -> str:
@@ -182,11 +189,12 @@ def _memory_limits() -> str:
     return f"{kernel}, RLIMIT_MEMLOCK {'unlimited' if locked == resource.RLIM_INFINITY else format_size(locked)}"
 
 
-def _largest_buffer(cpus: Sequence[int], size: int) -> str:
-    while size > RING_MIN:
-        size //= 2
-        if _map_rings(cpus, size) is None:
-            return f"--buffer {size * len(cpus) >> 10}KiB works"
+def _largest_buffer(cpus: Sequence[int]) -> str:
+    buffer = BUFFER_DEFAULT
+    while buffer >= 2 * RING_MIN * len(cpus):
+        buffer //= 2
+        if _map_rings(cpus, _divided(buffer, cpus)[0]) is None:
+            return f"--buffer {buffer >> 10}KiB works"
     return "no --buffer works"
 
 

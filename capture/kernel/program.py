@@ -113,10 +113,12 @@ def load_program(code: bytes, entry: str, kind: syscall.ProgramType) -> int:
 def module_of(plan: CapturePlan) -> Module:
     """Return the programs of a plan, compiled now or before. Raises CompileError, MissingBccError, PrivilegeError."""
     compiled = kept.compiled_once(*_sources(plan), kept.folder())
-    if plan.memory is None:
-        return Module(compiled)
     # So that one compiled program serves a memory of any size.
-    return Module(with_entries(compiled, "chunks", plan.memory.chunks * len(plan.cpus)))
+    if plan.memory is not None:
+        compiled = with_entries(compiled, "chunks", plan.memory.chunks * len(plan.cpus))
+    elif plan.overflow_bytes:
+        compiled = with_entries(compiled, "overflow", plan.overflow_bytes)
+    return Module(compiled)
 
 
 @contextlib.contextmanager
@@ -159,6 +161,7 @@ def _sources(plan: CapturePlan) -> tuple[FilterProgram, SamplingProgram, dict[st
         "CPUS": possible_cpus(),
         "BATCHING": int(plan.batching),
         "RING_BYTES": plan.ring_bytes,
+        "OVERFLOW_BYTES": plan.overflow_bytes,
         "COARSE_CLOCK": int(coarse or False),
         "CHUNK_BYTES": plan.memory.chunk_bytes if plan.memory else 0,
     }

@@ -13,7 +13,7 @@ from capture.kernel.batches import Batches
 from capture.kernel.counters import possible_cpus
 from capture.kernel.pressure import PressureGauge
 from capture.kernel.program import Module
-from capture.kernel.rings import Rings
+from capture.kernel.rings import Overflow, Rings
 from capture.plan import CapturePlan
 from capture.sampling.levels import LevelChange
 
@@ -27,7 +27,8 @@ class Records:
     def __init__(self, plan: CapturePlan, module: Module) -> None:
         with contextlib.ExitStack() as stack:
             possible = possible_cpus()
-            self._rings = Rings(plan.cpus, plan.ring_bytes, plan.watermark, module.map_fd("rings"))
+            overflow = Overflow(module.map_fd("overflow"), plan.overflow_bytes) if plan.overflow_bytes else None
+            self._rings = Rings(plan.cpus, plan.ring_bytes, plan.watermark, module.map_fd("rings"), overflow)
             stack.callback(self._rings.close)
             flush = module.load("flush_waiting")
             stack.callback(os.close, flush)
@@ -35,7 +36,7 @@ class Records:
             stack.callback(self._batches.close)
             self._gauge: PressureGauge | None = None
             if plan.sampling.levels.top:
-                self._gauge = PressureGauge(module, self._batches, plan.cpus, possible, plan.ring_bytes)
+                self._gauge = PressureGauge(module, self._batches, plan.cpus, possible, plan.room_bytes)
                 stack.callback(self._gauge.close)
             self.memory = self._rings.memory
             self.watch, self.wait = self._rings.watch, self._rings.wait

@@ -1,7 +1,8 @@
-"""Perf events -> one range of memory that contains the ring of every CPU, for arrays and compiled loops.
+"""Perf events and the overflow ring's map -> one range of memory with all rings, for arrays and compiled loops.
 
-Each ring is a control page and its data, a power of two of bytes; the data is read-only to us. A number of bytes
-wakes the reader, not each event: a wake-up per packet costs the sender microseconds.
+Each perf ring is a control page and its data, a power of two of bytes; the data is read-only to us. A number of bytes
+wakes the reader, not each event: a wake-up per packet costs the sender microseconds. The overflow ring, behind them,
+wakes nobody: the ring that is full has done it.
 """
 
 import ctypes
@@ -9,6 +10,7 @@ import errno
 import os
 import select
 import sys
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +20,22 @@ from capture.stream.source import RingMemory
 from capture.units import format_size
 
 
+class Overflow(NamedTuple):
+    """The overflow ring: the descriptor of its map, and the bytes of its data."""
+
+    map_fd: int
+    bytes: int
+
+
 class Rings:
     """The rings of the online CPUs, their memory, and the descriptors to wait on."""
 
-    def __init__(self, cpus: tuple[int, ...], ring_bytes: int, watermark: int, map_fd: int) -> None:
+    def __init__(
+        self, cpus: tuple[int, ...], ring_bytes: int, watermark: int, map_fd: int, overflow: Overflow | None = None
+    ) -> None:
         page = os.sysconf("SC_PAGESIZE")
         self._stride = page + ring_bytes
+        length = self._stride * len(cpus) + (2 * page + overflow.bytes if overflow else 0)
         self._length = 0
         self._events: list[int] = []
         self._poll = select.epoll()
@@ -31,14 +43,16 @@ class Rings:
         try:
             self._address = syscall.mmap(
                 0,
-                self._stride * len(cpus),
+                length,
                 syscall.PROT_NONE,
                 syscall.MAP_PRIVATE | syscall.MAP_ANONYMOUS | syscall.MAP_NORESERVE,
                 -1,
             )
-            self._length = self._stride * len(cpus)
+            self._length = length
             for position, cpu in enumerate(cpus):
                 self._map(position, cpu, watermark, map_fd)
+            if overflow:
+                self._map_overflow(self._address + self._stride * len(cpus), page, overflow)
         except OSError as error:
             self.close()
             raise refused(error, ring_bytes, cpu) from None
@@ -48,6 +62,7 @@ class Rings:
             longs=np.frombuffer(memory, np.int64),
             stride=self._stride,
             page=page,
+            overflow_bytes=overflow.bytes if overflow else 0,
         )
 
     def _map(self, position: int, cpu: int, watermark: int, map_fd: int) -> None:
@@ -62,6 +77,12 @@ class Rings:
         )
         syscall.map_update(map_fd, cpu.to_bytes(4, sys.byteorder), event.to_bytes(4, sys.byteorder))
         self._poll.register(event, select.EPOLLIN)
+
+    def _map_overflow(self, address: int, page: int, overflow: Overflow) -> None:
+        """Map both pages with positions, of which only the reader's may be written, and the data once."""
+        shared, read = syscall.MAP_SHARED | syscall.MAP_FIXED, syscall.PROT_READ
+        syscall.mmap(address, page, read | syscall.PROT_WRITE, shared, overflow.map_fd)
+        syscall.mmap(address + page, page + overflow.bytes, read, shared, overflow.map_fd, page)
 
     def watch(self, descriptor: int) -> None:
         """Make `wait` return also when this descriptor is readable."""

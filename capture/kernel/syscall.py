@@ -33,6 +33,7 @@ BPF_MAP_GET_NEXT_KEY = 4
 BPF_XDP, BPF_TCX_INGRESS, BPF_TCX_EGRESS = 37, 46, 47
 BPF_F_BEFORE = 1 << 3
 BPF_MAP_TYPE_ARRAY = 2
+BPF_MAP_TYPE_RINGBUF = 27
 BPF_F_MMAPABLE = 1 << 10
 BPF_F_XDP_HAS_FRAGS = 1 << 5
 XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE = 1 << 1, 1 << 2  # include/uapi/linux/if_link.h
@@ -234,9 +235,9 @@ PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
 
 
-def mmap(address: int, length: int, protection: int, flags: int, descriptor: int) -> int:
+def mmap(address: int, length: int, protection: int, flags: int, descriptor: int, offset: int = 0) -> int:
     """Map memory at `address` if MAP_FIXED is set, and return its address. Python's mmap module cannot choose one."""
-    result = _libc.mmap(address, length, protection, flags, descriptor, 0)
+    result = _libc.mmap(address, length, protection, flags, descriptor, offset)
     if result is None or result == ctypes.c_void_p(-1).value:
         _checked(-1)
     return int(result)

@@ -44,7 +44,7 @@ from capture.run.ledger import Ledger
 from capture.run.limits import Limits
 from capture.run.output import Output
 from capture.stream.clock import Rounds, WallClock
-from capture.stream.compiled.cursors import BLOCK_AT, NEVER, release, snapshot
+from capture.stream.compiled.cursors import BLOCK_AT, COVERED, NEVER, OVERFLOW_MOST, SCANNED, release, snapshot
 from capture.stream.compiled.merge import PORTION
 from capture.stream.compiled.portions import NO_FILE, PORTIONS_MOST, loop_over, parts, write_portions
 from capture.stream.source import RecordSource
@@ -56,7 +56,6 @@ PATIENCE_NS, HURRIED_PATIENCE_NS = 100_000_000, 20_000_000
 times when rings fill, because no younger packet is final. Moving to a busy CPU takes its scheduler's time."""
 _HURRY_SHARE = 8
 """Rings count as filling when the fullest has more than ring bytes / _HURRY_SHARE."""
-
 
 EVENTS_MOST = 64
 """Most events of the kernel that one round writes: each is a write of its own."""
@@ -136,11 +135,12 @@ class Drain:
         hurry = self._fullest > self._source.memory.ring_bytes // _HURRY_SHARE
         patience = HURRIED_PATIENCE_NS if hurry else PATIENCE_NS
         waits_ns = self._source.flush(self._now() - patience)
-        self._read_heads()
+        covered = self._read_heads()
         if self._events is not None:
             self._events.take()  # before the clock is read: those before an earlier reading are there
         now = self._now()
-        _, full, end = self._move_with_events(min(self._rounds.final_before(now), waits_ns))
+        final_ns = min(self._rounds.final_before(now), waits_ns)
+        _, full, end = self._move_with_events(0 if covered else final_ns)
         self._source.report(self._loop.rings.heads, self._read, now)
         return Round(self._fullest > 0 or waits_ns < NEVER, full, end)
 
@@ -150,17 +150,29 @@ class Drain:
         A batch that found its ring full fits once the ring is read, so this repeats while anything moves.
         """
         moved, waits_ns, final_ns = True, 0, self._now()
-        while moved and waits_ns < NEVER:
+        while waits_ns < NEVER:
             waits_ns, read = self._source.flush(NEVER), self._read.copy()
             self._read_heads()
             if self._events is not None:
                 self._events.take()
-            while self._move_with_events(final_ns)[0]:
+            # What is younger than a batch that still waits goes after it, unless that can never be flushed.
+            until_ns = min(final_ns, waits_ns) if moved else final_ns
+            while self._move_with_events(until_ns)[0]:
                 self._output.flush()
+            if not moved:
+                break
             moved = not np.array_equal(read, self._read)  # packets over a limit make room, too
 
-    def _read_heads(self) -> None:
+    def _read_heads(self) -> bool:
+        """True if records wait that cannot be seen yet, so nothing is final."""
         self._fullest = int(snapshot(self._loop.rings))
+        return bool(self._loop.rings.overflow[COVERED])
+
+    @property
+    def overflow(self) -> tuple[int, int]:
+        """Bytes that passed through the overflow ring, and the most that waited there."""
+        passed = self._loop.rings.overflow
+        return int(passed[SCANNED]), int(passed[OVERFLOW_MOST])
 
     def _move_with_events(self, final_ns: int) -> tuple[bool, bool, str | None]:
         """Move final packets as `_move` does, and at most EVENTS_MOST events, each where its time is."""

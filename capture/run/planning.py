@@ -3,7 +3,8 @@
 from capture.errors import TargetError
 from capture.kernel.counters import online_cpus
 from capture.kernel.features import can_visit, choose_hook
-from capture.plan import CapturePlan, make_plan
+from capture.kernel.frozen import makes_ring
+from capture.plan import CapturePlan, make_plan, overflow_bytes
 from capture.spec import CaptureSpec
 from capture.targets.finder import Finder
 
@@ -26,4 +27,5 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
         )
     cpus = online_cpus()
     batching = can_visit(cpus)
-    return make_plan(spec, found.places, choose_hook(spec.hook), cpus, batching, found.addresses)
+    overflows = not spec.recording and makes_ring(overflow_bytes(spec.buffer_bytes))
+    return make_plan(spec, found.places, choose_hook(spec.hook), cpus, batching, found.addresses, overflows)

@@ -188,6 +188,7 @@ class RunningCapture:
             clock_offset_ns=offset_ns,
             clock_steps=self.clock.steps,
             late=int(self.limits.state[merge.LATE]),
+            overflow=self.drain.overflow,
             late_most_ns=int(self.limits.state[merge.LATE_MOST_NS]),
             process_cpu_ns=time.process_time_ns() - self.cpu_ns,
             kernel_ns_per_packet=self.lineup.cost.ns_per_packet(),

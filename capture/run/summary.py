@@ -49,6 +49,8 @@ class Summary:
     clock_offset_ns: int
     """Wall clock minus CLOCK_MONOTONIC at the end, ns."""
     clock_steps: Sequence[ClockStep]
+    overflow: tuple[int, int]
+    """Bytes that passed through the overflow ring, and the most that waited there."""
     late: int
     late_most_ns: int
     process_cpu_ns: int
@@ -98,6 +100,7 @@ class Summary:
             "events": [{"at_ns": event.at_ns, "event": event.text} for event in self.events],
             "reasons": None if self.reasons is None else dict(self.reasons),
             "pressure": [{"at_ns": c.at_ns, "level": c.level, "kept": self._kept(c)} for c in self.pressure],
+            "overflow": {"bytes": self.overflow[0], "most_waiting": self.overflow[1]},
             "clock": {
                 "state": self.clock,
                 "steps": [{"at_ns": s.at_ns, "step_ns": s.step_ns, "followed": s.followed} for s in self.clock_steps],
@@ -132,6 +135,11 @@ class Summary:
             lines.append(f"sampled out: {_counts({f'by {name}': n for name, n in both.sampled_by.items()})}")
         if both.lost:
             lines.append(f"lost: {_counts({LOSSES[name]: n for name, n in both.lost_by.items()})}")
+        if self.overflow[0]:
+            lines.append(
+                f"rings overflowed: {format_size(self.overflow[0])} passed through the ring of all CPUs, at most "
+                f"{format_size(self.overflow[1])} of it waited"
+            )
         lines += self._pressure_lines()
         if self.reasons is not None:
             lines.append(f"{format_count(self.reasons['events'], 'event')} of the kernel: {self._reasons()}")

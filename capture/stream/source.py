@@ -11,11 +11,15 @@ from capture.arrays.aliases import Longs, Words
 
 @dataclass(frozen=True, slots=True)
 class RingMemory:
-    """Rings of one size, one after the other, in one range of memory; both views show all of it.
+    """Rings of one size, one after the other, then the overflow ring, in one range of memory that both views show.
 
     A ring is a control page (struct perf_event_mmap_page), then its data: a power of two of bytes, in which positions
     wrap. The producer writes `data_head` in the page, the reader `data_tail`; both count bytes since the start and
     never wrap. The data is read-only to the reader.
+
+    The overflow ring takes what a ring has no room for (kernel/bpf/ringbuf.c). It has two pages, which begin with the
+    reader's position and the producers', then its data. A record of it is its length with two flags and a word of the
+    kernel's, then struct overflow_run and blocks.
     """
 
     words: Words
@@ -25,11 +29,19 @@ class RingMemory:
     stride: int
     """Bytes of one ring with its page."""
     page: int
-    """Bytes of the page."""
+    """Bytes of a page."""
+    overflow_bytes: int = 0
+    """Bytes of the overflow ring's data; 0: there is none."""
 
     @property
     def rings(self) -> int:
-        return len(self.longs) * 8 // self.stride
+        overflow = 2 * self.page + self.overflow_bytes if self.overflow_bytes else 0
+        return (len(self.longs) * 8 - overflow) // self.stride
+
+    @property
+    def lanes(self) -> int:
+        """Sequences of runs in order of time: each ring, and what each ring's CPU put into the overflow ring."""
+        return self.rings * (2 if self.overflow_bytes else 1)
 
     @property
     def ring_bytes(self) -> int:
@@ -54,5 +66,5 @@ class RecordSource(Protocol):
         """Have the runs that begin from now on stamped with this wall-clock minus monotonic time, ns."""
 
     def report(self, heads: Longs, read: Longs, now_ns: int) -> None:
-        """Record how far each ring is filled and read: both [rings], int64, bytes since the start; now_ns
+        """Record how far each sequence is filled and read: both [lanes], int64, bytes since the start; now_ns
         monotonic."""

@@ -81,7 +81,7 @@ def test_spec_and_plan_and_counters_cannot_be_changed(link: VethPair) -> None:
     assert plan_capture(spec_of(link)) == plan
     assert replace(spec, direction=Direction.FORWARD) != spec
     assert (
-        json.loads(json.dumps(describe(plan)))["rings"]["bytes_each"] == 8 << 20 >> (len(plan.cpus) - 1).bit_length()
+        json.loads(json.dumps(describe(plan)))["rings"]["bytes_each"] == 4 << 20 >> (len(plan.cpus) - 1).bit_length()
     )
 
 

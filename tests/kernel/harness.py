@@ -20,10 +20,11 @@ from capture.kernel.batches import Batches
 from capture.kernel.conversations_map import ConversationsMap
 from capture.kernel.counters import Counters, online_cpus, possible_cpus
 from capture.kernel.features import has_coarse_clock
+from capture.kernel.frozen import with_entries
 from capture.kernel.groups_map import GroupsMap
 from capture.kernel.kept import Folder, compiled_once
 from capture.kernel.program import Module
-from capture.kernel.rings import Rings
+from capture.kernel.rings import Overflow, Rings
 from capture.sampling.sampler import Sampling
 from capture.sampling.sampling_h import SamplingProgram, sampling_program
 from capture.spec import SNAPLEN_MAX
@@ -97,12 +98,20 @@ class Programs:
         """Compile and load the programs; `loaded` is a module with programs to use instead."""
         self.passes = 2 if xdp else 0xFFFFFFFF  # XDP_PASS, TCX_NEXT
         rows = (slot + 1) * HOOKS
-        sizes = {"SNAPLEN": snaplen, "ROWS": rows, "CPUS": possible_cpus(), "RING_BYTES": RING_BYTES}
+        sizes = {
+            "SNAPLEN": snaplen,
+            "ROWS": rows,
+            "CPUS": possible_cpus(),
+            "RING_BYTES": RING_BYTES,
+            "OVERFLOW_BYTES": 0,
+        }
+        over = defines.get("OVERFLOW_BYTES", 0)
         sizes |= {"BATCHING": 1, "COARSE_CLOCK": int(has_coarse_clock() or False), **defines}
         if loaded:
             self.module, self.descriptors = loaded
         else:
-            self.module = Module(compiled_once(wanted, sampling, sizes, xdp, KEPT))
+            compiled = compiled_once(wanted, sampling, sizes, xdp, KEPT)
+            self.module = Module(with_entries(compiled, "overflow", over) if over else compiled)
             try:
                 self.descriptors = {entry: self.module.load(entry, slot, shared=shared, xdp=xdp) for entry in ENTRIES}
                 self.descriptors["flush_waiting"] = self.module.load("flush_waiting")
@@ -113,7 +122,8 @@ class Programs:
         # A batch is flushed on the CPU where it waits.
         self._home = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {cpus[0]})
-        self._rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"))
+        overflow = Overflow(self.module.map_fd("overflow"), over) if over else None
+        self.rings = Rings(cpus, RING_BYTES, RING_BYTES // 2, self.module.map_fd("rings"), overflow)
         room = dict(wanted.switches)["CONVERSATIONS"]
         if room:
             self.conversations = ConversationsMap(self.module.map_fd("conversations"), room, wanted.exact)
@@ -134,7 +144,7 @@ class Programs:
         for descriptor in self.descriptors.values():
             os.close(descriptor)
         self.batches.close()
-        self._rings.close()
+        self.rings.close()
         self.module.close()
 
     def run(self, packet: bytes, entry: str = "from_pod") -> RingPacket | None:
@@ -149,7 +159,7 @@ class Programs:
         """Flush the batch, and return all records in the rings."""
         syscall.prog_test_run(self.descriptors["flush_waiting"], bytes(14))
         found = []
-        memory = self._rings.memory
+        memory = self.rings.memory
         for ring in range(memory.rings):
             start = ring * memory.stride
             control = start // 8

@@ -30,7 +30,15 @@ from capture.sampling.sampling_h import SamplingProgram, sampling_program
 from capture.spec import CaptureSpec, Hook
 
 EVERYTHING = sampling_program(Sampling())
-DEFINES = {"SNAPLEN": 1500, "ROWS": 2, "CPUS": 2, "RING_BYTES": 1 << 20, "BATCHING": 1, "COARSE_CLOCK": 1}
+DEFINES = {
+    "SNAPLEN": 1500,
+    "ROWS": 2,
+    "CPUS": 2,
+    "RING_BYTES": 1 << 20,
+    "OVERFLOW_BYTES": 0,
+    "BATCHING": 1,
+    "COARSE_CLOCK": 1,
+}
 RULE = filter_program([RuleText(source="10.0.0.0/8").rule()])
 EXPRESSION = filter_program(expression=parse_expression("tcp port 80"))
 PROGRAMS: dict[str, tuple[FilterProgram, SamplingProgram, bool]] = {

@@ -31,7 +31,14 @@ def test_a_filter_for_which_llvm_ends_its_process_is_refused() -> None:
 
 def test_a_filter_with_too_many_steps_for_the_verifier_is_refused() -> None:
     body = "    u32 sum = 0;\n    for (u32 i = 0; i < 400000; i++) { sum ^= i; opaque(sum); }\n    return sum;"
-    sizes = {"SNAPLEN": 64, "ROWS": 2, "CPUS": possible_cpus(), "BATCHING": 1, "RING_BYTES": 1 << 20}
+    sizes = {
+        "SNAPLEN": 64,
+        "ROWS": 2,
+        "CPUS": possible_cpus(),
+        "BATCHING": 1,
+        "RING_BYTES": 1 << 20,
+        "OVERFLOW_BYTES": 0,
+    }
     module = Module(compile_programs(program_with(body), EVERYTHING, sizes))
     try:
         with pytest.raises(VerifierError, match=r"too large.*ask for less, or give exact conversations") as caught:

@@ -54,6 +54,7 @@ def _compiled(variant: Variant, coarse: bool) -> Frozen:
         "ROWS": (variant.slot + 1) * HOOKS,
         "CPUS": possible_cpus(),
         "RING_BYTES": RING_BYTES,
+        "OVERFLOW_BYTES": RING_BYTES,
         "BATCHING": 1,
         "COARSE_CLOCK": int(coarse),
     }

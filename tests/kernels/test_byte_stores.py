@@ -48,7 +48,14 @@ def test_bytes_written_one_by_one_are_found() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_programs_do_not_write_byte_by_byte(name: str) -> None:
     variant = variants()[name]
-    sizes = {"SNAPLEN": 262144, "ROWS": 2, "CPUS": possible_cpus(), "RING_BYTES": 1 << 20, "BATCHING": 1}
+    sizes = {
+        "SNAPLEN": 262144,
+        "ROWS": 2,
+        "CPUS": possible_cpus(),
+        "RING_BYTES": 1 << 20,
+        "OVERFLOW_BYTES": 0,
+        "BATCHING": 1,
+    }
     defines = {**sizes, "COARSE_CLOCK": 1, **variant.defines}
     compiled = compiled_once(variant.wanted, variant.sampling, defines, variant.xdp, KEPT)
     try:

@@ -6,7 +6,8 @@ The problem
 
 The invariant
     Before each step, `times[ring]` is the time of the first block of a ring that is not taken yet, NEVER if there is
-    none before the ring's head, and `heap` holds the numbers of all rings, ordered by (time, ring).
+    none before the ring's head, and `heap` holds the numbers of all rings, ordered by (time, ring). What a CPU put
+    into the overflow ring is one more ring here (a lane of cursors.RingCursors).
 
 Why it is right
     A ring is in order, because a CPU stamps a packet just before it submits it. So the oldest block of all rings is
@@ -102,7 +103,7 @@ class Loop(NamedTuple):
     """Address of the rings' memory."""
     times: Longs
     heap: Longs
-    """[rings] each: see the invariant."""
+    """[lanes] each: see the invariant."""
     out: Words
     """[OUT_WORDS], uint32: blocks that were copied."""
     out_at: int

@@ -13,7 +13,14 @@ from capture.abi import BATCH_STATE
 from capture.arrays.aliases import Longs
 from capture.arrays.jit import borrowing_loop, c_function
 from capture.stream.compiled import merge
-from capture.stream.compiled.cursors import CURSOR_COLUMNS, RingCursors, oldest_waiting, release, snapshot
+from capture.stream.compiled.cursors import (
+    CURSOR_COLUMNS,
+    OVERFLOW_SLOTS,
+    RingCursors,
+    oldest_waiting,
+    release,
+    snapshot,
+)
 from capture.stream.compiled.merge import FLAG_SETS, PORTION, TALLY_COLUMNS, Loop
 from capture.stream.source import RingMemory
 
@@ -60,7 +67,7 @@ def write_portions(
 
 def loop_over(memory: RingMemory, state: Longs) -> Loop:
     """Return what the loop works on; `state` is that of run.limits."""
-    rings = memory.rings
+    lanes = memory.lanes
     out, pieces = np.empty(merge.OUT_WORDS, np.uint32), np.zeros((merge.PIECES_MOST, 2), np.int64)
     return Loop(
         rings=RingCursors(
@@ -68,12 +75,15 @@ def loop_over(memory: RingMemory, state: Longs) -> Loop:
             longs=memory.longs,
             stride=memory.stride,
             page=memory.page,
-            heads=np.zeros(rings, np.int64),
-            cursors=np.zeros((rings, CURSOR_COLUMNS), np.int64),
+            rings=memory.rings,
+            overflow_bytes=memory.overflow_bytes,
+            overflow=np.zeros(OVERFLOW_SLOTS, np.int64),
+            heads=np.zeros(lanes, np.int64),
+            cursors=np.zeros((lanes, CURSOR_COLUMNS), np.int64),
         ),
         rings_at=memory.words.ctypes.data,
-        times=np.zeros(rings, np.int64),
-        heap=np.zeros(rings, np.int64),
+        times=np.zeros(lanes, np.int64),
+        heap=np.zeros(lanes, np.int64),
         out=out,
         out_at=out.ctypes.data,
         pieces=pieces,

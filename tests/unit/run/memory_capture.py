@@ -128,13 +128,14 @@ class Machine:
         ring_bytes: int = 1 << 16,
         sink: FakeSink | None = None,
         events: ReasonEvents | None = None,
+        overflow_bytes: int = 0,
         **fields: Any,
     ) -> None:
         spec = CaptureSpec(interfaces=("va",), **fields)
         self.plan = make_plan(spec, [place_of(Interface("va", 1, 2))], Hook.TCX, [0], batching=True)
         self.now = 0
         self.sink = sink or FakeSink()
-        self.source = MemorySource(FakeRings(cpus, ring_bytes))
+        self.source = MemorySource(FakeRings(cpus, ring_bytes, overflow_bytes=overflow_bytes))
         self.source.rows = np.zeros(self.plan.rows, INTERFACE_COUNTERS)
         self.ledger, self.limits, self.roster = Ledger(self.plan.slots), Limits(spec), Roster()
         self.roster.add(self.plan.interfaces[0], self.now)
@@ -201,6 +202,7 @@ class Machine:
         self.now += STEP_NS
         self.drain.finish()
         assert self.unread() == [0] * len(self.unread())
+        assert self.source.rings.overflows == 0
         self.output.end(self.now, 0, "")
         account = self._accounts()[0]
         check([account])

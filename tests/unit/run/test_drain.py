@@ -111,6 +111,16 @@ def test_a_ring_is_read_around_its_end_as_often_as_it_wraps() -> None:
     assert machine.end().both.written == 200
 
 
+def test_at_the_end_a_batch_that_found_its_ring_full_goes_before_younger_packets_of_other_cpus() -> None:
+    machine = Machine(cpus=2, ring_bytes=1 << 12)
+    full = machine.packets(0, SentPacket(1, bytes(1900)), SentPacket(2, bytes(1900)))
+    waits = machine.packets(0, SentPacket(3, bytes(500)), wait=True)
+    younger = machine.packets(1, SentPacket(4, bytes(100)))
+    assert len(full + waits + younger) == 4
+    account = machine.end()
+    assert machine.blocks == blocks_of([*full, *waits, *younger]) + machine.closing(account, 0, machine.now)
+
+
 def test_a_record_of_another_kind_is_not_a_packet() -> None:
     machine = Machine()
     packets = conversation(2)

@@ -52,6 +52,7 @@ SUMMARY = Summary(
     clock_steps=[],
     late=0,
     late_most_ns=0,
+    overflow=(0, 0),
     process_cpu_ns=300_000_000,
     kernel_ns_per_packet=None,
 )

@@ -76,31 +76,44 @@ def run_of(packets: list[Captured], offset_ns: int) -> bytes:
     return bytes(run.tobytes()) + blocks
 
 
-def runs_of(packets: tuple[Captured, ...], offset_ns: int) -> list[bytes]:
-    """Return the runs in which the programs submit packets that come one after the other."""
+def submitted(packets: tuple[Captured, ...]) -> list[list[Captured]]:
+    """Return packets that come one after the other as the programs submit them: those of each run."""
     runs: list[list[Captured]] = []
     for packet in packets:
         if not runs or packet.alone or runs[-1][0].alone or len(runs[-1]) == PACKETS_OF_A_RUN:
             runs.append([])
         runs[-1].append(packet)
-    return [run_of(run, offset_ns) for run in runs]
+    return runs
+
+
+def record_of(ring: int, packets: list[Captured], offset_ns: int) -> bytes:
+    """Return a record of the overflow ring: its blocks are complete, and one that is alone gets more room."""
+    run = np.frombuffer(run_of(packets, offset_ns)[: PACKET_RUN.itemsize], PACKET_RUN).copy()
+    blocks = b"".join(packet.block(offset_ns) for packet in packets)
+    run["bytes"], run["flags"], run["tag"] = len(blocks), 0, 0
+    room = 1 << len(blocks).bit_length() if packets[0].alone else len(blocks)
+    content = struct.pack("=Q", ring + 1) + run.tobytes() + blocks.ljust(room, b"\xee")
+    return struct.pack("=II", len(content), 0) + content + bytes(-len(content) % 8)
 
 
 @dataclass
 class FakeRings:
-    """One ring per CPU, filled by `put`, drained by `take`."""
+    """One ring per CPU and maybe an overflow ring, filled by `put`, drained by `take`."""
 
     cpus: int
     data_bytes: int = 1 << 16
     page: int = PAGE
     offset_ns: int = 0
     """Wall-clock minus monotonic time with which runs are stamped."""
+    overflow_bytes: int = 0
 
     def __post_init__(self) -> None:
         self.stride = self.page + self.data_bytes
-        self.longs = np.zeros(self.cpus * self.stride // 8, np.int64)
+        pages = 2 * self.page if self.overflow_bytes else 0
+        self.overflow_at = self.cpus * self.stride
+        self.longs = np.zeros((self.overflow_at + pages + self.overflow_bytes) // 8, np.int64)
         self.words = self.longs.view(np.uint32)
-        self.memory = RingMemory(self.words, self.longs, self.stride, self.page)
+        self.memory = RingMemory(self.words, self.longs, self.stride, self.page, self.overflow_bytes)
         self.state = np.zeros(merge.STATE_SLOTS, np.int64)
         self.state[[merge.LEFT, merge.LEFT_FORWARD, merge.LEFT_REVERSE, merge.BYTES_LEFT, merge.FILE_LEFT]] = 1 << 62
         self.tallies = np.zeros((8, merge.FLAG_SETS, merge.TALLY_COLUMNS), np.int64)
@@ -116,15 +129,55 @@ class FakeRings:
         self.loop.rings.cursors[cpu, [BLOCK_AT, RUN_END, SAMPLE_END]] = position
 
     def fits(self, cpu: int, *packets: Captured) -> bool:
-        """True if a ring has room for these packets."""
-        size = sum(_in_ring(run) for run in runs_of(packets, self.offset_ns))
+        """True if a ring, and the overflow ring for what that has no room for, can take these packets."""
+        room, over = self.room(cpu), self.overflow_bytes - self.overflows
+        for run in submitted(packets):
+            size = _in_ring(run_of(run, self.offset_ns))
+            if size <= room:
+                room -= size
+            else:
+                over -= len(record_of(cpu, run, self.offset_ns))
+        return over >= 0
+
+    def room(self, cpu: int) -> int:
+        """Return the bytes that a ring has room for."""
         head, tail = (int(self.longs[self.control(cpu, word)]) for word in (0, 1))
-        return head + size - tail <= self.data_bytes
+        return self.data_bytes - (head - tail)
+
+    @property
+    def overflow_positions(self) -> tuple[int, int]:
+        """Return where the positions of reader and producers are in `longs`."""
+        return self.overflow_at // 8, (self.overflow_at + self.page) // 8
+
+    @property
+    def overflows(self) -> int:
+        """Bytes that the overflow ring holds."""
+        if not self.overflow_bytes:
+            return 0
+        read, written = self.overflow_positions
+        return int(self.longs[written] - self.longs[read])
 
     def put(self, cpu: int, *packets: Captured) -> None:
         """Append packets that come one after the other, as the programs submit them."""
-        for run in runs_of(packets, self.offset_ns):
-            self.put_event(cpu, run)
+        for packets_of_run in submitted(packets):
+            run = run_of(packets_of_run, self.offset_ns)
+            if self.overflow_bytes and _in_ring(run) > self.room(cpu):
+                self.put_over(record_of(cpu, packets_of_run, self.offset_ns))
+            else:
+                self.put_event(cpu, run)
+
+    def put_over(self, record: bytes, header: int = 0) -> int:
+        """Append a record to the overflow ring, with flags of its header. Returns where the header is in `words`."""
+        written = self.overflow_positions[1]
+        at = int(self.longs[written])
+        assert self.overflows + len(record) <= self.overflow_bytes, "the overflow ring is full"
+        start = self.overflow_at + 2 * self.page
+        data = self.words.view(np.uint8)[start : start + self.overflow_bytes]
+        data[np.arange(at, at + len(record)) % self.overflow_bytes] = np.frombuffer(record, np.uint8)
+        place = (start + at % self.overflow_bytes) // 4
+        self.words[place] |= header
+        self.longs[written] = at + len(record)
+        return place
 
     def put_event(self, cpu: int, raw: bytes, kind: int = SAMPLE) -> None:
         """Append one perf event; padding keeps the random bytes that were there."""
