@@ -24,7 +24,10 @@ from testbed.patience import PATIENCE
 
 ROUNDS = 3
 SYN, SYN_ACK, ACK = 1, 2, 4  # bits of tshark's tcp.completeness
-FIN_OR_RST = 16 | 32
+FIN_OR_RST, RST = 16 | 32, 32
+CLOSED_PORT = 81
+_KNOCK = "import socket, sys; sys.exit(socket.socket().connect_ex((sys.argv[1], int(sys.argv[2]))) == 0)"
+"""Connects to a port where nobody listens; fails if somebody does."""
 ECHO_REQUESTS, ECHO_REPLIES = {"8", "128"}, {"0", "129"}  # of ICMP and ICMPv6
 
 
@@ -65,11 +68,14 @@ def capturing(words: Sequence[str], ready: Path) -> Iterator[None]:
 
 
 def talk(client: two_pods.PlainPod, server: two_pods.PlainPod) -> None:
-    """HTTP, UDP and pings over IPv4 and IPv6, several times."""
+    """HTTP, UDP and pings over IPv4 and IPv6, several times; and once a connection that the server refuses."""
     for _ in range(ROUNDS):
         with background(two_pods.talk(client, server.ip4, server.ip6)) as talking:
             if talking.wait() != 0:
                 raise RuntimeError("the server did not answer")
+    with background(client.exec(sys.executable, "-c", _KNOCK, server.ip4, str(CLOSED_PORT))) as knocking:
+        if knocking.wait() != 0:
+            raise RuntimeError(f"somebody listens on port {CLOSED_PORT}")
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ class Sessions:
     tcp: int
     handshakes: int
     closed: int
+    refused: int
     udp: int
     pings: int
     answered: int
@@ -104,7 +111,8 @@ def sessions(file: Path) -> Sessions:
     return Sessions(
         tcp=len(tcp),
         handshakes=sum(bits & shook == shook for bits in tcp.values()),
-        closed=sum(bits & FIN_OR_RST != 0 for bits in tcp.values()),
+        closed=sum(bits & shook == shook and bits & FIN_OR_RST != 0 for bits in tcp.values()),
+        refused=sum(bits & (SYN_ACK | RST) == RST for bits in tcp.values()),
         udp=len(udp),
         pings=pings,
         answered=answered,
@@ -126,13 +134,16 @@ def report(file: Path, summary: dict[str, Any], found: Sessions) -> str:
   client -> server  {way("outbound")}
   server -> client  {way("inbound")}
   TCP      {found.tcp} sessions: {found.handshakes} with whole handshake (SYN, SYN-ACK, ACK), {found.closed} closed
+           {found.refused} refused, on purpose
   UDP      {found.udp} sessions
   ping     {found.pings} requests, {found.answered} answered
   lost     {account["lost"]} of {account["matched"]:,} packets
   cost     {cost}
 
-The packets are in {file.name}, their accounts in {file.name}.json. Open the file:
+The packets are in {file.name}, their accounts in {file.name}.json. Open the file; in the page, the key n
+shows what went wrong:
 
+  {os.path.relpath(BICAP)} web {os.path.relpath(file)}
   wireshark {os.path.relpath(file)}
 """
 
@@ -157,7 +168,8 @@ def demo(file: Path) -> bool:
             os.chown(made, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
     summary, found = json.loads(summary_file.read_text()), sessions(file)
     print(report(file, summary, found))
-    return summary["account"]["lost"] == 0 and found.tcp == found.handshakes and found.pings == found.answered
+    whole = found.tcp == found.handshakes + found.refused and found.refused == 1 and found.pings == found.answered
+    return summary["account"]["lost"] == 0 and whole
 
 
 def main() -> None:

@@ -45,6 +45,22 @@ def test_a_session_of_a_real_capture_opens_as_a_ladder_and_every_packet_has_a_ro
     expect(page.locator(".lrow").first).to_contain_text("SYN")
 
 
+def test_the_first_minute_with_the_file_of_make_demo(open_page: Opener, demo_file: Path, tmp_path: Path) -> None:
+    """By keys alone: what went wrong, its packets, and a file of them for somebody else; the README's pictures."""
+    page = open_page(demo_file)
+    page.keyboard.press("n")
+    expect(page.locator(".find .on")).to_contain_text("10.77.0.2:81 was refused by RST")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ttl p")).to_contain_text("Refused by RST")
+    expect(page.locator(".lrow")).to_have_count(2)
+    page.keyboard.press("x")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    download.value.save_as(tmp_path / "refused.pcapng")
+    (kept,) = of_bicap("sessions", "--json", tmp_path / "refused.pcapng").splitlines()
+    assert json.loads(kept)["handshake"] == "refused"
+
+
 def test_the_way_of_somebody_new_from_a_finding_to_its_packets(open_page: Opener, shop_file: Path) -> None:
     page = open_page(shop_file)
     page.keyboard.press("n")

@@ -6,6 +6,9 @@ import { layout } from "./ladder-layout.js";
 import { layout as layoutTwo } from "./ladder-two.js";
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 
+/** Distance of client and server, pixels, below which there is no room for the name of the point between them. */
+const NARROW_HEAD = 200;
+
 /** @typedef {import("./ladder-layout.js").LadderData} LadderData */
 /** @typedef {import("./ladder-layout.js").Layout} Layout */
 /** @typedef {import("./ladder-layout.js").Row} Row */
@@ -126,7 +129,7 @@ export class Ladder {
       <span class="k" ?hidden=${!made.table.delta} .style=${right(made.table.delta)}>${events ? "since last, log" : "since last"}</span>
       <span class="k" .style=${`left:${made.table.word - 16}px`}>says</span>
       <span class="c" .style=${at(made.near === "client" ? client - 24 : client)}>${name(0)}</span>
-      ${events ? nothing : html`<span class="c" .style=${at(made.near === "client" ? here + 32 : here - 32)}><b class="dim">here</b><small>${this.page.session?.points?.[0] ?? ""}</small></span>`}
+      ${events || server - client < NARROW_HEAD ? nothing : html`<span class="c" .style=${at(made.near === "client" ? here + 32 : here - 32)}><b class="dim">here</b><small>${this.page.session?.points?.[0] ?? ""}</small></span>`}
       <span class="c" .style=${at(server)}>${name(1)}</span>`, /** @type {HTMLElement} */ (this.frame.querySelector(".lhead")));
   }
 
