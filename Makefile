@@ -40,6 +40,10 @@ test-store: setup ## upload into real stores (S3 by SeaweedFS and rclone, SFTP b
 	@scripts/setup.sh test-store
 	BICAP_STORE=1 $(BIN)/pytest -q tests/store
 
+test-doors: setup ## the controller's HTTP servers against generated requests and 10,000 connections
+	@scripts/setup.sh test-doors
+	BICAP_DOORS=1 $(BIN)/pytest -q tests/doors
+
 web-pictures: page ## take the pictures of docs/web.md
 	@scripts/setup.sh test-web
 	$(BIN)/python -m scripts.web_pictures

@@ -81,6 +81,7 @@ fuzz) module=atheris ;;
 kernels) module=virtme ;;
 deploy) module=helm_python ;;
 test-web) module=playwright ;;
+test-doors) module=schemathesis ;;
 lake) module=communityid,duckdb,obstore,polars,pyspark ;;
 test-store) [ -x .venv/bin/weed ] && [ -x .venv/bin/rclone ] && module=asyncssh,obstore || module=_missing ;;
 *) module=sys ;;

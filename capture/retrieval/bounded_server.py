@@ -91,7 +91,12 @@ class BoundedProtocol(H11Protocol):
         seconds = self._door.limits.request_seconds
         try:
             secure = await self.loop.start_tls(
-                transport, self, context, server_side=True, ssl_handshake_timeout=seconds
+                transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=_END_SECONDS,  # a client that does not say goodbye is not waited for
             )
         except OSError:  # the client went, or speaks something else
             return
