@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from capture.agent.folder import CaptureFolder
-from capture.agent.node_upload import NodeUpload, ReadSecret
+from capture.agent.node_upload import NodeUpload, ReadKeys
 from capture.agent.pods import NodePods, PodsFile
 from capture.agent.state import CaptureRecord, PartRecord, end_reason, remaining, status_of
 from capture.cluster.objects import NodeCapture, NodeStatus
@@ -42,7 +42,7 @@ class Settings:
     min_free: str
     scratch: Path
     """A folder for files that are not captures."""
-    read_secret: ReadSecret
+    read_keys: ReadKeys
 
 
 class CaptureHere:
@@ -61,7 +61,7 @@ class CaptureHere:
         self._take_over()
         store = part.spec.store
         self._upload = (
-            NodeUpload(store, self.state, folder, settings.node, settings.read_secret) if store is not None else None
+            NodeUpload(store, self.state, folder, settings.node, settings.read_keys) if store is not None else None
         )
 
     # What was before.

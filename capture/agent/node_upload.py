@@ -1,8 +1,7 @@
 """A capture on this node, and the store that its order names -> finished files in that store, and how far it is.
 
-The agent reads the Secret of the store with a right that the store's owner gave it for that one, and hands it to the
-uploader by a descriptor. What is confirmed is kept in the folder of the capture, so that an agent that starts again
-does not ask for it again.
+What opens the store comes from `store_keys.py`, and goes to the uploader by a descriptor. What is confirmed is kept
+in the folder of the capture, so that an agent that starts again does not ask for it again.
 """
 
 import os
@@ -18,19 +17,20 @@ from capture.agent.folder import CaptureFolder
 from capture.agent.state import CaptureRecord
 from capture.cluster.objects import StoredFile, StoreOrder, UploadStatus
 from capture.sink.place import summary_path
+from capture.store.store_credentials import CERTIFICATES, ENDPOINT, ROLE, STS_ENDPOINT
 from capture.store.upload_manifest import NAME as MANIFEST
 from capture.store.upload_manifest import manifest
 from capture.store.uploads import FileUpload, StoreSource, Uploads, UploadState, memory_file, opened
 
-ReadSecret = Callable[[str, str], bytes]
-"""Function of the namespace and the name of a Secret that returns its credentials. Raises ApiError."""
+ReadKeys = Callable[[StoreOrder], bytes]
+"""Returns the file of credentials of a store. Raises ApiError."""
 
 
 class NodeUpload:
     """The upload of one capture from one node."""
 
     def __init__(
-        self, order: StoreOrder, record: CaptureRecord, folder: CaptureFolder, node: str, secret: ReadSecret
+        self, order: StoreOrder, record: CaptureRecord, folder: CaptureFolder, node: str, keys: ReadKeys
     ) -> None:
         self._order, self._record, self._folder, self._node = order, record, folder, node
         spec = order.spec
@@ -38,15 +38,20 @@ class NodeUpload:
         self.where = "/".join(part for part in (namespace, f"{name}-{record.uid}", node) if part)
 
         def credentials() -> BinaryIO:
-            assert spec.secret_ref is not None
-            return memory_file(secret(order.namespace, spec.secret_ref.name))
+            return memory_file(keys(order))
 
-        settings = {"endpoint": spec.endpoint, "region": spec.region, "ca": spec.ca}
+        settings = {
+            ENDPOINT: spec.endpoint,
+            "region": spec.region,
+            CERTIFICATES: spec.ca,
+            ROLE: spec.role_arn,
+            STS_ENDPOINT: spec.sts_endpoint,
+        }
         self._uploads = Uploads(
             StoreSource(
                 url=spec.url,
                 folder=self.where,
-                credentials=credentials if spec.secret_ref is not None else None,
+                credentials=credentials,
                 settings={name: value for name, value in settings.items() if value},
                 known_hosts_text=spec.host_key or "",
                 only_given=True,

@@ -68,6 +68,7 @@ def agent(
     from capture.agent.dial_out import DialOut
     from capture.agent.folder import Home
     from capture.agent.node_capture import Settings
+    from capture.agent.store_keys import store_keys
     from capture.cluster.api import Api
     from capture.cluster.log import log_to_stderr
     from capture.retrieval.leader_address import find_leader
@@ -80,7 +81,7 @@ def agent(
     running = Agent(
         api,
         home,
-        Settings(name, min_free, scratch_folder(name), api.credentials),
+        Settings(name, min_free, scratch_folder(name), lambda order: store_keys(api, order)),
         Room(captures, parse_size(buffer, "--buffer")),
         sockets,
         on_ready=lambda: write_beside(ready_file, "") if ready_file else None,

@@ -24,6 +24,8 @@ from capture.cluster.kube import (
     KubeStruct,
     Lease,
     Secret,
+    ServiceAccount,
+    TokenRequest,
     TokenReview,
 )
 from capture.cluster.objects import CaptureAccess, CaptureObject, CaptureStoreObject, NodeCapture
@@ -86,6 +88,7 @@ ACCESS_REVIEWS = Resource(
     "authorization.k8s.io/v1", "subjectaccessreviews", "SubjectAccessReview", AccessReview, namespaced=False
 )
 ENDPOINTS = Resource("v1", "endpoints", "Endpoints", Endpoints)
+SERVICE_ACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount", ServiceAccount)
 CAPTURE_STORES = Resource("bicap.io/v1alpha1", "capturestores", "CaptureStore", CaptureStoreObject)
 NODE_CAPTURES = Resource("bicap.io/v1alpha1", "nodecaptures", "NodeCapture", NodeCapture)
 
@@ -154,6 +157,13 @@ class Api:
             missing = f"has no key {CREDENTIALS_KEY}" if found is not None else "does not exist"
             raise ApiError(f"Secret {namespace}/{name} {missing}", 404)
         return base64.b64decode(found.data[CREDENTIALS_KEY])
+
+    def account_token(self, namespace: str, name: str, audience: str) -> str:
+        """Return a token of a service account, for an hour."""
+        spec = {"audiences": [audience], "expirationSeconds": 3600}
+        kind = {"apiVersion": TOKEN_REVIEWS.group_version, "kind": "TokenRequest"}
+        answer = self._send("POST", SERVICE_ACCOUNTS.path(namespace, name, "token"), body=kind | {"spec": spec})
+        return msgspec.json.decode(answer, type=TokenRequest).status.token
 
     def watch(
         self, resource: Resource[T], version: str, namespace: str = "", labels: str = ""

@@ -100,6 +100,24 @@ class Secret(KubeStruct):
     data: dict[str, str] = {}
 
 
+class ServiceAccount(KubeStruct):
+    """A service account."""
+
+    metadata: ObjectMetadata
+
+
+class TokenRequestStatus(KubeStruct):
+    """A token that was made."""
+
+    token: str = ""
+
+
+class TokenRequest(KubeStruct):
+    """The answer to a request for a token."""
+
+    status: TokenRequestStatus = msgspec.field(default_factory=TokenRequestStatus)
+
+
 class LeaseSpec(KubeStruct):
     """Who holds a lease, and since when."""
 

@@ -70,6 +70,16 @@ class StoreSpec(KubeStruct):
 
     url: Annotated[str, says("s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or sftp://user@host/.")]
     secret_ref: Annotated[SecretName | None, says("Credentials of the store; no others are ever used.")] = None
+    service_account_name: Annotated[
+        Annotated[str, msgspec.Meta(pattern=OBJECT_NAME)] | None,
+        says("With s3, in place of a Secret: a service account of this namespace, by whose tokens AWS gives a role."),
+    ] = None
+    role_arn: Annotated[str | None, says("With a service account: the role of AWS that it takes.")] = msgspec.field(
+        name="roleARN", default=None
+    )
+    sts_endpoint: Annotated[
+        str | None, says("With a service account: where roles are given, if not by AWS: https://sts.example.")
+    ] = None
     host_key: Annotated[str | None, says("With sftp: the host key, as a line of known_hosts.")] = None
     endpoint: Annotated[str | None, says("With s3: where the store is, if it is not AWS: https://minio.example.")] = (
         None

@@ -35,8 +35,17 @@ def _checked(given: Any) -> StoreSpec:
     url = parse_store_url(spec.url, "spec.url")
     if url.is_local:
         raise SpecError("spec.url is a folder of a node; name a store")
-    if spec.secret_ref is None or not spec.secret_ref.name:
+    by_secret, by_account = bool(spec.secret_ref and spec.secret_ref.name), bool(spec.service_account_name)
+    if not by_secret and not by_account:
         raise SpecError("spec.secretRef is missing: agents use no credentials but those of the store")
+    if by_secret and by_account:
+        raise SpecError("spec.secretRef and spec.serviceAccountName both open the store; give one of them")
+    if by_account and (url.scheme != "s3" or not spec.role_arn):
+        raise SpecError("spec.serviceAccountName is for s3, with the role that it takes in spec.roleARN")
+    if not by_account and (spec.role_arn or spec.sts_endpoint):
+        raise SpecError("spec.roleARN and spec.stsEndpoint are for spec.serviceAccountName, which is missing")
+    if spec.sts_endpoint and not spec.sts_endpoint.startswith("https://"):
+        raise SpecError("spec.stsEndpoint does not begin with https://, and gets a token")
     if url.scheme == "sftp" and not (spec.host_key or "").strip():
         raise SpecError("spec.hostKey is missing: the key of an SFTP server is always checked")
     return spec

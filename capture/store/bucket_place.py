@@ -6,6 +6,7 @@ look; an upload of parts shows the object when all of them are there. Its ETag i
 is ignored.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from datetime import timedelta
 from typing import Any, BinaryIO
 
 from capture.store.object_place import PlaceError, StaleError, StoreRefusedError, TakenError
-from capture.store.store_credentials import CERTIFICATES, ENDPOINT
+from capture.store.store_credentials import CERTIFICATES, ENDPOINT, WEB_TOKEN
 from capture.store_url import StoreUrl
 
 PART_BYTES = 8 << 20
@@ -39,6 +40,9 @@ class BucketPlace:
         client: dict[str, Any] = {"timeout": timedelta(seconds=120), "connect_timeout": timedelta(seconds=5)}
         if own.get(ENDPOINT, "").startswith("http://"):
             client["allow_http"] = True
+        self._token = _token_file(own.pop(WEB_TOKEN, None))
+        if self._token is not None:
+            own["web_identity_token_file"] = f"/proc/self/fd/{self._token}"
         certificates = own.pop(CERTIFICATES, None)
         if certificates:
             client["root_certificate"] = certificates
@@ -92,6 +96,18 @@ class BucketPlace:
 
     def close(self) -> None:
         """See ObjectPlace."""
+        if self._token is not None:
+            os.close(self._token)
+            self._token = None
+
+
+def _token_file(token: str | None) -> int | None:
+    """Return a descriptor of a file in memory with a token: obstore reads it whenever it asks for a role."""
+    if token is None:
+        return None
+    descriptor = os.memfd_create("token")
+    os.write(descriptor, token.encode())
+    return descriptor
 
 
 @contextmanager

@@ -18,6 +18,9 @@ PRIVATE_KEY = "private_key"
 ENDPOINT = "endpoint"
 CERTIFICATES = "ca"
 """Setting of any store of objects: PEM text of the authority that its server's certificate comes from."""
+WEB_TOKEN = "web_identity_token"
+"""Setting of s3: a token of a service account, by which the store's STS gives a role."""
+ROLE, STS_ENDPOINT = "role_arn", "endpoint_url_sts"
 _JSON_KEY = "service_account_key"
 _NAMES = {"endpoint_url": ENDPOINT}
 _SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
@@ -59,6 +62,8 @@ _OWN = {
 
 def check_own(scheme: str, settings: Mapping[str, str]) -> None:
     """Raise StoreRefusedError if settings are not complete: the machine's own would take their place."""
+    if scheme == "s3" and settings.get(WEB_TOKEN) and settings.get(ROLE):
+        return
     for names in _OWN.get(scheme, ((),)):
         if not any(settings.get(name) for name in names):
             raise StoreRefusedError(f"the credentials are not complete: there is no {names[0] if names else 'store'}")

@@ -38,6 +38,18 @@ def test_an_order_has_the_store_and_no_credentials() -> None:
         (S3 | {"secretRef": {"name": ".."}}, "$.secretRef.name"),
         (S3 | {"secretRef": {"name": "keys?watch=true"}}, "$.secretRef.name"),
         (S3 | {"secretRef": {"name": ""}}, "$.secretRef.name"),
+        ({"url": "s3://captures", "serviceAccountName": "x"}, "with the role that it takes in spec.roleARN"),
+        (
+            {"url": "s3://c1", "serviceAccountName": "x", "roleARN": "r", "stsEndpoint": "http://sts"},
+            "does not begin with https://",
+        ),
+        (
+            {"url": "s3://captures", "serviceAccountName": "../../bank/serviceaccounts/x", "roleARN": "r"},
+            "$.serviceAccountName",
+        ),
+        ({"url": "gs://captures", "serviceAccountName": "x", "roleARN": "r"}, "is for s3"),
+        ({"url": "s3://captures", "serviceAccountName": "x", "secretRef": {"name": "k"}}, "give one of them"),
+        ({"url": "s3://captures", "secretRef": {"name": "k"}, "roleARN": "r"}, "are for spec.serviceAccountName"),
         (S3 | {"url": "file:///etc"}, "spec.url is a folder of a node"),
         (S3 | {"url": "sftp://me@host/x"}, "spec.hostKey is missing"),
         (S3 | {"url": "sftp://me@host/x", "hostKey": " "}, "spec.hostKey is missing"),
