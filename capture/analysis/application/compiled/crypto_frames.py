@@ -6,8 +6,8 @@ Bytes are decrypted and not authenticated: with wrong keys the frames make no se
 import numpy as np
 
 from capture.analysis.application.compiled.aes import BLOCK, encrypt
-from capture.analysis.packets.compiled.link_layer import net32
 from capture.arrays.aliases import Bytes
+from capture.arrays.compiled.byte_numbers import net32
 from capture.arrays.jit import borrowing_loop as loop
 
 CRYPTO_MAX = 1 << 12

@@ -3,8 +3,8 @@
 import numpy as np
 
 from capture.analysis.application.message import MessageKind, MessageRow
-from capture.analysis.packets.compiled.link_layer import net16
 from capture.arrays.aliases import Bytes
+from capture.arrays.compiled.byte_numbers import net16
 from capture.arrays.jit import borrowing_loop as loop
 
 _QUERY, _ANSWER = int(MessageKind.DNS_QUERY), int(MessageKind.DNS_ANSWER)

@@ -6,9 +6,10 @@ the IP length is 0 (segmentation offload, BIG TCP), the length of the frame is u
 
 import numpy as np
 
-from capture.analysis.packets.compiled.link_layer import link_layer, net16, net32, net64, vlan_of
+from capture.analysis.packets.compiled.link_layer import link_layer, vlan_of
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes, Longs
+from capture.arrays.compiled.byte_numbers import net16, net32, net64
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
 from capture.wire.link_types import ETHERNET

@@ -7,6 +7,7 @@ PPPoE, MPLS. All of these are always opened; tunnels over IP only where that is 
 import numpy as np
 
 from capture.arrays.aliases import Bytes
+from capture.arrays.compiled.byte_numbers import net16
 from capture.arrays.jit import borrowing_loop as loop
 from capture.wire.link_types import (
     C_HDLC,
@@ -37,26 +38,6 @@ _LAYERS = 16
 _PPP_IP, _PPP_IPV6, _PPP_MPLS = 0x0021, 0x0057, 0x0281
 _SLL_LLC = 4
 _NFLOG_PAYLOAD = 9
-
-
-@loop
-def net16(data: Bytes, at: int) -> int:
-    """Return the number in two bytes in network order."""
-    return np.int64(data[at]) << 8 | np.int64(data[at + 1])
-
-
-@loop
-def net32(data: Bytes, at: int) -> int:
-    """Return the number in four bytes in network order."""
-    return (
-        np.int64(data[at]) << 24 | np.int64(data[at + 1]) << 16 | np.int64(data[at + 2]) << 8 | np.int64(data[at + 3])
-    )
-
-
-@loop
-def net64(data: Bytes, at: int) -> int:
-    """Return the number in eight bytes in network order."""
-    return net32(data, at) << 32 | net32(data, at + 4)
 
 
 @loop

@@ -3,9 +3,9 @@
 import numpy as np
 
 from capture.analysis.packets.compiled.decode import option_length
-from capture.analysis.packets.compiled.link_layer import net16, net32
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes
+from capture.arrays.compiled.byte_numbers import net16, net32
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import I64, U8, U16, U32, Record, Rows, dtype_of
 from capture.wire.protocols import TCP

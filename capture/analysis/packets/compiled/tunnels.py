@@ -7,9 +7,10 @@ three may be nested, and what lies between link and network layer is opened insi
 import numpy as np
 
 from capture.analysis.packets.compiled.decode import decode_ip
-from capture.analysis.packets.compiled.link_layer import behind_type, link_layer, net16
+from capture.analysis.packets.compiled.link_layer import behind_type, link_layer
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.arrays.aliases import Bytes
+from capture.arrays.compiled.byte_numbers import net16
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.row_types import Rows
 from capture.wire.link_types import ETHERNET
