@@ -101,6 +101,15 @@ def borrowing_loop(function: Any) -> Any:
     return _kept(function, allocates=False)
 
 
+def inlined_loop(function: Any) -> Any:
+    """Compile a loop as borrowing_loop does, as a part of the one that calls it.
+
+    For what is done for each packet, and called at one place: a call copies every word of the arrays that it passes
+    on, which for a tuple of tables are ninety.
+    """
+    return _kept(function, allocates=False, forceinline=True)
+
+
 def c_function(name: str, *words: str) -> Any:
     """Return a C function for use in loops: `words` are the types of its result and its arguments, like "uint32".
 
@@ -110,7 +119,7 @@ def c_function(name: str, *words: str) -> Any:
     return types.ExternalFunction(name, result(*arguments))
 
 
-def _kept(function: Any, allocates: bool = True) -> Any:
-    compiled = njit(nogil=True, _nrt=allocates)(function)
+def _kept(function: Any, allocates: bool = True, forceinline: bool = False) -> Any:
+    compiled = njit(nogil=True, _nrt=allocates, forceinline=forceinline)(function)
     compiled._cache = KeptCode(function, allocates)
     return compiled

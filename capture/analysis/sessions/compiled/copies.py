@@ -58,19 +58,29 @@ def repeats_last(here: OpenSide, there: OpenSide, packet: PacketRow, occupies: i
 
     Without an identification, only packets that occupy numbers: empty acknowledgments may rightly be the same.
     """
-    shape = np.int64(packet.payload) << 16 | np.int64(packet.tcp_flags)
     same = (
         here.last_sequence == packet.sequence
         and here.last_identification == packet.identification
         and here.last_acknowledgment == packet.acknowledgment
-        and here.last_shape == shape
+        and here.last_shape == _shape(packet)
         and (packet.identification != 0 or occupies > 0)
         and is_copy(here, there, np.int64(packet.identification), packet.time_ns - here.last_ns)
     )
     if not same:
-        here.last_ns = packet.time_ns
-        here.last_sequence = packet.sequence
-        here.last_identification = packet.identification
-        here.last_acknowledgment = packet.acknowledgment
-        here.last_shape = shape
+        keep_last(here, packet)
     return same
+
+
+@loop
+def keep_last(here: OpenSide, packet: PacketRow) -> None:
+    """Keep the fields of a side's last packet by which a copy of it is recognised."""
+    here.last_ns = packet.time_ns
+    here.last_sequence = packet.sequence
+    here.last_identification = packet.identification
+    here.last_acknowledgment = packet.acknowledgment
+    here.last_shape = _shape(packet)
+
+
+@loop
+def _shape(packet: PacketRow) -> int:
+    return np.int64(packet.payload) << 16 | np.int64(packet.tcp_flags)

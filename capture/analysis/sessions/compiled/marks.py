@@ -14,6 +14,7 @@ _REPEATED, _LOST_BEFORE, _OVERTAKEN, _COPY, _KEEPALIVE, _ZERO_WINDOW, _AFTER_GAP
 )
 
 Counts = tuple[int, int, int, int, int, int, int, int]
+NO_COUNTS: Counts = (0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @loop

@@ -21,13 +21,14 @@ from capture.analysis.sessions.compiled.windows import keep_base_near
 from capture.analysis.sessions.open_table import HOLES, OpenSession, OpenSide, Segment, State
 from capture.analysis.sessions.session_table import Measure, Sample
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.jit import inlined_loop
 from capture.arrays.row_types import Rows
 
 _ACKNOWLEDGMENT, _PARTIAL, _PIGGYBACK = int(Measure.ACKNOWLEDGMENT), int(Measure.PARTIAL), int(Measure.PIGGYBACK)
 _CLIENT, _SERVER = 0, 1
 
 
-@loop
+@inlined_loop
 def acknowledged_by(
     segments: Rows[Segment],
     samples: Rows[Sample],

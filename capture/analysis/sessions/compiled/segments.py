@@ -58,6 +58,7 @@ from capture.analysis.sessions.open_table import (
     State,
 )
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.jit import inlined_loop
 from capture.arrays.row_types import Rows
 from capture.wire.protocols import SYN
 
@@ -69,7 +70,7 @@ _STEP = 1 << 10
 """Largest step between two identifications that count up, pure acknowledgments and other connections between them."""
 
 
-@loop
+@inlined_loop
 def sent(
     segments: Rows[Segment],
     state: State,

@@ -7,16 +7,17 @@ Copies and packets whose numbers do not belong to the connection stop here (`cop
 import numpy as np
 
 from capture.analysis.packets.packet_table import Kind, PacketRow
-from capture.analysis.sessions.compiled.copies import repeats_last, repeats_syn
+from capture.analysis.sessions.compiled.copies import keep_last, repeats_last, repeats_syn
 from capture.analysis.sessions.compiled.flight import allocate_block, give_block_back
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
 from capture.analysis.sessions.compiled.samples import end_answer, sample
 from capture.analysis.sessions.compiled.segments import COPY, FRESH, OLD, sent
 from capture.analysis.sessions.compiled.sequence import distance
-from capture.analysis.sessions.compiled.windows import answers_syn, is_stray, start_at
+from capture.analysis.sessions.compiled.windows import answers_syn, is_next, is_stray, start_at
 from capture.analysis.sessions.open_table import OpenSession, OpenSide, Tables
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.jit import borrowing_loop as loop
+from capture.arrays.jit import inlined_loop
 from capture.wire.protocols import ACK, FIN, RST, SYN
 
 _TIMESTAMPS, _FOREIGN = int(Kind.TIMESTAMPS), int(Kind.FOREIGN)
@@ -26,23 +27,35 @@ _CLIENT, _SERVER = 0, 1
 
 
 @loop
-def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
-    """Handle a packet from endpoint `side` of session `number`; needs room for six samples and a block."""
+def is_plain(here: OpenSide, there: OpenSide, packet: PacketRow) -> bool:
+    """True if a packet of `here` is what most are, and so raises none of the counts in `marks`.
+
+    It goes on where its side ended, is no copy of the packet before it, has room for data, and fills no hole.
+    """
+    return (
+        is_next(here, there, packet)
+        and packet.tcp_flags & SYN == 0
+        and packet.window != 0
+        and there.holes == 0
+        and (packet.acknowledgment != here.last_acknowledgment or packet.sequence != here.last_sequence)
+    )
+
+
+@inlined_loop
+def update(tables: Tables, number: int, packet: PacketRow, side: int, plain: bool) -> None:
+    """Handle a packet from endpoint `side` of session `number`; needs room for six samples and a block.
+
+    `plain` is what `is_plain` says of it.
+    """
     row, here, there = tables.rows[number], tables.sides[number, side], tables.sides[number, 1 - side]
     by_client = side == row.client_side
     flags = np.int64(packet.tcp_flags)
     length = np.int64(packet.payload)
     occupies = length + ((flags >> 1) & 1) + (flags & 1)
-    if repeats_last(here, there, packet, occupies) or (flags & SYN and repeats_syn(here, there, packet)):
-        here.duplicated += 1
-        here.data_packets += length > 0
-        return
-    if flags & SYN:
-        stray = flags & ACK and not answers_syn(row, here, there, packet)
-    else:
-        stray = is_stray(row, here, there, packet)
-    if stray:
-        packet.kind |= _FOREIGN
+    if plain:
+        keep_last(here, packet)
+        here.strays = 0
+    elif not _belongs(row, here, there, packet, occupies):
         return
     if flags & (SYN | RST | FIN) or (by_client and not row.ack_packet and (row.syns or row.syn_acks)):
         _handshake(tables, row, here, there, packet, by_client, side)
@@ -97,6 +110,23 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int) -> None:
     over = here.fin_packet > 0 and there.fin_packet > 0
     if over and row.block >= 0 and not (here.flight or there.flight or here.holes or there.holes):
         give_block_back(tables, number)
+
+
+@loop
+def _belongs(row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow, occupies: int) -> bool:
+    """True unless a packet is a copy, which is counted, or has numbers of another connection, which is marked."""
+    if repeats_last(here, there, packet, occupies) or (packet.tcp_flags & SYN and repeats_syn(here, there, packet)):
+        here.duplicated += 1
+        here.data_packets += packet.payload > 0
+        return False
+    if packet.tcp_flags & SYN:
+        stray = packet.tcp_flags & ACK and not answers_syn(row, here, there, packet)
+    else:
+        stray = is_stray(row, here, there, packet)
+    if stray:
+        packet.kind |= _FOREIGN
+        return False
+    return True
 
 
 @loop

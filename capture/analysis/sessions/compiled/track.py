@@ -11,7 +11,7 @@ from capture.analysis.sessions.compiled import tcp
 from capture.analysis.sessions.compiled.closing import close, ended, silent_limit
 from capture.analysis.sessions.compiled.icmp_errors import error_about
 from capture.analysis.sessions.compiled.lookup import find, hash_of, insert, swapped
-from capture.analysis.sessions.compiled.marks import counts, marks
+from capture.analysis.sessions.compiled.marks import NO_COUNTS, counts, marks
 from capture.analysis.sessions.compiled.questions import dns, echo
 from capture.analysis.sessions.compiled.windows import begins_anew
 from capture.analysis.sessions.open_table import Tables
@@ -97,9 +97,10 @@ def track(
         if packet.kind & (_LATER | _CUT):
             continue
         there = tables.sides[number, 1 - side]
-        before = counts(row, here, there)
+        plain = packet.protocol == TCP and tcp.is_plain(here, there, packet)
+        before = NO_COUNTS if plain else counts(row, here, there)
         if packet.protocol == TCP:
-            tcp.update(tables, number, packet, side)
+            tcp.update(tables, number, packet, side, plain)
             here.payload += packet.payload
         elif packet.protocol == UDP:
             here.payload += packet.payload
@@ -109,7 +110,7 @@ def track(
             error_about(data, tables, packet, interface, scratch[0])
         elif packet.protocol == ICMP or packet.protocol == ICMPV6:
             echo(tables, number, packet, side)
-        packet.marks = marks(before, counts(row, here, there))
+        packet.marks = 0 if plain else marks(before, counts(row, here, there))
     return len(packets)
 
 

@@ -92,14 +92,24 @@ def begins_anew(row: OpenSession, here: OpenSide, there: OpenSide, packet: Packe
 
 
 @loop
+def is_next(here: OpenSide, there: OpenSide, packet: PacketRow) -> bool:
+    """True if a packet of `here`, not a SYN, begins where the side's numbers end, and acknowledges no unseen byte and
+    nothing less than the packet before it: nearly all packets do, and those belong.
+    """
+    return (
+        packet.sequence == here.next
+        and here.has_next != 0
+        and here.has_acked != 0
+        and there.has_next != 0
+        and distance(packet.acknowledgment, here.acked) >= 0
+        and distance(packet.acknowledgment, there.next) <= 0
+    )
+
+
+@loop
 def is_stray(row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow) -> bool:
     """True if a packet that is no SYN does not belong; starts the numbers anew if too many in a row did not."""
-    usual = here.has_next and here.has_acked and there.has_next and packet.sequence == here.next
-    if usual and distance(packet.acknowledgment, here.acked) >= 0:
-        usual = distance(packet.acknowledgment, there.next) <= 0
-    else:
-        usual = False
-    if usual or belongs(row, here, there, packet):
+    if is_next(here, there, packet) or belongs(row, here, there, packet):
         if here.strays:
             here.strays = 0
         return False

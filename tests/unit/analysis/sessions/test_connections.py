@@ -220,3 +220,57 @@ def test_packets_of_another_connection_on_the_same_ports_change_nothing(seed: in
     names = ("not_captured", "unacknowledged", "retransmitted", "lost_before", "reordered", "rtt_count", "rtt_sum_ns")
     assert values(found, names) == values(expected, names)
     assert (found.requests, found.rst_packet) == (expected.requests, 0)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_a_new_connection_on_the_same_ports_is_a_session_of_its_own(seed: int) -> None:
+    """At once, as from a client with few ports, or later; whatever the file has of the one before."""
+    chance = random.Random(seed)
+    old, old_firsts = connection(chance, path(chance, counting=True))
+    before = [one for one in passed(old) if chance.random() >= chance.choice((0, 0.3))]
+    if not before:
+        return
+    new, firsts = connection(chance, path(chance, counting=True), before[-1][0] + chance.choice((0.1, 1000, 59_000)))
+    after = passed(new)
+    if not after or not after[0][1].flags & S:
+        return
+    frames = [
+        [(ms, frame(one, numbers)) for ms, one in seen] for seen, numbers in ((before, old_firsts), (after, firsts))
+    ]
+    first, second = track(frames[0] + frames[1]).sessions
+    alone = [track(each).only for each in frames]
+    replaced = {Close.OPEN: Close.REUSED}
+    assert values(first) == values(alone[0]) | {"close": replaced.get(alone[0].close, alone[0].close)}
+    assert values(second) == values(alone[1])
+
+
+def is_over_ms(seen: Seen) -> float:
+    """Return when both sides' FINs were acknowledged, which ends what is known of single segments; else infinity."""
+    ends = []
+    for side in (0, 1):
+        fins = [one.end for _, one in seen if one.side == side and one.flags & F]
+        acks = [ms for ms, one in seen if fins and one.side != side and one.acknowledges >= fins[0]]
+        ends.append(min(acks, default=float("inf")))
+    return max(ends)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_packets_that_pass_twice_change_nothing(seed: int) -> None:
+    """A SPAN port, all interfaces together, or a network that duplicates: sooner than a sender repeats."""
+    chance = random.Random(seed)
+    way = path(chance, counting=True)
+    made, firsts = connection(chance, way)
+    seen = passed(made)
+    if not seen:
+        return
+    late_ms = chance.choice((0.02, min(sum(way.delays_ms), 2.9)))
+    again = [(ms + late_ms * chance.random(), one) for ms, one in seen if chance.random() < 0.2]
+    copies = [(ms, one) for ms, one in again if ms < is_over_ms(seen)]
+    both = sorted([*seen, *copies], key=lambda one: one[0])
+    found, expected = tracked(both, firsts).only, tracked(seen, firsts).only
+    names = ("not_captured", "unacknowledged", "retransmitted", "lost_before", "keepalives", "zero_windows")
+    assert values(found, names) == values(expected, names)
+    for side, one in enumerate((found.client, found.server)):
+        assert one.duplicated <= sum(packet.side == side for _, packet in copies)

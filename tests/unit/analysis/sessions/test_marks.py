@@ -1,15 +1,19 @@
 """Packets of a session -> the marks of each packet, which add up to the counts of the session."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from capture.analysis.packets.packet_table import Mark
 from capture.analysis.sessions.session_table import records
 from capture.analysis.sessions.tracker import Tracker
 from testbed import packets
 from tests.unit.analysis.scripted_packets import HANDSHAKE, A, Frame, decoded, segment
+from tests.unit.analysis.simulated_connections import Path, connection, frame, passed
 
 REPEATED, LOST, OVERTAKEN, COPY, KEEPALIVE, ZERO, GAP, UNSEEN = Mark
 A1 = segment(20, "client", A, 1, 1, 100)
@@ -58,23 +62,49 @@ def test_a_packet_is_marked_as_what_it_is_counted(case: str) -> None:
     marks, sessions = marked([*HANDSHAKE, *frames])
     assert marks == [0, 0, 0, *expected]
 
-    def number(*names: str) -> int:
-        return sum(
-            int(getattr(side, name)) for one in sessions for side in (one.client, one.server) for name in names
-        )
+    for mark, count in counted(sessions).items():
+        assert count == sum(bool(each & mark) for each in marks), mark
+    assert number(sessions, "lost_before") == sum(bool(each & LOST) for each in marks)
 
-    assert number("retransmitted") + sum(one.repeated for one in sessions) == sum(bool(m & REPEATED) for m in marks)
-    assert number("lost_before") == sum(bool(mark & LOST) for mark in marks)
-    assert number("reordered") == sum(bool(mark & OVERTAKEN) for mark in marks)
-    assert number("duplicated") == sum(bool(mark & COPY) for mark in marks)
-    assert number("keepalives") == sum(bool(mark & KEEPALIVE) for mark in marks)
-    assert number("zero_windows") == sum(bool(mark & ZERO) for mark in marks)
+
+@settings(deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_marks_add_up_to_the_counts_of_any_connection(seed: int) -> None:
+    """Of a path that loses and turns around, and a capture that copies and misses packets."""
+    chance = random.Random(seed)
+    way = Path(chance.choice((0, 0.02, 0.2)), chance.choice((0, 0.1)), 5, (chance.choice((0.02, 20)), 1))
+    made, firsts = connection(chance, way)
+    kept = [one for one in passed(made) if chance.random() >= chance.choice((0, 0.1))]
+    both = sorted([*kept, *((ms + 0.01, one) for ms, one in kept if chance.random() < 0.1)], key=lambda one: one[0])
+    if not both:
+        return
+    marks, sessions = marked([(ms, frame(packet, firsts)) for ms, packet in both])
+    for mark, count in counted(sessions).items():
+        assert count == sum(bool(each & mark) for each in marks), mark
+
+
+def number(sessions: Sequence[Any], name: str) -> int:
+    """Return a count, of both sides of all sessions together."""
+    return sum(int(getattr(side, name)) for one in sessions for side in (one.client, one.server))
+
+
+def counted(sessions: Sequence[Any]) -> dict[Mark, int]:
+    """Return the counts that only grow, by the mark of a packet that raised them."""
+    return {
+        REPEATED: number(sessions, "retransmitted") + sum(one.repeated for one in sessions),
+        OVERTAKEN: number(sessions, "reordered"),
+        COPY: number(sessions, "duplicated"),
+        KEEPALIVE: number(sessions, "keepalives"),
+        ZERO: number(sessions, "zero_windows"),
+    }
 
 
 def test_marks_of_an_earlier_batch_are_not_kept() -> None:
-    data, rows = decoded([*HANDSHAKE, A1, segment(300, "client", A, 1, 1, 100)])
+    data, rows = decoded(
+        [*HANDSHAKE, A1, segment(30, "server", A, 1, 101, 100), segment(300, "client", A, 1, 1, 100)]
+    )
     for _ in range(2):
         tracker = Tracker()
         rows["marks"] = 255
         list(tracker.feed(data, rows))
-        assert rows["marks"].tolist() == [0, 0, 0, 0, REPEATED]
+        assert rows["marks"].tolist() == [0, 0, 0, 0, 0, REPEATED]
