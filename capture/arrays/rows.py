@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from capture.arrays.aliases import Numbers, Table
+from capture.arrays.aliases import Mask, Numbers, Table
 
 
 def as_numbers(rows: Table) -> npt.NDArray[np.int64]:
@@ -29,6 +29,11 @@ def picked(rows: Table, places: npt.NDArray[Any]) -> Table:
     """Return the rows at these indices, in this order, or the rows where a mask is true."""
     copies: Table = as_numbers(np.ascontiguousarray(rows))[places].view(rows.dtype)[:, 0]
     return copies
+
+
+def rows_where(rows: Table, mask: Mask) -> Table:
+    """Return the rows where a mask is true: if that is all of them, themselves, without a copy."""
+    return rows if mask.all() else picked(rows, mask)
 
 
 def alike(*columns: Numbers) -> tuple[list[tuple[int, ...]], npt.NDArray[np.intp]]:

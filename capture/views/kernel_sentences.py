@@ -1,7 +1,9 @@
 """Sessions -> what the kernel of the capturing node did to them, in sentences with the numbers of the events."""
 
+import numpy as np
+
 from capture.arrays.aliases import Table
-from capture.arrays.cells import Cells, words
+from capture.arrays.cells import Cells, scattered, words
 from capture.arrays.texts import TEXTS
 from capture.units import format_count
 from capture.wire.drop_reasons import RESET, parse_reason
@@ -9,10 +11,11 @@ from capture.wire.drop_reasons import RESET, parse_reason
 
 def kernel_sentences(sessions: Table) -> Cells:
     """Return words like "; 7 packets dropped on this node by NETFILTER_DROP (policy, packet 9)", or nothing."""
-    columns = (
-        sessions[name].tolist() for name in ("drops", "drop_event", "drop_packet", "reset_event", "reset_packet")
-    )
-    return words([_dropped(*row[:3]) + _reset(*row[3:]) for row in zip(*columns, strict=True)])
+    rows = np.flatnonzero((sessions["drops"] > 0) | (sessions["reset_event"] > 0))  # none in most files
+    names = ("drops", "drop_event", "drop_packet", "reset_event", "reset_packet")
+    columns = (sessions[name][rows].tolist() for name in names)
+    texts = [_dropped(*row[:3]) + _reset(*row[3:]) for row in zip(*columns, strict=True)]
+    return scattered(len(sessions), (rows, words(texts)))
 
 
 def _dropped(drops: int, event: int, packet: int) -> str:

@@ -16,7 +16,7 @@ from capture.analysis.application.message import MESSAGE, MessageKind
 from capture.analysis.application.quic import ClientHello
 from capture.analysis.packets.packet_table import PACKET
 from capture.analysis.packets.reading import Batch
-from capture.arrays.aliases import Bytes
+from capture.arrays.aliases import Bytes, Longs
 from capture.wire.protocols import TCP
 
 PENDING_MAX, PENDING_BYTES = 1 << 12, 1 << 14
@@ -136,12 +136,15 @@ class Messages:
             heard.kind = MessageKind.QUIC_INITIAL
             yield heard
 
-    def left(self, session: int) -> Iterator[Heard]:
-        """Return what is known of messages of an ended session that were not completed, and forget them."""
-        self._quic.pop(session, None)
-        for key in (session * 2, session * 2 + 1):
-            if key in self._pending:
-                yield self._pending.pop(key).heard
+    def left(self, sessions: Longs) -> Iterator[Heard]:
+        """Return what is known of messages of ended sessions that were not completed, and forget them."""
+        if not self._pending and not self._quic:
+            return
+        for session in sessions.tolist():
+            self._quic.pop(session, None)
+            for key in (session * 2, session * 2 + 1):
+                if key in self._pending:
+                    yield self._pending.pop(key).heard
 
 
 def compiled() -> None:

@@ -120,26 +120,25 @@ class Applications:
 
     def fill(self, sessions: Table) -> None:
         """Write the fields into the rows of ended sessions."""
-        for number in sessions["session"].tolist():
-            for heard in self._messages.left(number):
-                self._add(heard, 0)
-        self.show(sessions)
-        for number in sessions["session"].tolist():
-            self._open.pop(number, None)
+        for heard in self._messages.left(sessions["session"]):
+            self._add(heard, 0)
+        for number in self.show(sessions):
+            del self._open[number]
 
-    def show(self, sessions: Table) -> None:
-        """Write the fields, as far as they are known, into the rows of sessions that may be open."""
-        places: list[int] = []
-        values: list[tuple[int, ...]] = []
-        for place, number in enumerate(sessions["session"].tolist()):
-            found = self._open.get(number)
-            if found is not None:
-                places.append(place)
-                values.append(_values(found))
-        if places:
-            columns = np.array(values, np.int64)
+    def show(self, sessions: Table) -> list[int]:
+        """Write the fields, as far as they are known, into the rows of sessions that may be open.
+
+        Return the numbers of the sessions of which something is known.
+        """
+        if not self._open:
+            return []
+        known = [(place, number) for place, number in enumerate(sessions["session"].tolist()) if number in self._open]
+        if known:
+            places, numbers = map(list, zip(*known, strict=True))
+            columns = np.array([_values(self._open[number]) for number in numbers], np.int64)
             for at, name in enumerate(_NAMES):
                 sessions[name][places] = columns[:, at]
+        return [number for _, number in known]
 
     def _add(self, heard: Heard, packet: int) -> None:
         if heard.session not in self._open:

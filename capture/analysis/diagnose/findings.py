@@ -15,7 +15,7 @@ from capture.analysis.diagnose.points import Seen
 from capture.analysis.diagnose.trouble import EVIDENCE, Context, Evidence, Finding, Group, Site, Trouble
 from capture.analysis.packets.completeness import Completeness
 from capture.arrays.aliases import Table
-from capture.arrays.rows import alike, picked
+from capture.arrays.rows import alike, picked, rows_where
 from capture.wire.addresses import Names
 
 GROUPS_MAX = 1 << 14
@@ -48,7 +48,7 @@ class Diagnosis:
                 self._totals[server] = self._totals.get(server, 0) + count
         for kind, groups in zip(self._kinds, self._groups, strict=True):
             for way in kind.ways:
-                shown = picked(sessions, kind.shows(sessions, way))
+                shown = rows_where(sessions, kind.shows(sessions, way))
                 if several:
                     shown = picked(shown, ~self._shown[kind.name, way].elsewhere(file, shown))
                 if len(shown):

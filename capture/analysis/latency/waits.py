@@ -11,7 +11,7 @@ import numpy as np
 from capture.analysis.latency.histogram import Histogram
 from capture.analysis.sessions.session_table import SIDES, Measure
 from capture.arrays.aliases import Table
-from capture.arrays.rows import picked
+from capture.arrays.rows import rows_where
 from capture.units import format_duration
 from capture.wire.protocols import TCP
 
@@ -56,7 +56,7 @@ class Latency:
         self.left_out["handshakes_ambiguous"] += int(ambiguous_syns.sum() + ambiguous_syn_acks.sum())
         self.left_out["questions_repeated"] += int(sessions["repeated"].sum())
         self.left_out["questions_unanswered"] += int(sessions["unanswered"].sum())
-        self._wait(picked(sessions, tcp))
+        self._wait(rows_where(sessions, tcp))
 
     def _wait(self, sessions: Table) -> None:
         """Add the time that clients waited, split at the capture point.

@@ -46,6 +46,8 @@ class Batch:
     packets: Table
     position: int = -1
     """Byte of the file at which reading can go on with these packets; -1: it cannot (compressed, a pipe, merged)."""
+    events: bool = True
+    """False: no packet is an event (packets.events), so nobody has to look for one."""
 
 
 class CaptureFile:
@@ -111,7 +113,7 @@ class CaptureFile:
                     if self._decoded:
                         self._decode(buffer, tables[0][:count])
                     self.packets += count
-                    yield Batch(buffer, tables[0][:count], position)
+                    yield Batch(buffer, tables[0][:count], position, bool(self._events))
                     tables.rotate()
             left = filled - at
             if not got and not (self._more is not None and self._more()):

@@ -29,6 +29,8 @@ class SessionEvents:
 
     def add(self, batch: Batch) -> None:
         """Add the events among the packets."""
+        if not batch.events:
+            return
         for row, _, reason in events_of(batch.data, batch.packets):
             if reason is None:
                 continue

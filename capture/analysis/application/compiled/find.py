@@ -28,6 +28,12 @@ def clear(message: MessageRow) -> None:
 
 
 @loop
+def _may_begin(first: int) -> bool:
+    """True if a message of TLS or HTTP can begin with this byte; most packets of a stream begin with another."""
+    return first in (HANDSHAKE_RECORD, ALERT_RECORD) or 0x41 <= first <= 0x5A
+
+
+@loop
 def message_at(data: Bytes, at: int, end: int, message: MessageRow) -> None:
     """Fill the message with what data[at:end], of TCP, begins with."""
     clear(message)
@@ -56,8 +62,10 @@ def messages(data: Bytes, packets: Rows[PacketRow], found: Rows[MessageRow]) -> 
             end = at + row.payload
         if at >= end:
             continue
-        message = found[count]
         asks = row.source_port == _DNS_PORT or row.destination_port == _DNS_PORT
+        if row.protocol == TCP and not asks and not _may_begin(data[at]):
+            continue
+        message = found[count]
         if row.protocol == TCP:
             if asks:
                 clear(message)
