@@ -3,9 +3,9 @@
     CONDITION [N times] [in DURATION] [per session|client|server|pod]
 
 A condition is one of `bicap sessions --filter` (retransmitted>=5, handshake=refused, http_5xx>0), finding=KIND of
-`bicap diagnose`, lost>N of the recorder, drop=REASON and reset-reason=REASON of the kernel, or
-rate(packets|bytes|sessions) OP VALUE. With a time, counts are those of
-that time, over all sessions or for each client, server or pod.
+`bicap diagnose`, lost>N of the recorder, drop=REASON and reset-reason=REASON of the kernel,
+rate(packets|bytes|sessions) OP VALUE, or server_rtt|client_rtt|first_byte > Nx: a median above N times the usual one.
+With a time, counts are those of that time, over all sessions or for each client, server or pod.
 """
 
 import operator
@@ -18,6 +18,7 @@ from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.query.columns import NEED_PAYLOAD
 from capture.analysis.query.conditions import Filter, nearest
 from capture.errors import SpecError
+from capture.live.usual_medians import MEASURES
 from capture.units import DECIMAL_PREFIXES, parse_duration
 from capture.wire.drop_reasons import DROPPED, KNOWN_REASONS, LOSSES, PEER_RESET, RESET, KernelReason, ReasonClass
 
@@ -27,6 +28,7 @@ _TIMES = re.compile(r"\s+([0-9]{1,9})\s+times\s*$")
 _FINDING = re.compile(r"\s*finding\s*=\s*([\w-]+)\s*")
 _RATE = re.compile(r"\s*rate\((\w*)\)\s*(>=|<=|>|<)\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*")
 _REASON = re.compile(r"\s*(drop|reset-reason)\s*=\s*([\w-]+)\s*")
+_USUAL = re.compile(r"\s*(\w+)\s*(>=?)\s*([0-9]+(?:\.[0-9]+)?)\s*[xX]\s*")
 _LOST = re.compile(r"\s*lost\s*(>=|>)\s*([0-9]{1,15})\s*")
 _SHORT = {"dns=failed": "dns_failed>=1", "icmp-error": "icmp_error>=1", "tls-alert": "tls_alerts>=1"}
 """Other forms of frequent conditions."""
@@ -37,6 +39,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 RATE_NS = 10**9
 """Time over which a rate is measured if the rule gives none, ns."""
+RECENT_NS = 10 * 10**9
+"""Time whose median is compared with the usual one if the rule gives none, ns."""
 USUAL_NS = 300 * 10**9
 """Time whose mean is the usual rate, for conditions like rate(packets)>3x."""
 
@@ -72,8 +76,16 @@ class ReasonCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class UsualCondition:
+    """A median of durations (MEASURES) above `times` the usual one of the same place."""
+
+    measure: str
+    times: float
+
+
+@dataclass(frozen=True, slots=True)
 class TriggerRule:
-    """A rule: exactly one of `condition`, `finding`, `rate`, `lost` and `reason` is given.
+    """A rule: exactly one of `condition`, `finding`, `rate`, `lost`, `reason` and `usual` is given.
 
     `times` is the number of sessions that it needs.
     """
@@ -87,6 +99,7 @@ class TriggerRule:
     window_ns: int | None = None
     per: str = field(default="")
     reason: ReasonCondition | None = None
+    usual: UsualCondition | None = None
 
     @property
     def needs_payload(self) -> bool:
@@ -111,6 +124,10 @@ def parse_rule(text: str, option: str = "--trigger") -> TriggerRule:
         times, rest = int(found[1]), rest[: found.start()]
     rest = _SHORT.get(re.sub(r"\s", "", rest), rest)
     rule = _condition(rest, text, option)
+    if rule.usual is not None:
+        if times is not None:
+            raise SpecError(f"{option} {text!r}: times is for conditions of sessions")
+        return replace(rule, window_ns=window_ns or RECENT_NS, per=per or "server")
     if rule.condition is None and (per or times):
         raise SpecError(f"{option} {text!r}: per and times are for conditions of sessions")
     if times is not None and window_ns is None:
@@ -135,6 +152,13 @@ def _condition(rest: str, text: str, option: str) -> TriggerRule:
         return TriggerRule(text, reason=_reason(found[1], found[2], text, option))
     if found := _LOST.fullmatch(rest):
         return TriggerRule(text, lost=int(found[2]) + (found[1] == ">"))
+    if found := _USUAL.fullmatch(rest):
+        if found[1] not in MEASURES:
+            raise SpecError(
+                f"{option} {text!r}: {found[1]} has no usual median{nearest(found[1], MEASURES)}; there is "
+                f"{', '.join(MEASURES)}"
+            )
+        return TriggerRule(text, usual=UsualCondition(found[1], float(found[3])))
     if rest.lstrip().startswith("rate("):
         return TriggerRule(text, rate=_rate(rest, text, option))
     name = re.match(r"\s*([\w-]+)", rest)

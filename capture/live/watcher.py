@@ -6,7 +6,7 @@ pod until it is false again. Memory is that of the tracker, and a number for eac
 """
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,9 @@ from capture.analysis.query.names import endpoints
 from capture.analysis.sessions.tracker import Tracker
 from capture.arrays.aliases import Table
 from capture.arrays.cells import lines
+from capture.arrays.rows import picked
 from capture.live.trigger_rules import RATE_NS, USUAL_NS, TriggerRule
+from capture.live.usual_medians import MEASURES, UsualMedians
 from capture.wire.protocols import PROTOCOLS, protocol_name
 
 LOOK_NS = 20_000_000
@@ -60,6 +62,8 @@ class Watcher:
         ]
         self._findings = [_FindingRule(rule) for rule in rules if rule.finding is not None]
         self._rates = [_RateRule(rule) for rule in rules if rule.rate is not None]
+        self._usual = [_UsualRule(rule) for rule in rules if rule.usual is not None]
+        self._samples: list[Table] = []
         self._ended: list[Table] = []
         self._seen: set[int] = set()
         self._icmp_ns: dict[int, int] = {}
@@ -81,7 +85,7 @@ class Watcher:
                 yield from self.look(max(next_look, int(times[at]) - LOOK_NS))
 
     def _track(self, batch: Batch) -> None:
-        ended = [sessions for sessions, _ in self._tracker.feed(batch.data, batch.packets)]
+        ended = self._keep(self._tracker.feed(batch.data, batch.packets))
         if self._applications is not None:
             self._applications.add(batch)
             for sessions in ended:
@@ -93,10 +97,20 @@ class Watcher:
         for rate in self._rates:
             rate.add(batch.packets)
 
+    def _keep(self, ended: Iterable[tuple[Table, Table]]) -> list[Table]:
+        found = []
+        for sessions, samples in ended:
+            found.append(sessions)
+            if self._usual:
+                self._samples.append(samples)
+        return found
+
     def look(self, now_ns: int) -> Iterator[Fired]:
         """Compare the sessions that had packets since the last look with the rules; `now_ns` is after all packets."""
         self._looked_ns = now_ns
-        if self._once or self._windows or self._findings:
+        if self._usual:
+            self._ended += self._keep(self._tracker.ended_so_far())
+        if self._once or self._windows or self._findings or self._usual:
             touched = self._tracker.touched(
                 np.array([*self._seen], np.int64), np.array([*self._icmp_ns], np.int64), now_ns
             )
@@ -123,6 +137,11 @@ class Watcher:
             yield from window.look(sessions, now_ns)
         for finding in self._findings:
             yield from finding.look(sessions)
+        if self._samples:
+            samples = np.concatenate(self._samples)
+            self._samples.clear()
+            for usual in self._usual:
+                yield from usual.look(sessions, samples)
 
     def finish(self) -> Iterator[Fired]:
         """Look at the last packets of a file, and return what fires."""
@@ -139,6 +158,18 @@ def _fired(rule: TriggerRule, sessions: Table, row: int, value: Any) -> Fired:
     last_ns = int(sessions["last_ns"][row])
     plain = value.item() if isinstance(value, np.generic) else value
     return Fired(rule.text, last_ns, plain, _ends(sessions, row), last_ns)
+
+
+_KEY_COLUMNS = {
+    "session": ("session",),
+    "client": ("family", "client_high", "client_low"),
+    "server": ("family", "protocol", "server_high", "server_low", "server_port"),
+    "pod": ("interface",),
+}
+
+
+def _key_of(sessions: Table, row: int, per: str) -> Hashable:
+    return tuple(int(sessions[name][row]) for name in _KEY_COLUMNS[per])
 
 
 class _OncePerSession:
@@ -208,15 +239,7 @@ class _CountInTime:
         return self._sums[key]
 
     def _key(self, sessions: Table, row: int) -> Hashable:
-        if not self._rule.per:
-            return None
-        names = {
-            "session": ("session",),
-            "client": ("family", "client_high", "client_low"),
-            "server": ("family", "protocol", "server_high", "server_low", "server_port"),
-            "pod": ("interface",),
-        }[self._rule.per]
-        return tuple(int(sessions[name][row]) for name in names)
+        return _key_of(sessions, row, self._rule.per) if self._rule.per else None
 
     def forget(self, ended: Sequence[Table]) -> None:
         """Forget sessions that ended."""
@@ -290,3 +313,32 @@ class _RateRule:
         was, self._true = self._true, self._rate(rate, usual)
         if self._true and not was:
             yield Fired(self._rule.text, self._bucket_ns - _BUCKET_NS, round(rate, 1))
+
+
+class _UsualRule:
+    """A median above a multiple of the usual one. Fires for a place when it becomes true."""
+
+    def __init__(self, rule: TriggerRule) -> None:
+        assert rule.usual is not None
+        assert rule.window_ns is not None
+        self._rule = rule
+        self._kinds, self._side = MEASURES[rule.usual.measure]
+        self._medians = UsualMedians(rule.usual.times, rule.window_ns)
+
+    def look(self, sessions: Table, samples: Table) -> Iterator[Fired]:
+        """Add samples of these sessions, and return what fires."""
+        mine = picked(samples, np.isin(samples["measure"], list(self._kinds)) & (samples["side"] == self._side))
+        mine = mine[np.argsort(mine["time_ns"], kind="stable")]
+        rows = {number: row for row, number in enumerate(sessions["session"].tolist())}
+        latest: dict[Hashable, tuple[int, int]] = {}
+        columns = (mine[name].tolist() for name in ("session", "time_ns", "duration_ns"))
+        for number, time_ns, duration_ns in zip(*columns, strict=True):
+            row = rows.get(number)
+            if row is not None:
+                place = _key_of(sessions, row, self._rule.per)
+                self._medians.add(place, time_ns, duration_ns)
+                latest[place] = row, time_ns
+        for place, (row, time_ns) in latest.items():
+            now = self._medians.risen(place)
+            if now is not None:
+                yield Fired(self._rule.text, time_ns, round(now), _ends(sessions, row), time_ns)

@@ -32,6 +32,15 @@ def _mean(total: Any, count: Any) -> Any:
     return np.where(count > 0, total // np.maximum(count, 1), -1)
 
 
+_PERCENT_LEAST = 20
+"""Packets without which a share of them means nothing."""
+
+
+def _percent(part: Any, whole: Any) -> Any:
+    """Return whole percents, rounded down; 0 of fewer than _PERCENT_LEAST."""
+    return np.where(whole >= _PERCENT_LEAST, 100 * part.astype(np.int64) // np.maximum(whole, 1), 0)
+
+
 def _words(names: Mapping[Any, str], numbers: Any) -> list[str]:
     return [names[number] for number in numbers.tolist()]
 
@@ -102,6 +111,7 @@ COLUMNS = _columns()
 COMPUTED: dict[str, Callable[[Table], Any]] = {
     "zero_windows": _both("zero_windows"),
     "reordered": _both("reordered"),
+    "retransmitted_percent": lambda s: _percent(_both("retransmitted")(s), _both("packets")(s)),
     "rst": lambda s: (s["rst_packet"] > 0).astype(np.int64),
     "icmp_error": lambda s: (s["icmp_packet"] > 0).astype(np.int64),
     "tls_alerts": lambda s: (s["tls_alert"] > 0).astype(np.int64),

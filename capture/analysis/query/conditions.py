@@ -80,7 +80,9 @@ class Filter:
     def counts(self) -> int | None:
         """The number that a count has to exceed or reach, like 5 of retransmitted>=5; None for other conditions."""
         term = _TERM.fullmatch(self.text)
-        if term is None or term[2] not in (">", ">=") or _column_name(term[1]) in WORDS or term[1].endswith("_ns"):
+        if term is None or term[2] not in (">", ">=") or _column_name(term[1]) in WORDS:
+            return None
+        if term[1].endswith(("_ns", "_percent")):
             return None
         return self._number(term[1], term[3]) + (term[2] == ">")
 

@@ -55,6 +55,20 @@ REQUEST = (20, packets.tcp("10.0.0.1", 40_000, "10.0.0.2", 80, A, b"GET / HTTP/1
 ZERO = [segment(40, "server", A, 1, 101, window=0)]
 SYNS = [segment(ms, "client", S, identification=number) for number, ms in enumerate((0, 1000, 3000), start=1)]
 
+
+def asked(number: int, ms: float, wait_ms: float) -> list[Frame]:
+    """The n-th request of a connection, answered after a time: sixteen bytes each way."""
+    request = packets.tcp("10.0.0.1", 40_000, "10.0.0.2", 80, A, b"GET / HTTP/1.1\r\n", sequence=1001 + 16 * number,
+                          acknowledgment=5001 + 16 * number)  # fmt: skip
+    answer = packets.tcp("10.0.0.2", 80, "10.0.0.1", 40_000, A, b"HTTP/1.1 200 OK\r", sequence=5001 + 16 * number,
+                         acknowledgment=1001 + 16 * (number + 1))  # fmt: skip
+    return [(ms, request), (ms + wait_ms, answer)]
+
+
+ORDINARY = [frame for n in range(150) for frame in asked(n, 100 + 100 * n, 5 if n % 10 else 90)]
+"""Answers after 5 ms, each tenth after 90 ms, for 15 s."""
+SLOW = [frame for n in range(150, 260) for frame in asked(n, 100 + 100 * n, 30)]
+
 FIRES = [
     # rule, packets, times at which it fires (ms)
     ("handshake=refused", refused(0, 4000), [1]),
@@ -74,6 +88,10 @@ FIRES = [
     ("handshake=refused 3 times in 1s per server", [*refused(0, 4000), *refused(300, 4001), *refused(600, 4002)],
      [601]),
     ("retransmitted>=4 in 10s", [*HANDSHAKE, *data(10, again=4)], [333]),
+    ("retransmitted_percent>=10", [*HANDSHAKE, *data(30, again=10)], [359]),
+    # Nine slow answers and the two that are always slow are more than half of those of two seconds.
+    ("first_byte>3x in 2s", [*HANDSHAKE, *ORDINARY, *SLOW], [15_930]),
+    ("first_byte>3x in 2s per pod", [*HANDSHAKE, *ORDINARY, *SLOW], [15_930]),
     ("rate(packets)>40", [(ms, packets.udp("10.0.0.1", 5, "10.0.0.2", 6)) for ms in range(0, 2000, 20)], [1000]),
     ("rate(packets)>3x in 100ms", [(ms, packets.udp("10.0.0.1", 5, "10.0.0.2", 6))
                                    for ms in (*range(0, 6000, 20), *range(6000, 6300, 2))], [6100]),
@@ -90,6 +108,10 @@ ORDINARY = [*HANDSHAKE, *data(30), segment(90, "server", A, 1, 3001, 500),
             segment(100, "client", F, 3001, 501), segment(101, "server", F, 501, 3002),
             segment(102, "client", A, 3002, 502)]  # fmt: skip
 QUIET = [
+    ("first_byte>3x in 2s", [*HANDSHAKE, *ORDINARY]),
+    ("first_byte>8x in 2s", [*HANDSHAKE, *ORDINARY, *SLOW]),
+    ("retransmitted_percent>=50", [*HANDSHAKE, *data(30, again=10)]),
+    ("retransmitted_percent>=10", [*HANDSHAKE, *data(5, again=5)]),
     ("handshake=refused", ORDINARY),
     ("handshake=unanswered", [*SYNS[:1], segment(1.5, "server", SA, 0, 1), *ORDINARY[2:]]),
     ("syns>=3", ORDINARY),
@@ -132,6 +154,7 @@ WRONG = [
     ("handshake=unanswered per host", "per host is not known"),
     ("syns>=3 in 10s per sever", "per sever is not known; do you mean server?"),
     ("finding=mtu-blackhole", "there is no finding mtu-blackhole; do you mean mtu-black-hole?"),
+    ("first_bite>3x", "first_bite has no usual median; do you mean first_byte?"),
     ("rate(packet)>5", "there is no rate of packet; do you mean packets?"),
     ("rate(packets)>5furlongs", "'furlongs' is no unit of a rate"),
     ("rate(packets)=5", "is not understood; write rate(packets)>200k"),
