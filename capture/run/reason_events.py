@@ -4,6 +4,8 @@ A record has the packet as the kernel had it. A reset that answers no packet has
 is made from that, and its comment says so.
 """
 
+import contextlib
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from capture.abi import REASON_DROP, REASON_RESET_SENT
+from capture.kernel.netns import NAMED
 from capture.kernel.reasons import Reasons
 from capture.pcapng import blocks
 from capture.plan import EVENTS_NAME
@@ -55,11 +58,13 @@ class ReasonEvents:
         self.events: deque[ReasonEvent] = deque(maxlen=EVENTS_KEPT)
         self.forgotten = 0
         """Events that are no longer among the latest."""
+        self._of_namespaces: Counter[tuple[int, str, str]] = Counter()
         self.detach: Callable[[], None] = reasons.detach
 
     def take(self) -> list[ReasonEvent]:
         """Return the events since the last call, in order of time."""
         new = [self._event(record) for record in self._reasons.take()]
+        self._of_namespaces.update((one.reason.netns, one.reason.what, one.reason.reason) for one in new)
         self.forgotten += max(0, len(self.events) + len(new) - EVENTS_KEPT)
         # An event of another CPU may be read one call later: then the last ones of before are sorted in again.
         overlap = []
@@ -125,7 +130,24 @@ class ReasonEvents:
             }
             for one in self._reasons.counts()
         ]
-        return {"missed": self.missed, "forgotten": self.forgotten, "places": places}
+        names = namespace_names()
+        namespaces = [
+            {"netns": netns, "name": names.get(netns), "what": what, "reason": reason, "recorded": count}
+            for (netns, what, reason), count in self._of_namespaces.most_common()
+        ]
+        return {
+            "missed": self.missed, "forgotten": self.forgotten, "places": places, "namespaces": namespaces,
+        }  # fmt: skip
+
+
+def namespace_names(folder: str = NAMED) -> dict[int, str]:
+    """Return the names of network namespaces by inode number; a pod's is called by its CNI."""
+    names: dict[int, str] = {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                names[os.stat(entry.path).st_ino] = entry.name
+    return names
 
 
 def _rst(record: Any) -> bytes:

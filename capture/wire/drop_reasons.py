@@ -67,6 +67,8 @@ _BY_NAME = {name: kind for kind, names in _CLASSES.items() for name in names.spl
 _BY_PLACE = {
     ("NO_SOCKET", "ping_rcv"): ReasonClass.END,
     ("NO_SOCKET", "icmp_rcv"): ReasonClass.END,
+    ("NO_SOCKET", "cookie_v4_check"): ReasonClass.FULL,
+    ("NO_SOCKET", "cookie_v6_check"): ReasonClass.FULL,
     ("IP_INHDR", "ip_forward"): ReasonClass.ROUTING,
     ("IP_INHDR", "ip6_forward"): ReasonClass.ROUTING,
     ("NOT_SPECIFIED", "veth_xdp_rcv_skb"): ReasonClass.POLICY,
@@ -150,6 +152,8 @@ class KernelReason:
     @property
     def sentence(self) -> str:
         """Meaning of the reason, in words."""
+        if self.reason == "NO_SOCKET" and self.kind is ReasonClass.FULL:
+            return "the listener's accept queue is full, and so are its half-open connections (SYN cookies)"
         if self.reason == "IP_INHDR" and self.kind is ReasonClass.ROUTING:
             return "its TTL is used up"
         if self.reason == "NOT_SPECIFIED" and self.kind is ReasonClass.POLICY:

@@ -12,6 +12,7 @@ CLASSES = [
     (KernelReason("dropped", "IP_INHDR", "ip_rcv_core"), ReasonClass.BROKEN),
     (KernelReason("dropped", "NO_SOCKET", "__udp4_lib_rcv"), ReasonClass.NOBODY),
     (KernelReason("dropped", "NO_SOCKET", "ping_rcv"), ReasonClass.END),
+    (KernelReason("dropped", "NO_SOCKET", "cookie_v4_check"), ReasonClass.FULL),
     (KernelReason("dropped", "QUEUE_PURGE", "sk_stream_kill_queues"), ReasonClass.END),
     (KernelReason("dropped", "TCP_OLD_DATA", "tcp_data_queue"), ReasonClass.TCP),
     (KernelReason("dropped", "NOT_SPECIFIED", "veth_xdp_rcv_skb"), ReasonClass.POLICY),

@@ -11,7 +11,7 @@ from capture.analysis.packets.events import events_of
 from capture.analysis.packets.reading import Batch
 from capture.arrays.aliases import Table
 from capture.arrays.texts import TEXTS
-from capture.wire.drop_reasons import DROPPED, LOSSES, KernelReason
+from capture.wire.drop_reasons import DROPPED, LOSSES, RESET, KernelReason
 
 APART_NS = 10**9
 """Most time between an event and its session, ns."""
@@ -59,7 +59,8 @@ class SessionEvents:
             events = self._of.get((protocol, min(client, server), max(client, server)))
             mine = [one for one in events or () if first_ns - APART_NS <= one[0] <= last_ns + APART_NS]
             drops = [one for one in mine if one[2].what == DROPPED and one[2].kind in LOSSES]
-            resets = [one for one in mine if one[2].what != DROPPED]
+            # Who receives an RST says so before its sender does, which alone knows why (active resets).
+            resets = sorted((one for one in mine if one[2].what != DROPPED), key=lambda one: one[2].what != RESET)
             sessions["drops"][row] = len(drops)
             for name, found in (("drop", drops), ("reset", resets)):
                 if found:
