@@ -196,6 +196,17 @@ class Reasons:
                 self._links.callback(os.close, link)
             self._close = stack.pop_all().close
 
+    @property
+    def arguments(self) -> dict[str, int]:
+        """Tracepoints with programs, and the number of arguments that each has on this kernel."""
+        return dict(self._features.arguments)
+
+    @property
+    def named(self) -> dict[str, bool]:
+        """True where this kernel gives reasons: of drops, of resets."""
+        arguments = self._features.arguments
+        return {"drops": arguments.get("kfree_skb", 0) > 2, "resets": arguments.get("tcp_send_reset", 0) > 2}
+
     def _map(self, descriptor: int, dtype: np.dtype[Any], entries: int) -> Table:
         size = entries * dtype.itemsize
         address = syscall.mmap(0, size, syscall.PROT_READ, syscall.MAP_SHARED, descriptor)

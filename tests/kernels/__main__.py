@@ -34,7 +34,7 @@ SECONDS = 1800
 """Seconds after which a machine counts as hanging."""
 MACHINES = 2
 """So many at a time: most of what one does keeps one processor busy."""
-STEPS = ("doctor", "demo", "captures")
+STEPS = ("reasons", "doctor", "demo", "captures")
 """What a kernel does beside loading and running the variants."""
 
 

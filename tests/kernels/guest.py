@@ -15,11 +15,18 @@ import resource
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from capture.errors import BicapError
+from capture.filters.ruletext import RuleText
 from capture.kernel import features, syscall
 from capture.kernel.frozen import Frozen
+from capture.kernel.program import module_of
+from capture.kernel.reasons import Reasons
+from capture.run.planning import plan_capture
+from capture.spec import CaptureSpec
 from tests.kernels import programs
 from tests.kernels.variants import Variant
 
@@ -72,6 +79,29 @@ def try_programs(compiled: Compiled) -> dict[str, Any]:
     return found
 
 
+REASONS: dict[str, dict[str, Any]] = {
+    "everything": {},
+    "rules": {"rules": (RuleText(source="10.0.0.0/24", destination=":80,443", protocol="tcp").rule(),)},
+}
+"""Captures whose programs at the tracepoints of drops and resets are tried. Their text has the kernel's offsets, so
+they are compiled there."""
+
+
+def try_reasons() -> dict[str, Any]:
+    """Return for each the arguments of the tracepoints that it was attached to, or why the kernel refuses it."""
+    found: dict[str, Any] = {}
+    for name, wanted in REASONS.items():
+        plan = plan_capture(CaptureSpec(interfaces=("lo",), reasons=True, **wanted))
+        try:
+            with closing(module_of(plan)) as module, closing(Reasons(plan, module)) as reasons:
+                found[name] = {"arguments": reasons.arguments, "named": reasons.named}
+        except BicapError as error:
+            found[name] = {"refused": str(error)}
+        print(f"reasons: {name}", flush=True)
+    lines = [one["refused"] for one in found.values() if "refused" in one]
+    return {"programs": found, "passed": not any("\n" in line for line in lines), "log": "\n".join(lines)}
+
+
 def try_captures(folder: Path, tcx: bool | None, xdp: bool | None) -> dict[str, Any]:
     """Run the project's tests of live captures: beside tcpdump, killed ones, with programs of others."""
     chosen = [*CLSACT, *(TCX if tcx else ()), *(XDP if xdp else ())]
@@ -103,7 +133,8 @@ def main() -> None:
     *only, name = sys.argv[1:]
     folder = Path(name)
     if only:
-        failed = [step for step in (try_demo(folder), try_captures(folder, True, True)) if not step["passed"]]
+        steps = (try_reasons(), try_demo(folder), try_captures(folder, True, True))
+        failed = [step for step in steps if not step["passed"]]
         sys.exit(failed[0]["log"] if failed else 0)
     # Before Linux 5.11 maps and programs count as locked memory. bcc raises the limit if it makes the maps.
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -119,6 +150,8 @@ def main() -> None:
     step("features", features_found(), began)
     began = time.monotonic()
     step("variants", try_programs(compiled), began)
+    began = time.monotonic()
+    step("reasons", try_reasons(), began)
     began = time.monotonic()
     step("doctor", try_doctor(), began)
     began = time.monotonic()

@@ -46,10 +46,19 @@ def _features(reports: Mapping[str, Mapping[str, Any]]) -> str:
     for name, what in FEATURES.items():
         answers = ["yes" if report["features"][name] else "no" for report in reports.values()]
         text += _row([f"{name}: {what}", *answers])
+    text += _row(["`--reasons`: why the kernel drops (5.17) and resets (6.10)", *map(_reasons, reports.values())])
     tests = [f"{len(report['captures']['tests'])} passed" for report in reports.values()]
     text += _row(["live captures beside tcpdump, killed captures, others' programs", *tests])
     text += _row(["`bicap doctor`", *("can capture" for _ in reports)])
     return text + _row(["what `make demo` runs", *("works" for _ in reports)])
+
+
+def _reasons(report: Mapping[str, Any]) -> str:
+    programs = report["reasons"]["programs"].values()
+    if any("refused" in one for one in programs):
+        return "refused with a line"
+    named = [what for what in ("drops", "resets") if all(one["named"][what] for one in programs)]
+    return " and ".join(named) if named else "events without names"
 
 
 def _programs(reports: Mapping[str, Mapping[str, Any]]) -> str:
