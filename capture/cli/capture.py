@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import threading
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.line import positive_time, read_request
+from capture.cli.live_answers import TELL_SECONDS, LiveAnswers, check_followed
 from capture.cli.metrics import REFRESH_SECONDS, bound, each, shown_by
 from capture.cli.options import capture_options, refuse_recording
 from capture.cli.uploading import TICK_SECONDS, begin_upload, check_store, check_uploaded, finish_upload
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 @option(OUTPUT, "--stats-interval", metavar="TIME", help="Show counters this often on stderr.")
 @option(
     OUTPUT,
+    "--diagnose",
+    "diagnosed",
+    is_flag=True,
+    help="Show live sessions and what goes wrong on stderr while the capture writes, and at the end what `bicap "
+    "diagnose` says: a picture as of `bicap top` in a terminal, else plain lines each 10 s, or --stats-interval.",
+)
+@option(
+    OUTPUT,
     "--metrics",
     metavar="ADDRESS",
     help="Serve counters, verdicts and round trips to Prometheus at this address while the capture runs: PORT on "
@@ -47,6 +56,7 @@ def capture(
     /,
     dry_run: bool,
     stats_interval: str | None,
+    diagnosed: bool,
     metrics: str | None,
     as_json: bool,
     ready_file: str | None,
@@ -72,6 +82,8 @@ def capture(
         raise SpecError("--look, --assume and --costs are for an estimate; give --dry-run too, or use bicap plan")
     interval = positive_time(stats_interval, "--stats-interval")
     check_store(request, spec)
+    if diagnosed:
+        check_followed(spec, output)
     from capture.kernel.privileges import drop_unused
     from capture.kernel.program import compiling_ahead
     from capture.run.planning import plan_capture
@@ -93,14 +105,18 @@ def capture(
         from capture.run import own_process as process
         from capture.run.capture import Capture
         from capture.sink.open import open_sink
-        from capture.sink.place import make_way, write_beside
+        from capture.sink.place import make_way, summary_path, write_beside
         from capture.stream.compiled import portions
 
         portions.compiled()
 
     if ready_file:
         make_way(ready_file)
-    with bound(metrics) as server:
+    answers: LiveAnswers | None = None
+    with bound(metrics) as server, ExitStack() as stack:
+        if diagnosed:
+            answers = LiveAnswers(spec.storage.user, interval, summary_path(output))
+            stack.callback(answers.close)
         running = Capture(
             plan,
             open_sink(output, spec.storage),
@@ -119,12 +135,12 @@ def capture(
                     write_beside(ready_file, "")
                 if server is not None:
                     server.start()
-                _run(running, interval, server, upload, quiet)
+                _run(running, interval, server, upload, answers, quiet)
         finally:
             process.ignore_signals()
             # Also if writing failed: what was caught until then is complete and accounted for.
             if running.summary is not None:
-                _report(running.summary, upload, quiet, as_json, failed=sys.exception() is not None)
+                _report(running.summary, upload, answers, quiet, as_json, failed=sys.exception() is not None)
 
 
 def _run(
@@ -132,14 +148,17 @@ def _run(
     interval: int | None,
     server: "MetricsServer | None",
     upload: "CaptureUpload | None",
+    answers: LiveAnswers | None,
     quiet: bool,
 ) -> None:
-    """Run a capture, upload its files, and show its counters where they were asked for."""
+    """Run a capture, upload its files, and show its counters or its sessions where they were asked for."""
     with nullcontext() if server is None else shown_by(server) as show:
         ticks = [] if show is None else [(REFRESH_SECONDS, show)]
+        if answers is not None:
+            ticks.append((TELL_SECONDS, answers.tell))
         if upload is not None:
             ticks.append((TICK_SECONDS, lambda capture: upload.finished(file.path for file in capture.files[:-1])))
-        if interval is None:
+        if interval is None or answers is not None:
             if not quiet:
                 _note(f"capturing on {', '.join(i.name for i in running.roster.present)}; Ctrl-C ends")
             running.run(*each(ticks))
@@ -150,7 +169,14 @@ def _run(
             running.run(*each([*ticks, (interval / 1e9, live.show)]))
 
 
-def _report(summary: "Summary", upload: "CaptureUpload | None", quiet: bool, as_json: bool, failed: bool) -> None:
+def _report(
+    summary: "Summary",
+    upload: "CaptureUpload | None",
+    answers: LiveAnswers | None,
+    quiet: bool,
+    as_json: bool,
+    failed: bool,
+) -> None:
     from capture.run.own_process import write_summary
 
     failure: BicapError | None = None
@@ -161,6 +187,8 @@ def _report(summary: "Summary", upload: "CaptureUpload | None", quiet: bool, as_
     if not quiet:
         for line in summary.lines():
             _note(line)
+    if answers is not None:
+        answers.finish(summary)
     uploaded: dict[str, Any] = {}
     if upload is not None:
         try:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TOP_MEMORY = 64 << 20
 """Bytes of memory for packets, unless --memory is given."""
+KEY_NS = 100_000_000
+"""Time until a picture shows what a key has changed, ns."""
 
 
 @click.command(cls=GroupedCommand, short_help="Show the sessions of now, and what goes wrong with them.")
@@ -54,8 +56,9 @@ def top(
     """Show the sessions of now: who talks how much, round trips, retransmissions, and what goes wrong.
 
     Takes what `bicap record` takes to choose packets, and writes nothing. In a terminal the picture stays in its
-    place: q ends, p pauses, s orders by the next column. Into a pipe or file each picture is plain lines. The packets
-    wait in memory (--memory, 64 MiB if not given) as for a recorder; what cannot be followed is counted.
+    place: q ends, p pauses, s orders by the next column, / takes a filter, arrows and Enter follow one session. Into
+    a pipe or file each picture is plain lines. The packets wait in memory (--memory, 64 MiB if not given) as for a
+    recorder; what cannot be followed is counted.
     """
     request = read_request(context.meta[ORDER], options)
     refuse_not_recorded(request)
@@ -90,16 +93,13 @@ def top(
     )
     process.end_on_signals(recorder)
     with recorder, TopScreen(sys.stdout, sort, recorder.stop, as_json) as screen:
-        due = time.monotonic_ns() + every_ns
 
         def picture(running: "Recorder") -> None:
-            nonlocal due
             now = time.monotonic_ns()
-            if now < due or screen.paused:
+            if not screen.due(now, every_ns):
                 return
-            due = now + every_ns
-            view = sessions.view(now, screen.order, rows, conditions)
+            view = sessions.view(now, screen.controls.order, rows, (*conditions, *screen.conditions))
             interfaces = [interface.name for interface in running.roster.interfaces]
             screen.show(view, interfaces, running.missed, {} if numeric else running.names)
 
-        recorder.run(picture, min(every_ns, 10**9))
+        recorder.run(picture, min(every_ns, KEY_NS if screen.in_place else 10**9))

@@ -1,15 +1,17 @@
-"""Packets as they are remembered -> the sessions of now: their numbers, their rates, and what goes wrong with them.
+"""Packets as they come -> the sessions of now: their numbers, their rates, and what goes wrong with them.
 
-Memory is that of the tracker. Nothing waits for this: the reader counts what was overwritten before it was read.
+Memory is that of the tracker. Nothing waits for this: whoever feeds it counts what it could not read in time.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from capture.analysis.application.session_fields import Applications
 from capture.analysis.diagnose.findings import Diagnosis
 from capture.analysis.diagnose.trouble import Finding
 from capture.analysis.diagnose.troubles import TROUBLES
@@ -17,8 +19,9 @@ from capture.analysis.packets.completeness import Completeness
 from capture.analysis.packets.reading import Batch
 from capture.analysis.query.columns import COLUMNS
 from capture.analysis.query.conditions import Filter
+from capture.analysis.reasons.session_events import SessionEvents
 from capture.analysis.sessions.session_table import Handshake
-from capture.analysis.sessions.tracker import Tracker
+from capture.analysis.sessions.tracker import OPEN_MAX, Tracker
 from capture.arrays.aliases import Table
 from capture.arrays.rows import picked
 
@@ -53,10 +56,16 @@ class LiveView:
 
 
 class LiveSessions:
-    """Sessions of a running recorder. `feed` packets, then take a `view` now and then."""
+    """Sessions of a running recorder or capture. `feed` packets, then take a `view` now and then.
 
-    def __init__(self) -> None:
-        self._tracker = Tracker()
+    `on_ended` gets each table of sessions that ended, with its samples; then payload is read, too, for the findings
+    that need it. `open_max` sessions are followed at a time, and so bound the memory.
+    """
+
+    def __init__(self, on_ended: Callable[[Table, Table], None] | None = None, open_max: int = OPEN_MAX) -> None:
+        self._tracker = Tracker(open_max=open_max)
+        self._events, self._on_ended = SessionEvents(), on_ended
+        self._applications = None if on_ended is None else Applications()
         self._ended: list[Table] = []
         self._before: dict[str, dict[int, int]] = {name: {} for name in RATES}
         self._looked_ns = 0
@@ -64,22 +73,60 @@ class LiveSessions:
 
     def feed(self, batch: Batch) -> None:
         """Add packets."""
-        self._ended += [sessions for sessions, _ in self._tracker.feed(batch.data, batch.packets)]
+        self._events.add(batch)
+        ended = list(self._tracker.feed(batch.data, batch.packets))
+        if self._applications is not None:
+            self._applications.add(batch)
         self._packets += len(batch.packets)
         self._bytes += int(batch.packets["original"].sum())
+        for sessions, samples in ended:
+            self._end(sessions, samples)
 
-    def view(self, now_ns: int, order: str, most: int, conditions: Sequence[Filter] = ()) -> LiveView:
-        """Return the sessions with packets lately, the largest by a column or rate first, at most so many."""
+    def finish(self) -> None:
+        """End all open sessions, at the end of the packets."""
+        for sessions, samples in self._tracker.finish():
+            self._end(sessions, samples)
+
+    def _end(self, sessions: Table, samples: Table) -> None:
+        self._events.fill(sessions)
+        if self._applications is not None:
+            self._applications.fill(sessions)
+        if self._on_ended is not None:
+            self._on_ended(sessions, samples)
+        self._ended.append(sessions)
+        if sum(map(len, self._ended)) > 2 * ENDED_MOST:  # while nobody looks
+            self._ended = [np.concatenate(self._ended)[-ENDED_MOST:]]
+
+    def view(
+        self,
+        now_ns: int,
+        order: str,
+        most: int,
+        conditions: Sequence[Filter] = (),
+        ended_before: Diagnosis | None = None,
+    ) -> LiveView:
+        """Return the sessions with packets lately, the largest by a column or rate first, at most so many.
+
+        `now_ns` is on the packets' clock. Findings are of the sessions with packets lately; with `ended_before`,
+        the diagnosis of all sessions that ended, they are of these and of all that are open.
+        """
         seconds = max(now_ns - self._looked_ns, 1) / 1e9 if self._looked_ns else 1.0
         self._looked_ns = now_ns
         since_ns = now_ns - SHOWN_NS
-        ended = np.concatenate(self._ended)[-ENDED_MOST:] if self._ended else self._tracker.open_sessions()[:0]
+        still = self._tracker.open_sessions()
+        ended = np.concatenate(self._ended)[-ENDED_MOST:] if self._ended else still[:0]
         ended = picked(ended, ended["last_ns"] >= since_ns)
         self._ended = [ended] if len(ended) else []
-        still = self._tracker.open_sessions()
-        sessions = np.concatenate([judged_so_far(picked(still, still["last_ns"] >= since_ns)), ended])
+        still = judged_so_far(still)
+        self._events.fill(still)
+        if self._applications is not None:
+            self._applications.show(still)
+        sessions = np.concatenate([picked(still, still["last_ns"] >= since_ns), ended])
         rates = {name: self._rate(name, sessions, seconds) for name in RATES}
-        findings = self._findings(sessions)
+        if ended_before is None:
+            findings = self._findings(Diagnosis(TROUBLES), sessions)
+        else:
+            findings = self._findings(deepcopy(ended_before), still)
         chosen = np.logical_and.reduce([np.ones(len(sessions), np.bool_), *(one(sessions) for one in conditions)])
         values = rates[order] if order in rates else np.asarray(COLUMNS[order](sessions))
         rows = np.flatnonzero(chosen)
@@ -103,9 +150,7 @@ class LiveSessions:
         return np.array(added, np.float64) / seconds
 
     @staticmethod
-    def _findings(sessions: Table) -> Sequence[Finding]:
-        if not len(sessions):
-            return ()
-        diagnosis = Diagnosis(TROUBLES)
-        diagnosis.add("", sessions, several=len(np.unique(sessions["interface"])) > 1)
+    def _findings(diagnosis: Diagnosis, sessions: Table) -> Sequence[Finding]:
+        if len(sessions):
+            diagnosis.add("", sessions, several=len(np.unique(sessions["interface"])) > 1)
         return diagnosis.findings(Completeness(), {})

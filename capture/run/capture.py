@@ -89,6 +89,10 @@ class Capture:
         """Return the wall-clock time before which all packets were given to the output."""
         return self._now.written_until_ns
 
+    def written(self) -> int:
+        """Return the number of packets, and events of the kernel, that were given to the output."""
+        return sum(account.both.written for account in self.accounts()) + self._now.output.events
+
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """The files so far; the last one still grows."""

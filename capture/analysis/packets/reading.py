@@ -54,21 +54,27 @@ class CaptureFile:
     """An open capture file. `description` has the interfaces and names that have been read so far.
 
     With `inner`, packets inside VXLAN, Geneve, GRE, ERSPAN, GTP-U and IP in IP replace those that carry them. If not
-    `decoded`, packets have only time, place, lengths, interface and flags. `more` is called at the end of the file:
-    it waits, and returns True if the file may have grown. Raises TargetError if the file cannot be opened. Iteration
-    raises FormatError where the file is damaged, after the batches before that.
+    `decoded`, which may change between batches, packets have only time, place, lengths, interface and flags. `more`
+    is called at the end of the file: it waits, and returns True if the file may have grown. `opened` is read instead
+    of the file of this name. Raises TargetError if the file cannot be opened. Iteration raises FormatError where the
+    file is damaged, after the batches before that.
     """
 
     def __init__(
-        self, name: str, inner: bool = False, decoded: bool = True, more: Callable[[], bool] | None = None
+        self,
+        name: str,
+        inner: bool = False,
+        decoded: bool = True,
+        more: Callable[[], bool] | None = None,
+        opened: IO[bytes] | None = None,
     ) -> None:
-        self._inner, self._decoded, self._more = inner, decoded, more
+        self._inner, self.decoded, self._more = inner, decoded, more
         self.name = "standard input" if name == "-" else name
         self.packets = 0
         self._known = np.empty(0, np.int64)
         self._events: list[int] = []
         try:
-            self._file: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
+            self._file: IO[bytes] = opened or (sys.stdin.buffer if name == "-" else open(name, "rb"))  # noqa: SIM115
             regular = os.path.isfile(name)
         except OSError as error:
             raise TargetError(f"{name} cannot be read: {error.strerror}") from None
@@ -110,7 +116,7 @@ class CaptureFile:
                 position = self.description.position if plain else -1
                 at, count, more = self.description.take(buffer, at, filled, tables[0])
                 if count:
-                    if self._decoded:
+                    if self.decoded:
                         self._decode(buffer, tables[0][:count])
                     self.packets += count
                     yield Batch(buffer, tables[0][:count], position, bool(self._events))
