@@ -47,6 +47,7 @@ test-doors: setup ## the controller's HTTP servers against generated requests an
 web-pictures: page ## take the pictures of docs/web.md
 	@scripts/setup.sh test-web
 	$(BIN)/python -m scripts.web_pictures
+	$(BIN)/python -m tests.web.situation_pictures
 
 wireshark-pictures: setup ## take the pictures of docs/wireshark.md, of Wireshark itself
 	@scripts/setup.sh test-wireshark

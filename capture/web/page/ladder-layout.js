@@ -152,7 +152,7 @@ export function layout(data, options) {
   const wanted = events
     ? items.map((_, i) => TOP + i * EVENT_ROW)
     : apart([...items.map((item) => toY(isRun(item) ? (item.t + item.end) / 2 : item.t)), ...(endsSoon ? [toY(fileEnd)] : [])], ROW, TOP);
-  let tries = 0;
+  let syns = 0, synAcks = 0;
   let before = 0;
   items.forEach((item, i) => {
     const delta = item.t - before;
@@ -170,11 +170,12 @@ export function layout(data, options) {
       row.extra = item.acks ? `${count(item.acks)} ACK` : "";
       row.extraSide = item.side === 0 ? 1 : 0;
     } else {
-      const syn = (item.flags & 18) === 2;
-      tries += syn ? 1 : 0;
+      const opens = (item.flags & 2) !== 0; // SYN, and SYN ACK
+      const nth = !opens ? 0 : item.flags & 16 ? ++synAcks : ++syns;
       row.word = item.word;
-      row.detail = syn && tries > 1 ? `again, ${ordinal(tries)} try` : item.detail;
-      if (item.again && !syn) { row.extra = "again"; row.extraSide = -1; }
+      // Of destination-unreachable/host-unreachable there is room for the half that says more.
+      row.detail = nth > 1 ? `again, ${ordinal(nth)} try` : item.word === "ICMP" ? item.detail.split("/").at(-1) ?? "" : item.detail;
+      if (item.again && !opens) { row.extra = "again"; row.extraSide = -1; }
       else if (item.marks.includes("copy")) row.extra = "copy";
       else if (item.marks.includes("out of order")) row.extra = "out of order";
       else if (item.marks.some((mark) => mark.includes("lost before"))) row.extra = "lost before here";
