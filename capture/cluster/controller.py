@@ -331,5 +331,5 @@ class Controller:
         if metadata.deletion_timestamp is None:
             self._api.delete(NODE_CAPTURES, metadata.name, metadata.namespace)
         elif not self.world.is_alive(part.spec.node) and metadata.finalizers:
-            patch = {"metadata": {"finalizers": []}}
+            patch: dict[str, Any] = {"metadata": {"finalizers": []}}
             self._api.patch(NODE_CAPTURES, metadata.name, patch, metadata.namespace, metadata.uid)
