@@ -72,7 +72,6 @@ test-arm64: setup ## run the tests of pure logic on an emulated arm64 machine
 test-cluster: image ## run the services on a real Kubernetes of two nodes; the first time builds it, which takes minutes
 	@scripts/setup.sh cluster
 	testbed/kubernetes/build.sh $(KUBERNETES)
-	testbed/kubernetes/build_definitions.sh $(KUBERNETES)
 	BICAP_CLUSTER=1 BICAP_KUBERNETES=$(KUBERNETES) $(OWN_PIDS) $(BIN)/pytest tests/control_plane tests/cluster
 
 test-deploy: setup ## render the chart with Helm, run alert rules and queries in Prometheus (installs both first)

@@ -23,8 +23,7 @@ KUBECTL = next((path for path in (Path(sys.executable).with_name("kubectl"),) if
 """kubectl of the environment, if setup had to bring one; else that of the machine."""
 LOOPBACK = "127.0.0.1"
 _PORT = 6443
-ETCD = "http://127.0.0.1:2379"
-"""Where it keeps everything; another server may keep its own there, too."""
+_ETCD = "http://127.0.0.1:2379"
 _SERVICES = "10.96.0.0/16"
 _CONTROLLERS = "namespace,serviceaccount,serviceaccount-token,root-ca-cert-publisher,clusterrole-aggregation"
 """Those that objects need; others would remove pods of nodes that do not exist."""
@@ -97,13 +96,13 @@ class ControlPlane:
         peer = "http://127.0.0.1:2380"
         start(
             *("etcd", "etcd", "--name", "n", "--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync"),
-            *("--listen-client-urls", ETCD, "--advertise-client-urls", ETCD, "--listen-peer-urls", peer),
+            *("--listen-client-urls", _ETCD, "--advertise-client-urls", _ETCD, "--listen-peer-urls", peer),
             *("--initial-advertise-peer-urls", peer, "--initial-cluster", f"n={peer}"),
         )
         start(
             "kube-apiserver",
             f"{programs}/kube-apiserver",
-            f"--etcd-servers={ETCD}",
+            f"--etcd-servers={_ETCD}",
             f"--bind-address={self._address}",
             f"--advertise-address={self._address}",
             f"--secure-port={_PORT}",
@@ -169,6 +168,6 @@ class ControlPlane:
 
 def _ask_etcd(method: str, body: dict[str, Any]) -> Any:
     """Call a method of etcd by its JSON gateway."""
-    request = urllib.request.Request(f"{ETCD}/v3/{method}", json.dumps(body).encode())
+    request = urllib.request.Request(f"{_ETCD}/v3/{method}", json.dumps(body).encode())
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
         return json.load(answer)
