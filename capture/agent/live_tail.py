@@ -39,10 +39,13 @@ class ClockReading:
 
 
 class GrowingFiles:
-    """The files of a capture, one after the other, as far as they are whole blocks."""
+    """The files of a capture, one after the other, as far as they are whole blocks.
 
-    def __init__(self, paths: Callable[[], list[str]]) -> None:
-        self._paths = paths
+    `paths` of its methods are those of all files, looked up before a file is read: one is complete once there is
+    another behind it.
+    """
+
+    def __init__(self) -> None:
         self._path, self._file = "", -1
         self._seen: set[str] = set()
         self._held = b""
@@ -60,9 +63,8 @@ class GrowingFiles:
         """Bytes of the present file that were not read."""
         return os.fstat(self._file).st_size - self._at if self._file >= 0 else 0
 
-    def end_now(self) -> tuple[str, int]:
+    def end_now(self, paths: list[str]) -> tuple[str, int]:
         """Return the last file and its size now."""
-        paths = self._paths()
         with contextlib.suppress(FileNotFoundError):
             if paths:
                 return paths[-1], os.stat(paths[-1]).st_size
@@ -72,9 +74,8 @@ class GrowingFiles:
         """True if everything up to such an end was read."""
         return (self._path == end[0] and self._at >= end[1]) or not end[0]
 
-    def read(self) -> bytes:
+    def read(self, paths: list[str]) -> bytes:
         """Return whole blocks that come next; empty if there are none now."""
-        paths = self._paths()  # before the present file is read: a file is complete once there is another
         if self._file < 0 and not self._next(paths):
             return b""
         while True:
@@ -153,7 +154,7 @@ class LiveTail:
 
     def frames(self) -> Generator[bytes, None, None]:
         """Yield frames until the capture has ended, or nobody wants more."""
-        files = GrowingFiles(self._paths)
+        files = GrowingFiles()
         watermark, said, clock_due = 0, 0.0, 0.0
         try:
             while True:
@@ -177,8 +178,9 @@ class LiveTail:
 
     def _new_blocks(self, files: GrowingFiles) -> Iterator[bytes]:
         """Yield what was added, to the end of the file as it is now."""
-        skipping, end = False, files.end_now()
-        while blocks := files.read():
+        paths = self._paths()
+        skipping, end = False, files.end_now(paths)
+        while blocks := files.read(paths):
             behind = files.behind
             skipping = behind > (BEHIND_MOST // 2 if skipping else BEHIND_MOST)
             if skipping:

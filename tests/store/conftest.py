@@ -3,8 +3,9 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
@@ -17,19 +18,36 @@ if TYPE_CHECKING:
 collect_ignore_glob = [] if os.environ.get("BICAP_STORE") == "1" else ["test_*.py"]
 
 
-@pytest.fixture
-def rclone(tmp_path: Path) -> "Iterator[RcloneServer]":
-    """rclone's S3, started."""
-    from testbed.rclone_store import RcloneServer
+class KillableServer(Protocol):
+    """A real store of one folder."""
 
-    folder = tmp_path / "rclone"
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Server = TypeVar("Server", bound=KillableServer)
+
+
+@contextmanager
+def started(kind: Callable[[Path], Server], folder: Path) -> Iterator[Server]:
+    """Yield a server that runs on a new folder."""
     folder.mkdir()
-    server = RcloneServer(folder)
+    server = kind(folder)
     try:
         server.start()
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture
+def rclone(tmp_path: Path) -> "Iterator[RcloneServer]":
+    """rclone's S3, started."""
+    from testbed.rclone_store import RcloneServer
+
+    with started(RcloneServer, tmp_path / "rclone") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +68,8 @@ def sftp(tmp_path: Path) -> "Iterator[SftpServer]":
     """OpenSSH's SFTP, started."""
     from testbed.sftp_server import SftpServer
 
-    folder = tmp_path / "sftp"
-    folder.mkdir()
-    server = SftpServer(folder)
-    try:
-        server.start()
+    with started(SftpServer, tmp_path / "sftp") as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture
