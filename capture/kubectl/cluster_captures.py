@@ -94,6 +94,16 @@ class CaptureApi:
         patch = json.dumps({"spec": {"limits": {"stopAt": at}}})
         self.kubectl.run("patch", name.resource, name.name, *name.where, "--type=merge", "-p", patch)
 
+    def put_off(self, name: CaptureName, before: str | None, at: str) -> None:
+        """Set the time to stop, if it is still `before`. Raises ApiError."""
+        words = ("patch", name.resource, name.name, *name.where)
+        if before is None:
+            self.kubectl.run(*words, "--type=merge", "-p", json.dumps({"spec": {"limits": {"stopAt": at}}}))
+            return
+        where = "/spec/limits/stopAt"
+        patch = [{"op": "test", "path": where, "value": before}, {"op": "replace", "path": where, "value": at}]
+        self.kubectl.run(*words, "--type=json", "-p", json.dumps(patch))
+
     def delete(self, name: CaptureName, wait: bool = False) -> None:
         """Delete a capture with its files; one that is gone already is fine."""
         words = ("delete", name.resource, name.name, *name.where, "--ignore-not-found")

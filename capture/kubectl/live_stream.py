@@ -20,6 +20,7 @@ from capture.errors import ApiError, BicapError, SinkError, SpecError
 from capture.kubectl.cluster_captures import CaptureApi, CaptureName
 from capture.kubectl.fetch_right import FetchRight
 from capture.kubectl.follow_capture import until_over
+from capture.kubectl.held_capture import HeldCapture
 from capture.kubectl.live_order import LiveOrder
 from capture.kubectl.on_terminal import UserEnding, close_output, reader_is_gone, tell
 from capture.kubectl.port_forward import PortForward
@@ -69,6 +70,7 @@ class _Running:
         self._way = PortForward(api.kubectl, tell, self._ended.wait)
         self._right = FetchRight(api.kubectl, name)
         self._source = RemoteFiles(self._way, self._right)
+        self._held = HeldCapture(api, name, created)
         section = JoinedSection(origins(name, created, []).header())
         self.order = LiveOrder(section)
 
@@ -137,7 +139,7 @@ class _Running:
 
     def _watch(self) -> None:
         """Tell what becomes of the capture."""
-        for found in until_over(self._api, self._name):
+        for found in until_over(self._api, self._name, self._held):
             if self._ended.is_set():
                 return
             if found is not None:

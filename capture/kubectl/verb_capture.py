@@ -15,6 +15,7 @@ from capture.kubectl.capture_request import CaptureRequest, capture_request, req
 from capture.kubectl.cluster_captures import CaptureApi, CaptureName
 from capture.kubectl.cluster_options import cluster_options
 from capture.kubectl.follow_capture import follow
+from capture.kubectl.held_capture import HeldCapture
 from capture.kubectl.kubectl_command import Kubectl
 from capture.kubectl.live_stream import stream
 from capture.kubectl.on_terminal import UserEnding, tell
@@ -119,7 +120,7 @@ def capture(
             return
         tell(f"{made.kind} {made} is created; Ctrl-C ends it and fetches what was caught")
         with _kept(api, made, remove):
-            ended = follow(api, made, created, ending)
+            ended = follow(api, made, created, ending, HeldCapture(api, made, created))
     with _kept(api, made, remove):
         finish(api, made, ended, output or f"{made.name}.pcapng", split, remove=remove is not False)
 

@@ -139,7 +139,13 @@ class KubectlRun(socketserver.StreamRequestHandler):
                 self._say(json.dumps(self._read(resource, name)))
             case ["patch", resource, name, *_, text]:
                 body = json.loads(json.dumps(self._read(resource, name)))
-                body["spec"].setdefault("limits", {}).update(json.loads(text)["spec"]["limits"])
+                limits, change = body["spec"].setdefault("limits", {}), json.loads(text)
+                if isinstance(change, list):  # only if the time to stop is still that one
+                    test, replace = change
+                    if limits.get("stopAt") != test["value"]:
+                        raise RefusedCallError("Invalid", "the server rejected our request")
+                    change = {"spec": {"limits": {"stopAt": replace["value"]}}}
+                limits.update(change["spec"]["limits"])
                 self.server.put(resource, name, body)
             case ["delete", resource, name, *_]:
                 self.server.delete(resource, name)
