@@ -91,7 +91,8 @@ class BicapSource(DataSource):
 
     def reader(self, schema: StructType) -> "BicapReader":
         """Return the reader of what is there now."""
-        return BicapReader(self._asked, schema)
+        asked = self._asked
+        return FilteringReader(asked, schema) if asked.pushdown else BicapReader(asked, schema)
 
     def streamReader(self, schema: StructType) -> "BicapStreamReader":  # noqa: N802 - Spark's name
         """Return the reader of captures as they become complete."""
@@ -187,14 +188,18 @@ def _can_be_pushed(one: Filter) -> bool:
 class BicapReader(_Batches, DataSourceReader):
     """Captures that are there."""
 
-    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802 - Spark's name
-        """Keep the filters that batches are filtered by, and return the others."""
-        self.filters = [one for one in filters if self.asked.pushdown and _can_be_pushed(one)]
-        return [one for one in filters if one not in self.filters]
-
     def partitions(self) -> Sequence[InputPartition]:
         """Return a partition for each capture. Raises TargetError, SpecError."""
         return [CapturePartition(found) for found in find(self.asked.path, self.asked.store)]
+
+
+class FilteringReader(BicapReader):
+    """The same, with filters. Spark refuses a reader that can filter unless its configuration allows that."""
+
+    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802 - Spark's name
+        """Keep the filters that batches are filtered by, and return the others."""
+        self.filters = [one for one in filters if _can_be_pushed(one)]
+        return [one for one in filters if one not in self.filters]
 
 
 class BicapStreamReader(_Batches, DataSourceStreamReader):

@@ -16,7 +16,7 @@ from pyspark.sql.datasource import EqualTo, GreaterThan, In, IsNull, StringConta
 
 from capture.benchmark.process import BICAP
 from capture.lake.tables import TABLES
-from capture.spark.data_source import Asked, BicapReader, register, spark_schema
+from capture.spark.data_source import Asked, FilteringReader, register, spark_schema
 from testbed.seaweedfs import Bucket
 from tests.lake.node_captures import conversations, write
 from tests.lake.test_engines import COMMANDS
@@ -92,15 +92,20 @@ def test_filters_have_the_same_rows_wherever_they_are_applied(spark: Any, captur
 
 
 def test_a_reader_filters_its_batches_and_leaves_the_rest_to_spark(captures: Path) -> None:
-    def left_and_rows(**options: str) -> tuple[int, int]:
-        reader = BicapReader(Asked({"path": str(captures)} | options), spark_schema("sessions"))
-        filters = [EqualTo(("handshake",), "refused"), In(("node",), ("a",)), StringContains(("client",), "10.")]
-        left = list(reader.pushFilters([*filters, IsNull(("icmp_type",)), GreaterThan(("server_port",), 80)]))
-        return len(left), sum(batch.num_rows for one in reader.partitions() for batch in reader.read(one))
+    reader = FilteringReader(Asked({"path": str(captures), "pushdown": "true"}), spark_schema("sessions"))
+    filters = [EqualTo(("handshake",), "refused"), In(("node",), ("a",)), StringContains(("client",), "10.")]
+    left = list(reader.pushFilters([*filters, IsNull(("icmp_type",)), GreaterThan(("server_port",), 80)]))
+    assert len(left) == 1
+    assert sum(batch.num_rows for one in reader.partitions() for batch in reader.read(one)) == 2
 
-    assert left_and_rows(pushdown="true") == (1, 2)
-    left, every = left_and_rows()
-    assert (left, every > 90) == (5, True)
+
+def test_it_is_read_as_spark_is_configured_by_itself(spark: Any, captures: Path) -> None:
+    """Spark refuses a reader that could filter, unless it is told to push filters down."""
+    spark.conf.set("spark.sql.python.filterPushdown.enabled", "false")
+    try:
+        assert load(spark, captures).where("handshake = 'refused'").count() == 4
+    finally:
+        spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
 
 
 @pytest.fixture
