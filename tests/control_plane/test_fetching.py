@@ -15,9 +15,17 @@ import pytest
 from capture.cluster.kube import SYSTEM_NAMESPACE
 from capture.retrieval.orders import ANSWERS_PATH, AUDIENCE, ORDERS_PATH
 from capture.retrieval.robot_tokens import ROBOT_AUDIENCE
-from testbed.kubernetes.control_plane import LOOPBACK
 from testbed.patience import wait_until
-from tests.control_plane.two_tenants import AGENTS_PORT, NODE, OF_SHOP, ROBOTS_PORT, SHOP, TenantCapture, TwoTenants
+from tests.control_plane.two_tenants import (
+    AGENTS_PORT,
+    CONTROLLER_ADDRESS,
+    NODE,
+    OF_SHOP,
+    ROBOTS_PORT,
+    SHOP,
+    TenantCapture,
+    TwoTenants,
+)
 
 SECTION_HEADER = bytes.fromhex("0a0d0d0a")
 OWN = {"target": {"pods": [{"name": "web"}]}}
@@ -79,11 +87,12 @@ def test_nobody_of_the_shop_may_make_an_access_elsewhere(tenants: TwoTenants, us
         assert "forbidden" in done.stderr
 
 
+NAMES = ["bank/vault", "../bank/vault", "bank%2fvault", "vault\n", "{uid}", "{uid}-of-n1", "*", "", "."]
+OTHER_KINDS = ["ClusterPacketCapture", "NodeCapture", "PacketCapture.crd.antrea.io", ""]
+
+
 @pytest.mark.parametrize(
-    "kind", ["PacketCapture", "ClusterPacketCapture", "NodeCapture", "PacketCapture.crd.antrea.io", ""]
-)
-@pytest.mark.parametrize(
-    "name", ["bank/vault", "../bank/vault", "bank%2fvault", "vault\n", "{uid}", "{uid}-of-n1", "*", "", "."]
+    ("kind", "name"), [*(("PacketCapture", name) for name in NAMES), *((kind, "vault") for kind in OTHER_KINDS)]
 )
 def test_an_access_of_the_shop_names_nothing_of_the_bank(
     tenants: TwoTenants, secret: TenantCapture, own: TenantCapture, kind: str, name: str
@@ -119,16 +128,16 @@ def test_the_same_name_is_the_own_capture(tenants: TwoTenants, secret: TenantCap
         "/v1/files/n1/{uid}",
     ],
 )
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_path_leads_to_files_of_the_own_capture_only(
-    tenants: TwoTenants, secret: TenantCapture, own: TenantCapture, path: str, method: str
+    tenants: TwoTenants, secret: TenantCapture, own: TenantCapture, path: str
 ) -> None:
     token = allowed(tenants, "alice", "shop", "vault")
     home = str(tenants.home).replace("/", "%2f")
     with tenants.door() as client:
-        answer = client.request(method, path.format(uid=secret.uid, home=home), headers=bearer(token))
-    assert answer.status_code in (404, 405)
-    assert SECTION_HEADER not in answer.content
+        for method in ("GET", "HEAD"):
+            answer = client.request(method, path.format(uid=secret.uid, home=home), headers=bearer(token))
+            assert answer.status_code in (404, 405)
+            assert SECTION_HEADER not in answer.content
 
 
 def test_a_hash_that_was_read_is_of_no_use_and_does_no_harm(
@@ -168,7 +177,9 @@ def at_the_agents_door(tenants: TwoTenants, token: str, node: str = NODE) -> lis
     found = tenants.plane.get("configmap", "bicap-controller", "-n", SYSTEM_NAMESPACE)["data"]
     context = ssl.create_default_context(cadata=found["authority"])
     codes = []
-    with httpx2.Client(base_url=f"https://{LOOPBACK}:{AGENTS_PORT}", verify=context, trust_env=False) as client:
+    with httpx2.Client(
+        base_url=f"https://{CONTROLLER_ADDRESS}:{AGENTS_PORT}", verify=context, trust_env=False
+    ) as client:
         for method, path in (("GET", f"{ORDERS_PATH}?node={node}"), ("POST", f"{ANSWERS_PATH}guess")):
             with client.stream(method, path, headers=bearer(token) | {"Bicap-Answer": "{}"}) as answer:
                 codes.append(answer.status_code)
@@ -222,7 +233,7 @@ def robot(tenants: TwoTenants) -> str:
 def at_the_door_of_programs(tenants: TwoTenants, token: str, path: str) -> httpx2.Response:
     found = tenants.plane.get("configmap", "bicap-controller", "-n", SYSTEM_NAMESPACE)["data"]
     context = ssl.create_default_context(cadata=found["authority"])
-    address = f"https://{LOOPBACK}:{ROBOTS_PORT}"
+    address = f"https://{CONTROLLER_ADDRESS}:{ROBOTS_PORT}"
     with httpx2.Client(base_url=address, verify=context, trust_env=False, timeout=30) as client:
         return client.get(path, headers=bearer(token))
 

@@ -51,7 +51,7 @@ def test_the_store_of_the_bank_cannot_be_named(stored: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret",
+    "name",
     [
         "../../bank/secrets/keys",
         "%2e%2e/%2e%2e/bank/secrets/keys",
@@ -62,8 +62,8 @@ def test_the_store_of_the_bank_cannot_be_named(stored: Any, name: str) -> None:
         "",
     ],
 )
-def test_a_secret_is_one_of_the_own_namespace(tenants: TwoTenants, secret: str) -> None:
-    done = tenants.create("mallory", "CaptureStore", "shop", "escape", URL | {"secretRef": {"name": secret}})
+def test_a_secret_is_one_of_the_own_namespace(tenants: TwoTenants, name: str) -> None:
+    done = tenants.create("mallory", "CaptureStore", "shop", "escape", URL | {"secretRef": {"name": name}})
     assert done.returncode == 1
     assert "spec.secretRef.name" in done.stderr
 

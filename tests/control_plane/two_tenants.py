@@ -24,6 +24,8 @@ from testbed.two_pods import run
 
 API_VERSION = "bicap.io/v1alpha1"
 NODE = "n1"
+CONTROLLER_ADDRESS = "192.0.2.10"
+"""The controller's, as its pod has one: a Service leads to no loopback."""
 USERS_PORT, AGENTS_PORT, ROBOTS_PORT = 8470, 8471, 8472
 CONTROLLER, AGENT = "bicap-controller-0", "bicap-agent-n1"
 BINDINGS = (
@@ -155,6 +157,7 @@ class TwoTenants:
 
     def _start_services(self) -> None:
         plane = self.plane
+        run("ip", "addr", "add", f"{CONTROLLER_ADDRESS}/32", "dev", "lo")
         configs = {
             name: plane.credentials.kubeconfig(name, plane.service_account(SYSTEM_NAMESPACE, name))
             for name in ("bicap-controller", "bicap-agent")
@@ -163,7 +166,7 @@ class TwoTenants:
         token.write_text(plane.service_account(SYSTEM_NAMESPACE, "bicap-agent", AGENT, AUDIENCE))
         plane.processes.start(
             *("controller", BICAP, "controller", "--kubeconfig", configs["bicap-controller"]),
-            *("--identity", CONTROLLER, "--address", LOOPBACK, "--captures-per-namespace", "100"),
+            *("--identity", CONTROLLER, "--address", CONTROLLER_ADDRESS, "--captures-per-namespace", "100"),
         )
         plane.processes.start(
             *("agent", BICAP, "agent", "--kubeconfig", configs["bicap-agent"], "--node", NODE),
