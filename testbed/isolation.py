@@ -24,7 +24,10 @@ def isolate() -> None:
         subprocess.run(words, check=True)
 
 
-def own_mounts() -> set[str]:
-    """Where file systems are mounted; below /run/netns the names of namespaces."""
-    with open("/proc/self/mounts") as mounts:
-        return {line.split()[1] for line in mounts}
+def own_mounts() -> dict[str, str]:
+    """Where file systems are mounted, by the number of the mount; below /run/netns the names of namespaces.
+
+    A mount that was there before the run has another path once a folder above it has another name.
+    """
+    with open("/proc/self/mountinfo") as mounts:  # proc(5): number, parent, device, root, where, ...
+        return {words[0]: words[4] for words in map(str.split, mounts)}

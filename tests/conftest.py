@@ -82,19 +82,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         (pytest.fail if REQUIRE_KERNEL else pytest.skip)(refusal)
 
 
-def leftovers() -> set[str]:
-    """Everything a kernel test could leave behind, as one line each; all of it is this run's, see isolation.py."""
+def leftovers() -> dict[str, str]:
+    """Everything a kernel test could leave behind, a line by what tells it; all of it is this run's: isolation.py."""
     netns = subprocess.run(["ip", "-o", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
     links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
     qdiscs = subprocess.run(["tc", "qdisc"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return (
-        {f"netns {line.split()[0]}" for line in netns}
-        | {f"link {line.split()[0]}" for line in links}
-        | {f"qdisc {line}" for line in qdiscs if "clsact" in line}
-        | {f"mount {place}" for place in own_mounts()}
-        | {f"program fd {fd}" for fd in _bpf_descriptors()}
-        | {f"privileges {sorted(held_capabilities())}"}  # of this process: a test must not have given them up
+    lines = (
+        [f"netns {line.split()[0]}" for line in netns]
+        + [f"link {line.split()[0]}" for line in links]
+        + [f"qdisc {line}" for line in qdiscs if "clsact" in line]
+        + [f"program fd {fd}" for fd in _bpf_descriptors()]
+        + [f"privileges {sorted(held_capabilities())}"]  # of this process: a test must not have given them up
     )
+    return {line: line for line in lines} | {f"mount {one}": f"mount {place}" for one, place in own_mounts().items()}
 
 
 def _bpf_descriptors() -> Iterator[str]:
@@ -114,8 +114,8 @@ def _leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     before = leftovers()
     yield
-    left = leftovers() - before
-    assert not left, f"the test left behind: {sorted(left)}"
+    left = sorted(line for what, line in leftovers().items() if what not in before)
+    assert not left, f"the test left behind: {left}"
 
 
 @pytest.fixture
