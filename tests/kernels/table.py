@@ -54,10 +54,9 @@ def _features(reports: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _reasons(report: Mapping[str, Any]) -> str:
-    programs = report["reasons"]["programs"].values()
-    if any("refused" in one for one in programs):
+    if "refused" in report["reasons"]:
         return "refused with a line"
-    named = [what for what in ("drops", "resets") if all(one["named"][what] for one in programs)]
+    named = [what for what in ("drops", "resets") if report["reasons"]["named"][what]]
     return " and ".join(named) if named else "events without names"
 
 
