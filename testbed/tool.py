@@ -164,7 +164,8 @@ def check_with_readers(file: Path, packets: int | None = None) -> None:
     assert oracle.returncode == 0, oracle.stderr
     counted = run("capinfos", "-Mrc", "-T", str(file))
     assert counted.returncode == 0, counted.stderr
-    dumped = run("tcpdump", "-n", "-r", str(file), "-w", "/dev/null")
+    # As root, or /dev/null would be the user tcpdump's from then on.
+    dumped = run("tcpdump", "-Z", "root", "-n", "-r", str(file), "-w", "/dev/null")
     assert dumped.returncode == 0, dumped.stderr
     read = run("tshark", "-n", "-r", str(file), "-T", "fields", "-e", "frame.number")
     assert read.returncode == 0, read.stderr

@@ -131,7 +131,8 @@ def packets_in(files: Sequence[Path]) -> list[int]:
     assert shown.returncode == 0, shown.stderr
     for file in files:
         if not is_compressed(file):  # libpcap knows no zstd
-            read = ["tcpdump", "-n", "-r", str(file), "-w", "/dev/null"]
+            # As root, or /dev/null would be the user tcpdump's from then on.
+            read = ["tcpdump", "-Z", "root", "-n", "-r", str(file), "-w", "/dev/null"]
             dumped = subprocess.run(read, capture_output=True, text=True, check=False)
             assert dumped.returncode == 0, dumped.stderr
     return [int(line.split()[-1]) for line in shown.stdout.splitlines()]
