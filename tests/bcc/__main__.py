@@ -52,7 +52,11 @@ def doctor(place: SuiteRoot) -> tuple[str, str, Stage]:
 
 def tests(place: SuiteRoot, files: list[str]) -> Stage:
     """Those tests run there."""
-    done = place.run(*PYTEST, *files, timeout=TIMEOUT_S)
+    try:
+        done = place.run(*PYTEST, *files, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired as late:
+        said = f"not through after {TIMEOUT_S} s"
+        return Stage(said, (late.stdout or b"").decode(errors="replace") or said)
     last = (done.stdout.splitlines() or ["no answer"])[-1].strip("= ")
     if done.returncode == 0:
         return Stage(f"ok ({re.sub(r' in .*', '', last)})")
