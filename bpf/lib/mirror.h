@@ -21,6 +21,13 @@ static __always_inline void exchange(u8 *a, u8 *b, u32 size) {
     }
 }
 
+/* True if what is at `at` has `size` bytes, of the `length` that there are. */
+static __always_inline bool has_bytes(u64 at, u64 size, u64 length) {
+    u64 end = at + size;
+    unlinked(end);
+    return end <= length;
+}
+
 static __always_inline bool mirror_transport(u8 *head, u32 length, u64 at, u8 protocol) {
     if (!has_ports(protocol) && protocol != PROTOCOL_ICMP && protocol != PROTOCOL_ICMPV6)
         return true; /* nothing to exchange, wherever it is */
@@ -28,11 +35,11 @@ static __always_inline bool mirror_transport(u8 *head, u32 length, u64 at, u8 pr
     if (at > HEAD_END)
         return false;
     if (has_ports(protocol)) {
-        if (at + 4 > length)
+        if (!has_bytes(at, 4, length))
             return false;
         exchange(head + at, head + at + 2, 2);
     } else {
-        if (at + 1 > length)
+        if (!has_bytes(at, 1, length))
             return false;
         head[at] = protocol == PROTOCOL_ICMP ? icmp_answer(head[at]) : icmpv6_answer(head[at]);
     }
@@ -41,7 +48,7 @@ static __always_inline bool mirror_transport(u8 *head, u32 length, u64 at, u8 pr
 
 static __always_inline bool mirror_ipv4(u8 *head, u32 length, u64 at) {
     opaque(at);
-    if (at > HEAD_END - IPV4_HEADER || at + IPV4_HEADER > length)
+    if (at > HEAD_END - IPV4_HEADER || !has_bytes(at, IPV4_HEADER, length))
         return false;
     u8 *header = head + at;
     exchange(header + 12, header + 16, 4);
@@ -53,7 +60,7 @@ static __always_inline bool mirror_ipv4(u8 *head, u32 length, u64 at) {
 
 static __always_inline bool mirror_ipv6(u8 *head, u32 length, u64 at) {
     opaque(at);
-    if (at > HEAD_END - IPV6_HEADER || at + IPV6_HEADER > length)
+    if (at > HEAD_END - IPV6_HEADER || !has_bytes(at, IPV6_HEADER, length))
         return false;
     u8 protocol = head[at + 6];
     exchange(head + at + 8, head + at + 24, 16);
@@ -63,7 +70,7 @@ static __always_inline bool mirror_ipv6(u8 *head, u32 length, u64 at) {
             protocol != EXTENSION_FRAGMENT && protocol != EXTENSION_DESTINATION)
             break;
         opaque(at);
-        if (at > HEAD - 8 || at + 8 > length)
+        if (at > HEAD - 8 || !has_bytes(at, 8, length))
             return false;
         u8 *header = head + at;
         if (protocol == EXTENSION_FRAGMENT && be16(header + 2) & 0xfff8)
@@ -76,7 +83,7 @@ static __always_inline bool mirror_ipv6(u8 *head, u32 length, u64 at) {
 
 static __always_inline bool mirror_arp(u8 *head, u32 length, u64 at) {
     opaque(at);
-    if (at > HEAD_END - 28 || at + 28 > length)
+    if (at > HEAD_END - 28 || !has_bytes(at, 28, length))
         return false;
     exchange(head + at + 8, head + at + 18, 10); /* hardware and protocol address of sender and target */
     return true;
