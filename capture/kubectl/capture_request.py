@@ -32,7 +32,7 @@ from capture.request.rules import plain_rule
 
 _NOT_HERE = {("target", "namespaces"), ("expression",)}
 """-n and the words behind the targets are in their place."""
-Resolve = Callable[[TargetWord, bool], Resolved]
+Resolve = Callable[[TargetWord, str, bool], Resolved]
 
 
 def is_of_a_cluster(field: Field) -> bool:
@@ -67,7 +67,9 @@ def capture_request(
     cluster: bool,
     resolve: Resolve,
 ) -> CaptureRequest:
-    """Return what to create. `resolve` gets a target, and True if its pods are needed. Raises BicapError."""
+    """Return what to create. `resolve` gets a target, the namespace of words without
+    one, and True if its pods are needed. Raises BicapError.
+    """
     targets, expression = split_words(words)
     file = read_file(options["filename"]) if options.get("filename") is not None else Document()
     given = dict(options) | {"expression": tuple(expression)}
@@ -85,12 +87,12 @@ def capture_request(
     if options.get("named_store"):
         spec["store"] = {"name": options["named_store"]}
     between = bool(ends)
-    resolved = [resolve(one, between) for one in targets]
+    resolved = [resolve(one, namespace, between) for one in targets]
     remarks = []
     if between:
         if not targets or expression:
             raise SpecError("--to another pod needs a target on this side, and no expression")
-        rules = pairs(resolved, [resolve(one, True) for one in ends])
+        rules = pairs(resolved, [resolve(one, namespace, True) for one in ends])
         spec["target"] = {"point": "Both"} | spec.get("target", {})
         if any(one.word.kind not in ("pod", "statefulset") for one in resolved):
             remarks.append("conversations are between the pods of now; those that come later are not captured")

@@ -92,15 +92,7 @@ def capture(
         raise SpecError("--split needs a folder; name it with -w")
     api = CaptureApi(kubectl)
     namespace = kubectl.current_namespace()
-    request = capture_request(
-        context.meta[ORDER],
-        options,
-        words,
-        to,
-        namespace,
-        cluster,
-        lambda word, pods: api.resolve(word, namespace, pods),
-    )
+    request = capture_request(context.meta[ORDER], options, words, to, namespace, cluster, api.resolve)
     asked = CaptureName(name or request.stem, "" if cluster else namespace)
     if dry_run:
         click.echo(json.dumps(_object(request, asked, generate=name is None), indent=2))

@@ -73,15 +73,7 @@ def plan(
     load = parse_assumed(assume) if assume is not None else None
     room = None if store_room is None else parse_size(store_room, "--store-room")
     api, namespace, now = CaptureApi(kubectl), kubectl.current_namespace(), datetime.now(UTC)
-    request = capture_request(
-        context.meta[ORDER],
-        options,
-        words,
-        to,
-        namespace,
-        cluster,
-        lambda word, pods: api.resolve(word, namespace, pods),
-    )
+    request = capture_request(context.meta[ORDER], options, words, to, namespace, cluster, api.resolve)
     document = admitted(request.kind, "plan", "" if cluster else namespace, request.spec)
     spec = checked_spec(document)
     if room is not None and document.store.name is None:

@@ -24,9 +24,9 @@ PODS = {
 }
 
 
-def resolve(word: TargetWord, pods: bool) -> Resolved:
+def resolve(word: TargetWord, namespace: str, pods: bool) -> Resolved:
     """What a cluster would say."""
-    space = word.namespace or "shop"
+    space = word.namespace or namespace
     if word.kind == "pod":
         return Resolved(word, space, None, (NamedPod(space, word.name),))
     addresses = ("10.96.0.80",) if word.kind == "service" else ()
