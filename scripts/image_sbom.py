@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
+from typing import Any
 
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType, Property
@@ -38,14 +39,7 @@ def debian_packages(root: tarfile.TarFile) -> Iterator[Component]:
         source = (found["Source"] or name).partition(" ")[0]
         where = {"arch": found["Architecture"], "distro": "debian-12"}
         purl = PackageURL("deb", "debian", name, version, where)
-        yield Component(
-            name=name,
-            version=version,
-            type=ComponentType.LIBRARY,
-            purl=purl,
-            bom_ref=str(purl),
-            properties=[Property(name="debian:source", value=source)],
-        )
+        yield _library(purl, properties=[Property(name="debian:source", value=source)])
 
 
 def python_packages(wheels: tarfile.TarFile, hashes: dict[str, str]) -> Iterator[Component]:
@@ -58,15 +52,17 @@ def python_packages(wheels: tarfile.TarFile, hashes: dict[str, str]) -> Iterator
         found = HeaderParser().parsestr(content.read().decode())
         name, version = name_of(found["Name"]), found["Version"]
         purl = PackageURL("pypi", None, name, version)
-        yield Component(
-            name=name,
-            version=version,
-            type=ComponentType.LIBRARY,
-            purl=purl,
-            bom_ref=str(purl),
+        yield _library(
+            purl,
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=hashes[name])],
             licenses=[LicenseFactory().make_from_string(text) for text in _license(found)],
         )
+
+
+def _library(purl: PackageURL, **more: Any) -> Component:
+    """Return a package; `more` is what Component takes besides."""
+    kind = ComponentType.LIBRARY
+    return Component(name=purl.name, version=purl.version, type=kind, purl=purl, bom_ref=str(purl), **more)
 
 
 def _license(found: Message) -> list[str]:
