@@ -128,6 +128,12 @@ def _positions(rings: RingCursors) -> tuple[int, int]:
 
 
 @borrowing_loop
+def _end_of_record(at: int, header: int) -> int:
+    """Return where the record of the overflow ring at `at` ends; `header` is its first word."""
+    return at + ((header & _LENGTH) + _RECORD_HEADER + 7 & ~7)
+
+
+@borrowing_loop
 def _scan_overflow(rings: RingCursors) -> int:
     """Give the new records of the overflow ring to their lanes. Returns the bytes that wait in it.
 
@@ -143,7 +149,7 @@ def _scan_overflow(rings: RingCursors) -> int:
     while at < end:
         word = at // 4
         header = np.int64(words[base + (word & mask)])
-        following = at + ((header & _LENGTH) + _RECORD_HEADER + 7 & ~7)
+        following = _end_of_record(at, header)
         spins = 0
         while header & _BUSY and following < end and spins < _SPINS_MOST:
             _fence()
@@ -237,7 +243,7 @@ def next_time(rings: RingCursors, ring: int) -> int:
             run = word + PERF_HEADERS // 4
         else:
             header = np.int64(words[base + (word & mask)])
-            cursors[ring, SAMPLE_END] = at + ((header & _LENGTH) + _RECORD_HEADER + 7 & ~7)
+            cursors[ring, SAMPLE_END] = _end_of_record(at, header)
             if header & _DISCARDED or words[base + ((word + _RING_AT) & mask)] != ring - rings.rings + 1:
                 continue
             run = word + _RUN_AT
