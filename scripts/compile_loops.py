@@ -2,18 +2,12 @@
 
 import argparse
 
-from capture.analysis.application import messages
-from capture.analysis.exchange import packets_of
-from capture.analysis.sessions import tracker
-from capture.stream import remembered
-from capture.stream.compiled import portions
-from capture.views import excerpt
+from testbed.loops import compile_loops
 
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m scripts.compile_loops", description=__doc__).parse_args()
-    for module in (portions, remembered, tracker, messages, excerpt, packets_of):
-        module.compiled()
+    compile_loops()
 
 
 if __name__ == "__main__":

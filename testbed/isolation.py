@@ -7,14 +7,21 @@ control groups and BTF are below it, and nothing here reads interfaces from it.
 import ctypes
 import subprocess
 
-_CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000  # include/uapi/linux/sched.h
+from capture.kernel.syscall import CLONE_NEWNET
+
+CLONE_NEWNS = 0x00020000  # include/uapi/linux/sched.h
+
+
+def unshare(kinds: int) -> None:
+    """Move this thread, and all that it starts, into fresh namespaces of these kinds (CLONE_NEW*). Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(kinds) != 0:
+        raise OSError(ctypes.get_errno(), "no namespaces of one's own")
 
 
 def isolate() -> None:
-    """Move this thread, and all that it starts from now on, into fresh namespaces. Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "a test run needs namespaces of its own")
+    """Move this thread into namespaces of a test run. Raises OSError."""
+    unshare(CLONE_NEWNS | CLONE_NEWNET)
     for words in (
         ["mount", "--make-rprivate", "/"],
         ["mkdir", "-p", "/run/netns"],

@@ -25,19 +25,17 @@ from typing import Any, NoReturn
 # Before numpy is imported: a thread of OpenBLAS would forbid to fork.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from capture.analysis.application import messages
-from capture.analysis.exchange import packets_of
-from capture.analysis.sessions import tracker
 from capture.cli.main import COMMANDS, main
+from capture.kernel.syscall import setns
 from capture.nursery import server as nursery
-from capture.stream import remembered
-from capture.views import excerpt
+from testbed.isolation import CLONE_NEWNS, unshare
+from testbed.loops import compile_loops
 
 SERVICES = {"agent", "controller", "web"}
 """Commands whose modules start threads when they are imported; a child imports them itself."""
 _SHARED_DESCRIPTORS = 5
 """Standard input, output and error, a network namespace, and the line on which the child's end is told."""
-_CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000  # include/uapi/linux/sched.h
+_libc = ctypes.CDLL(None, use_errno=True)
 _MS_REC, _MS_SLAVE, _MNT_DETACH = 0x4000, 0x80000, 2  # include/uapi/linux/mount.h
 
 
@@ -46,8 +44,7 @@ def load() -> None:
     for name, (module, _) in COMMANDS.items():
         if name not in SERVICES:
             importlib.import_module(module)
-    for loops in (remembered, tracker, messages, excerpt, packets_of):
-        loops.compiled()
+    compile_loops()
     nursery.load()
 
 
@@ -130,18 +127,17 @@ def _enter(netns: int, is_named: bool) -> None:
     """Go into a network namespace; into a named one as `ip netns exec` does: with a /sys that shows it."""
     if os.stat(netns).st_ino == os.stat("/proc/self/ns/net").st_ino:
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def check(result: int) -> None:
-        if result != 0:
-            raise OSError(ctypes.get_errno(), "cannot enter the namespace")
-
-    check(libc.setns(netns, _CLONE_NEWNET))
+    setns(netns)
     if is_named:
-        check(libc.unshare(_CLONE_NEWNS))
-        check(libc.mount(b"", b"/", b"none", ctypes.c_ulong(_MS_SLAVE | _MS_REC), None))
-        libc.umount2(b"/sys", _MNT_DETACH)
-        check(libc.mount(b"sysfs", b"/sys", b"sysfs", ctypes.c_ulong(0), None))
+        unshare(CLONE_NEWNS)
+        _mount(b"none", b"/", _MS_SLAVE | _MS_REC)
+        _libc.umount2(b"/sys", _MNT_DETACH)
+        _mount(b"sysfs", b"/sys", 0)
+
+
+def _mount(kind: bytes, place: bytes, flags: int) -> None:
+    if _libc.mount(kind, place, kind, ctypes.c_ulong(flags), None) != 0:
+        raise OSError(ctypes.get_errno(), f"cannot mount {place.decode()}")
 
 
 def serve_forever() -> None:
