@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from capture.kubectl.main import main
+from testbed.patience import wait_until
 from tests.unit.kubectl.fake_cluster import FakeCluster
 from tests.unit.pcapng.test_joining import packet, section
 
@@ -79,7 +80,8 @@ class Desk:
         self.cluster.__exit__()
         self._server.shutdown()
         self._server.server_close()
-        assert not self.processes(), "a kubectl is left"
+        # What was killed, or was in the middle of an answer, is gone a moment later.
+        wait_until(lambda: not self.processes(), lambda: f"a kubectl is left: {self.processes()}")
         assert not self.cluster.list("captureaccesses"), "a CaptureAccess is left"
 
     def processes(self) -> list[str]:
