@@ -205,8 +205,10 @@ def test_packets_waiting_for_a_full_ring_when_a_limit_is_reached_are_accounted_f
 ) -> None:
     options = ["-c", "1000", "--buffer", "256KiB"]
     with CaptureProcess(tmp_path / "f.pcapng", "-i", "vb", "--netns", link.netns, *options, stop=False) as capture:
-        while capture.process.poll() is None:
-            flood(link, udp(64), sorted(os.sched_getaffinity(0)), 0.1, at_once=1 << 15)
+        os.kill(capture.process.pid, signal.SIGSTOP)  # so that it reads nothing before its rings are full
+        flood(link, udp(64), sorted(os.sched_getaffinity(0)), 0.1, at_once=1 << 15)
+        os.kill(capture.process.pid, signal.SIGCONT)
+        capture.process.wait(60)
     assert capture.process.returncode == 0, capture.log()
     account = capture.summary["account"]
     assert_adds_up(account)
