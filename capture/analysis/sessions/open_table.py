@@ -35,6 +35,7 @@ class OpenSession(OrderedEnds, SessionSpan, SessionEvidence):
     high_vlan: U32  # likewise of the higher endpoint
     live: U8  # 1: the row has a session
     client_side: U8  # 0: the lower of the two endpoints
+    over_ns: I64  # when its block was last given back, because nothing more was expected; 0: never
     rst_syn_ns: I64  # the SYN that the RST answers; 0: none, or one of several
     syn_sequence: U32
     syn_tsval: U32  # of the last SYN

@@ -23,7 +23,9 @@ lost before this point and sent again. What decides is whether it was sent befor
 the sender's clock in the TCP timestamps (RFC 3522), then its counter of IP identifications, if it counts up. Without
 either, or within one tick, the delay decides: a sender needs a round trip of the whole path to learn of a loss, and
 a packet that comes sooner was in flight already. Bytes that were acknowledged before they came were not lost; without
-clock or counter it is not known whether they are repeated or only late in the file, and they count as neither.
+clock or counter it is not known whether they are repeated or only late in the file, and they count as neither. Nor
+does a segment that comes right after both FINs were acknowledged, or after an RST: what is known of single segments
+is given back then, so it may be a copy.
 
 Numbers are compared by their distance on a circle of 2**32 (RFC 9293, section 3.4), which is right while all of them
 lie within half of it: `windows` sees to that. After a retransmission every acknowledgment up to `recover` is
@@ -132,7 +134,7 @@ def sent(
         extend_downwards(here, there, block, packet, start, old_end)
     again = (
         same > 0
-        or (repeated > 0 and to_newest >= 0)
+        or (repeated > 0 and to_newest >= 0 and not (to_newest == 0 and _may_be_copy(row, here, there, packet)))
         or (late > 0 and _is_again(here, there, order, lost, packet.time_ns - since))
     )
     if repeated == 0 and late == 0:
@@ -178,6 +180,22 @@ def _begin_ambiguity(here: OpenSide) -> None:
 
 
 @loop
+def _may_be_copy(row: OpenSession, here: OpenSide, there: OpenSide, packet: PacketRow) -> bool:
+    """True if the packet may be a copy of one that passed before the block with its fields was given back."""
+    return row.over_ns != 0 and is_copy(here, there, np.int64(packet.identification), packet.time_ns - row.over_ns)
+
+
+@loop
+def know_as_sent(here: OpenSide, recent: Rows[Segment]) -> None:
+    """Take the identification of the last repetition for the latest, so that a copy of it is not sent after it."""
+    for i in range(RECENT):
+        if i < here.olds and recent[i].state:
+            ahead = _counted(np.int64(recent[i].identification), np.int64(here.identification))
+            if 0 < ahead <= _STEP:
+                here.identification = recent[i].identification
+
+
+@loop
 def _fill(here: OpenSide, block: Rows[Segment], packet: PacketRow, start: int, end: int) -> tuple[int, int, int, int]:
     """Remove [start, end) from all holes.
 
@@ -204,10 +222,16 @@ def _sent_after(here: OpenSide, packet: PacketRow, identification: int, tsval: i
     if packet.kind & _TIMESTAMPS:
         order = distance(packet.tsval, tsval)
     if order == 0 and here.counting and packet.family == 4 and packet.identification and identification:
-        order = ((np.int64(packet.identification) - identification + 0x8000) & 0xFFFF) - 0x8000
+        order = _counted(np.int64(packet.identification), identification)
         if abs(order) > _STEP:
             return np.int64(0)
     return min(max(order, -1), 1)
+
+
+@loop
+def _counted(identification: int, since: int) -> int:
+    """Return the steps from one identification up to another; below 0: down to it."""
+    return ((identification - since + 0x8000) & 0xFFFF) - 0x8000
 
 
 @loop

@@ -8,13 +8,13 @@ import numpy as np
 
 from capture.analysis.packets.packet_table import Kind, PacketRow
 from capture.analysis.sessions.compiled.copies import keep_last, repeats_last, repeats_syn
-from capture.analysis.sessions.compiled.flight import allocate_block, give_block_back
+from capture.analysis.sessions.compiled.flight import allocate_block, give_block_back, holes_at
 from capture.analysis.sessions.compiled.round_trips import acknowledged_by, round_trip
 from capture.analysis.sessions.compiled.samples import end_answer, sample
-from capture.analysis.sessions.compiled.segments import COPY, FRESH, OLD, sent
+from capture.analysis.sessions.compiled.segments import COPY, FRESH, OLD, know_as_sent, sent
 from capture.analysis.sessions.compiled.sequence import distance
 from capture.analysis.sessions.compiled.windows import answers_syn, is_next, is_stray, start_at
-from capture.analysis.sessions.open_table import OpenSession, OpenSide, Tables
+from capture.analysis.sessions.open_table import HOLES, RECENT, OpenSession, OpenSide, Tables
 from capture.analysis.sessions.session_table import Measure
 from capture.arrays.jit import borrowing_loop as loop
 from capture.arrays.jit import inlined_loop
@@ -64,7 +64,7 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int, plain: boo
         there.flight_first += there.flight
         here.flight = there.flight = 0
         if row.block >= 0 and not (here.holes or there.holes):
-            give_block_back(tables, number)
+            _end_following(tables, number, packet)
         return
     if not here.goes_on and not flags & SYN:
         here.goes_on = 1
@@ -109,7 +109,18 @@ def update(tables: Tables, number: int, packet: PacketRow, side: int, plain: boo
             row.answer_ns = packet.time_ns
     over = here.fin_packet > 0 and there.fin_packet > 0
     if over and row.block >= 0 and not (here.flight or there.flight or here.holes or there.holes):
-        give_block_back(tables, number)
+        _end_following(tables, number, packet)
+
+
+@loop
+def _end_following(tables: Tables, number: int, packet: PacketRow) -> None:
+    """Free the block of a session of which nothing more is expected; what comes late gets a new one."""
+    row = tables.rows[number]
+    for side in range(2):
+        at = holes_at(row, side) + HOLES
+        know_as_sent(tables.sides[number, side], tables.segments[at : at + RECENT])
+    give_block_back(tables, number)
+    row.over_ns = packet.time_ns
 
 
 @loop
