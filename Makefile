@@ -23,7 +23,7 @@ test: lint ## lint, then every tier of tests
 	$(BIN)/pytest -n auto --dist worksteal tests
 
 test-quick: setup ## the tests of pure logic that are over at once; without root
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not slow" tests/unit
+	$(BIN)/pytest -q -n auto --dist worksteal --hypothesis-profile=quick -m "not slow" tests/unit
 
 page: setup ## bring what the page of `bicap web` is made with, through npm
 	@scripts/setup.sh page

@@ -30,6 +30,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("quick", settings.get_profile("bicap"), max_examples=10)
 settings.load_profile("bicap")
 
 REQUIRE_KERNEL = os.environ.get("BICAP_REQUIRE_KERNEL") == "1"
