@@ -6,6 +6,8 @@ KUBERNETES ?= /var/cache/bicap-kubernetes
 # What it starts ends with it, whatever happens.
 OWN_PIDS := unshare --pid --fork --mount-proc --kill-child
 C_CODE := $(shell find bpf -name '*.[ch]')
+# Python keeps what it has compiled, also where the machine is set up to forget it: a suite starts a thousand processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 

@@ -29,7 +29,7 @@ def objects() -> dict[str, dict[str, Any]]:
     texts["docs/cluster.md"] = "\n---\n".join(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
     found = {}
     for name, text in texts.items():
-        for item in yaml.safe_load_all(text):
+        for item in yaml.load_all(text, yaml.CSafeLoader):
             if isinstance(item, dict) and "apiVersion" in item:
                 found[f"{name} {item['kind']} {item['metadata']['name']}"] = item
     return found
