@@ -7,6 +7,7 @@ needs a minute for what takes a second here. Ends with 1 if a kernel that is sup
 """
 
 import argparse
+import compileall
 import json
 import os
 import pickle
@@ -30,6 +31,7 @@ from tests.kernels import machine, programs, table
 from tests.kernels.guest import Compiled
 from tests.kernels.variants import Variant, variants
 
+ROOT = Path(__file__).parents[2]
 SECONDS = 1800
 """Seconds after which a machine counts as hanging."""
 MACHINES = 2
@@ -88,7 +90,12 @@ _PORTABLE = ("NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=")
 
 
 def keep_compiled() -> None:
-    """Put the loops that captures and the demo need into LOOPS, and their programs, by running them here."""
+    """Put the loops that captures and the demo need into LOOPS, and their programs, by running them here.
+
+    And bytecode beside the sources: a machine cannot write there, and compiles slowly.
+    """
+    for package in ("capture", "testbed", "tests"):
+        compileall.compile_dir(ROOT / package, quiet=1)
     LOOPS.mkdir(parents=True, exist_ok=True)
     words = ["env", *_PORTABLE, f"NUMBA_CACHE_DIR={LOOPS}", sys.executable, "-m"]
     subprocess.run([*words, "scripts.compile_loops"], check=True)
