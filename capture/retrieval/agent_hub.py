@@ -64,7 +64,8 @@ class AgentAnswer:
             if asyncio.get_running_loop().time() > deadline:
                 raise NodeSilentError(f"the answer was not taken in {longest:g} s; ask for smaller ranges")
             try:
-                chunk = await asyncio.wait_for(anext(self._body), silence)
+                async with asyncio.timeout(silence):  # `wait_for` of Python 3.11 can miss that it was cancelled
+                    chunk = await anext(self._body)
             except StopAsyncIteration:
                 self.is_whole = True
                 return
@@ -126,20 +127,17 @@ class AgentHub:
         future: asyncio.Future[AgentAnswer] = asyncio.get_running_loop().create_future()
         self._waiting[named.id] = node, future
         try:
-            agent.orders.put_nowait(named)
-            answer = await asyncio.wait_for(future, ANSWER_SECONDS)
-        except (TimeoutError, asyncio.QueueFull):
-            raise NodeSilentError(f"the agent of node {node} does not answer") from None
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # it came in the moment in which nobody wanted it any more
-                future.result().done.set()
-            raise
-        finally:
-            del self._waiting[named.id]
-        try:
+            try:
+                agent.orders.put_nowait(named)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    answer = await future
+            except (TimeoutError, asyncio.QueueFull):
+                raise NodeSilentError(f"the agent of node {node} does not answer") from None
             yield answer
         finally:
-            answer.done.set()
+            del self._waiting[named.id]
+            if future.done() and not future.cancelled():  # perhaps in the moment in which nobody wanted it any more
+                future.result().done.set()
 
     def deliver(self, node: str, order: str, answer: AgentAnswer) -> bool:
         """Hand an answer over to who waits for it. False if nobody does, or it was not this node's to give."""

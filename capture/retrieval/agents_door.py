@@ -81,7 +81,8 @@ class AgentsDoor:
             yield b"\n"
             while self._leads():
                 try:
-                    order = await asyncio.wait_for(agent.orders.get(), ORDER_PULSE_SECONDS)
+                    async with asyncio.timeout(ORDER_PULSE_SECONDS):
+                        order = await agent.orders.get()
                 except TimeoutError:
                     yield b"\n"
                     continue

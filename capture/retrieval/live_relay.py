@@ -42,11 +42,14 @@ class LiveRelay:
                     if part.spec.node not in self._nodes:
                         self._nodes[part.spec.node] = asyncio.create_task(self._follow(part.spec.node))
                 try:
-                    yield await asyncio.wait_for(self._queue.get(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        whole = await self._queue.get()
                 except TimeoutError:
                     over = all(part.status.phase in OVER for part in parts)
                     if self._nodes and over and all(task.done() for task in self._nodes.values()):
                         return
+                else:
+                    yield whole
         finally:
             for task in self._nodes.values():
                 task.cancel()
