@@ -9,7 +9,7 @@ from capture.retrieval.agent_hub import AgentAnswer, AgentHub
 from capture.retrieval.orders import AnswerHead, Order
 
 
-class Asked:
+class OrderUnderWay:
     """An order on its way, and its answer, whose bytes come when they are given."""
 
     def __init__(self) -> None:
@@ -36,25 +36,25 @@ class Asked:
         assert self.hub.deliver("n1", order.id, self.answer)
 
 
-async def before_it_begins(asked: Asked) -> None:
+async def before_it_begins(asked: OrderUnderWay) -> None:
     await asked.deliver()
 
 
-async def between_two_chunks(asked: Asked) -> None:
+async def between_two_chunks(asked: OrderUnderWay) -> None:
     await asked.deliver()
     await asyncio.sleep(0.01)
 
 
-async def when_a_chunk_comes(asked: Asked) -> None:
+async def when_a_chunk_comes(asked: OrderUnderWay) -> None:
     await between_two_chunks(asked)
     asked.bytes.put_nowait(b"first")
     await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("moment", [before_it_begins, between_two_chunks, when_a_chunk_comes])
-def test_an_answer_is_over_when_its_asker_goes(moment: Callable[[Asked], Awaitable[None]]) -> None:
+def test_an_answer_is_over_when_its_asker_goes(moment: Callable[[OrderUnderWay], Awaitable[None]]) -> None:
     async def scene() -> None:
-        asked = Asked()
+        asked = OrderUnderWay()
         await moment(asked)
         asked.asker.cancel()
         with pytest.raises(asyncio.CancelledError):
