@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("capture", "testbed", "bench", "scripts", "tests", "fuzz", "examples")
 OFTEN = ("__init__", "__main__", "conftest")
@@ -27,6 +29,7 @@ def used_twice(named: Iterable[tuple[str, Path]]) -> dict[str, list[str]]:
     return {name: sorted(found) for name, found in places.items() if len(found) > 1}
 
 
+@pytest.mark.slow
 def test_a_class_name_stands_for_one_thing() -> None:
     classes = (
         (node.name, file)

@@ -39,6 +39,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_what_captures_nothing_imports_nothing_heavy(words: list[str]) -> None:
     found = imported(
@@ -69,6 +70,7 @@ def test_a_spec_needs_no_heavy_module() -> None:
     assert not found & HEAVY
 
 
+@pytest.mark.slow
 def test_a_heavy_module_would_be_seen() -> None:
     assert {"numpy", "numba"} <= imported("from capture import Capture")
 
@@ -85,6 +87,7 @@ def test_what_is_kept_is_loaded_without_the_tables_of_the_compiler(tmp_path: Pat
     assert "numba" in modules(load + runtime, {"NUMBA_CACHE_DIR": str(tmp_path)})
 
 
+@pytest.mark.slow
 def test_parts_of_pyroute2_are_imported_alone_and_the_whole_is_there_for_others() -> None:
     code = "from capture.kernel.netlink import IPRoute; "
     alone = modules(code)

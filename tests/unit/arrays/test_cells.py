@@ -45,6 +45,7 @@ def test_amounts_are_written_as_one_by_one(
     assert lines(column(np.array(amounts, np.int64))) == [one(amount) for amount in amounts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("column", "one"), FORMATS)
 def test_amounts_around_every_change_of_unit_and_half_way_between_two_texts(
     column: Callable[[Any], Cells], one: Callable[[int], str]

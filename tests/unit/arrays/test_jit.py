@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3] / "capture"
 
 
@@ -14,6 +16,7 @@ def imported_by(file: Path) -> set[str]:
     return {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
 
+@pytest.mark.slow
 def test_all_loops_are_in_folders_called_compiled() -> None:
     loops = [file for file in ROOT.rglob("*.py") if "capture.arrays.jit" in imported_by(file)]
     assert len(loops) > 10
@@ -37,6 +40,7 @@ print(total([one for one in vars(values).values() if getattr(one, "_fields", Non
 """
 
 
+@pytest.mark.slow
 def test_code_that_was_kept_with_types_of_other_names_is_compiled_anew(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(LOOP)
     for values in (OLD, OLD, OLD.replace("Pair", "Renamed")):

@@ -72,11 +72,13 @@ def follow(*script: tuple[list[KubePod], Callable[[], Iterator[Any]]]) -> tuple[
 A, B = pod("a", 1), pod("b", 2)
 
 
+@pytest.mark.slow
 def test_changes_of_a_watch_are_reported_in_order() -> None:
     script = ([A], ended(("ADDED", B), ("MODIFIED", pod("a", 3)), ("DELETED", pod("b", 4))))
     assert follow(script, ([pod("a", 3)], ended()))[0] == ["a1", "b2", "a3", "b4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [410, 0, 500, 403])
 def test_what_vanished_while_a_watch_was_broken_is_reported(code: int) -> None:
     changed, copy = follow(([A, B], broken(code)), ([pod("a", 1), pod("c", 5)], ended()))
@@ -84,12 +86,14 @@ def test_what_vanished_while_a_watch_was_broken_is_reported(code: int) -> None:
     assert copy == {"a": "a", "c": "c"}
 
 
+@pytest.mark.slow
 def test_an_object_that_was_made_anew_meanwhile_is_one_that_went_and_one_that_came() -> None:
     changed, copy = follow(([A], broken(410)), ([pod("a", 9, "other")], ended()))
     assert changed == ["a1", "a1", "a9"]
     assert copy == {"a": "other"}
 
 
+@pytest.mark.slow
 def test_a_bug_in_an_answer_does_not_end_it() -> None:
     def nonsense() -> Iterator[Any]:
         raise ValueError("nonsense")

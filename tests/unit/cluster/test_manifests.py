@@ -40,6 +40,7 @@ OURS = {name: item for name, item in OBJECTS.items() if item["apiVersion"] == AP
 OF_KUBERNETES = {name: item for name, item in OBJECTS.items() if name not in OURS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", OF_KUBERNETES.values(), ids=OF_KUBERNETES.keys())
 def test_an_object_is_valid_in_the_newest_kubernetes(item: dict[str, Any]) -> None:
     kubernetes_validate.validate(item, NEWEST, strict=True)

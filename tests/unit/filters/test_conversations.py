@@ -39,6 +39,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lines", "message"), REFUSED, ids=[case[1] for case in REFUSED])
 def test_a_wrong_line_is_named_with_its_number(lines: list[str], message: str) -> None:
     with pytest.raises(SpecError, match=re.escape(message)):

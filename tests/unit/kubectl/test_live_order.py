@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,6 +186,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, str, int]]:
     return story
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(stories())
 def test_the_output_is_in_order_and_every_packet_is_given_out_or_counted(story: list[tuple[str, str, int]]) -> None:

@@ -98,6 +98,7 @@ FIRES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "frames", "expected"), FIRES, ids=[case[0] for case in FIRES])
 def test_a_rule_fires_when_it_becomes_true(rule: str, frames: Sequence[Frame], expected: list[float]) -> None:
     found = moments(rule, frames)
@@ -129,6 +130,7 @@ QUIET = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "frames"), QUIET, ids=[case[0] for case in QUIET])
 def test_a_rule_is_quiet_while_it_is_not_true(rule: str, frames: Sequence[Frame]) -> None:
     assert moments(rule, frames) == []

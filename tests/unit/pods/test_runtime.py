@@ -126,6 +126,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ListPodSandbox", "ListContainers"])
 @pytest.mark.parametrize(("does", "error", "message"), REFUSALS, ids=[case[2] for case in REFUSALS])
 def test_a_refusal_of_the_runtime_is_one_clear_line(

@@ -278,6 +278,7 @@ def can_be(
     return versions <= {6 if family == "IPv6" else 4}
 
 
+@pytest.mark.slow
 def test_every_combination_converts_or_is_refused_with_a_reason() -> None:
     converted = 0
     for source, destination, family, protocol, (header, of_header), direction, point in COMBINED:

@@ -283,6 +283,7 @@ OVER_A_MANIFEST: list[tuple[str, str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "field", "value"), OVER_A_MANIFEST, ids=[case[0] for case in OVER_A_MANIFEST])
 def test_one_option_changes_one_field_of_a_manifest(tmp_path: Path, words: str, field: str, value: Any) -> None:
     (tmp_path / "pc.yaml").write_text(MANIFEST)

@@ -47,6 +47,7 @@ WRONG: list[tuple[str, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "said"), WRONG, ids=[case[1] for case in WRONG])
 def test_what_is_wrong_is_one_line(text: str, said: str) -> None:
     with pytest.raises(SpecError, match=f"^{re.escape(said)}") as refused:

@@ -137,6 +137,7 @@ def view_until(chunks: Iterator[bytes], reached: Callable[[View], object], view:
     return view
 
 
+@pytest.mark.slow
 def test_every_packet_is_shown_once_in_order_and_before_the_watermark_says_so(
     doors: OpenDoors, start: Callable[[str], RunningFile]
 ) -> None:

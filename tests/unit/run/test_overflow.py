@@ -156,6 +156,7 @@ def test_without_use_or_room_or_kernel_for_it_each_cpu_has_its_share(buffer: int
     assert share_buffer(buffer, cpus, overflows) == (buffer // cpus, 0)
 
 
+@pytest.mark.slow
 def test_of_128_cpus_any_may_burst_by_as_much_as_a_single_ring_of_that_memory_holds() -> None:
     buffer, cpus = 32 << 20, 128
     ring, overflow = share_buffer(buffer, cpus, overflows=True)

@@ -81,6 +81,7 @@ def written(source: Path, target: Path, query: PacketQuery) -> list[int]:
     return numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("seed", range(4))
 def test_wireshark_finds_the_same_packets_interfaces_and_comments(order: str, seed: int, tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def test_a_line_has_names_and_directions(tmp_path: Path) -> None:
     assert shown(tmp_path / "file", frame, by_name=True, flags=3) == [f"eth0 #1 {said}"]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(1, 60))
 def test_lines_are_the_same_for_any_batches(folder: Path, seed: int, batch: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node, which `make lint` installs")
 def test_drawing_lists_say_what_happened() -> None:
     files = sorted(str(file) for file in (ROOT / "tests/page").glob("*.test.js"))

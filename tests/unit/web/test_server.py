@@ -24,6 +24,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     opened.close()
 
 
+@pytest.mark.slow
 def test_every_answer_forbids_what_is_inline_and_what_is_elsewhere(app: Any) -> None:
     for path, token in (
         ("/", None),

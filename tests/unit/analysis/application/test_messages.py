@@ -70,6 +70,7 @@ TLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segment", [1400, 97, 64_000])
 @pytest.mark.parametrize("case", TLS)
 def test_hellos_and_alerts_are_tsharks(case: str, segment: int, tmp_path: Path) -> None:
@@ -180,6 +181,7 @@ QUIC = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", QUIC)
 def test_the_server_name_in_quics_initial_packets_is_tsharks(case: str, tmp_path: Path) -> None:
     datagrams, at = QUIC[case]
@@ -241,6 +243,7 @@ def test_a_hello_before_a_gap_is_not_shown_at_another_packet(tmp_path: Path) -> 
     assert ours(tmp_path / "file", with_gap) == [None] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.random
 @pytest.mark.parametrize("seed", range(20))
 def test_damaged_messages_are_read_or_left_out(seed: int, tmp_path: Path) -> None:

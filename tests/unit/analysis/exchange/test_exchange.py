@@ -41,6 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return Whole(path)
 
 
+@pytest.mark.slow
 def test_each_session_has_the_packets_and_marks_of_the_whole_file(whole: Whole) -> None:
     for session in range(1, int(whole.packets["session"].max()) + 1):
         talk = whole.of(session)

@@ -73,6 +73,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [1 << 12, 1 << 16, 1 << 20])
 @pytest.mark.parametrize("most", [1, 2, 4])
 def test_a_batch_is_valid_until_the_promised_number_of_later_ones_is_requested(

@@ -407,6 +407,7 @@ def test_sessions_silent_longest_are_ended_as_crowded_out_where_too_many_are_ope
     assert 5000 - 1000 <= sum(crowded) < 5000 - 500
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(0, 1 << 32), st.integers(1, 200))
 def test_every_ip_packet_is_in_one_session_for_any_batches(seed: int, batch: int) -> None:
@@ -445,6 +446,7 @@ def test_hostile_segments_of_one_conversation_are_counted_without_an_error(seed:
         assert one.first_ns <= one.last_ns
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(0, 1 << 32))
 def test_absurd_times_end_sessions_but_lose_none(seed: int) -> None:

@@ -166,6 +166,7 @@ def test_held_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_many_single_bytes_with_holes_between_them_are_all_returned() -> None:
     stream = Stream(0)
     parts = feed(stream, [StreamPiece(at, b"x") for at in range(1, 131_072, 2)])
