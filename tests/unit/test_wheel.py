@@ -28,6 +28,9 @@ print([name for name in json.load(sys.stdin) if importlib.util.find_spec(name) i
 """
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the wheel was unpacked in."""
@@ -83,7 +86,6 @@ def files_below(folder: Path) -> set[str]:
     }
 
 
-@pytest.mark.slow
 def test_it_has_the_package_and_nothing_else(installed: Path) -> None:
     assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} == {"capture"}
 
@@ -96,7 +98,6 @@ def test_it_has_every_file_of_the_package(installed: Path) -> None:
     assert files_below(installed / "capture") == needed
 
 
-@pytest.mark.slow
 def test_every_module_can_be_imported_and_none_needs_what_is_not_there(installed: Path) -> None:
     modules = [
         ".".join(file.relative_to(installed).with_suffix("").parts).removesuffix(".__init__")
@@ -117,7 +118,6 @@ def test_what_is_not_in_it_is_not_found_in_that_folder(installed: Path, name: st
     assert done.stderr.splitlines()[-1] == f"ModuleNotFoundError: No module named '{name}'"
 
 
-@pytest.mark.slow
 def test_imports_inside_functions_are_of_what_is_there_too(installed: Path) -> None:
     named = {
         module

@@ -113,6 +113,7 @@ def test_an_image_says_what_it_is_and_as_whom_it_runs(target: str, layers: list[
     assert labels.keys() >= {"version", "licenses", "description", "base.name"}
 
 
+@pytest.mark.slow
 def test_the_bill_has_what_is_installed_and_is_valid_cyclonedx(layers: list[Path]) -> None:
     with tarfile.open(layers[0]) as base, tarfile.open(layers[1]) as wheels:
         hashes = locked_hashes("# generated\nmdurl==0.1.2 --hash=sha256:" + "ab" * 32)
