@@ -8,6 +8,8 @@ What the process does from `main` on is the same. Tests of the start itself, and
 start the installed command.
 """
 
+import atexit
+import contextlib
 import functools
 import json
 import os
@@ -91,8 +93,14 @@ class _WarmServer:
         with theirs:
             words = [sys.executable, "-m", "testbed.warm_server", str(theirs.fileno())]
             self._process = subprocess.Popen(words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        atexit.register(self._end)
         if self._control.recv(1) != b"!":
             raise RuntimeError("testbed.warm_server did not start")
+
+    def _end(self) -> None:
+        self._control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a child that a test forgot holds the other end
+            self._process.wait(10)
 
     def fork(self, request: bytes, shared: list[int]) -> tuple[int, int]:
         """Return the pid and a pidfd of the process."""
