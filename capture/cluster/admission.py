@@ -4,6 +4,7 @@ Most of the rules are in the CRDs, too (`validations.py`); here they hold on eve
 about the pods of its own namespace: whoever may make one there can see nothing of another.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,8 @@ import msgspec
 
 from capture.errors import SpecError
 from capture.request.convert import spec_of
-from capture.request.document import Document
-from capture.request.fields import RECORD, Field, fields
+from capture.request.document import Document, is_recorder
+from capture.request.fields import Field, fields, is_recorded
 from capture.request.kubernetes import PodReference
 from capture.request.naming import in_object
 from capture.request.own import API_VERSION, CLUSTER_KIND, KIND, PacketCapture
@@ -23,16 +24,30 @@ MOST_ITEMS = {
     ("sampling", "onPressure"): 3,
     ("target", "interfaces"): 64,
     ("target", "pods"): 256,
+    ("triggers",): 64,
 }
 """Most items of lists that rules of the CRDs walk: an API server bounds what a rule costs from these."""
 MOST_EXPRESSIONS = 64
 """Most matchExpressions of a selector, likewise."""
+INCIDENTS_MOST = 1000
+"""Most incidents that a recorder may keep on a node: its agent reads their folder often."""
+_OF_THE_NODE = re.compile(r"\s*(drop|reset-reason)\s*=")
+"""Begin of a rule about the kernel's reasons. Agents read rules: a controller has nothing that knows columns."""
+
+
+RECORD_EMPTY = "record is empty; give one of its fields, like before: 30s, or triggers"
+NOT_OF_A_RECORDER = "it writes incidents, bounded by record"
 
 
 def refusal(field: Field) -> str:
     """Return the reason why an object in a cluster cannot have a field; "" if it can."""
-    recorded = "it is for a recorder; run bicap record on the node" if field.group == RECORD else ""
-    return field.declared.refused_in_cluster or recorded
+    return field.declared.refused_in_cluster
+
+
+def is_of_a_capture_only(field: Field) -> bool:
+    """True if an object can have a field as a capture, and not as a recorder."""
+    refused = field.declared.refused or refusal(field)
+    return not (refused or is_recorded(field) or field.path == ("store", "name"))
 
 
 def admitted(kind: str, name: str, namespace: str, spec: Any) -> Document:
@@ -59,11 +74,30 @@ def admitted(kind: str, name: str, namespace: str, spec: Any) -> Document:
         raise SpecError(
             "spec.storage.filesKept: it would remove files that spec.store has not confirmed; leave it out"
         )
+    if is_recorder(document):
+        _check_recorder(document)
+    elif isinstance(spec, dict) and spec.get("record") is not None:
+        raise SpecError(f"spec.{RECORD_EMPTY}")
     if kind == KIND:
         document = _of_namespace(document, namespace)
     elif kind == CLUSTER_KIND:
         _check_named(document)
     return document
+
+
+def _check_recorder(document: Document) -> None:
+    """Raise SpecError if a recorder in a cluster cannot be what a document asks for."""
+    for field in fields(Document):
+        if is_of_a_capture_only(field) and field.of(document) not in (None, [], field.declared.default):
+            raise SpecError(f"{in_object(field).text}: a recorder does not have it, {NOT_OF_A_RECORDER}")
+    if (document.record.kept or 0) > INCIDENTS_MOST:
+        raise SpecError(f"spec.record.kept {document.record.kept} is more than {INCIDENTS_MOST}")
+    for number, text in enumerate(document.triggers):
+        if _OF_THE_NODE.match(text):
+            raise SpecError(
+                f"spec.triggers[{number}] {text}: the kernel's reasons are those of the whole node; run bicap record "
+                "there"
+            )
 
 
 def _of_namespace(document: Document, namespace: str) -> Document:

@@ -10,7 +10,7 @@ A rule walks only lists whose length has a limit (`admission.MOST_ITEMS`): the s
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capture.cluster.admission import refusal
+from capture.cluster.admission import NOT_OF_A_RECORDER, RECORD_EMPTY, is_of_a_capture_only, refusal
 from capture.request.document import Document
 from capture.request.fields import WHERE, Field, fields
 from capture.request.own import CLUSTER_KIND, KIND
@@ -62,6 +62,10 @@ _FORTH_ONLY = (
     "(has(self.direction) && self.direction == 'SourceToDestination') "
     "|| (has(self.bidirectional) && !self.bidirectional)"
 )
+_FIELDS_OF_A_RECORDER = " || ".join(
+    f"has(self.record.{field.json_path[-1]})" for field in fields(Document) if field.path[0] == "record"
+)
+_RECORDER = f"((has(self.record) && ({_FIELDS_OF_A_RECORDER})) || {_given('triggers')})"
 _NAMESPACE = "__namespace__"
 """How Kubernetes has a field `namespace`, which is a reserved word of CEL."""
 _NAMESPACE_MISSING = "the namespace of a pod must be given: a ClusterPacketCapture has no namespace of its own"
@@ -82,14 +86,27 @@ def _refused() -> Iterator[Validation]:
         if field.group == WHERE and name in ("allPods", "interfaces", "netns"):
             message = f"{name}: more than pods of a namespace; ask for a ClusterPacketCapture"
             yield Validation("spec.target", unset, message, (KIND,))
+    others = [field for field in fields(Document) if is_of_a_capture_only(field)]
+    names = ", ".join(".".join(field.json_path) for field in others)
+    unset = " && ".join(f"({_unset_within(field)})" for field in others)
+    yield Validation("spec", f"!{_RECORDER} || ({unset})", f"a recorder has none of {names}: {NOT_OF_A_RECORDER}")
+
+
+def _unset_within(field: Field) -> str:
+    """Return the same of a field in a part of `self`."""
+    (parent, name) = field.json_path
+    return f"!has(self.{parent}) || {_unset(field, f'{parent}.{name}')}"
 
 
 def _unset(field: Field, name: str) -> str:
     """Return an expression that is true if a field has the value that the API server fills in, or none."""
+    default = field.declared.default
     if field.is_list:
         return f"!{_given(name)}"
-    if isinstance(field.declared.default, bool):
-        return f"!has(self.{name}) || self.{name} == {str(field.declared.default).lower()}"
+    if isinstance(default, bool):
+        return f"!has(self.{name}) || self.{name} == {str(default).lower()}"
+    if isinstance(default, str):
+        return f"!has(self.{name}) || string(self.{name}) == '{default}'"
     return f"!has(self.{name})"
 
 
@@ -153,6 +170,7 @@ _ALL = (
         "target.wait is for pods, but none is selected",
         (CLUSTER_KIND,),
     ),
+    Validation("spec", f"!has(self.record) || {_RECORDER}", RECORD_EMPTY),
     Validation(
         "spec.target",
         f"!({_given('pods')} || {_given('containers')}) || !(has(self.selector) || {_true('allPods')})",

@@ -609,6 +609,7 @@ class RecordPart(Part, frozen=True):
             "Folder that incidents are written into.",
             "recording.folder",
             option("--incidents", unit="FOLDER", help="Folder that incidents are written into."),
+            refused_in_cluster="the agent of each node names the folder; leave it out",
         ),
     ] = None
     cooldown: Annotated[
@@ -661,22 +662,6 @@ class RecordPart(Part, frozen=True):
             reads=forms.read_duration,
         ),
     ] = None
-    triggers: Annotated[
-        list[NonEmpty],
-        field(
-            "Rules that begin an incident: handshake=unanswered, 'retransmitted>=5 in 10s per server'; any of them.",
-            "recording.triggers",
-            option(
-                "--trigger",
-                unit="RULE",
-                help="Begin an incident when this becomes true: handshake=unanswered, 'retransmitted>=5 in 10s per "
-                "server', 'rate(packets)>3x', finding=mtu-black-hole; may be repeated. `bicap trigger --try` tries a "
-                "rule on old captures.",
-                key_type=list[str],
-            ),
-            merge=Merge.ADDED,
-        ),
-    ] = []
 
 
 class Document(Part, frozen=True):
@@ -768,7 +753,7 @@ class Document(Part, frozen=True):
             "reasons",
             option("--reasons"),
             default=False,
-            refused_in_cluster="it is for a recorder; run bicap record on the node",
+            refused_in_cluster="they are those of the whole node; run bicap record there",
         ),
     ] = None
     sampling: SamplingPart = msgspec.field(default_factory=SamplingPart)
@@ -776,6 +761,28 @@ class Document(Part, frozen=True):
     storage: StoragePart = msgspec.field(default_factory=StoragePart)
     store: StorePart = msgspec.field(default_factory=StorePart)
     record: RecordPart = msgspec.field(default_factory=RecordPart)
+    triggers: Annotated[
+        list[NonEmpty],
+        field(
+            "Rules that begin an incident of a recorder: handshake=unanswered, 'retransmitted>=5 in 10s per server'; any of "
+            "them.",
+            "recording.triggers",
+            option(
+                "--trigger",
+                unit="RULE",
+                help="Begin an incident when this becomes true: handshake=unanswered, 'retransmitted>=5 in 10s per "
+                "server', 'rate(packets)>3x', finding=mtu-black-hole; may be repeated. `bicap trigger --try` tries a "
+                "rule on old captures.",
+                key_type=list[str],
+            ),
+            merge=Merge.ADDED,
+        ),
+    ] = []
+
+
+def is_recorder(document: Document) -> bool:
+    """True if the document asks for a recorder: it has a field of one, or a trigger."""
+    return document.record != RecordPart() or bool(document.triggers)
 
 
 def as_json(document: Document) -> dict[str, Any]:

@@ -21,6 +21,7 @@ _GROUPS = {
     "storage": OUTPUT,
     "store": OUTPUT,
     "record": RECORD,
+    "triggers": RECORD,
 }
 
 _NOT_RECORDED = frozenset(

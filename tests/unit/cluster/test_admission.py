@@ -29,6 +29,17 @@ REFUSED: list[tuple[Any, str]] = [
     ({"target": SELECTOR, "limits": {"duration": "soon"}}, "spec.limits.duration"),
     ({"target": SELECTOR, "storage": {"ttl": "soon"}}, "spec.storage.ttl"),
     ({"target": SELECTOR, "spec": {}}, "Object contains unknown field `spec`"),
+    ({"target": SELECTOR, "record": {}}, "spec.record is empty; give one of its fields"),
+    ({"target": SELECTOR, "record": {"folder": "/etc"}}, "spec.record.folder: the agent of each node names the"),
+    ({"target": SELECTOR, "record": {"kept": 5000}}, "spec.record.kept 5000 is more than 1000"),
+    ({"target": SELECTOR, "record": {"before": "soon"}}, "spec.record.before"),
+    ({"target": SELECTOR, "triggers": ["rst>0"], "limits": {"packets": 9}}, "spec.limits.packets: a recorder"),
+    (
+        {"target": SELECTOR, "triggers": ["rst>0", " drop = any"]},
+        "spec.triggers[1]  drop = any: the kernel's reasons",
+    ),
+    ({"target": SELECTOR, "triggers": ["reset-reason=NO_SOCKET"]}, "spec.triggers[0] reset-reason=NO_SOCKET: the k"),
+    ({"target": SELECTOR, "triggers": ["rst>0"] * 65}, "spec.triggers has 65 items, more than 64"),
     ({}, "spec.target chooses no pods"),
     ("all", "Expected `object`, got `str`"),
 ]
@@ -53,6 +64,13 @@ def test_pods_of_a_cluster_packet_capture_have_a_namespace() -> None:
         admitted("ClusterPacketCapture", "c", "", {"rules": [{"source": {"pod": {"name": "vault"}}}]})
     spec = checked_spec(admitted("ClusterPacketCapture", "c", "", {"rules": [{"source": {"pod": OTHER}}]}))
     assert {str(name) for name in spec.ends} == {"bank/vault"}
+
+
+def test_a_recorder_is_asked_for_by_a_field_of_it_or_by_a_trigger() -> None:
+    for asked in ({"record": {"before": "5s"}}, {"triggers": ["handshake=unanswered"]}):
+        spec = checked_spec(admitted("PacketCapture", "c", "shop", {"target": SELECTOR} | asked))
+        assert spec.recording is not None
+    assert checked_spec(admitted("PacketCapture", "c", "shop", {"target": SELECTOR})).recording is None
 
 
 def test_defaults_that_the_api_server_fills_in_are_no_wishes() -> None:

@@ -60,7 +60,10 @@ PARTS: list[dict[str, Any]] = [
     *({"direction": word} for word in ("SourceToDestination", "DestinationToSource", "Both")),
     {"reasons": False},
     {"record": {}},
-    {"record": {"triggers": []}},
+    {"record": {"before": "20s", "memory": "64Mi"}},
+    {"record": {"kept": 5}, "store": {"name": "prod"}},
+    {"triggers": []},
+    {"triggers": ["handshake=unanswered"]},
     *({"limits": {f"{way}Packets": 5}} for way in ("forward", "reverse")),
     {"limits": {"startAt": "2026-11-30T10:00:00Z", "stopAt": "2026-11-30T11:00:00Z"}},
     {"sampling": {"headersOnly": True}},
@@ -151,13 +154,17 @@ BROKEN: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
             ("retry", "1h"),
         )
     ),
-    (ANY, WITH_POD | {"reasons": True}, "reasons: it is for a recorder"),
+    (ANY, WITH_POD | {"reasons": True}, "reasons: they are those of the whole node"),
+    (ANY, WITH_POD | {"record": {"folder": "/etc"}}, "folder: the agent of each node names the folder"),
+    (ANY, WITH_POD | {"record": {}}, "record is empty"),
     *(
-        (ANY, WITH_POD | {"record": {name: value}}, f"{name}: it is for a recorder")
-        for name, value in (
-            *((name, 5) for name in ("before", "after", "memory", "cooldown", "kept", "size", "age")),
-            ("folder", "/etc"),
-            ("triggers", ["handshake=unanswered"]),
+        (ANY, WITH_POD | asked | more, "a recorder has none of sampling.onPressure")
+        for asked in ({"record": {"before": "20s"}}, {"triggers": ["rst>0"]})
+        for more in (
+            {"limits": {"packets": 5}},
+            {"limits": {"buffer": "8Mi"}},
+            {"storage": {"fileTime": "1h"}},
+            {"sampling": {"onPressure": ["sample"]}},
         )
     ),
 ]

@@ -116,7 +116,7 @@ VALUES: dict[str, tuple[list[str], Any, Any]] = {
     "record.kept": (["--max-incidents", "3"], 3, 3),
     "record.size": (["--incidents-size", "1GiB"], "1GiB", "1GiB"),
     "record.age": (["--incidents-age", "1d"], "1d", "1d"),
-    "record.triggers": (["--trigger", "rst>0"], ["rst>0"], ["rst>0"]),
+    "triggers": (["--trigger", "rst>0"], ["rst>0"], ["rst>0"]),
 }
 
 
