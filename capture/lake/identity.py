@@ -1,23 +1,20 @@
 """Captures and conversations -> numbers that are the same wherever they are computed.
 
 A capture's number is made of its path and of the time of its first packet, so that what is read again replaces what
-was written, and two captures do not. A conversation's is its Community ID (version 1, seed 0), by which Zeek,
-Suricata and others name it too (https://github.com/corelight/community-id-spec).
+was written, and two captures do not. A conversation's is its Community ID (capture.wire.conversation_ends).
 """
 
 import os
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha1, sha256
-from struct import pack
+from hashlib import sha256
 
 from capture.analysis.packets.capture_parts import captures_of, files_of, name_of
 from capture.analysis.packets.completeness import Completeness
 from capture.analysis.packets.gathered import Gathered
 from capture.analysis.packets.reading import Batch
 from capture.lake.named_points import Points
-from capture.wire.protocols import ICMP, ICMPV6, WITH_PORTS
+from capture.wire.conversation_ends import community_id_of
 
 _UNKNOWN = "unknown"
 _LOW = (1 << 64) - 1
@@ -69,10 +66,6 @@ def together(origins: Sequence[Origin], completeness: Completeness) -> Origin:
     )
 
 
-_ECHO = {ICMP: (8, 0), ICMPV6: (128, 129)}
-"""Types of echo request and reply, which stand for the ports of client and server."""
-
-
 def community_id(
     family: int, protocol: int, client: tuple[int, int, int], server: tuple[int, int, int]
 ) -> str | None:
@@ -82,13 +75,9 @@ def community_id(
     """
     if not family:
         return None
-    ports = _ECHO.get(protocol, (client[2], server[2]))
-    ends = sorted(zip((_number(family, *end[:2]) for end in (client, server)), ports, strict=True))
     size = 4 if family == 4 else 16
-    text = b"".join([bytes(2), *(address.to_bytes(size) for address, _ in ends), bytes((protocol, 0))])
-    if protocol in WITH_PORTS or protocol in _ECHO:
-        text += pack("!HH", *(port for _, port in ends))
-    return f"1:{b64encode(sha1(text, usedforsecurity=False).digest()).decode()}"
+    ends = ((_number(family, *end[:2]).to_bytes(size), end[2]) for end in (client, server))
+    return community_id_of(protocol, *ends)
 
 
 def _number(family: int, high: int, low: int) -> int:

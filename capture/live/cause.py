@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+ALERTMANAGER, OTHER_NODE = "alertmanager", "other-node"
+"""Doors that causes come from: an alert, and the recorder of another node."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """A trigger that fired. Times are CLOCK_MONOTONIC, ns; None: not because of a packet."""
 
     rule: str
-    """The rule's text, or the door: signal, socket, http."""
+    """The rule's text, or the door: signal, socket, http, alertmanager, other-node."""
     at_ns: int
     reason: str = ""
     """A text of the one who fired it."""

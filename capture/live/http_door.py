@@ -14,25 +14,20 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from capture.alerts import BODY_MAX, BadRequestError, firing_alerts, json_object, one_line
 from capture.errors import SinkError, SpecError
-from capture.live.cause import BEGAN, PROLONGED, Cause, Reply
+from capture.live.cause import ALERTMANAGER, BEGAN, PROLONGED, Cause, Reply
 from capture.sink.place import create, create_over
 
 TOKEN_NAME = "http.token"
 """Name of the token's file in the folder of incidents."""
-BODY_MAX, CAUSES_MAX = 1 << 20, 100
 _HOSTS = ("127.0.0.1", "[::1]", "localhost")
-_TEXT_MAX = 500
-
-
-class BadRequestError(Exception):
-    """The body of a request is not understood."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -47,35 +42,13 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def causes_of(body: bytes, now_ns: int) -> Iterator[Cause]:
-    """Yield the causes of a body, at most CAUSES_MAX. Raises BadRequestError."""
-    try:
-        found = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        raise BadRequestError("the body is not JSON") from None
-    if not isinstance(found, dict):
-        raise BadRequestError("the body is not a JSON object")
-    alerts = found.get("alerts")
-    if alerts is None:
-        yield Cause(rule="http", at_ns=now_ns, reason=_text(found.get("reason", "")))
+    """Yield the causes of a body. Raises BadRequestError."""
+    found = json_object(body)
+    if found.get("alerts") is None:
+        yield Cause(rule="http", at_ns=now_ns, reason=one_line(found.get("reason", "")))
         return
-    if not isinstance(alerts, list):
-        raise BadRequestError("alerts is not a list")
-    for alert in alerts[:CAUSES_MAX]:
-        if not isinstance(alert, dict):
-            raise BadRequestError("an alert is not an object")
-        if alert.get("status", found.get("status")) != "firing":
-            continue
-        labels, annotations = (_texts(alert.get(name)) for name in ("labels", "annotations"))
-        reason = annotations.get("summary") or annotations.get("description") or labels.get("alertname", "")
-        yield Cause(rule="alertmanager", at_ns=now_ns, reason=reason, labels=labels)
-
-
-def _text(value: Any) -> str:
-    return " ".join(str(value).split())[:_TEXT_MAX]
-
-
-def _texts(value: Any) -> Mapping[str, str]:
-    return {_text(name): _text(text) for name, text in value.items()} if isinstance(value, dict) else {}
+    for alert in firing_alerts(found):
+        yield Cause(rule=ALERTMANAGER, at_ns=now_ns, reason=alert.reason, labels=alert.labels)
 
 
 def make_token(folder: str) -> str:
