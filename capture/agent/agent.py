@@ -5,7 +5,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +25,20 @@ from capture.cluster.objects import AGENT_FINALIZER, NODE_LABEL, NodeCapture
 from capture.errors import ApiError, BicapError, KernelError
 from capture.nursery.nursery import Nursery
 from capture.retrieval.orders import AnswerHead
-from capture.spec import BUFFER_DEFAULT
-from capture.units import format_size, parse_size
+from capture.units import format_size
 
 STEP_SECONDS = 0.25
 """Longest time between two looks at the captures: what their processes have said is heard then."""
+RECORDED_STEP_SECONDS = 0.1
+"""The same while a recorder runs: what it fires is for others, too."""
 VIEWED_STEP_SECONDS = 0.05
 """The same while somebody watches a capture live."""
 STATUS_SECONDS = 2.0
 """Shortest time between two writes of a status in which only numbers have changed."""
+RECORDER_STATUS_SECONDS = 10.0
+"""The same of a recorder, which lists a hundred incidents and runs for weeks."""
+FIRED_STATUS_SECONDS = 0.5
+"""Shortest time between two writes of a status because something fired."""
 ORPHAN_SECONDS = 60.0
 """Time after which the files of a capture that has no object any more are removed."""
 SWEEP_SECONDS = 5.0
@@ -48,17 +53,26 @@ class Room:
 
     captures: int = 16
     ring_bytes: int = 1 << 30
+    memory_bytes: int = 1 << 30
+    """Most that recorders may remember; it counts as memory of the agent's pod, as rings do not."""
 
-    def refusal(self, running: int, ring_bytes: int, more: int) -> str | None:
-        """Return why another capture with `more` bytes of rings has no room; None if it has."""
-        if running >= self.captures:
-            return f"{running} captures run on this node, which is the most"
-        if ring_bytes + more > self.ring_bytes:
-            return (
-                f"rings of running captures have {format_size(ring_bytes)}, this one asks for {format_size(more)}, "
-                f"and {format_size(self.ring_bytes)} is the most on this node"
-            )
+    def refusal(self, others: Sequence[CaptureHere], more: CaptureHere) -> str | None:
+        """Return why another capture beside those that run has no room; None if it has."""
+        if len(others) >= self.captures:
+            return f"{len(others)} captures run on this node, which is the most"
+        rings, memory = sum(one.ring_bytes for one in others), sum(one.memory_bytes for one in others)
+        return _too_much("rings of running captures have", rings, more.ring_bytes, self.ring_bytes) or _too_much(
+            "running recorders have", memory, more.memory_bytes, self.memory_bytes
+        )
+
+
+def _too_much(what: str, used: int, more: int, most: int) -> str | None:
+    if used + more <= most or not more:
         return None
+    return (
+        f"{what} {format_size(used)}, this one asks for {format_size(more)}, and {format_size(most)} is the most on "
+        "this node"
+    )
 
 
 class Agent:
@@ -100,6 +114,8 @@ class Agent:
         here = self._captures.get(uid)
         if here is None:
             return AnswerHead(404, "the capture does not run on this node"), _nothing()
+        if here.is_recorder:
+            return AnswerHead(409, "a recorder cannot be followed live; its incidents can be fetched"), _nothing()
         if not can_be_followed(here.folder):
             return AnswerHead(409, "its files are compressed, which cannot be followed live"), _nothing()
 
@@ -145,7 +161,9 @@ class Agent:
             self._on_ready()
             while not self._ending.is_set():
                 due = self._pods.next_due()
-                step = VIEWED_STEP_SECONDS if self._views else STEP_SECONDS
+                recorders = any(here.is_recorder and here.runs for here in self._captures.values())
+                step = RECORDED_STEP_SECONDS if recorders else STEP_SECONDS
+                step = VIEWED_STEP_SECONDS if self._views else step
                 self._wake.wait(step if due is None else min(due, step))
                 self._wake.clear()
                 try:
@@ -205,7 +223,7 @@ class Agent:
 
     def _refusal(self, here: CaptureHere) -> str | None:
         others = [other for other in self._captures.values() if other is not here and other.runs]
-        return self._room.refusal(len(others), sum(map(_ring_bytes, others)), _ring_bytes(here))
+        return self._room.refusal(others, here)
 
     def _let_go(self, here: CaptureHere, nursery: Nursery) -> None:
         """End and remove a capture whose object is gone: nobody could reach its files any more."""
@@ -248,7 +266,7 @@ class Agent:
         if written == status or time.monotonic() < self._retry.get(uid, 0.0):
             return
         same = all(written.get(name) == status.get(name) for name in ("phase", "reason"))
-        if same and not here.is_over and time.monotonic() - at < STATUS_SECONDS:
+        if same and not here.is_over and time.monotonic() - at < _pause(written, status):
             return
         metadata = here.object.metadata
         try:
@@ -293,12 +311,18 @@ class Agent:
             self._attempt(uid, lambda uid=uid, here=here: self._write(uid, here))  # type: ignore[misc]
 
 
+def _pause(written: Mapping[str, Any], status: Mapping[str, Any]) -> float:
+    """Return how long after one status another may be written."""
+    before, after = written.get("recorder"), status.get("recorder")
+    if before is None or after is None:
+        return STATUS_SECONDS
+    if before["firings"] != after["firings"] and after["firings"]:
+        return FIRED_STATUS_SECONDS
+    return STATUS_SECONDS if before["incidents"] != after["incidents"] else RECORDER_STATUS_SECONDS
+
+
 def _nothing() -> Generator[bytes, None, None]:
     yield from ()
-
-
-def _ring_bytes(here: CaptureHere) -> int:
-    return BUFFER_DEFAULT if here.buffer is None else parse_size(str(here.buffer), "limits.buffer")
 
 
 def scratch_folder(node: str) -> Path:

@@ -8,12 +8,16 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from capture.agent.folder import CaptureFolder
+from capture.agent.incident_files import read_summary
 from capture.agent.state import CaptureRecord, PartRecord
+from capture.live.incident_folder import is_incident
 from capture.retrieval.byte_ranges import PIECE_MOST, WantedRange
 from capture.retrieval.listed_files import ListedFile
 from capture.retrieval.orders import AnswerHead, Order
@@ -28,7 +32,35 @@ def listed_files(folder: CaptureFolder) -> list[ListedFile] | None:
 
 def _of_parts(folder: CaptureFolder, record: CaptureRecord) -> Iterator[ListedFile]:
     for part in record.parts:
-        yield from _of_part(folder, part)
+        if not part.recorder:
+            yield from _of_part(folder, part)
+    yield from _incidents(folder, record)
+
+
+def _incidents(folder: CaptureFolder, record: CaptureRecord) -> Iterator[ListedFile]:
+    """Yield the incidents of a recorder and their JSON."""
+    runs = any(part.ended is None for part in record.parts)
+    for name in sorted(path.name for path in folder.path.iterdir() if is_incident(path.name)):
+        path, about = folder.path / name, folder.path / summary_path(name)
+        with contextlib.suppress(FileNotFoundError):  # removed a moment ago
+            summary = read_summary(path)
+            yield ListedFile(
+                name=name,
+                bytes=path.stat().st_size,
+                sha256=record.digests.get(name),
+                complete=bool(summary.get("complete")) or not runs,
+                first=_moment(summary.get("began_ns")),
+                last=_moment(summary.get("ended_ns")),
+            )
+            content = about.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            yield ListedFile(
+                name=about.name, bytes=len(content), sha256=digest, complete=bool(summary.get("complete")) or not runs
+            )
+
+
+def _moment(ns: Any) -> datetime | None:
+    return datetime.fromtimestamp(ns / 1e9, UTC) if isinstance(ns, int) else None
 
 
 def _of_part(folder: CaptureFolder, part: PartRecord) -> Iterator[ListedFile]:

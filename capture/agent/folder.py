@@ -20,14 +20,18 @@ from typing import Any
 
 import msgspec
 
+from capture.agent.incident_files import read_summary
 from capture.agent.repair import repair
 from capture.agent.state import CaptureRecord, PartRecord
 from capture.cluster.objects import FileEntry
 from capture.errors import SinkError
+from capture.live.incident_folder import is_incident
 from capture.sink.place import cannot, summary_path
 
 _STATE = "state.json"
 _LOCK = ".lock"
+KILLED = "Killed"
+"""Reason of the end of a part whose process was killed while its agent looked on."""
 LOCK_SECONDS = 30.0
 """Longest wait for the captures of an agent that was killed to complete their files."""
 
@@ -120,6 +124,8 @@ class CaptureFolder:
         Then the summary may be beside the file: the child outlived whoever would have heard it. Else the last file
         is repaired.
         """
+        if part.recorder:
+            return self._complete_recorder(part, summary, part.ended or now, reason)
         summary = summary or self._summary(part)
         ended = part.ended or now
         if summary is not None:
@@ -143,6 +149,32 @@ class CaptureFolder:
         return msgspec.structs.replace(
             part, ended=(last or ended) if part.began else ended, reason=reason, unaccounted=packets, files=files
         )
+
+    def _complete_recorder(
+        self, part: PartRecord, summary: dict[str, Any] | None, now: datetime, reason: str
+    ) -> PartRecord:
+        """Return the part of a recorder that has ended; an unfinished incident is cut after its last block."""
+        if summary is None:
+            for path in self.path.iterdir() if self.path.is_dir() else ():
+                if is_incident(path.name) and not read_summary(path).get("complete"):
+                    repair(str(path))
+            known = now if reason == KILLED else max(part.began or now, self._last_saved())
+            return msgspec.structs.replace(part, ended=known, reason=reason)
+        return msgspec.structs.replace(
+            part,
+            began=part.began or _time(summary["started_ns"]),
+            ended=_time(summary["ended_ns"]),
+            reason=reason,
+            account=summary["account"],
+            clock=str(summary["clock"]["state"]),
+        )
+
+    def _last_saved(self) -> datetime:
+        """Return when something was last noted: then the recorder was alive."""
+        try:
+            return datetime.fromtimestamp((self.path / _STATE).stat().st_mtime, UTC)
+        except OSError:
+            return datetime.fromtimestamp(0, UTC)
 
     def _summary(self, part: PartRecord) -> dict[str, Any] | None:
         try:

@@ -11,18 +11,23 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from capture.agent.folder import CaptureFolder
+from capture.agent.folder import KILLED, CaptureFolder
 from capture.agent.node_upload import NodeUpload, ReadKeys
 from capture.agent.pods import NodePods, PodsFile
+from capture.agent.recorder_here import RecorderHere
 from capture.agent.state import CaptureRecord, PartRecord, end_reason, remaining, status_of
 from capture.cluster.objects import NodeCapture, NodeStatus
-from capture.errors import KernelError, SinkError
+from capture.errors import KernelError, SinkError, SpecError
 from capture.nursery.nursery import CaptureChild, Nursery, Outcome
-from capture.request.document import Document
+from capture.recording import MEMORY_DEFAULT
+from capture.request.document import Document, is_recorder
+from capture.spec import BUFFER_DEFAULT
 from capture.storage import larger_min_free
+from capture.units import parse_size
 
 RESTART_SECONDS = 5.0
 """Time from the end of a part that was killed to the next one: a capture that always dies costs little."""
@@ -59,6 +64,7 @@ class CaptureHere:
         self._waiting: tuple[str, str] | None = None
         self.state = folder.load() or CaptureRecord(part.spec.capture.uid, str(part.spec.capture))
         self._take_over()
+        self._recorder = RecorderHere(self.state, folder, settings.node) if _records(part.spec.document) else None
         store = part.spec.store
         self._upload = (
             NodeUpload(store, self.state, folder, settings.node, settings.read_keys) if store is not None else None
@@ -95,22 +101,38 @@ class CaptureHere:
         return self.state.ended
 
     @property
-    def buffer(self) -> str | int | None:
-        """Memory of the rings that the capture asks for."""
-        limits = self.object.spec.document.get("limits", {})
-        found: str | int | None = limits.get("buffer")
-        return found
+    def ring_bytes(self) -> int:
+        """Memory of the rings that the capture asks for; a recorder has none."""
+        if self._recorder is not None:
+            return 0
+        return _size(self.object.spec.document.get("limits", {}).get("buffer"), BUFFER_DEFAULT, "limits.buffer")
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that a recorder asks for."""
+        if self._recorder is None:
+            return 0
+        return _size(self.object.spec.document.get("record", {}).get("memory"), MEMORY_DEFAULT, "record.memory")
+
+    @property
+    def is_recorder(self) -> bool:
+        """True if it waits for triggers."""
+        return self._recorder is not None
 
     def hear(self) -> None:
         """Take in what the running part has said, and nothing else."""
         if self._child is not None:
             self._listen()
+        if self._recorder is not None:
+            self._recorder.hear(self._child)
 
     def step(self, nursery: Nursery, pods: NodePods, refusal: str | None) -> None:
         """Do what is due. `refusal` is why no part may begin now; None if one may. Raises KernelError."""
         self.hear()
         if self.is_over:
             return
+        if self._recorder is not None:
+            self._recorder.tell(self._child, self.object.spec.fired)
         self._pods_file.write(pods.known(self.object.spec.pods, self._settings.node))
         if self.object.spec.stop or self.object.metadata.deletion_timestamp is not None:
             self.end("Stopped", "stopped")
@@ -127,6 +149,10 @@ class CaptureHere:
         except msgspec.ValidationError as error:
             self._finish("Invalid", f"this agent does not know what is asked for: {error}", failed=True)
             return
+        why = _not_for_a_node(document)
+        if why:
+            self._finish("Invalid", why, failed=True)
+            return
         left = remaining(document, self.state, _now())
         if left is None:
             self._finish("Ended", "nothing was left of its limits")
@@ -134,7 +160,9 @@ class CaptureHere:
         if len(self.state.parts) >= PARTS_MAX:
             self._finish("KilledAgain", f"it was killed {PARTS_MAX} times", failed=True)
             return
-        part = PartRecord(self._file_name(document))
+        part = PartRecord(self._file_name(document), recorder=self._recorder is not None)
+        if self._recorder is not None:
+            self._recorder.begins()
         self.state.parts.append(part)
         try:
             self.folder.save(self.state)
@@ -159,12 +187,14 @@ class CaptureHere:
         target = left.target
         if not target.interfaces or target.pods or target.selector or target.namespaces or target.all_pods:
             target = replace(target, wait=True, pods_file=str(self._pods_file.path))
+        recorder = self._recorder is not None
         return replace(
             left,
             target=target,
+            record=replace(left.record, folder=str(self.folder.path)) if recorder else left.record,
             storage=replace(
                 left.storage,
-                path=str(self.folder.path / part.file),
+                path=None if recorder else str(self.folder.path / part.file),
                 min_free=self._min_free(left.storage.min_free),
                 comment="; ".join(comment)[:1024],
             ),
@@ -199,14 +229,18 @@ class CaptureHere:
             part.began = _now()
             self.folder.save(self.state)
         if outcome is not None:
+            if self._recorder is not None:
+                self._recorder.hear(child)
             child.close()
             self._child = None
             self._ended(part, outcome)
+            if self._recorder is not None:
+                self._recorder.look()
 
     def _ended(self, part: PartRecord, outcome: Outcome) -> None:
         killed = outcome.code < 0 or (outcome.summary is None and outcome.error is None)
         if killed:
-            reason = "Killed"
+            reason = KILLED
             text = f"killed by signal {-outcome.code}"
         elif self._order:
             reason, text = self._order, "stopped"
@@ -250,7 +284,10 @@ class CaptureHere:
 
     def upload(self) -> None:
         """Upload what is finished, if the capture names a store."""
-        if self._upload is not None and not self._upload.complete and self._upload.step():
+        if self._upload is None or self._upload.complete:
+            return
+        incidents = self._recorder.files.finished(self.runs) if self._recorder is not None else ()
+        if self._upload.step(incidents):
             self.folder.save(self.state)
 
     @property
@@ -278,17 +315,25 @@ class CaptureHere:
         waiting = self._waiting
         if child is None and waiting is None and not self.is_over:
             waiting = ("Starting", "begins soon")
-        status = status_of(self.state, generation, progress, interfaces, waiting)
+        recorder = self._recorder.status if self._recorder is not None else None
+        status = status_of(self.state, generation, progress, interfaces, waiting, recorder)
         status.upload = None if self._upload is None else self._upload.status()
         return status
 
     def undigested(self) -> list[str]:
-        """Return the files of ended parts whose SHA-256 is not known."""
+        """Return the files of ended parts, and whole incidents, whose SHA-256 is not known."""
+        if self._recorder is not None:
+            entries = self._recorder.files.entries
+            return [
+                one.name for one in entries if (one.complete or not self.runs) and one.name not in self.state.digests
+            ]
         files = [file for part in self.state.parts if part.ended for file in part.files]
         return [file.name for file in files if file.sha256 is None]
 
     def digested(self, name: str, digest: str) -> None:
         """Note the SHA-256 of a file."""
+        if self._recorder is not None:
+            self.state.digests[name] = digest
         for part in self.state.parts:
             for file in part.files:
                 if file.name == name:
@@ -300,6 +345,32 @@ class CaptureHere:
         self.end_upload()
         self._pods_file.remove()
         self.folder.remove()
+
+
+def _records(document: Any) -> bool:
+    """True if the document of an order asks for a recorder; False if it is not understood."""
+    try:
+        return is_recorder(msgspec.convert(document, Document))
+    except msgspec.ValidationError:
+        return False
+
+
+def _not_for_a_node(document: Document) -> str:
+    """Return why a recorder in a cluster cannot have its rules; "" if it can. Only an agent can read them."""
+    if not document.triggers:
+        return ""
+    from capture.live.trigger_rules import parse_rule  # it needs what knows columns
+
+    try:
+        rules = [parse_rule(text) for text in document.triggers]
+    except SpecError as error:
+        return f"spec.triggers: {error}"
+    of_node = next((rule.text for rule in rules if rule.reason is not None), None)
+    return "" if of_node is None else f"spec.triggers: {of_node}: the kernel's reasons are those of the whole node"
+
+
+def _size(asked: str | int | None, default: int, name: str) -> int:
+    return default if asked is None else parse_size(str(asked), name)
 
 
 def _now() -> datetime:

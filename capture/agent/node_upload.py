@@ -6,7 +6,7 @@ in the folder of the capture, so that an agent that starts again does not ask fo
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO
@@ -60,9 +60,12 @@ class NodeUpload:
         for stored in record.stored:
             self._uploads.already(FileUpload(stored.name, UploadState.CONFIRMED, stored.bytes, stored.sha256, 1))
 
-    def step(self) -> bool:
-        """Upload files that do not grow any more; then the manifest. Returns True if more is confirmed."""
-        for name in finished_files(self._record, self._folder):
+    def step(self, incidents: Sequence[str] = ()) -> bool:
+        """Upload files that do not grow any more, also of these incidents; then the manifest.
+
+        Returns True if more is confirmed.
+        """
+        for name in (*finished_files(self._record, self._folder), *incidents):
             self._uploads.add(name, partial(opened, self._folder.path / name))
         if self._record.ended and not self._uploads.unconfirmed and not self.complete:
             content = self._manifest()
@@ -129,6 +132,8 @@ def finished_files(record: CaptureRecord, folder: CaptureFolder) -> list[str]:
     """Return the names of the files that do not grow any more."""
     names: list[str] = []
     for part in record.parts:
+        if part.recorder:
+            continue
         if part.ended is None:
             names += [os.path.basename(path) for path in folder.paths(part)[:-1]]  # of a set, the last one grows
         else:

@@ -5,7 +5,7 @@ are counted as unaccounted, and what else passed is not known.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -28,6 +28,7 @@ from capture.cluster.objects import (
     NodeStatus,
     StoredFile,
 )
+from capture.cluster.recorder_objects import NodeRecorder
 from capture.request.document import Document
 from capture.units import format_count, parse_duration, parse_size
 
@@ -48,6 +49,8 @@ class PartRecord(KubeStruct):
     """Packets in its files, if it was killed."""
     files: list[FileEntry] = []
     clock: str = ""
+    recorder: bool = False
+    """True if it remembered packets; its incidents are those of the folder."""
 
 
 class CaptureRecord(KubeStruct):
@@ -62,6 +65,12 @@ class CaptureRecord(KubeStruct):
     message: str = ""
     stored: list[StoredFile] = []
     """Files that the store of the capture has confirmed."""
+    fired: int = 0
+    """Of a recorder: triggers that fired here."""
+    rung: list[str] = []
+    """Of a recorder: the latest firings of others that it was told of."""
+    digests: dict[str, str] = {}
+    """Of a recorder: SHA-256 of incidents, by name."""
 
     @property
     def started_at(self) -> datetime | None:
@@ -126,10 +135,12 @@ def status_of(
     progress: dict[str, Any] | None,
     interfaces: Sequence[str] | None,
     waiting: tuple[str, str] | None,
+    recorder: Callable[[int], NodeRecorder] | None = None,
 ) -> NodeStatus:
     """Return the status of a capture. `progress` is the account of the part that runs, `interfaces` where it does.
 
-    `waiting` is the reason and the message of a capture that may not begin.
+    `waiting` is the reason and the message of a capture that may not begin; `recorder` makes the status of a recorder
+    from the number of packets that it remembered.
     """
     accounts = [part.account for part in state.parts]
     totals = _totals([*accounts, progress])
@@ -156,6 +167,7 @@ def status_of(
         interruptions=state.interruptions()[-INTERRUPTIONS_SHOWN:],
         clock=next((part.clock for part in reversed(state.parts) if part.clock), ""),
     )
+    status.recorder = None if recorder is None else recorder(totals["remembered"])
     status.phase, status.reason, status.message = _phase(state, status, interfaces, waiting)
     return status
 
@@ -164,9 +176,7 @@ def _phase(
     state: CaptureRecord, status: NodeStatus, interfaces: Sequence[str] | None, waiting: tuple[str, str] | None
 ) -> tuple[str, str, str]:
     if state.ended:
-        text = (
-            f"{state.message}, {format_count(status.packets, 'packet')} in {format_count(status.file_count, 'file')}"
-        )
+        text = f"{state.message}, {_caught(status)}"
         return (FAILED if state.failed else CAPTURED), state.reason, text
     if waiting is not None:
         return PENDING, *waiting
@@ -175,7 +185,16 @@ def _phase(
     if not interfaces:
         return WAITING, "NoPod", "its pods are gone; waits for others"
     shown = ", ".join(interfaces[:3]) + (f" and {len(interfaces) - 3} more" if len(interfaces) > 3 else "")
+    if status.recorder is not None:
+        told = f"; {status.recorder.memory}" if status.recorder.memory else ""
+        return CAPTURING, "Recording", f"on {shown}{told}"
     return CAPTURING, "Capturing", f"on {shown}"
+
+
+def _caught(status: NodeStatus) -> str:
+    if status.recorder is not None:
+        return format_count(status.recorder.incident_count, "incident")
+    return f"{format_count(status.packets, 'packet')} in {format_count(status.file_count, 'file')}"
 
 
 def _totals(accounts: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
@@ -184,6 +203,7 @@ def _totals(accounts: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
     for way in ("forward", "reverse"):
         totals.setdefault(way, Counter())
     totals.setdefault("lost_by", {})
+    totals.setdefault("remembered", 0)
     return totals
 
 

@@ -28,6 +28,14 @@ TOKEN_FILE = "/var/run/secrets/bicap.io/token"
 )
 @option(
     "Node",
+    "--recorder-memory",
+    default="1GiB",
+    show_default=True,
+    metavar="SIZE",
+    help="Most memory of all recorders together.",
+)
+@option(
+    "Node",
     "--min-free",
     default="10%",
     show_default=True,
@@ -50,6 +58,7 @@ def agent(
     sockets: tuple[str, ...],
     captures: int,
     buffer: str,
+    recorder_memory: str,
     min_free: str,
     token_file: str,
     ready_file: str | None,
@@ -82,7 +91,7 @@ def agent(
         api,
         home,
         Settings(name, min_free, scratch_folder(name), lambda order: store_keys(api, order)),
-        Room(captures, parse_size(buffer, "--buffer")),
+        Room(captures, parse_size(buffer, "--buffer"), parse_size(recorder_memory, "--recorder-memory")),
         sockets,
         on_ready=lambda: write_beside(ready_file, "") if ready_file else None,
     )

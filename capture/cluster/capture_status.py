@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from capture.cluster.incident_list import new_incidents, summary, without_lists
 from capture.cluster.objects import (
     CAPTURED,
     CAPTURING,
@@ -57,7 +58,7 @@ class RunState:
 
     `waiting_for` says which pods there are none of; `queued` why it may not run yet, None if it may; `stopped` is
     True if a user has ended it; `ignored` says which change of the spec came too late; `uploads` is True if the
-    capture names a store.
+    capture names a store; `forwarded` counts the firings that other nodes were told of.
     """
 
     generation: int
@@ -67,6 +68,7 @@ class RunState:
     stopped: bool = False
     ignored: str = ""
     uploads: bool = False
+    forwarded: int = 0
     accepted: str = "the capture is valid"
 
 
@@ -77,7 +79,8 @@ def status_of(before: CaptureStatus, progress: RunState, now: datetime) -> Captu
         observed_generation=progress.generation,
         packets=sum(node.packets for node in nodes),
         lost=sum(node.lost for node in nodes),
-        nodes=shown(nodes),
+        nodes=shown([without_lists(node) for node in nodes]),
+        recorder=summary(nodes, progress.forwarded),
         started_at=before.started_at or min((n.started_at for n in nodes if n.started_at), default=None),
     )
     active = [node for node in nodes if node.phase == CAPTURING]
@@ -252,6 +255,9 @@ def story(before: CaptureStatus, after: CaptureStatus) -> list[CaptureEvent]:
             events.append(CaptureEvent(UPLOAD_FAILED, condition.message, warning=True))
         elif condition.type == COMPLETE and condition.reason in (QUEUED, NO_SUCH_POD):
             events.append(CaptureEvent(condition.reason, condition.message))
+    for incident in new_incidents(before.recorder, after.recorder):
+        told = f"{incident.node}: {incident.name}, because of {incident.rule}"
+        events.append(CaptureEvent("Incident", f"{told} ({incident.reason})" if incident.reason else told))
     known = {node.node: node for node in before.nodes}
     for node in after.nodes:
         earlier_node = known.get(node.node, NodeStatus())

@@ -26,6 +26,7 @@ _CAPTURE_COLUMNS = (
     ("Nodes", "string", ".status.nodeSummary", 0),
     ("Packets", "integer", ".status.packets", 0),
     ("Lost", "integer", ".status.lost", 0),
+    ("Incidents", "integer", ".status.recorder.incidentCount", 0),
     ("Uploaded", "string", '.status.conditions[?(@.type=="Uploaded")].status', 1),
     ("Reason", "string", '.status.conditions[?(@.type=="Complete")].reason', 1),
     ("Message", "string", '.status.conditions[?(@.type=="Complete")].message', 1),

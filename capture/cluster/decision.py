@@ -13,6 +13,7 @@ import msgspec
 
 from capture.cluster.admission import checked_spec
 from capture.cluster.capture_status import AGENT_MISSING, COMPLETE, QUEUED, UPLOADED, RunState, status_of
+from capture.cluster.forwarding import Alarm, forwarding
 from capture.cluster.kube import plain
 from capture.cluster.objects import (
     ENDED,
@@ -27,6 +28,7 @@ from capture.cluster.objects import (
     PodEntry,
     StoreOrder,
 )
+from capture.cluster.recorder_objects import FiredOrder
 from capture.request.document import Document, as_json
 from capture.units import parse_duration
 
@@ -54,6 +56,8 @@ class Situation:
     """Where finished files are uploaded to."""
     no_store: str | None = None
     """Why the store that the capture names cannot be used; None if it can, or if it names none."""
+    alarms: Sequence[Alarm] = ()
+    """Alerts that select the capture, which is a recorder."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,8 @@ class Decision:
     """NodeCaptures, each with a merge patch of its spec."""
     expired: bool = False
     """True if the time of the complete capture is over."""
+    sent: set[str] = field(default_factory=set)
+    """Alarms and firings that are on their way to nodes."""
 
 
 def decide(given: Situation) -> Decision:
@@ -86,10 +92,12 @@ def decide(given: Situation) -> Decision:
                 NodeCaptureSpec(node, given.reference, as_json(document), given.pods[node], store=given.store)
                 for node in wanted
             ]
+    told = forwarding(given.parts, given.alarms, given.now)
     change = [
         (part, patch)
         for part in parts.values()
-        if part.metadata.deletion_timestamp is None and (patch := _patch(part, given.pods, stopped))
+        if part.metadata.deletion_timestamp is None
+        and (patch := _patch(part, given.pods, stopped) | _fire(part, told.orders))
     ]
     over = stopped or _deadline_is_over(given.document, before.started_at, given.now)
     nodes = [_report(part, given.alive(part.spec.node), over) for part in parts.values()]
@@ -105,9 +113,10 @@ def decide(given: Situation) -> Decision:
         stopped=stopped,
         ignored=_ignored(given.document, given.parts),
         uploads=given.document.store.name is not None,
+        forwarded=told.count,
     )
     status = status_of(before, progress, given.now)
-    return Decision(status, create, change, _is_expired(given.document, status, given.now))
+    return Decision(status, create, change, _is_expired(given.document, status, given.now), told.sent)
 
 
 def _is_over(at: datetime | None, now: datetime) -> bool:
@@ -150,6 +159,10 @@ def _patch(part: NodeCapture, pods: Mapping[str, list[PodEntry]], stopped: bool)
     if part.spec.pods != present:
         patch["pods"] = plain(present)
     return patch
+
+
+def _fire(part: NodeCapture, orders: Mapping[str, list[FiredOrder]]) -> dict[str, Any]:
+    return {"fired": plain(orders[part.spec.node])} if part.spec.node in orders else {}
 
 
 def _report(part: NodeCapture, alive: bool, over: bool) -> NodeStatus:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from capture.cluster.kube import KubeStruct, ObjectMetadata
+from capture.cluster.recorder_objects import FiredOrder, NodeRecorder, RecorderSummary
 from capture.request.kubernetes import says
 
 FILES_SHOWN = 32
@@ -141,7 +142,10 @@ class NodeStatus(KubeStruct):
     interfaces: Annotated[list[str], says("Where packets are being caught: pod and interface.")] = []
     seen: Annotated[int, says("Packets seen = unmatched + matched.")] = 0
     unmatched: Annotated[int, says("Packets that no rule selects.")] = 0
-    matched: Annotated[int, says("Packets that match = written + sampledOut + overLimit + lost.")] = 0
+    matched: Annotated[
+        int,
+        says("Packets that match = written + sampledOut + overLimit + lost, + recorder.remembered."),
+    ] = 0
     packets: Annotated[int, says("Packets in the files.")] = 0
     forward: Annotated[DirectionTraffic, says("From source to destination.")] = msgspec.field(
         default_factory=DirectionTraffic
@@ -161,6 +165,7 @@ class NodeStatus(KubeStruct):
     interruptions: Annotated[list[Interruption], says("Times without capturing.")] = []
     clock: Annotated[str, says("State of the node's clock: synchronized to within some time, or not.")] = ""
     upload: Annotated[UploadStatus | None, says("What became of the upload, if the capture names a store.")] = None
+    recorder: Annotated[NodeRecorder | None, says("Of a recorder: its memory and its incidents.")] = None
 
 
 class Condition(KubeStruct):
@@ -191,6 +196,7 @@ class CaptureStatus(KubeStruct):
         list[NodeStatus],
         says("What became of it on each node; of more than 100, on those in trouble, then on others."),
     ] = []
+    recorder: Annotated[RecorderSummary | None, says("Of a recorder: the incidents of all nodes.")] = None
 
     def condition(self, kind: str) -> Condition | None:
         """Return the condition of a type."""
@@ -240,6 +246,7 @@ class NodeCaptureSpec(KubeStruct):
     ] = []
     stop: Annotated[bool, says("True to end the capture and keep its files.")] = False
     store: Annotated[StoreOrder | None, says("Where finished files are uploaded to.")] = None
+    fired: Annotated[list[FiredOrder], says("Triggers that fired elsewhere, the latest.")] = []
 
 
 class NodeCapture(KubeStruct):

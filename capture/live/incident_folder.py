@@ -32,10 +32,15 @@ class StoredIncident:
     summary: dict[str, Any]
 
 
+def is_incident(name: str) -> bool:
+    """True if a file of this name is an incident."""
+    return _OURS.fullmatch(name) is not None
+
+
 def stored_incidents(folder: str) -> list[StoredIncident]:
     """Return the incidents of a folder, oldest first. Raises TargetError."""
     try:
-        names = sorted(name for name in os.listdir(folder) if _OURS.fullmatch(name))
+        names = sorted(name for name in os.listdir(folder) if is_incident(name))
     except OSError as error:
         raise TargetError(f"{folder} cannot be read: {error.strerror}; name the folder of --incidents") from None
     found = []

@@ -64,7 +64,8 @@ class Recorder:
 
     `rules` are evaluated on the packets as they are remembered; without rules nobody looks at them. `on_event` is
     called with a line of text when something changes, `on_attached` once when programs are attached: the caller may
-    drop privileges then. `on_incident` gets the JSON of each incident that is complete.
+    drop privileges then. `on_incident` gets the JSON of each incident that is complete, `on_fired` each cause that
+    began or prolonged one.
     `onlooker` gets all packets that it can follow; with it there need be no folder.
     """
 
@@ -75,6 +76,7 @@ class Recorder:
         on_event: Callable[[str], None] = lambda _: None,
         on_attached: Callable[["Recorder"], None] = lambda _: None,
         on_incident: Callable[[dict[str, Any]], None] = lambda _: None,
+        on_fired: Callable[[Cause], None] = lambda _: None,
         onlooker: Callable[[Batch], None] | None = None,
     ) -> None:
         if plan.spec.recording is None or (plan.spec.recording.folder is None and onlooker is None):
@@ -83,6 +85,7 @@ class Recorder:
         self._rules, self._onlooker = rules, onlooker
         self._folder_path = plan.spec.recording.folder
         self._on_event, self._on_attached, self._on_incident = on_event, on_attached, on_incident
+        self._on_fired = on_fired
         self.roster = Roster()
         self.incidents: list[str] = []
         """Paths of the incidents that were written."""
@@ -322,6 +325,7 @@ class Recorder:
             return self._refuse("there is no folder for incidents")
         if self._incident is not None:
             if self._incident.prolong(cause):
+                self._on_fired(cause)
                 return Reply(PROLONGED, self._incident.path)
             return self._refuse("the incident is as long as it may be", self._incident.path)
         now = time.monotonic_ns()
@@ -338,6 +342,7 @@ class Recorder:
             self._on_event(f"{cause.rule} fired, but no incident can be written: {error}")
             return self._refuse(str(error))
         self.refused = 0
+        self._on_fired(cause)
         self._on_event(f"{cause.rule} fired{f' ({cause.reason})' if cause.reason else ''}: writing {path}")
         return Reply(BEGAN, path)
 

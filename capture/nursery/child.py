@@ -1,6 +1,6 @@
 """A document, in a forked process -> its capture, from start to end, and what there is to say of it.
 
-`run` does what `bicap capture` does: it has the process to itself.
+`run` does what `bicap capture` does, or for a recorder what `bicap record` does: it has the process to itself.
 """
 
 import json
@@ -16,9 +16,9 @@ import msgspec
 from capture.errors import BicapError, SpecError
 from capture.kernel.privileges import drop_unused
 from capture.kernel.syscall import end_with_parent, trim_heap
-from capture.nursery.exchange import Concluded, Message, Progress, Ready, WrittenUntil
+from capture.nursery.exchange import Concluded, Hear, Progress, Ready, Say, WrittenUntil
 from capture.request.convert import spec_of
-from capture.request.document import Document
+from capture.request.document import Document, is_recorder
 from capture.run import own_process
 from capture.run.account import total
 from capture.run.capture import Capture
@@ -31,8 +31,6 @@ PROGRESS_SECONDS = 1.0
 """Time between two messages about the progress of a capture."""
 WRITTEN_SECONDS = 0.2
 """Time between two messages about how far the file is written."""
-Say = Callable[[Message], bool]
-"""Sends a message; False if it was left out, because the caller has not read those before."""
 
 
 def become_child(parent: int, stdout: int, stderr: int, keep: set[int]) -> None:
@@ -51,15 +49,22 @@ def become_child(parent: int, stdout: int, stderr: int, keep: set[int]) -> None:
                 continue
 
 
-def run(document: bytes, say: Say) -> int:
+def run(document: bytes, say: Say, hear: Hear) -> int:
     """Run the capture of a document as JSON. Returns the exit code: that of the error's class, or 0.
 
     SIGINT and SIGTERM are expected to be blocked; they are let through once they end the capture.
     """
     captures: list[Capture] = []
     error, code = None, 0
+    recorded: dict[str, object] | None = None
     try:
-        _capture(document, say, captures)
+        asked = _read(document)
+        if is_recorder(asked):
+            from capture.nursery.recorder_child import record  # captures have no use for its modules
+
+            recorded = record(asked, say, hear)
+        else:
+            _capture(asked, say, captures)
     except BicapError as failure:
         error, code = " ".join(str(failure).splitlines()), failure.exit_code
     except Exception as failure:
@@ -71,17 +76,20 @@ def run(document: bytes, say: Say) -> int:
             own_process.write_summary(summary)
         except BicapError as failure:
             error, code = error or str(failure), code or failure.exit_code
-    say(Concluded(error, _plain(summary)))
+    say(Concluded(error, recorded or _plain(summary)))
     sys.stdout.flush()
     sys.stderr.flush()
     return code
 
 
-def _capture(document: bytes, say: Say, captures: list[Capture]) -> None:
+def _read(document: bytes) -> Document:
     try:
-        asked = msgspec.json.decode(document, type=Document)
+        return msgspec.json.decode(document, type=Document)
     except msgspec.DecodeError as error:
         raise SpecError(f"not a document of a capture: {error}") from None
+
+
+def _capture(asked: Document, say: Say, captures: list[Capture]) -> None:
     spec, output = spec_of(asked), asked.storage.path
     if output is None:
         raise SpecError("no output given; the document needs storage.path")

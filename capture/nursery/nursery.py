@@ -26,13 +26,17 @@ from capture.nursery.exchange import (
     Concluded,
     Ended,
     Forked,
+    IncidentWritten,
     Message,
     NotForked,
     Progress,
     Ready,
+    RingOrder,
+    TriggerFired,
     WrittenUntil,
     whole_lines,
 )
+from capture.nursery.exchange import line as packed_line
 from capture.request.document import Document
 
 _START_SECONDS = 300.0
@@ -59,6 +63,7 @@ class CaptureChild:
     def __init__(self, life: socket.socket, report: socket.socket) -> None:
         self._lines = {life: bytearray(), report: bytearray()}
         self._open = {life, report}
+        self._report = report
         self.pid = 0
         self.interfaces: list[str] | None = None
         """Where packets are being caught; None before."""
@@ -66,6 +71,10 @@ class CaptureChild:
         """The latest that is known of its account; None before."""
         self.written_ns = 0
         """Wall-clock time before which all packets are in the file, as far as it was said."""
+        self.fired: list[TriggerFired] = []
+        """What has fired; whoever reads it removes it."""
+        self.incidents = 0
+        """Number of incidents that were completed."""
         self._concluded = Concluded()
         self._code: int | None = None
         self._pidfd = -1
@@ -95,6 +104,10 @@ class CaptureChild:
                 self.interfaces, self.progress = message.interfaces, message
             case WrittenUntil(until_ns):
                 self.written_ns = until_ns
+            case TriggerFired():
+                self.fired.append(message)
+            case IncidentWritten():
+                self.incidents += 1
             case Concluded():
                 self._concluded = message
             case Ended(code):
@@ -103,6 +116,13 @@ class CaptureChild:
     def stop(self) -> None:
         """End the capture; its file will be complete. Does nothing if it has ended."""
         self._send(signal.SIGTERM)
+
+    def ring(self, order: RingOrder) -> bool:
+        """Fire a recorder. False if it takes nothing now, or has ended."""
+        try:
+            return self._report.send(packed_line(order), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) > 0
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """Kill the process: the file stays as it is."""

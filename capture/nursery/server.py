@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import termios
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from capture.errors import BicapError
@@ -26,13 +27,27 @@ from capture.kernel.features import has_coarse_clock, has_tcx
 from capture.kernel.program import compiled_now
 from capture.kernel.syscall import trim_heap
 from capture.nursery import child
-from capture.nursery.exchange import Ended, Forked, Message, NotForked, Progress, WrittenUntil, line
+from capture.nursery.exchange import (
+    Ended,
+    Forked,
+    IncidentWritten,
+    Message,
+    NotForked,
+    Progress,
+    RingOrder,
+    TriggerFired,
+    WrittenUntil,
+    line,
+    whole_lines,
+)
 from capture.run.own_process import ENDING
 from capture.run.planning import plan_capture
 from capture.spec import CaptureSpec
 from capture.stream.compiled import portions
 
 READY = b"!"
+_UNREAD_MOST = 32 << 10
+"""Memory of unread messages from which on firings are counted only."""
 _DESCRIPTORS = 4096
 """Two for each child, at least."""
 
@@ -137,7 +152,7 @@ def _be_child(request: Request, parent: int) -> None:
         child.become_child(parent, request.stdout, request.stderr, {request.document, request.report})
         with open(request.document, "rb") as file, socket.socket(fileno=request.report) as report:
             file.seek(0)
-            code = child.run(file.read(), lambda message: _tell(report, message))
+            code = child.run(file.read(), lambda message: _tell(report, message), lambda: _told(report))
     finally:
         os._exit(code)  # nothing of the server may run
 
@@ -148,14 +163,28 @@ def _tell(report: socket.socket, message: Message) -> bool:
         # Packets do not wait for a caller who does not listen: the next message will have the same, and more.
         if isinstance(message, Progress | WrittenUntil) and not _all_read(report):
             return False
+        if isinstance(message, TriggerFired | IncidentWritten) and _unread(report) > _UNREAD_MOST:
+            return False
         report.sendall(line(message))
     return True
 
 
+def _told(report: socket.socket) -> Iterator[RingOrder]:
+    """Yield what the caller says, until it is gone."""
+    buffer = bytearray()
+    while data := report.recv(1 << 16):
+        buffer += data
+        yield from (message for message in whole_lines(buffer) if isinstance(message, RingOrder))
+
+
 def _all_read(line: socket.socket) -> bool:
     """True if the other side has read all that was sent."""
-    unread = fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4))
-    return unread == bytes(4)
+    return _unread(line) == 0
+
+
+def _unread(line: socket.socket) -> int:
+    """Return the memory of what the other side has not read yet."""
+    return int.from_bytes(fcntl.ioctl(line, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _say(life: int, message: Message, *descriptors: int) -> None:

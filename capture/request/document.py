@@ -764,8 +764,8 @@ class Document(Part, frozen=True):
     triggers: Annotated[
         list[NonEmpty],
         field(
-            "Rules that begin an incident of a recorder: handshake=unanswered, 'retransmitted>=5 in 10s per server'; any of "
-            "them.",
+            "Rules that begin an incident of a recorder: handshake=unanswered, 'retransmitted>=5 in 10s per server'; "
+            "any of them.",
             "recording.triggers",
             option(
                 "--trigger",

@@ -7,6 +7,7 @@ import pytest
 
 from capture.agent.state import CaptureRecord, PartRecord, end_reason, remaining, status_of
 from capture.cluster.objects import FileEntry
+from capture.cluster.recorder_objects import NodeRecorder
 from capture.request.document import Document, LimitsPart
 
 BEGAN = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
@@ -96,3 +97,21 @@ def test_without_limits_nothing_is_ever_used_up() -> None:
 )
 def test_the_reason_of_an_end_is_one_word(text: str, word: str) -> None:
     assert end_reason(text) == word
+
+
+def test_the_account_of_a_recorder_has_what_it_remembers() -> None:
+    part = PartRecord("c-n1.pcapng", began=BEGAN, recorder=True)
+    progress = account(0, 0) | {"matched": 40, "remembered": 30, "sampled_out": 10}
+    record = CaptureRecord("u", parts=[part])
+
+    def recorder(remembered: int) -> NodeRecorder:
+        return NodeRecorder(remembered=remembered, memory="64 MiB reach 5 s back", incident_count=2)
+
+    status = status_of(record, 1, progress, ["shop/web-0:eth0"], None, recorder)
+    assert status.recorder is not None
+    assert status.matched == status.packets + status.sampled_out + status.lost + status.recorder.remembered == 40
+    assert (status.phase, status.reason, status.message) == (
+        "Capturing", "Recording", "on shop/web-0:eth0; 64 MiB reach 5 s back",
+    )  # fmt: skip
+    record.ended, record.message = True, "stopped"
+    assert status_of(record, 1, None, None, None, recorder).message == "stopped, 2 incidents"
