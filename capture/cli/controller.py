@@ -2,11 +2,14 @@
 
 import os
 import signal
+from pathlib import Path
 
 import click
 
 from capture.cli.groups import GroupedCommand, option
 from capture.cluster.quota import PER_NAMESPACE, PER_NODE
+
+ALERTS_TOKEN_FILE = "/var/run/secrets/bicap.io/alerts/token"
 
 
 @click.command(cls=GroupedCommand, short_help="Run captures that are objects of a cluster.")
@@ -35,6 +38,14 @@ from capture.cluster.quota import PER_NAMESPACE, PER_NODE
 @option("Retrieval", "--users-port", default=8470, show_default=True, metavar="PORT", help="On loopback, for users.")
 @option("Retrieval", "--agents-port", default=8471, show_default=True, metavar="PORT", help="For agents, with TLS.")
 @option("Retrieval", "--robots-port", default=8472, show_default=True, metavar="PORT", help="For programs, with TLS.")
+@option(
+    "Recorders",
+    "--alerts-token-file",
+    default=ALERTS_TOKEN_FILE,
+    show_default=True,
+    metavar="FILE",
+    help="The token that Alertmanager shows at the port for programs. Without the file, no alerts are taken.",
+)
 @option("Output", "--metrics-port", type=int, metavar="PORT", help="Port of the metrics.  [default: none are served]")
 def controller(
     kubeconfig: str | None,
@@ -46,6 +57,7 @@ def controller(
     users_port: int,
     agents_port: int,
     robots_port: int,
+    alerts_token_file: str,
     metrics_port: int | None,
 ) -> None:
     """Run captures that are objects of a cluster: give each node its part, and write what becomes of it.
@@ -59,7 +71,7 @@ def controller(
     from capture.cluster.kinds import OWN_KINDS
     from capture.cluster.log import log_to_stderr
     from capture.cluster.quota import Quota
-    from capture.retrieval.retrieval_service import DoorPorts, RetrievalService
+    from capture.retrieval.retrieval_service import Alerts, DoorPorts, RetrievalService
 
     log_to_stderr()
     api = Api(kubeconfig)
@@ -76,7 +88,8 @@ def controller(
 
         serve_metrics(running, metrics_port)
     ports = DoorPorts(address or os.environ.get("POD_IP"), users_port, agents_port, robots_port)
-    retrieval = RetrievalService(api, running.world, lambda: running.leads, ports)
+    alerts = Alerts(Path(alerts_token_file), running.raise_alarms)
+    retrieval = RetrievalService(api, running.world, lambda: running.leads, ports, alerts)
     retrieval.start()
     try:
         running.run()

@@ -14,10 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, TypeVar
 
+import msgspec
+
+from capture.alerts import FiringAlert
 from capture.cluster.admission import checked_spec
+from capture.cluster.alarm_inbox import AlarmInbox, KnownRecorder, selected
 from capture.cluster.api import NODE_CAPTURES, Api, Resource
 from capture.cluster.capture_status import CaptureEvent, rejected, story
-from capture.cluster.decision import Situation, decide
+from capture.cluster.decision import Decision, Situation, decide
+from capture.cluster.forwarding import Alarm
 from capture.cluster.kinds import OWN_KINDS, CaptureKind, reference
 from capture.cluster.kube import SYSTEM_NAMESPACE, KubeStruct, ObjectMetadata, now, plain
 from capture.cluster.lease import RETRY_SECONDS, Elector
@@ -25,6 +30,7 @@ from capture.cluster.objects import (
     AGENT_FINALIZER,
     CAPTURE_LABEL,
     CONTROLLER_FINALIZER,
+    ENDED,
     NODE_LABEL,
     CaptureObject,
     CaptureStatus,
@@ -35,10 +41,11 @@ from capture.cluster.objects import (
 )
 from capture.cluster.pods_by_node import PodPlaces, on_nodes, pod_places, waiting_text
 from capture.cluster.quota import Quota, RunningCount
+from capture.cluster.recorder_objects import AlertAnswer, FiredOrder, cut
 from capture.cluster.store_order import order_for, store_key
 from capture.cluster.view import ClusterView, KnownCapture
 from capture.errors import ApiError, SpecError
-from capture.request.document import Document
+from capture.request.document import Document, is_recorder
 from capture.spec import CaptureSpec
 
 LEASE = "bicap-controller"
@@ -50,6 +57,8 @@ REQUESTS_AT_ONCE = 8
 """Most requests for parts that are under way: a capture may have a thousand."""
 NUMBERS_SECONDS = 2.0
 """Shortest time between two writes of a status in which only numbers have changed."""
+ALARM_SECONDS = 8.0
+"""Longest wait until the nodes of an alert are told; Alertmanager waits for ten."""
 EVENTS = Resource("events.k8s.io/v1", "events", "Event", KubeStruct)
 _log = logging.getLogger("bicap.controller")
 T = TypeVar("T")
@@ -76,6 +85,7 @@ class Controller:
         self._queued: dict[str, datetime] = {}
         self._places: dict[str, tuple[tuple[int, int], PodPlaces]] = {}
         """By uid: generation and version of the pods, and where the capture runs."""
+        self._alarms = AlarmInbox()
         self._requests = ThreadPoolExecutor(REQUESTS_AT_ONCE, "requests")
         self._ending = threading.Event()
 
@@ -139,6 +149,7 @@ class Controller:
     def _forget(self, uid: str) -> None:
         for memory in (self._admitted, self._written, self._queued, self._places):
             memory.pop(uid, None)
+        self._alarms.drop(uid)
 
     # What is decided.
 
@@ -163,11 +174,29 @@ class Controller:
                 capture.uid,
             )
         _, document, spec = accepted
+        with self._alarms.taken(capture.uid) as (alarms, sent):
+            decision = self._decided(capture, document, spec, before, alarms)
+            self._at_once(self._create, decision.create)
+            self._at_once(self._change, decision.change)
+            sent |= decision.sent
+        self._write(capture, before, decision.status)
+        if decision.expired:
+            self._api.delete(kind.resource, metadata.name, metadata.namespace, capture.uid)
+
+    def _decided(
+        self,
+        capture: KnownCapture,
+        document: Document,
+        spec: CaptureSpec,
+        before: CaptureStatus,
+        alarms: Sequence[Alarm],
+    ) -> Decision:
+        item, kind = capture.item, capture.kind
         store, no_store = self._store(capture, document)
         places = self._where(capture, document, spec)
-        decision = decide(
+        return decide(
             Situation(
-                capture=CaptureObject(metadata, item.spec, before),
+                capture=CaptureObject(item.metadata, item.spec, before),
                 reference=reference(kind, item),
                 document=document,
                 pods=places.by_node,
@@ -178,13 +207,9 @@ class Controller:
                 now=now(),
                 store=store,
                 no_store=no_store,
+                alarms=alarms,
             )
         )
-        self._at_once(self._create, decision.create)
-        self._at_once(self._change, decision.change)
-        self._write(capture, before, decision.status)
-        if decision.expired:
-            self._api.delete(kind.resource, metadata.name, metadata.namespace, capture.uid)
 
     def _where(self, capture: KnownCapture, document: Document, spec: CaptureSpec) -> PodPlaces:
         """Return where a capture runs; a cluster has many pods, so they are looked through when one has changed."""
@@ -230,6 +255,48 @@ class Controller:
         else:
             self._queued[capture.uid] = created
         return refusal
+
+    # Alerts.
+
+    def raise_alarms(self, alerts: Sequence[FiringAlert]) -> list[AlertAnswer]:
+        """Fire the recorders that alerts select, and wait until their nodes are told; threads of doors call this.
+
+        Raises ApiError if that was not done.
+        """
+        recorders = self._recorders()
+        asked = [(alert, one) for alert in alerts for one in selected(alert.labels, recorders)]
+        waiting = [
+            (alert, one, self._alarms.put(one.uid, Alarm(alert.id, cut(alert.name), cut(alert.reason))))
+            for alert, one in asked
+        ]
+        self.world.look_again([one.uid for _, one in asked])
+        answers = {alert.id: AlertAnswer(alert.name) for alert in alerts}
+        deadline = time.monotonic() + ALARM_SECONDS
+        for alert, one, answer in waiting:
+            try:
+                told = answer.result(max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                for _, _, late in waiting:
+                    late.cancel()
+                raise ApiError(f"the nodes of {one} were not told in {ALARM_SECONDS:g} s", 0) from None
+            found = answers[alert.id]
+            (found.fired if told else found.passed_over).append(str(one))
+        return [*answers.values()]
+
+    def _recorders(self) -> list[KnownRecorder]:
+        """Return the recorders that have parts which have not ended."""
+        found = []
+        for uid, accepted in list(self._admitted.items()):
+            known, parts = self.world.captures.get(uid), self.world.parts_of(uid)
+            if known is None or len(accepted) == 2 or not is_recorder(accepted[1]):
+                continue
+            active = [part for part in parts if part.status.phase not in ENDED]
+            pods = [pod for part in active for pod in part.spec.pods if pod.node == part.spec.node]
+            metadata = known.item.metadata
+            if active:
+                places = frozenset((pod.namespace, pod.name) for pod in pods)
+                found.append(KnownRecorder(uid, metadata.namespace, metadata.name, places))
+        return found
 
     # What is done.
 
@@ -291,6 +358,8 @@ class Controller:
     def _change(self, change: tuple[NodeCapture, dict[str, Any]]) -> None:
         part, patch = change
         self._api.patch(NODE_CAPTURES, part.metadata.name, {"spec": patch}, part.metadata.namespace)
+        if "fired" in patch:  # the informer brings it soon; what is decided until then must know it
+            part.spec.fired = msgspec.convert(patch["fired"], list[FiredOrder])
 
     def _at_once(self, step: Callable[[T], object], items: Sequence[T]) -> None:
         """Do a step for each item, several at a time; all of them are tried. Raises the first error."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from capture.cluster.api import ACCESS_REVIEWS, CAPTURE_ACCESSES, TOKEN_REVIEWS, Api
@@ -23,6 +24,7 @@ from capture.retrieval.access_book import AccessBook
 from capture.retrieval.agent_hub import AgentHub
 from capture.retrieval.agent_tokens import AgentTokens
 from capture.retrieval.agents_door import AgentsDoor
+from capture.retrieval.alerts_door import AlertsDoor, Raise
 from capture.retrieval.bounded_server import Door, DoorServers
 from capture.retrieval.leader_address import LeaderAddress, publish
 from capture.retrieval.orders import AUDIENCE
@@ -55,11 +57,22 @@ class DoorPorts:
     robots: int = ROBOTS_PORT
 
 
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """What becomes of alerts, and the file of the token that they are sent with."""
+
+    token_file: Path
+    fire: Raise
+
+
 class RetrievalService:
     """The doors, between `start` and `stop`."""
 
-    def __init__(self, api: Api, view: ClusterView, leads: Callable[[], bool], ports: DoorPorts) -> None:
+    def __init__(
+        self, api: Api, view: ClusterView, leads: Callable[[], bool], ports: DoorPorts, alerts: Alerts | None = None
+    ) -> None:
         self._api, self._view, self._leads, self._ports = api, view, leads, ports
+        self._alerts = alerts
         self.book = AccessBook()
         self.hub: AgentHub | None = None
         self._identity = make_identity(ports.address, HOSTS) if ports.address else None
@@ -89,7 +102,10 @@ class RetrievalService:
             agents = AgentsDoor(hub, AgentTokens(self._review, self._view.pod), self._leads)
             sock = listen(self._ports.address, self._ports.agents)
             doors.append(Door("agents", agents.application(), sock, AGENTS_MOST, self._identity.server))
-            robots = RobotsDoor(RobotTokens(self._review_robot, self._may), hub, self._view, self._leads)
+            tokens = RobotTokens(self._review_robot, self._may)
+            alerts = self._alerts
+            more = [AlertsDoor(alerts.token_file, alerts.fire, self._leads).route] if alerts else []
+            robots = RobotsDoor(tokens, hub, self._view, self._leads, more)
             sock = listen(self._ports.address, self._ports.robots)
             doors.append(Door("robots", robots.application(), sock, ROBOTS_MOST, self._identity.server))
         return doors

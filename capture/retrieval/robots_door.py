@@ -5,16 +5,18 @@
     GET /v1/packetcaptures/NAMESPACE/NAME/live             what nodes catch now
     GET /v1/clusterpacketcaptures/NAME/...                 the same of a ClusterPacketCapture
     GET /v1/openapi.json                                   all of this for programs
+    POST /v1/alerts                                        alerts for recorders (`alerts_door.py`), with another token
 
 Who asks is told by the token, what it may by RBAC: there is no CaptureAccess. Whether a capture exists is told to
 those only who may fetch it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.routing import Route
 
 from capture.cluster.api import CLUSTER_PACKET_CAPTURES, PACKET_CAPTURES
 from capture.errors import ApiError
@@ -37,16 +39,21 @@ class RobotsDoor:
     """Serves programs while `leads` says so."""
 
     def __init__(
-        self, tokens: RobotTokens, hub: AgentHub, captures: KnownCaptures, leads: Callable[[], bool]
+        self,
+        tokens: RobotTokens,
+        hub: AgentHub,
+        captures: KnownCaptures,
+        leads: Callable[[], bool],
+        more: Sequence[Route] = (),
     ) -> None:
-        self._tokens, self._captures = tokens, captures
+        self._tokens, self._captures, self._more = tokens, captures, more
         self._routes = CaptureRoutes(hub, captures, leads)
         self._questions = asyncio.Semaphore(QUESTIONS_MOST)
 
     def application(self) -> Starlette:
         """Return the application."""
         about = f"A token of a service account for the audience {ROBOT_AUDIENCE}."
-        return self._routes.application(PREFIXES, self._grant, [openapi_route(PREFIXES, about)])
+        return self._routes.application(PREFIXES, self._grant, [openapi_route(PREFIXES, about), *self._more])
 
     async def _grant(self, request: Request) -> Granted:
         namespace, name = request.path_params.get("namespace", ""), request.path_params["capture"]

@@ -4,7 +4,7 @@ import base64
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import httpx2
 from capture.agent.dial_out import DialOut, Live
 from capture.agent.folder import Home
 from capture.agent.state import CaptureRecord, PartRecord
+from capture.alerts import FiringAlert
 from capture.cluster.api import CLUSTER_PACKET_CAPTURES, PACKET_CAPTURES
 from capture.cluster.kinds import OwnKind
 from capture.cluster.kube import (
@@ -34,12 +35,15 @@ from capture.cluster.objects import (
     NodeCaptureSpec,
     NodeStatus,
 )
+from capture.cluster.recorder_objects import AlertAnswer
 from capture.cluster.view import KnownCapture
+from capture.errors import ApiError
 from capture.listening import listen
 from capture.retrieval.access_book import AccessBook
 from capture.retrieval.agent_hub import AgentHub
 from capture.retrieval.agent_tokens import AGENT_USER, AgentTokens
 from capture.retrieval.agents_door import AgentsDoor
+from capture.retrieval.alerts_door import AlertsDoor
 from capture.retrieval.bounded_server import ClientLimits, Door, DoorServers
 from capture.retrieval.leader_address import LeaderAddress
 from capture.retrieval.orders import AUDIENCE
@@ -134,6 +138,12 @@ class OpenDoors:
         """User, resource, namespace, name: what RBAC lets programs fetch."""
         self.questions: list[dict[str, Any]] = []
         """What the API server was asked about rights."""
+        self.alerts_token = folder.with_name("alerts-token")
+        """File of the token for alerts."""
+        self.alerts: list[FiringAlert] = []
+        """Alerts that came."""
+        self.api_answers = True
+        """False if no node can be told."""
         sockets = [listen("127.0.0.1", 0) for _ in range(3)]
         self._users, self._agents, self._robots = sockets
         self.users_port, self.agents_port, self.robots_port = (sock.getsockname()[1] for sock in sockets)
@@ -149,10 +159,19 @@ class OpenDoors:
         key = asked["user"], at["resource"], at.get("namespace", ""), at["name"]
         return AccessReviewStatus(allowed=key in self.rights)
 
+    def alarms(self, alerts: Sequence[FiringAlert]) -> list[AlertAnswer]:
+        """Take alerts, as a controller does."""
+        if not self.api_answers:
+            raise ApiError("the API server does not answer", 0)
+        self.alerts += alerts
+        return [AlertAnswer(alert.name, ["shop/c"]) for alert in alerts]
+
     def _doors(self) -> list[Door]:
         self.hub = AgentHub()
         users = UsersDoor(self.book, self.hub, self.cluster, lambda: self.leads, lambda: self.now)
-        robots = RobotsDoor(RobotTokens(review_robot, self.may), self.hub, self.cluster, lambda: self.leads)
+        alerts = AlertsDoor(self.alerts_token, self.alarms, lambda: self.leads)
+        tokens = RobotTokens(review_robot, self.may)
+        robots = RobotsDoor(tokens, self.hub, self.cluster, lambda: self.leads, [alerts.route])
         agents = AgentsDoor(self.hub, AgentTokens(review, self.cluster.pod), lambda: self.leads)
         return [
             Door("users", users.application(), self._users, 8, limits=self.limits),
