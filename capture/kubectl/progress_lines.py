@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from capture.cluster.capture_status import ACCEPTED, COMPLETE, DEGRADED, story
 from capture.cluster.objects import CaptureObject, CaptureStatus, NodeStatus
+from capture.cluster.recorder_objects import RecorderSummary
 from capture.units import format_count, format_size
 
 REJECTED = "Rejected"
@@ -18,7 +19,10 @@ def standing(status: CaptureStatus) -> str:
     """Return how the capture stands, in one line."""
     lost = f"{status.lost:,} lost"
     nodes = f"{status.node_summary or '0/0'} nodes"
-    return f"{status.phase or 'Accepted'}: {nodes}, {format_count(status.packets, 'packet')}, {lost}"
+    caught = format_count(status.packets, "packet")
+    if status.recorder is not None:
+        caught = format_count(status.recorder.incident_count, "incident")
+    return f"{status.phase or 'Accepted'}: {nodes}, {caught}, {lost}"
 
 
 def is_over(status: CaptureStatus) -> bool:
@@ -44,6 +48,25 @@ def description(capture: CaptureObject) -> Iterator[str]:
             yield f"  {kind} {condition.status}, {condition.reason}: {condition.message}"
     for node in status.nodes:
         yield from _node(node)
+    if status.recorder is not None:
+        yield from _recorder(status.recorder)
+
+
+def _recorder(recorder: RecorderSummary) -> Iterator[str]:
+    yield f"  {recorder.fired:,} fired, {recorder.forwarded:,} forwarded to other nodes"
+    for one in recorder.incidents:
+        at = f"{one.at:%Y-%m-%d %H:%M:%S}" if one.at else "?"
+        why = " ".join(text for text in (one.rule, one.reason and f"({one.reason})", one.session) if text)
+        unfinished = "" if one.complete else ", unfinished"
+        yield f"  {at}  {one.node}  {one.name}  {format_size(one.bytes)}{unfinished}: {why}"
+    if recorder.incident_count > len(recorder.incidents):
+        yield f"  and {format_count(recorder.incident_count - len(recorder.incidents), 'earlier incident')}"
+
+
+def _kept(node: NodeStatus) -> str:
+    if node.recorder is not None:
+        return f"{node.recorder.remembered:,} remembered"
+    return f"{node.packets:,} written"
 
 
 def _node(node: NodeStatus) -> Iterator[str]:
@@ -53,7 +76,7 @@ def _node(node: NodeStatus) -> Iterator[str]:
     if node.seen:
         yield (
             f"    {node.seen:,} seen = {node.unmatched:,} unmatched + {node.matched:,} matched; "
-            f"{node.packets:,} written, {node.sampled_out:,} sampled out, {node.over_limit:,} over the limit, "
+            f"{_kept(node)}, {node.sampled_out:,} sampled out, {node.over_limit:,} over the limit, "
             f"{node.lost:,} lost"
         )
     if node.unaccounted:

@@ -65,6 +65,8 @@ def retrieve(kubectl: Kubectl, name: CaptureName, capture: CaptureObject, output
     if not captured:
         if missing:
             raise PartialError(f"{name} has no file that can be fetched: {missing[0]}")
+        if capture.status.recorder is not None:
+            raise TargetError(f"{name} has no complete incident")
         raise TargetError(f"{name} has caught nothing: it has ended before there was a pod to capture at")
     joined = join(captured, output, header(name, capture, missing))
     if not missing:
@@ -140,7 +142,7 @@ def report(found: Retrieved, status: CaptureStatus, output: str) -> str:
     joined = found.joined
     text = f"{output}: {format_count(joined.packets, 'packet')} of {where}, {format_size(joined.bytes)}"
     text += f", {status.lost:,} lost"
-    if joined.packets != status.packets:
+    if joined.packets != status.packets and status.recorder is None:
         text += f"; the nodes have counted {format_count(status.packets, 'packet')}"
     if joined.behind:
         text += f"; {format_count(joined.behind, 'packet')} out of order, as in the file of the node"

@@ -76,15 +76,20 @@ def rm(kubectl: Kubectl, names: Sequence[str], cluster: bool) -> None:
 def fetch(kubectl: Kubectl, name: str, output: str | None, split: bool, remove: bool, cluster: bool) -> None:
     """Fetch what a capture caught, in order of time, into one file.
 
-    A capture that still runs is followed to its end; Ctrl-C ends it. What a broken connection, or Ctrl-C, has left
-    here is not fetched again. The exit code is 8 if a part of it could not be fetched.
+    A capture that still runs is followed to its end; Ctrl-C ends it. Of a recorder that still runs, the incidents are
+    fetched that are complete now. What a broken connection, or Ctrl-C, has left here is not fetched again. The exit
+    code is 8 if a part of it could not be fetched.
     """
     if output == "-":
         raise SpecError("fetch writes a file; a live stream is kubectl bicap capture TARGET -w -")
     api = CaptureApi(kubectl)
     found = capture_name(api, name, cluster)
     capture = api.read(found)
-    if not is_over(capture.status):
+    if not is_over(capture.status) and capture.status.recorder is not None:
+        if remove:
+            raise SpecError(f"{found} still records, and --rm would end it; kubectl bicap stop {name} ends it first")
+        tell(f"{found} still records; what is complete now is fetched")
+    elif not is_over(capture.status):
         tell(f"{found} still runs; Ctrl-C ends it")
         with UserEnding() as ending:
             capture = follow(api, found, capture, ending)
