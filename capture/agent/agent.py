@@ -266,7 +266,7 @@ class Agent:
         if written == status or time.monotonic() < self._retry.get(uid, 0.0):
             return
         same = all(written.get(name) == status.get(name) for name in ("phase", "reason"))
-        if same and not here.is_over and time.monotonic() - at < _pause(written, status):
+        if same and not here.is_over and time.monotonic() - at < status_pause(written, status):
             return
         metadata = here.object.metadata
         try:
@@ -311,7 +311,7 @@ class Agent:
             self._attempt(uid, lambda uid=uid, here=here: self._write(uid, here))  # type: ignore[misc]
 
 
-def _pause(written: Mapping[str, Any], status: Mapping[str, Any]) -> float:
+def status_pause(written: Mapping[str, Any], status: Mapping[str, Any]) -> float:
     """Return how long after one status another may be written."""
     before, after = written.get("recorder"), status.get("recorder")
     if before is None or after is None:
