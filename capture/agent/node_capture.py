@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from capture.agent.folder import KILLED, CaptureFolder
 from capture.agent.node_upload import NodeUpload, ReadKeys
 from capture.agent.pods import NodePods, PodsFile
 from capture.agent.recorder_here import RecorderHere
-from capture.agent.state import CaptureRecord, PartRecord, end_reason, remaining, status_of
+from capture.agent.state import CaptureRecord, PartRecord, end_reason, folded, remaining, status_of
 from capture.cluster.objects import NodeCapture, NodeStatus
 from capture.errors import KernelError, SinkError, SpecError
 from capture.nursery.nursery import CaptureChild, Nursery, Outcome
@@ -33,6 +33,8 @@ RESTART_SECONDS = 5.0
 """Time from the end of a part that was killed to the next one: a capture that always dies costs little."""
 PARTS_MAX = 20
 """Most parts after which a capture that is killed again and again has failed."""
+RECORDER_KILLS = timedelta(hours=1)
+"""Time in which a recorder may be killed less often than that; agents that are upgraded do not count."""
 UPLOAD_GRACE_SECONDS = 60.0
 """Time that the upload of a deleted capture has to finish."""
 _FAILURES = {2: "Invalid", 3: "NothingToCapture", 4: "KernelRefused", 6: "OutputFailed"}
@@ -157,9 +159,11 @@ class CaptureHere:
         if left is None:
             self._finish("Ended", "nothing was left of its limits")
             return
-        if len(self.state.parts) >= PARTS_MAX:
+        if self._killed_too_often():
             self._finish("KilledAgain", f"it was killed {PARTS_MAX} times", failed=True)
             return
+        if self._recorder is not None:
+            self.state.parts = folded(self.state.parts, PARTS_MAX)
         part = PartRecord(self._file_name(document), recorder=self._recorder is not None)
         if self._recorder is not None:
             self._recorder.begins()
@@ -174,6 +178,13 @@ class CaptureHere:
             self.state.parts.pop()
             raise
         self._order = ""
+
+    def _killed_too_often(self) -> bool:
+        if self._recorder is None:
+            return len(self.state.parts) >= PARTS_MAX
+        recently = _now() - RECORDER_KILLS
+        kills = [part for part in self.state.parts if part.reason == KILLED and part.ended and part.ended > recently]
+        return len(kills) >= PARTS_MAX
 
     def _file_name(self, document: Document) -> str:
         number = len(self.state.parts) + 1

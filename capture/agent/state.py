@@ -129,6 +129,17 @@ def remaining(document: Document, state: CaptureRecord, now: datetime) -> Docume
     return msgspec.structs.replace(document, limits=msgspec.structs.replace(limits, **left))
 
 
+def folded(parts: Sequence[PartRecord], most: int) -> list[PartRecord]:
+    """Return at most so many parts: the oldest become one, with the sum of their accounts."""
+    found = list(parts)
+    while len(found) > most:
+        first, second = found[:2]
+        accounts = [part.account for part in (first, second) if part.account]
+        account = _sums(accounts) if accounts else None
+        found[:2] = [msgspec.structs.replace(second, began=first.began or second.began, account=account)]
+    return found
+
+
 def status_of(
     state: CaptureRecord,
     generation: int,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from capture.agent.state import CaptureRecord, PartRecord, end_reason, remaining, status_of
+from capture.agent.state import CaptureRecord, PartRecord, end_reason, folded, remaining, status_of
 from capture.cluster.objects import FileEntry
 from capture.cluster.recorder_objects import NodeRecorder
 from capture.request.document import Document, LimitsPart
@@ -115,3 +115,18 @@ def test_the_account_of_a_recorder_has_what_it_remembers() -> None:
     )  # fmt: skip
     record.ended, record.message = True, "stopped"
     assert status_of(record, 1, None, None, None, recorder).message == "stopped, 2 incidents"
+
+
+def test_the_oldest_parts_of_a_recorder_become_one_and_sums_stay() -> None:
+    parts = [part(number, recorder=True, account=account(number, 1)) for number in range(30)]
+    found = folded(parts, 20)
+    assert len(found) == 20
+    assert found[1:] == parts[11:]
+    assert (found[0].began, found[0].ended) == (parts[0].began, parts[10].ended)
+
+    def seen(some: list[PartRecord]) -> tuple[int, int]:
+        status = status_of(CaptureRecord("u", parts=some), 1, None, None, None)
+        return status.seen, status.forward.packets
+
+    assert seen(found) == seen(parts)
+    assert folded(parts[:3], 20) == parts[:3]
