@@ -33,7 +33,7 @@ from tests.e2e.test_legs import compared
 from tests.e2e.two_nodes import Two, two_nodes
 
 RULE = "retransmitted>=1"
-RECORD = {"before": "1m", "after": "2s", "memory": "16Mi", "cooldown": "1h"}
+RECORD = {"before": "1m", "after": "3s", "memory": "16Mi", "cooldown": "1h"}
 SERVE = """
 import socket
 with socket.create_server(("", 4000)) as server:
