@@ -18,14 +18,14 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedMemory:
     """What a capture or a recorder asks for."""
 
     ring_bytes: int = 0
     memory_bytes: int = 0
 
 
-CAPTURE, RECORDER = Asked(ring_bytes=64 * MIB), Asked(memory_bytes=256 * MIB)
+CAPTURE, RECORDER = AskedMemory(ring_bytes=64 * MIB), AskedMemory(memory_bytes=256 * MIB)
 ROOM = Room(4, 128 * MIB, 512 * MIB)
 CASES = [
     ([], CAPTURE, None),
@@ -39,13 +39,15 @@ CASES = [
     ([RECORDER], RECORDER, None),
     ([RECORDER] * 2, RECORDER, "running recorders have 512.0 MiB, this one asks for 256.0 MiB, and 512.0"),
     ([RECORDER] * 2, CAPTURE, None),
-    ([], Asked(memory_bytes=1 << 40), "running recorders have 0 B, this one asks for 1.0 TiB"),
+    ([], AskedMemory(memory_bytes=1 << 40), "running recorders have 0 B, this one asks for 1.0 TiB"),
     ([RECORDER, RECORDER, CAPTURE, CAPTURE], CAPTURE, "4 captures run on this node, which is the most"),
 ]
 
 
 @pytest.mark.parametrize(("others", "more", "said"), CASES, ids=str)
-def test_rings_and_memories_have_bounds_of_their_own(others: list[Asked], more: Asked, said: str | None) -> None:
+def test_rings_and_memories_have_bounds_of_their_own(
+    others: list[AskedMemory], more: AskedMemory, said: str | None
+) -> None:
     found = ROOM.refusal(cast(list[CaptureHere], others), cast(CaptureHere, more))
     assert found is None if said is None else str(found).startswith(said), found
 
