@@ -10,17 +10,20 @@
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from capture.errors import SinkError
 from capture.filters.conversations import Conversation
 from capture.plan import CapturePlan
 from capture.run.account import Account, check
 from capture.run.ending import Ending
+from capture.run.file_start import FileStart
 from capture.run.roster import Roster
 from capture.run.running import RunningCapture
 from capture.run.start import start
 from capture.run.summary import Summary
 from capture.sink.protocol import FileRecord, ReaderGoneError, Sink
+from capture.stream.clock import WallClock
 from capture.wire.drop_reasons import KernelReason
 
 
@@ -30,7 +33,8 @@ class Capture:
     The constructor opens nothing. `__enter__` takes over the sink, and closes it also if the start fails. `summary`
     is set by `__exit__`, also if the output could not be completed; `__exit__` raises that error. `on_event` is
     called with a line of text when pods are added or deleted, or when one cannot be captured. `on_attached` is called
-    once, after programs are attached and before the output is opened: the caller may drop privileges then.
+    once, after programs are attached and before the output is opened: the caller may drop privileges then. `on_file`
+    is called in the loop over packets when a file has begun, so it must be quick.
     """
 
     def __init__(
@@ -39,9 +43,10 @@ class Capture:
         sink: Sink,
         on_event: Callable[[str], None] = lambda _: None,
         on_attached: Callable[["Capture"], None] = lambda _: None,
+        on_file: Callable[[FileStart], None] | None = None,
     ) -> None:
         self.plan, self._sink = plan, sink
-        self._on_event, self._on_attached = on_event, on_attached
+        self._on_event, self._on_attached, self._on_file = on_event, on_attached, on_file
         self.roster = Roster()
         """All interfaces of the capture, present and past."""
         self.summary: Summary | None = None
@@ -55,6 +60,7 @@ class Capture:
                 running = start(self.plan, self._sink, self.roster, self._ending, self._on_event, stack)
                 self._running = running
                 self._on_attached(self)
+                running.output.on_file = self._on_file
                 # Last, so that a capture that cannot start leaves an earlier file unchanged.
                 running.begin()
                 self._stack = stack.pop_all()
@@ -91,12 +97,43 @@ class Capture:
 
     def written(self) -> int:
         """Return the number of packets, and events of the kernel, that were given to the output."""
-        return sum(account.both.written for account in self.accounts()) + self._now.output.events
+        return sum(account.both.written for account in self.accounts()) + self.events()
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """The files so far; the last one still grows."""
         return self._sink.files
+
+    def end_file_at(self, at_ns: int | None) -> None:
+        """Begin another file for the packets from a CLOCK_MONOTONIC time on; None takes an earlier order back.
+
+        Call it from `on_tick` or `on_file`: it belongs to the thread of the loop.
+        """
+        self._now.limits.end_file_at(at_ns)
+
+    def events(self) -> int:
+        """Return the number of the kernel's events that were given to the output."""
+        return self._now.output.events
+
+    def late(self) -> int:
+        """Return the number of packets that got the time of the one before them."""
+        return self._now.limits.late
+
+    def wake(self) -> None:
+        """Let the loop begin its next round at once; any thread and signal handlers may call it."""
+        running = self._running
+        if running is not None:
+            running.wake.notify()
+
+    @property
+    def clock(self) -> WallClock:
+        """The clock of the files."""
+        return self._now.clock
+
+    def reasons_as_json(self) -> Mapping[str, Any] | None:
+        """Return the counts of the kernel's drops and resets as plain values; None if they are not recorded."""
+        reasons = self._now.reasons
+        return None if reasons is None else reasons.as_json()
 
     def replace_conversations(self, conversations: Sequence[Conversation]) -> tuple[int, int]:
         """Match these instead of the present list from now on; any thread may call it. Rules do not change.

@@ -220,7 +220,7 @@ class Drain:
             release(self._loop.rings)
         end = end or limits.reached
         full = written >= most * PORTION or waiting >= PORTION
-        if not full:
+        if not (full or limits.file_is_full):
             self.written_until_ns = max(self.written_until_ns, final_in_file)
         more = portions > 0 or waiting > 0 or final_in_file < final_ns
         # Final packets behind the end of this file are still in their rings, unless the rings are empty.

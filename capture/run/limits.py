@@ -28,7 +28,16 @@ class Limits:
             (merge.BYTES_LEFT, spec.max_bytes),
         ):
             self.state[slot] = limit or NO_LIMIT
-        self._file_ends_ns = NO_LIMIT
+        self._file_ends_ns = self._ordered_ns = NO_LIMIT
+        self.ended_by_order = False
+        """True if the latest file that was over ended because of `end_file_at`."""
+
+    def end_file_at(self, at_ns: int | None) -> None:
+        """Let the next file have the packets from this time on (CLOCK_MONOTONIC); it replaces an earlier order.
+
+        A file that has no packets ends then, too. Packets from then on that were written already stay where they are.
+        """
+        self._ordered_ns = NO_LIMIT if at_ns is None else at_ns
 
     def file_begins(self, overhead: int, now_ns: int) -> bool:
         """Begin a file that has `overhead` bytes besides packets, at `now_ns` (CLOCK_MONOTONIC).
@@ -68,11 +77,11 @@ class Limits:
 
         After a limit is reached, the end of the file does not matter: packets are only counted.
         """
-        return final_ns if self.state[merge.REACHED] else min(final_ns, self._file_ends_ns)
+        return final_ns if self.state[merge.REACHED] else min(final_ns, self._file_ends_ns, self._ordered_ns)
 
     def no_more_files(self) -> None:
         """Stop files: the output has failed, further packets are only counted, and no end of a file delays them."""
-        self.state[merge.FILE_LEFT] = self._file_ends_ns = NO_LIMIT
+        self.state[merge.FILE_LEFT] = self._file_ends_ns = self._ordered_ns = NO_LIMIT
         self.state[merge.FILE_FULL] = 0
 
     def nothing_more(self) -> None:
@@ -82,11 +91,15 @@ class Limits:
     def file_is_over(self, written_until_ns: int) -> bool:
         """True if the next file should begin, given that packets before that time are written.
 
-        An empty file whose time is over is continued instead, until a later end.
+        An empty file whose time is over is continued instead, until a later end, unless it was ordered to end.
         """
+        self.ended_by_order = False
         if self.state[merge.REACHED]:
             return False
-        if self.state[merge.FILE_FULL]:
+        if self.file_is_full:  # the packets before an order may be in the next file
+            return True
+        if written_until_ns >= self._ordered_ns:
+            self._ordered_ns, self.ended_by_order = NO_LIMIT, True
             return True
         if written_until_ns < self._file_ends_ns:
             return False
@@ -95,6 +108,16 @@ class Limits:
         file_ns = self._spec.storage.file_ns or NO_LIMIT
         self._file_ends_ns += (written_until_ns - self._file_ends_ns) // file_ns * file_ns + file_ns
         return False
+
+    @property
+    def file_is_full(self) -> bool:
+        """True if the next packet has no room in this file."""
+        return bool(self.state[merge.FILE_FULL])
+
+    @property
+    def late(self) -> int:
+        """Packets so far that got the time of the one before them."""
+        return int(self.state[merge.LATE])
 
     @property
     def reached(self) -> str | None:

@@ -13,6 +13,7 @@ from capture.filters.rule import Address
 from capture.plan import CapturePlan, PlannedInterface
 from capture.run import section
 from capture.run.account import Account
+from capture.run.file_start import FileStart
 from capture.run.ledger import Ledger, Tallies
 from capture.run.limits import Limits
 from capture.run.roster import Roster
@@ -49,6 +50,8 @@ class Output:
         wall clock's offset then)."""
         self.events = 0
         """Events of the kernel that were written."""
+        self.on_file: Callable[[FileStart], None] | None = None
+        """Called when a file has begun, in the loop over packets."""
         self.failure: SinkError | None = None
         self.complete = False
 
@@ -63,6 +66,23 @@ class Output:
         self._writes += 1
         self._introduced.append((self._writes, len(self._roster.members)))
         self._begun.append((1, [], now_ns, offset_ns))
+        self._report_start([], now_ns, offset_ns)
+
+    def _report_start(self, accounts: Sequence[Account], now_ns: int, offset_ns: int) -> None:
+        if self.on_file is None:
+            return
+        pairs = zip(self._roster.members, accounts, strict=False)
+        self.on_file(
+            FileStart(
+                path=self._sink.files[-1].path,
+                began_ns=now_ns,
+                offset_ns=offset_ns,
+                accounts=[account for member, account in pairs if not member.planned.place.events],
+                events=self.events,
+                late=self._limits.late,
+                ordered=self._limits.ended_by_order,
+            )
+        )
 
     def _opening(self, clock_state: str, offset_ns: int, present: Collection[PlannedInterface]) -> bytes:
         self._named = set(self.names)
@@ -169,6 +189,7 @@ class Output:
         self._begun.append((self._begun[-1][0] + 1, accounts, now_ns, offset_ns))
         while self._begun[0][0] < self._at_file - 1:  # a removal in another thread may count one file twice
             self._begun.popleft()
+        self._report_start(accounts, now_ns, offset_ns)
         return None
 
     def _closing(self, accounts: Sequence[Account], now_ns: int, offset_ns: int, more: str) -> bytes:

@@ -151,7 +151,7 @@ class RunningCapture:
     @property
     def written_until_ns(self) -> int:
         """Wall-clock time before which all packets were given to the output."""
-        return self.drain.written_until_ns + self.clock.offset_ns
+        return max(self.drain.written_until_ns, self.started_ns) + self.clock.offset_ns
 
     def finish(self, trouble: str | None) -> Summary:
         """Detach, wait for running programs, drain the rings, complete the file. Returns the summary.

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.run.drain import HURRIED_PATIENCE_NS, PATIENCE_NS, Round
+from capture.run.file_start import FileStart
 from capture.run.section import closing_bytes
 from capture.storage import Storage
 from capture.stream.compiled import merge
@@ -301,6 +302,59 @@ def test_a_file_ends_at_its_time_and_an_empty_one_is_continued(
     contents = [content.removeprefix(machine.opening) for content in machine.sink.content]
     expected = [blocks_of([packets[time] for time in file]) for file in files]
     assert [content[: len(blocks)] for content, blocks in zip(contents, expected, strict=True)] == expected
+
+
+ORDERED = [
+    # limits of files; times of packets, an order, and which packets are in which file, all in seconds
+    (Storage(), (0.2, 0.9, 1.1), 1.0, [(0.2, 0.9), (1.1,)]),
+    (Storage(), (0.2, 1.0), 1.0, [(0.2,), (1.0,)]),
+    (Storage(), (1.1,), 1.0, [(), (1.1,)]),
+    (Storage(), (0.2,), 1.0, [(0.2,), ()]),
+    (Storage(file_ns=SECOND), (0.2, 1.1, 1.6), 1.5, [(0.2,), (1.1,), (1.6,)]),
+    (Storage(), (0.2,), 9.0, [(0.2,)]),
+]
+
+
+@pytest.mark.parametrize(("storage", "times", "order", "files"), ORDERED)
+def test_a_file_that_is_ordered_to_end_has_the_packets_before_that_time_and_the_next_one_those_from_then_on(
+    storage: Storage, times: tuple[float, ...], order: float, files: list[tuple[float, ...]]
+) -> None:
+    machine = Machine(storage=storage)
+    starts: list[FileStart] = []
+    machine.output.on_file = starts.append
+    packets = {time: SentPacket(int(time * SECOND), ASK) for time in times}
+    machine.packets(0, *packets.values())
+    machine.limits.end_file_at(int(order * SECOND))
+    machine.now = 2 * SECOND
+    assert machine.end().both.written == len(packets)
+    contents = [content.removeprefix(machine.opening) for content in machine.sink.content]
+    expected = [blocks_of([packets[time] for time in file]) for file in files]
+    assert [content[: len(blocks)] for content, blocks in zip(contents, expected, strict=True)] == expected
+    assert [start.ordered for start in starts].count(True) == (order < 2)
+    if order < 2:
+        (over,) = (start for start in starts if start.ordered)
+        assert over.packets == sum(time < order for time in times)
+
+
+def test_an_order_can_be_replaced_and_taken_back() -> None:
+    machine = Machine()
+    machine.packets(0, SentPacket(5, ASK), SentPacket(SECOND, ASK))
+    machine.limits.end_file_at(3)
+    machine.limits.end_file_at(10)
+    machine.limits.end_file_at(None)
+    machine.now = 2 * SECOND
+    machine.end()
+    assert len(machine.sink.content) == 1
+
+
+def test_packets_that_a_full_file_left_in_its_ring_are_not_said_to_be_written() -> None:
+    overhead = len(Machine().opening) + closing_bytes(1)
+    machine = Machine(storage=Storage(file_bytes=overhead + 4 * BLOCK))
+    machine.packets(0, *[SentPacket(1 + n, ASK) for n in range(50)])
+    machine.round()
+    while len(machine.sink.content) < 2:
+        machine.round()
+    assert machine.drain.written_until_ns == 0
 
 
 def test_a_wall_clock_that_was_set_back_is_followed_in_the_next_file() -> None:
