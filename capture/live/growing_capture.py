@@ -52,6 +52,8 @@ class GrowingCapture:
         """Bytes that are written of the files that are not read to their end, the oldest first."""
         self._known: CaptureFile | None = None
         self._over = False
+        self.present = "", 0
+        """The file that is read, and the number of packets that were in those before it."""
         self._written = self._read = self._passed = self._left_out = 0
 
     def wrote(self, files: Iterable[tuple[str, int]], packets: int, over: bool) -> None:
@@ -83,6 +85,7 @@ class GrowingCapture:
             except OSError:  # removed to make room for later ones
                 del self._sizes[path]
                 continue
+            self.present = path, number
             with written:
                 yield from self._of_file(path, written, number)
                 if self._known is not None:

@@ -16,6 +16,7 @@ from capture.analysis.application.session_fields import Applications
 from capture.analysis.diagnose.findings import Diagnosis
 from capture.analysis.diagnose.troubles import TROUBLES
 from capture.analysis.packets.completeness import Completeness
+from capture.analysis.packets.events import events_of
 from capture.analysis.packets.reading import Batch
 from capture.analysis.query.names import endpoints
 from capture.analysis.sessions.tracker import Tracker
@@ -24,10 +25,13 @@ from capture.arrays.cells import lines
 from capture.arrays.rows import picked
 from capture.live.trigger_rules import RATE_NS, USUAL_NS, TriggerRule
 from capture.live.usual_medians import MEASURES, UsualMedians
+from capture.wire.frame_ends import conversation_of_frame
 from capture.wire.protocols import PROTOCOLS, protocol_name
 
 LOOK_NS = 20_000_000
 """Time of packets between two looks at the sessions, ns."""
+STEP_BACK_NS = 10**9
+"""Time by which packets are earlier than the last look where a clock was set back, ns."""
 FIRED_KEPT = 1 << 16
 """Sessions for which a rule has fired that are remembered, the latest."""
 _ICMP = (PROTOCOLS["icmp"], PROTOCOLS["icmpv6"])
@@ -45,10 +49,12 @@ class Fired:
     value: float | str | None = None
     session: str | None = None
     packet_ns: int | None = None
+    reason: str = ""
+    """The kernel's reason in words, of a rule about such."""
 
 
 class Watcher:
-    """Rules and the sessions that they are about."""
+    """Rules and the sessions that they are about. `lost` is not among them: packets do not say it."""
 
     def __init__(self, rules: Sequence[TriggerRule]) -> None:
         self._rules = rules
@@ -63,6 +69,7 @@ class Watcher:
         self._findings = [_FindingRule(rule) for rule in rules if rule.finding is not None]
         self._rates = [_RateRule(rule) for rule in rules if rule.rate is not None]
         self._usual = [_UsualRule(rule) for rule in rules if rule.usual is not None]
+        self._reasons = [rule for rule in rules if rule.reason is not None]
         self._samples: list[Table] = []
         self._ended: list[Table] = []
         self._seen: set[int] = set()
@@ -72,6 +79,8 @@ class Watcher:
     def feed(self, batch: Batch) -> Iterator[Fired]:
         """Add packets, and return what fires, in order of time."""
         times = batch.packets["time_ns"]
+        if len(times) and int(times[0]) < self._looked_ns - STEP_BACK_NS:  # the clock was set back
+            self._looked_ns = int(times[0])
         at = 0
         while at < len(times):
             if self._looked_ns == 0:
@@ -79,7 +88,10 @@ class Watcher:
             next_look = self._looked_ns + LOOK_NS
             end = at + int(np.searchsorted(times[at:], next_look))
             if end > at:
-                self._track(Batch(batch.data, batch.packets[at:end]))
+                part = Batch(batch.data, batch.packets[at:end], events=batch.events)
+                if self._reasons and batch.events:
+                    yield from _fired_by_events(self._reasons, part)
+                self._track(part)
                 at = end
             if at < len(times):
                 yield from self.look(max(next_look, int(times[at]) - LOOK_NS))
@@ -158,6 +170,19 @@ def _fired(rule: TriggerRule, sessions: Table, row: int, value: Any) -> Fired:
     last_ns = int(sessions["last_ns"][row])
     plain = value.item() if isinstance(value, np.generic) else value
     return Fired(rule.text, last_ns, plain, _ends(sessions, row), last_ns)
+
+
+def _fired_by_events(rules: Sequence[TriggerRule], batch: Batch) -> Iterator[Fired]:
+    """Return what fires because of the kernel's events among packets: they are no packets of a session."""
+    for row, _, reason in events_of(batch.data, batch.packets):
+        if reason is None:
+            continue
+        packet = batch.packets[row]
+        start, time_ns = int(packet["offset"]), int(packet["time_ns"])
+        ends = conversation_of_frame(bytes(batch.data[start : start + int(packet["captured"])]))
+        for rule in rules:
+            if rule.reason is not None and rule.reason(reason):
+                yield Fired(rule.text, time_ns, str(reason), ends, time_ns, reason.sentence)
 
 
 _KEY_COLUMNS = {
@@ -296,6 +321,10 @@ class _RateRule:
         """Close the buckets that are over."""
         if self._bucket_ns == 0:
             self._bucket_ns = now_ns + _BUCKET_NS
+        elif not -STEP_BACK_NS < now_ns - self._bucket_ns < (self._buckets.maxlen or 0) * _BUCKET_NS:
+            # A pause that is longer than what is known, or a step of the clock: it begins anew.
+            self._buckets.clear()
+            self._filling, self._bucket_ns, self._true = 0, now_ns + _BUCKET_NS, False
         while now_ns >= self._bucket_ns:
             self._buckets.append(self._filling)
             self._filling, self._bucket_ns = 0, self._bucket_ns + _BUCKET_NS

@@ -13,6 +13,8 @@ class WrittenFiles(msgspec.Struct, frozen=True):
     files: list[tuple[str, int]]
     packets: int
     over: bool = False
+    until_ns: int = 0
+    """Wall-clock time before which all packets are in these files or those before; 0 if that is not told."""
 
 
 def packed(written: WrittenFiles) -> bytes:

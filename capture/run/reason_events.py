@@ -9,7 +9,6 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -22,6 +21,7 @@ from capture.kernel.reasons import Reasons
 from capture.pcapng import blocks
 from capture.plan import EVENTS_NAME
 from capture.wire.drop_reasons import DROPPED, EVENTS, PEER_RESET, RESET, KernelReason
+from capture.wire.frame_ends import conversation_of_frame
 
 EVENTS_KEPT = 1 << 16
 """Latest events that are remembered."""
@@ -82,14 +82,14 @@ class ReasonEvents:
             int(record["netns"]),
         )
         time_ns, data = int(record["time_ns"]), record["bytes"].tobytes()[: int(record["captured"])]
-        if record["family"]:
-            data = _rst(record)
-            return ReasonEvent(time_ns, reason, data, len(data), "; made from the socket", _session(data))
         note = ""
-        if record["headless"]:
+        if record["family"]:
+            data, note = _rst(record), "; made from the socket"
+        elif record["headless"]:
             ethertype = int(record["ethertype"]).to_bytes(2, "little")
             data, note = bytes(12) + ethertype + data[14:], "; its Ethernet header is made up"
-        return ReasonEvent(time_ns, reason, data, max(int(record["original"]), len(data)), note, _session(data))
+        original = len(data) if record["family"] else max(int(record["original"]), len(data))
+        return ReasonEvent(time_ns, reason, data, original, note, conversation_of_frame(data))
 
     def due(self, until_ns: int, most: int) -> list[ReasonEvent]:
         """Return the oldest events before a time, at most so many, in order of time; they stay until `done`."""
@@ -159,23 +159,3 @@ def _rst(record: Any) -> bytes:
     if size == 4:
         return bytes(12) + b"\x08\x00\x45\0\0\x28" + bytes(4) + b"\x40\x06\0\0" + source + destination + tcp
     return bytes(12) + b"\x86\xdd\x60\0\0\0\0\x14\x06\x40" + source + destination + tcp
-
-
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
-
-
-def _session(data: bytes) -> str:
-    """Return the ends of a packet like tcp 10.0.0.1:4000 > 10.0.0.2:80, "" if it is not IP."""
-    kind = data[12:14]
-    if kind == b"\x08\x00" and len(data) >= 34:
-        protocol, source, destination, at = data[23], data[26:30], data[30:34], 14 + 4 * (data[14] & 15)
-    elif kind == b"\x86\xdd" and len(data) >= 54:
-        protocol, source, destination, at = data[20], data[22:38], data[38:54], 54
-    else:
-        return ""
-    ends = [str(ip_address(one)) for one in (source, destination)]
-    if protocol in (6, 17, 132) and len(data) >= at + 4:
-        written = [f"[{end}]" if ":" in end else end for end in ends]
-        ports = (int.from_bytes(data[at + 2 * n : at + 2 * n + 2], "big") for n in range(2))
-        ends = [f"{end}:{port}" for end, port in zip(written, ports, strict=True)]
-    return f"{_PROTOCOLS.get(protocol, str(protocol))} {' > '.join(ends)}"

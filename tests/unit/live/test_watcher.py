@@ -151,6 +151,24 @@ def test_a_count_over_a_time_fires_again_only_after_it_was_false() -> None:
     assert moments(rule, [*every, *later]) == [401, 20_401]
 
 
+YEAR_MS = 365 * 86_400_000
+STEPS = [YEAR_MS, -500, -YEAR_MS // 365]
+"""Steps of the clock between packets, ms."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_of_the_clock_neither_fires_a_rate_nor_keeps_rules_from_firing_after_it(step: int) -> None:
+    start = 2 * YEAR_MS
+    steady = [(start + ms, packets.udp("10.0.0.1", 5, "10.0.0.2", 6)) for ms in range(0, 8000, 20)]
+    later = [(start + step + ms, frame) for ms, frame in refused(9000, 4000)]
+    after = [(start + step + ms, packets.udp("10.0.0.1", 5, "10.0.0.2", 6)) for ms in range(9100, 12_000, 20)]
+    frames = [*steady, *later, *after]
+    # A file is on one clock, so a batch ends where the clock steps back.
+    assert fired("rate(packets)>60", frames, len(steady)) == []
+    (one,) = fired("handshake=refused", frames, len(steady))
+    assert one.at_ns == (later[-1][0] + 1000) * 1_000_000
+
+
 WRONG = [
     ("retransmited>=5", "there is no column retransmited; do you mean retransmitted?"),
     ("handshake=unanswered per host", "per host is not known"),
