@@ -8,18 +8,18 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from capture.errors import SinkError
 from capture.kernel.chunk_memory import ChunkMemory
 from capture.live.cause import Cause
+from capture.live.incident_record import IncidentRecord
+from capture.live.incident_span import IncidentSpan
 from capture.pcapng import blocks
-from capture.plan import CapturePlan, describe
+from capture.plan import CapturePlan
 from capture.recording import RecordingSpec
-from capture.request.spec_json import spec_as_json
 from capture.run import section
-from capture.run.account import Account, total
+from capture.run.account import Account
 from capture.run.ledger import Ledger
 from capture.run.reason_events import INTERFACE, ReasonEvents
 from capture.run.roster import Roster
@@ -29,11 +29,6 @@ from capture.storage import Storage
 from capture.stream.clock import ClockStep, Rounds
 from capture.stream.remembered import Remembered, reaches_since
 
-INCIDENT_SCHEMA = 1
-CAUSES_KEPT = 100
-"""Triggers that an incident lists; further ones are counted."""
-PROLONGED_MOST = 10
-"""An incident ends after this many times its time after the first trigger, however often it is prolonged."""
 _ROUND_BYTES = 64 << 20
 """Most bytes that one round writes, so that other triggers are answered meanwhile."""
 
@@ -62,7 +57,7 @@ class Incident:
     def __init__(
         self, about: IncidentContext, path: str, cause: Cause, clock_state: str, offset_ns: int, refused: int
     ) -> None:
-        self._about, self.path, self.cause = about, path, cause
+        self._about, self.path, self.span = about, path, IncidentSpan(cause, about.recording)
         self._clock_state, self._offset_ns, self._refused = clock_state, offset_ns, refused
         self._noticed_ns = time.monotonic_ns()
         recording = about.recording
@@ -73,9 +68,6 @@ class Incident:
         if self._from_ns > asked_ns:
             full = since_ns > about.started_ns
             self._why_short = "the memory was full" if full else "the recorder had just begun"
-        self.until_ns = cause.at_ns + recording.after_ns
-        self._last_ns = cause.at_ns + PROLONGED_MOST * recording.after_ns
-        self.causes, self.prolonged = [cause], 0
         self.end_reason: str | None = None
         self._packet: int | None = None
         self._rounds = Rounds()
@@ -101,14 +93,7 @@ class Incident:
 
     def prolong(self, cause: Cause) -> bool:
         """Go on until `after` behind this cause; False if the incident is as long as it may be."""
-        until_ns = cause.at_ns + self._about.recording.after_ns
-        if until_ns > self._last_ns:
-            return False
-        self.until_ns = max(self.until_ns, until_ns)
-        self.prolonged += 1
-        if len(self.causes) < CAUSES_KEPT:
-            self.causes.append(cause)
-        return True
+        return self.span.prolong(cause)
 
     def round(self) -> bool:
         """Write what is final by now. True if the incident is over; call `finish` then. Raises SinkError."""
@@ -116,13 +101,13 @@ class Incident:
         now_ns = time.monotonic_ns()
         final_ns = self._rounds.final_before(now_ns)
         self._introduce()
-        fired_ns = self.cause.packet_ns
+        fired_ns = self.span.cause.packet_ns
         if fired_ns is not None and self._packet is None and fired_ns < final_ns:
             self._write_until(fired_ns + 1)
             self._packet = self._reader.packets + self._events
-        more = self._write_until(min(final_ns, self.until_ns))
+        more = self._write_until(min(final_ns, self.span.until_ns))
         self.end_reason = self._sink.check() or ("size reached" if self._reader.cut else None)
-        if self.end_reason is None and not more and final_ns >= self.until_ns:
+        if self.end_reason is None and not more and final_ns >= self.span.until_ns:
             self.end_reason = "time after the trigger over"
         return self.end_reason is not None
 
@@ -159,11 +144,11 @@ class Incident:
     def finish(self, reason: str, steps: Sequence[ClockStep]) -> dict[str, Any]:
         """Write what is left, the statistics and the JSON, which is returned. Raises SinkError."""
         self.end_reason = self.end_reason or reason
-        ended_ns = min(time.monotonic_ns(), self.until_ns)
+        ended_ns = min(time.monotonic_ns(), self.span.until_ns)
         complete = False
         try:
             try:
-                while self._write_until(min(ended_ns, self.until_ns)):
+                while self._write_until(min(ended_ns, self.span.until_ns)):
                     pass
             finally:
                 accounts = self._accounts()
@@ -198,56 +183,32 @@ class Incident:
         write_beside(summary_path(self.path), json.dumps(summary, indent=2) + "\n", owner)
         return summary
 
-    def _reasons_as_json(self) -> dict[str, Any] | None:
-        reasons = self._about.reasons
-        if reasons is None:
-            return None
-        return reasons.as_json()
-
     def _as_json(
         self, complete: bool, ended_ns: int, accounts: Sequence[Account], steps: Sequence[ClockStep]
     ) -> dict[str, Any]:
-        about, offset_ns, recording = self._about, self._offset_ns, self._about.recording
-        return {
-            "incident": INCIDENT_SCHEMA,
-            "version": version("bicap"),
-            "file": self.path,
-            "file_bytes": self._sink.bytes_written,
-            "complete": complete,
-            "end_reason": self.end_reason,
-            **self.cause.as_json(offset_ns),
-            "noticed_ns": self._noticed_ns + offset_ns,
-            "packet": self._packet,
-            "packets": self._reader.packets,
-            "events": self._events,
-            "reasons": self._reasons_as_json(),
-            "before_asked_ns": recording.before_ns,
-            "before_had_ns": self.cause.at_ns - self._from_ns,
-            "before_short": self._why_short or None,
-            "after_asked_ns": recording.after_ns,
-            "after_had_ns": max(0, ended_ns - self.cause.at_ns),
-            "began_ns": self._from_ns + offset_ns,
-            "ended_ns": ended_ns + offset_ns,
-            "triggers": [cause.as_json(offset_ns) for cause in self.causes],
-            "prolonged": self.prolonged,
-            "refused_before": self._refused,
-            "spec": spec_as_json(about.plan.spec),
-            "plan": describe(about.plan),
-            "account": _account(total(accounts), self._reader.overwritten),
-            "counted_since_ns": about.counted_before(self._from_ns)[0] + offset_ns,
-            "interfaces": [
-                {**member.planned.as_json(), "account": _account(account)}
-                for member, account in zip(about.roster.members, accounts, strict=False)
-            ],
-            "clock": {
-                "state": self._clock_state,
-                "steps": [{"at_ns": s.at_ns + offset_ns, "step_ns": s.step_ns} for s in steps],
-                "late_packets": self._reader.late,
-            },
-        }
-
-
-def _account(account: Account, overwritten: int = 0) -> dict[str, Any]:
-    """Return plain values; matched = written + sampled out + over the limit + lost + overwritten + outside."""
-    both, plain = account.both, account.as_json()
-    return plain | {"overwritten": overwritten, "outside": both.on_its_way - overwritten}
+        return IncidentRecord(
+            path=self.path,
+            size=self._sink.bytes_written,
+            complete=complete,
+            end_reason=self.end_reason,
+            span=self.span,
+            offset_ns=self._offset_ns,
+            noticed_ns=self._noticed_ns,
+            began_ns=self._from_ns,
+            ended_ns=ended_ns,
+            before_short=self._why_short,
+            refused=self._refused,
+            packet=self._packet,
+            packets=self._reader.packets,
+            events=self._events,
+            reasons=None if self._about.reasons is None else self._about.reasons.as_json(),
+            plan=self._about.plan,
+            recording=self._about.recording,
+            members=self._about.roster.members,
+            accounts=accounts,
+            counted_since_ns=self._about.counted_before(self._from_ns)[0],
+            overwritten=self._reader.overwritten,
+            clock_state=self._clock_state,
+            steps=steps,
+            late=self._reader.late,
+        ).as_json()

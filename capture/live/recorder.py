@@ -9,12 +9,10 @@ Any thread may fire; the loop answers.
 
 import contextlib
 import math
-import queue
 import select
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from capture.abi import HOOKS
@@ -30,11 +28,13 @@ from capture.kernel.netns import Namespace
 from capture.kernel.program import module_of
 from capture.kernel.reasons import Reasons
 from capture.kernel.wallclock import clock_state, offset_samples
-from capture.live.cause import BEGAN, PROLONGED, REFUSED, Cause, Reply
+from capture.live.cause import Cause, Reply
 from capture.live.incident import Incident, IncidentContext
 from capture.live.incident_folder import IncidentFolder
+from capture.live.incident_record import completed_line
 from capture.live.live_packets import LivePackets
 from capture.live.reach import Reach
+from capture.live.trigger_desk import TriggerDesk
 from capture.live.trigger_rules import TriggerRule
 from capture.live.watcher import LOOK_NS, Fired, Watcher
 from capture.plan import CapturePlan
@@ -48,7 +48,6 @@ from capture.run.roster import Roster
 from capture.run.start import await_time, conversations_map, has_ended, step
 from capture.stream import remembered
 from capture.stream.clock import Rounds, WallClock, wall_offset
-from capture.units import format_count, format_duration
 
 WRITING_SECONDS = LOOK_NS / 1e9
 """Time between rounds of an incident, and between looks of rules."""
@@ -89,13 +88,11 @@ class Recorder:
         self.roster = Roster()
         self.incidents: list[str] = []
         """Paths of the incidents that were written."""
-        self.refused = 0
-        """Triggers that began and prolonged nothing."""
         self.reach: Reach | None = None
         self._ending = Ending()
-        self._asked: queue.SimpleQueue[tuple[Cause, Future[Reply] | None]] = queue.SimpleQueue()
-        self._incident: Incident | None = None
-        self._cool_until_ns = 0
+        self._desk: TriggerDesk[Incident] = TriggerDesk(
+            self._recording.cooldown_ns, self._begin, lambda: self._wake.notify(), on_event, on_fired
+        )
         self._stack = contextlib.ExitStack()
 
     @property
@@ -180,18 +177,11 @@ class Recorder:
 
     def ring(self, cause: Cause) -> None:
         """Fire, without waiting for the answer; signal handlers may call this."""
-        self._asked.put((cause, None))
-        self._wake.notify()
+        self._desk.ring(cause)
 
-    def fire(self, cause: Cause, patience_s: float = 10.0) -> Reply:
+    def fire(self, cause: Cause) -> Reply:
         """Fire from another thread than that of `run`, and return the answer."""
-        answer: Future[Reply] = Future()
-        self._asked.put((cause, answer))
-        self._wake.notify()
-        try:
-            return answer.result(patience_s)
-        except TimeoutError:
-            return Reply(REFUSED, None, "the recorder does not answer")
+        return self._desk.fire(cause)
 
     def accounts(self) -> list[Account]:
         """Return the accounts of all interfaces since the start; packets that are remembered are on their way."""
@@ -218,7 +208,7 @@ class Recorder:
                 break
             pause = (
                 WRITING_SECONDS
-                if self._incident or self._live or self._reasons
+                if self._desk.incident or self._live or self._reasons
                 else max(0.0, (min(next_second, next_tick) - now) / SECOND_NS)
             )
             ready = [descriptor for descriptor, _ in self._poll.poll(min(pause, left))]
@@ -229,7 +219,7 @@ class Recorder:
             self._names |= names
             self._look_at_reasons()
             self._look()
-            self._answer()
+            self._desk.answer()
             self._write()
             if time.monotonic_ns() >= next_second:
                 next_second = time.monotonic_ns() + SECOND_NS
@@ -262,7 +252,7 @@ class Recorder:
         assert self.reach is not None
         self.reach.look(now)
         if self._folder is not None:
-            self._folder.make_room(time.time_ns(), keep=self._incident.path if self._incident else None)
+            self._folder.make_room(time.time_ns(), keep=self._desk.incident.path if self._desk.incident else None)
 
     def _look(self) -> None:
         """Let the rules see what has been remembered since the last look."""
@@ -278,9 +268,9 @@ class Recorder:
             if self._onlooker is not None:
                 self._onlooker(batch)
             for fired in self._watcher.feed(batch) if self._watcher else ():
-                self._handle(_cause(fired))
+                self._desk.handle(_cause(fired))
         for fired in self._watcher.look(final_ns) if self._watcher else ():
-            self._handle(_cause(fired))
+            self._desk.handle(_cause(fired))
         if self._lost_rules and now - self._lost_ns > LOST_NS:
             self._lost_ns = now
             self._look_for_losses(now)
@@ -291,13 +281,13 @@ class Recorder:
         for event in self._reasons.take():
             for rule in self._rules:
                 if rule.reason is not None and rule.reason(event.reason):
-                    self._handle(_cause_of_event(rule, event))
+                    self._desk.handle(_cause_of_event(rule, event))
 
     def _look_for_losses(self, now: int) -> None:
         lost = sum(account.both.lost for account in self.accounts())
         for rule in self._lost_rules:
             if self._lost_before < (rule.lost or 0) <= lost:
-                self._handle(Cause(rule=rule.text, at_ns=now, value=lost))
+                self._desk.handle(Cause(rule=rule.text, at_ns=now, value=lost))
         self._lost_before = lost
 
     @property
@@ -310,73 +300,35 @@ class Recorder:
         """Names of addresses."""
         return self._names
 
-    def _answer(self) -> None:
-        while True:
-            try:
-                cause, waiting = self._asked.get_nowait()
-            except queue.Empty:
-                return
-            answer = self._handle(cause)
-            if waiting is not None:
-                waiting.set_result(answer)
-
-    def _handle(self, cause: Cause) -> Reply:
+    def _begin(self, cause: Cause) -> Incident:
         if self._folder is None:
-            return self._refuse("there is no folder for incidents")
-        if self._incident is not None:
-            if self._incident.prolong(cause):
-                self._on_fired(cause)
-                return Reply(PROLONGED, self._incident.path)
-            return self._refuse("the incident is as long as it may be", self._incident.path)
-        now = time.monotonic_ns()
-        if now < self._cool_until_ns:
-            return self._refuse(f"--cooldown goes on for {format_duration(self._cool_until_ns - now)}")
+            raise SinkError("there is no folder for incidents")
         self._clock.new_file()
         offset_ns = self._clock.offset_ns
         path = self._folder.new_path(cause.rule, cause.at_ns + offset_ns)
         self._folder.make_room(time.time_ns(), incidents=1)
-        try:
-            self._incident = Incident(self._about, path, cause, self._clock.state, offset_ns, self.refused)
-        except SinkError as error:
-            self._cool_until_ns = now + self._recording.cooldown_ns
-            self._on_event(f"{cause.rule} fired, but no incident can be written: {error}")
-            return self._refuse(str(error))
-        self.refused = 0
-        self._on_fired(cause)
-        self._on_event(f"{cause.rule} fired{f' ({cause.reason})' if cause.reason else ''}: writing {path}")
-        return Reply(BEGAN, path)
-
-    def _refuse(self, reason: str, incident: str | None = None) -> Reply:
-        self.refused += 1
-        return Reply(REFUSED, incident, reason)
+        return Incident(self._about, path, cause, self._clock.state, offset_ns, self._desk.refused)
 
     def _write(self) -> None:
-        if self._incident is None:
+        if self._desk.incident is None:
             return
         try:
-            if self._incident.round():
+            if self._desk.incident.round():
                 self._finish_incident("")
         except SinkError as error:
             self._finish_incident(str(error))
 
     def _finish_incident(self, reason: str) -> None:
-        incident, self._incident = self._incident, None
-        assert incident is not None
-        now = time.monotonic_ns()
-        self._cool_until_ns = now + self._recording.cooldown_ns
-        steps = [one for one in self._clock.steps if one.at_ns >= incident.cause.at_ns - self._recording.before_ns]
+        incident = self._desk.over()
+        since_ns = incident.span.cause.at_ns - self._recording.before_ns
+        steps = [one for one in self._clock.steps if one.at_ns >= since_ns]
         try:
             found = incident.finish(reason, steps)
         except SinkError as error:
             self._on_event(f"{incident.path} is not complete: {error}")
             return
         self.incidents.append(incident.path)
-        had = format_duration(found["before_had_ns"])
-        short = f" ({found['before_short']})" if found["before_short"] else ""
-        self._on_event(
-            f"{incident.path}: {format_count(found['packets'], 'packet')}, {had} before{short} and "
-            f"{format_duration(found['after_had_ns'])} after; {found['end_reason']}"
-        )
+        self._on_event(completed_line(found))
         if self._folder is not None:
             self._folder.make_room(time.time_ns())
         self._on_incident(found)
@@ -393,19 +345,13 @@ class Recorder:
             if self._reasons is not None:
                 self._reasons.detach()
             syscall.wait_for_programs()
-            self._answer_all_refused()
-            if self._incident is not None:
+            self._desk.close()
+            if self._desk.incident is not None:
                 self._finish_incident(self.end_reason)
             if error is None:
                 self._check()
         finally:
             self._stack.close()
-
-    def _answer_all_refused(self) -> None:
-        while not self._asked.empty():
-            _, waiting = self._asked.get_nowait()
-            if waiting is not None:
-                waiting.set_result(self._refuse("the recorder ends"))
 
     def _check(self) -> None:
         """Raise BicapError if a packet that matched was neither remembered, left out nor lost: that is a bug."""
@@ -430,6 +376,7 @@ def _cause(fired: Fired) -> Cause:
     return Cause(
         rule=fired.rule,
         at_ns=fired.at_ns,
+        reason=fired.reason,
         value=fired.value,
         session=fired.session,
         packet_ns=fired.packet_ns,
