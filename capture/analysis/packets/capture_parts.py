@@ -1,9 +1,10 @@
 """Words of a command line -> capture files, those of one capture together and in order.
 
-A word is a file, a folder (its capture files) or a pattern. A capture that begins another file from time to time
-leaves parts. Files are parts of one capture if their names say so: those of dumpcap and bicap
-(out_00001_20261124230551.pcapng, out_00002_...); or names that differ only in numbers (tcpdump's out.pcap, out.pcap1)
-if their times do not overlap, for node1.pcap and node2.pcap are two captures. To find out, the latter are read once.
+A word is a file, a folder (its capture files), a pattern, or the name that -w had for a set of files. A capture that
+begins another file from time to time leaves parts. Files are parts of one capture if their names say so: those of
+dumpcap and bicap (out_00001_20261124230551.pcapng, out_00002_...); or names that differ only in numbers (tcpdump's
+out.pcap, out.pcap1) if their times do not overlap, for node1.pcap and node2.pcap are two captures. To find out, the
+latter are read once.
 """
 
 import os
@@ -49,7 +50,21 @@ def _files(word: str) -> list[str]:
         if not found:
             raise TargetError(f"no file matches {word}")
         return found
-    return [word]
+    return [word] if word == "-" or os.path.exists(word) else _set_called(word) or [word]
+
+
+def _set_called(word: str) -> list[str]:
+    """Return the files of the set that a capture wrote with `-w WORD`; none if there is no such set."""
+    folder, name = os.path.split(word)
+    start = next((name[: -len(end)] for end in (".pcapng.zst", ".pcapng.zstd") if name.endswith(end)), "")
+    start = start or os.path.splitext(name)[0]
+    end = name[len(start) :]
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return []
+    named = ((other, _IN_SET.fullmatch(other)) for other in names)
+    return sorted(os.path.join(folder, other) for other, it in named if it and (it[1], it[4] or "") == (start, end))
 
 
 def captures_of(files: Sequence[str]) -> list[Parts]:

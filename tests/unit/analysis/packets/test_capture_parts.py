@@ -66,6 +66,17 @@ def test_a_folder_stands_for_its_capture_files_and_a_pattern_for_those_that_matc
     assert files_of(["-", "not there"]) == ["-", "not there"]
 
 
+@pytest.mark.parametrize("suffix", [".pcapng", ".pcapng.zst", ".pcap", ""])
+def test_the_name_that_a_set_was_written_by_stands_for_all_of_it(suffix: str, tmp_path: Path) -> None:
+    ours = [f"web_{end}{suffix}" for end in ("00001_20260101000000", "00002_20260101000100")]
+    others = ["web_00001_20260101000000.pcapngs", "webs_00001_20260101000000.pcapng", f"web{suffix}.json", "web_1"]
+    for name in (*ours, *others):
+        (tmp_path / name).touch()
+    assert [Path(file).name for file in files_of([str(tmp_path / f"web{suffix}")])] == ours
+    (tmp_path / f"web{suffix}").touch()
+    assert files_of([str(tmp_path / f"web{suffix}")]) == [str(tmp_path / f"web{suffix}")]
+
+
 @pytest.mark.parametrize("word", ["", "*.pcap"])
 def test_a_folder_or_pattern_without_files_is_an_error(word: str, tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=r"no capture files|no file matches"):
