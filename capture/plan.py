@@ -206,11 +206,11 @@ def make_plan(
     planned: list[PlannedInterface] = []
     for place in places:
         planned.append(next_interface(planned, place))
-    events = next_interface(planned, EVENTS_PLACE) if spec.reasons and not spec.recording else None
+    events = next_interface(planned, EVENTS_PLACE) if spec.reasons and not spec.in_memory else None
     most = max(SLOTS_FOLLOWED, len(planned)) if spec.follows else len(planned)
     ring, overflow = share_buffer(spec.buffer_bytes, len(cpus), overflows)
     rules = spelled_out(spec.rules, addresses or {})
-    sampling = sampling_program(spec.sampling, spec.on_pressure)
+    sampling, recording = sampling_program(spec.sampling, spec.on_pressure), spec.recording
     return CapturePlan(
         spec=spec,
         interfaces=tuple(planned),
@@ -236,7 +236,7 @@ def make_plan(
         batching=batching,
         slots=most + (events is not None),
         events=events,
-        memory=plan_memory(spec.recording.memory_bytes, len(cpus), spec.snaplen) if spec.recording else None,
+        memory=plan_memory(recording.memory_bytes, len(cpus), spec.snaplen) if recording and spec.in_memory else None,
     )
 
 

@@ -16,6 +16,7 @@ from capture.sampling.levels import OnPressure
 from capture.sampling.sampler import Sampling
 from capture.selection.selection import PodEnd, Selection
 from capture.storage import Storage
+from capture.units import format_size
 from capture.wire.direction import Direction
 
 SNAPLEN_MAX = 262_144
@@ -24,6 +25,7 @@ SNAPLEN_MIN = 18
 """Bytes of an Ethernet header with its VLAN tag."""
 MAX_BYTES_MIN = 4096
 BUFFER_DEFAULT = 64 << 20
+RING_NEEDS = "a recorder's ring of files (-w) needs -C, the size of a file, and -W, the number of files that are kept"
 
 
 class Hook(Enum):
@@ -44,7 +46,7 @@ class CaptureSpec:
     of the three, every packet. `inner` also matches the content of tunnels, `icmp_errors` also errors about a
     conversation. `sampling` chooses which matching packets are kept. The limit that is reached first ends the
     capture; `max_bytes` counts all files, before compression. `on_pressure` lists the measures taken while rings
-    fill, in order. With `recording` nothing is written until a trigger (capture.live).
+    fill, in order. With `recording` packets are kept until a trigger, in memory or in a ring of files (capture.live).
     `reasons` records why the kernel drops packets of these conversations, and why it resets them.
     """
 
@@ -87,6 +89,7 @@ class CaptureSpec:
         self._check_limits()
         self._check_matching()
         self._check_pods()
+        self._check_ring()
 
     def _check_limits(self) -> None:
         for name in ("count", "count_forward", "count_reverse"):
@@ -123,6 +126,23 @@ class CaptureSpec:
                         f"rule {number} ({rule}) is the reverse of rule {other}, which finds both directions; "
                         "leave one of them out"
                     )
+
+    @property
+    def in_memory(self) -> bool:
+        """True if packets are kept in memory until a trigger."""
+        return self.recording is not None and not self.storage.rotates
+
+    def _check_ring(self) -> None:
+        storage = self.storage
+        if self.recording is None or not storage.rotates:
+            return
+        if storage.file_bytes is None or storage.files_kept is None:
+            raise SpecError(RING_NEEDS)
+        if self.recording.size < 2 * storage.file_bytes:
+            raise SpecError(
+                f"incidents-size {format_size(self.recording.size)} has no room for two files of "
+                f"{format_size(storage.file_bytes)} (-C)"
+            )
 
     @property
     def follows(self) -> bool:

@@ -16,7 +16,7 @@ from capture.errors import BicapError
 # name -> (module, one line for --help); the module has a click command of the same name.
 COMMANDS = {
     "capture": ("capture.cli.capture", "Capture both directions of chosen conversations into pcapng."),
-    "record": ("capture.cli.record", "Keep packets in memory, and write those around a trigger."),
+    "record": ("capture.cli.record", "Keep the latest packets, and those around a trigger for good."),
     "top": ("capture.cli.top", "Show the sessions of now, and what goes wrong with them."),
     "trigger": ("capture.cli.trigger", "Let a recorder write an incident now."),
     "incidents": ("capture.cli.incidents", "List the incidents that a recorder wrote."),

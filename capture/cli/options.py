@@ -8,10 +8,11 @@ import click
 from capture.cli.groups import option
 from capture.errors import SpecError
 from capture.request.document import Document
-from capture.request.fields import OUTPUT, RECORD, WHAT, WHERE, Field, choices, fields, is_recorded
+from capture.request.fields import OUTPUT, RECORD, WHAT, WHERE, Field, choices, fields, is_of_ring, is_recorded
 from capture.request.given import RULE_FIELDS
-from capture.request.naming import in_object
+from capture.request.naming import in_object, on_line
 from capture.request.rulefile import rule_word
+from capture.spec import RING_NEEDS
 
 PLAN = "Plan"
 LOOK_DEFAULT = "1s"
@@ -68,7 +69,7 @@ def plan_options(command: Any) -> Any:
 
 def record_options(command: Any) -> Any:
     """Add the options of the fields that a recorder uses."""
-    return _declared([*_options(is_recorded)], command)
+    return _declared([*_options(lambda field: is_recorded(field) or is_of_ring(field))], command)
 
 
 def field_options(wanted: Callable[[Field], bool]) -> Callable[[Any], Any]:
@@ -99,12 +100,23 @@ def refuse_recording(document: Document) -> None:
 
 
 def refuse_not_recorded(document: Document) -> None:
-    """Raise SpecError if a document has a field that a recorder cannot use."""
+    """Raise SpecError if a document has a field that a recorder cannot use, or that of the other kind of recorder."""
+    ring = document.storage.path is not None
     for field in fields(Document):
-        if not is_recorded(field) and field.of(document) not in (None, []):
+        if is_recorded(field) or field.of(document) in (None, []):
+            continue
+        if not is_of_ring(field):
             raise SpecError(
                 f"{in_object(field).text} is for bicap capture: a recorder writes incidents, see --incidents"
             )
+        if not ring:
+            raise SpecError(
+                f"{on_line(field).text} is for a ring of files, which -w names; leave it out for packets in memory"
+            )
+    if ring and document.record.memory is not None:
+        raise SpecError("--memory is for a recorder in memory, and -w keeps packets in a ring of files; give one")
+    if ring and (document.storage.file_size is None or document.storage.files_kept is None):
+        raise SpecError(RING_NEEDS)
 
 
 def pod_options(command: Any) -> Any:

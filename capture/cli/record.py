@@ -1,9 +1,10 @@
-"""`bicap record`: options -> a recorder that keeps packets in memory and writes an incident for each trigger."""
+"""`bicap record`: options -> a recorder, in memory or in a ring of files, and an incident for each trigger."""
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from capture.cli.groups import ORDER, OWN_PROCESS, GroupedCommand, option
 from capture.cli.line import read_request
 from capture.cli.options import record_options, refuse_not_recorded
-from capture.errors import SpecError
+from capture.errors import SinkError, SpecError
 from capture.recording import RecordingSpec
 from capture.request.convert import spec_of
 from capture.request.fields import OUTPUT, RECORD
@@ -20,10 +21,14 @@ from capture.units import format_count
 
 if TYPE_CHECKING:
     from capture.live.recorder import Recorder
+    from capture.live.ring_recorder import RingRecorder
     from capture.live.trigger_rules import TriggerRule
+    from capture.run.summary import Summary
+
+    AnyRecorder = Recorder | RingRecorder
 
 
-@click.command(cls=GroupedCommand, short_help="Keep packets in memory, and write those around a trigger.")
+@click.command(cls=GroupedCommand, short_help="Keep the latest packets, and those around a trigger for good.")
 @record_options
 @option(
     RECORD,
@@ -44,7 +49,8 @@ if TYPE_CHECKING:
     "--on-incident",
     "command",
     metavar="COMMAND",
-    help="Run this with the path of each complete incident; without a shell.",
+    help="Run this with the path of each complete incident, or with the paths of its files if it has several; "
+    "without a shell.",
 )
 @option(RECORD, "--webhook", metavar="URL", help="POST the JSON of each complete incident to this URL.")
 @option(OUTPUT, "--ready-file", metavar="PATH", help="Create this file when packets are being caught.")
@@ -67,6 +73,9 @@ def record(
     oldest, until a trigger fires: a rule of --trigger, SIGUSR2, or `bicap trigger FOLDER`. Each incident is a pcapng
     file and its FILE.json in the folder of --incidents; `bicap incidents FOLDER` lists them. Without rules nobody
     reads the memory meanwhile, which costs no CPU.
+
+    With -w, -C and -W packets are kept in a ring of files instead, for hours: an incident is then hard links to the
+    files of the ring from --before to --after, in a folder on the same file system.
 
     Ctrl-C ends the recorder; an incident that is being written is completed.
     """
@@ -97,6 +106,7 @@ def record(
     with compiling_ahead(plan):
         from capture.live.doorbell import SOCKET_NAME, Doorbell
         from capture.live.recorder import Recorder
+        from capture.live.ring_recorder import RingRecorder
         from capture.run import own_process as process
         from capture.sink.place import make_way, write_beside
 
@@ -105,41 +115,62 @@ def record(
     say = (lambda _: None) if quiet else _note
     messenger = Messenger(words or None, url, _note)
     inside = os.path.join(folder, SOCKET_NAME)
-    recorder = Recorder(
-        plan,
-        rules,
-        on_event=say,
-        on_attached=lambda attached: (
-            process.give_up_privileges(attached, (inside, ready_file)) if own_process else None
-        ),
-        on_incident=messenger.tell,
-    )
+    ring = request.storage.path
+
+    def attached(running: "AnyRecorder") -> None:
+        if own_process:
+            process.give_up_privileges(running, (inside, ready_file, ring))
+
+    recorder: AnyRecorder
+    if ring is None:
+        recorder = Recorder(plan, rules, on_event=say, on_attached=attached, on_incident=messenger.tell)
+    else:
+        recorder = RingRecorder(plan, ring, rules, on_event=say, on_attached=attached, on_incident=messenger.tell)
     process.end_on_signals(recorder)
-    with recorder:
-        doorbell = Doorbell(socket_path or inside, recorder.fire)
-        door = None
-        try:
-            doorbell.start()
-            messenger.start()
-            if address is not None:
-                door = HttpDoor(address, make_token(folder), recorder.fire)
-                door.start()
-            signal.signal(signal.SIGUSR2, lambda *_: _ring(recorder))
-            if ready_file:
-                write_beside(ready_file, "")
-            say(
-                f"recording on {', '.join(i.name for i in recorder.roster.present)}; `bicap trigger {doorbell.path}` "
-                f"or SIGUSR2 to {os.getpid()} writes an incident, Ctrl-C ends"
-            )
-            recorder.run(lambda running: _tell_reach(running, quiet))
-        finally:
-            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-            process.ignore_signals()
-            doorbell.close()
-            if door is not None:
-                door.close()
+    try:
+        with recorder:
+            doorbell = Doorbell(socket_path or inside, recorder.fire)
+            door = None
+            try:
+                doorbell.start()
+                messenger.start()
+                if address is not None:
+                    door = HttpDoor(address, make_token(folder), recorder.fire)
+                    door.start()
+                signal.signal(signal.SIGUSR2, lambda *_: _ring(recorder))
+                if ready_file:
+                    write_beside(ready_file, "")
+                say(
+                    f"recording on {', '.join(i.name for i in recorder.roster.present)}; `bicap trigger "
+                    f"{doorbell.path}` or SIGUSR2 to {os.getpid()} writes an incident, Ctrl-C ends"
+                )
+                recorder.run(lambda running: _tell_reach(running, quiet))
+            finally:
+                signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+                process.ignore_signals()
+                doorbell.close()
+                if door is not None:
+                    door.close()
+    finally:
+        # Also if writing failed: what was caught until then is complete and accounted for.
+        if isinstance(recorder, RingRecorder) and recorder.summary is not None:
+            _report(recorder.summary, say, failed=sys.exception() is not None)
     messenger.close()
     say(_closing(recorder))
+
+
+def _report(summary: "Summary", say: Callable[[str], None], failed: bool) -> None:
+    """Say what the capture of a ring says at its end, and write its FILE.json."""
+    from capture.run.own_process import write_summary
+
+    for line in summary.lines():
+        say(line)
+    try:
+        write_summary(summary)
+    except SinkError as error:
+        if not failed:  # if the output failed, that is the error to report
+            raise
+        _note(str(error))
 
 
 def _rules(texts: Sequence[str]) -> list["TriggerRule"]:
@@ -150,19 +181,19 @@ def _rules(texts: Sequence[str]) -> list["TriggerRule"]:
     return [parse_rule(text) for text in texts]
 
 
-def _ring(recorder: "Recorder") -> None:
+def _ring(recorder: "AnyRecorder") -> None:
     from capture.live.cause import Cause
 
     recorder.ring(Cause(rule="signal", at_ns=time.monotonic_ns(), reason="SIGUSR2"))
 
 
-def _tell_reach(recorder: "Recorder", quiet: bool) -> None:
+def _tell_reach(recorder: "AnyRecorder", quiet: bool) -> None:
     news = None if recorder.reach is None else recorder.reach.news(recorder.recording)
     if news and not quiet:
         _note(news)
 
 
-def _closing(recorder: "Recorder") -> str:
+def _closing(recorder: "AnyRecorder") -> str:
     written = format_count(len(recorder.incidents), "incident")
     missed = f"; rules did not see {format_count(recorder.missed, 'packet')}" if recorder.missed else ""
     return f"{written} in {recorder.recording.folder}: {recorder.end_reason}{missed}"

@@ -24,6 +24,10 @@ class Cause:
     packet_ns: int | None = None
     """Time of the packet that fired it."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
+    """Of a ring of files: the one that has this packet."""
+    number: int = 0
+    """The packet's number in that file, from 1 on."""
 
     def as_json(self, offset_ns: int) -> dict[str, Any]:
         """Return plain values; times are wall-clock times."""

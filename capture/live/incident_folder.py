@@ -1,6 +1,7 @@
 """A folder of incidents -> their list, and room for the next one: the oldest go first.
 
-An incident is NAME.pcapng with NAME.pcapng.json beside it. Only files that have both names are ours.
+An incident is NAME.pcapng with NAME.pcapng.json beside it, or of a ring of files NAME_00007_20261130190427.pcapng and
+those that follow, with NAME.pcapng.json. Only files that have such names are ours.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from capture.errors import SinkError, TargetError
 from capture.recording import RecordingSpec
 from capture.sink.place import make_directory, make_way, owner_of, summary_path
 
-_OURS = re.compile(r"incident-\d{8}T\d{6}\.\d{3}Z-[\w.-]*\.pcapng")
+_OURS = re.compile(r"(incident-\d{8}T\d{6}\.\d{3}Z-[\w.-]*?)(?:_\d{5}_\d{14})?\.pcapng")
 _SLUG = re.compile(r"[^A-Za-z0-9]+")
 _SLUG_MAX = 40
 _SUMMARY_LIMIT = 1 << 24
@@ -23,13 +24,18 @@ _SUMMARY_LIMIT = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class StoredIncident:
-    """An incident in a folder; `summary` is its JSON, empty if that cannot be read."""
+    """An incident in a folder. `path` names it for all commands that read captures; `files` are its capture files."""
 
     path: str
+    files: tuple[str, ...]
     size: int
     written_ns: int
     """Time of the last change, wall clock."""
-    summary: dict[str, Any]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Its JSON, empty if that cannot be read."""
+        return _summary(self.path)
 
 
 def is_incident(name: str) -> bool:
@@ -39,17 +45,20 @@ def is_incident(name: str) -> bool:
 
 def stored_incidents(folder: str) -> list[StoredIncident]:
     """Return the incidents of a folder, oldest first. Raises TargetError."""
+    names: dict[str, list[str]] = {}
     try:
-        names = sorted(name for name in os.listdir(folder) if is_incident(name))
+        for name in sorted(os.listdir(folder)):
+            if found := _OURS.fullmatch(name):
+                names.setdefault(f"{found[1]}.pcapng", []).append(os.path.join(folder, name))
     except OSError as error:
         raise TargetError(f"{folder} cannot be read: {error.strerror}; name the folder of --incidents") from None
-    found = []
-    for name in names:
-        path = os.path.join(folder, name)
+    stored = []
+    for name, files in sorted(names.items()):
         with contextlib.suppress(FileNotFoundError):  # a recorder may remove it now
-            status = os.stat(path)
-            found.append(StoredIncident(path, status.st_size, status.st_mtime_ns, _summary(path)))
-    return found
+            known = [os.stat(file) for file in files]
+            size, written_ns = sum(one.st_size for one in known), max(one.st_mtime_ns for one in known)
+            stored.append(StoredIncident(os.path.join(folder, name), tuple(files), size, written_ns))
+    return stored
 
 
 def _summary(path: str) -> dict[str, Any]:
@@ -94,7 +103,7 @@ class IncidentFolder:
             too_old = recording.age_ns is not None and one.written_ns < wall_ns - recording.age_ns
             if one.path == keep or not (count > recording.kept or size > recording.size or too_old):
                 continue
-            for path in (one.path, summary_path(one.path)):
+            for path in (*one.files, summary_path(one.path)):
                 with contextlib.suppress(OSError):
                     os.unlink(path)
             count, size = count - 1, size - one.size

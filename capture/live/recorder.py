@@ -84,7 +84,6 @@ class Recorder:
         self._rules, self._onlooker = rules, onlooker
         self._folder_path = plan.spec.recording.folder
         self._on_event, self._on_attached, self._on_incident = on_event, on_attached, on_incident
-        self._on_fired = on_fired
         self.roster = Roster()
         self.incidents: list[str] = []
         """Paths of the incidents that were written."""

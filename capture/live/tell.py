@@ -1,4 +1,4 @@
-"""A complete incident -> a command that is run with its path, and a POST of its JSON to a URL.
+"""A complete incident -> a command that is run with its path or paths, and a POST of its JSON to a URL.
 
 A thread of its own tells others, one incident after the other: nobody waits for them, and what fails is reported.
 """
@@ -38,6 +38,12 @@ def check_url(url: str) -> str:
     return url
 
 
+def paths_of(summary: dict[str, Any]) -> list[str]:
+    """Return the capture files of an incident, by its JSON."""
+    files = summary.get("files")
+    return [summary["file"]] if files is None else [one["path"] for one in files]
+
+
 class Messenger:
     """Tells others about incidents. `report` gets a line about what failed."""
 
@@ -62,7 +68,7 @@ class Messenger:
     def _run(self) -> None:
         while (summary := self._queue.get()) is not None:
             if self._command is not None:
-                self._run_command([*self._command, summary["file"]])
+                self._run_command([*self._command, *paths_of(summary)])
             if self._url is not None:
                 self._post(self._url, summary)
 

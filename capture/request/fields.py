@@ -24,15 +24,22 @@ _GROUPS = {
     "triggers": RECORD,
 }
 
+_OF_RING = frozenset(
+    {
+        *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept")),
+        ("limits", "buffer"),
+        ("sampling", "on_pressure"),
+    }
+)
+"""Fields about files that grow, and about rings that are read, which only a recorder on disk has."""
 _NOT_RECORDED = frozenset(
     {
-        *(("storage", name) for name in ("path", "file_size", "file_time", "files_kept", "compress")),
-        *(("limits", name) for name in ("packets", "forward_packets", "reverse_packets", "bytes", "buffer")),
-        ("sampling", "on_pressure"),
+        ("storage", "compress"),
+        *(("limits", name) for name in ("packets", "forward_packets", "reverse_packets", "bytes")),
         *(("store", name) for name in ("name", "url", "credentials", "known_hosts", "delete", "retry")),
     }
 )
-"""Fields about files that grow, stores for them, and rings that are read, which a recorder does not have."""
+"""Fields that no recorder has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,8 +86,13 @@ class Field:
 
 
 def is_recorded(field: Field) -> bool:
-    """True if a recorder can use the field."""
-    return field.path not in _NOT_RECORDED
+    """True if a recorder in memory can use the field."""
+    return not is_of_ring(field) and field.path not in _NOT_RECORDED
+
+
+def is_of_ring(field: Field) -> bool:
+    """True if only a recorder can use the field that keeps packets in a ring of files."""
+    return field.path in _OF_RING
 
 
 @cache

@@ -27,5 +27,5 @@ def plan_capture(spec: CaptureSpec) -> CapturePlan:
         )
     cpus = online_cpus()
     batching = can_visit(cpus)
-    overflows = not spec.recording and makes_ring(overflow_bytes(spec.buffer_bytes))
+    overflows = not spec.in_memory and makes_ring(overflow_bytes(spec.buffer_bytes))
     return make_plan(spec, found.places, choose_hook(spec.hook), cpus, batching, found.addresses, overflows)

@@ -7,11 +7,12 @@ import pytest
 
 from capture.errors import SpecError
 from capture.filters.expression import parse_expression
+from capture.recording import RecordingSpec
 from capture.request.spec_json import spec_as_json
 from capture.sampling.levels import OnPressure
 from capture.sampling.parse import parse_sampler
 from capture.sampling.sampler import Sampling
-from capture.spec import CaptureSpec
+from capture.spec import RING_NEEDS, CaptureSpec
 from capture.storage import Storage
 from capture.wire.direction import Direction
 
@@ -25,6 +26,12 @@ def spec(**fields: Any) -> CaptureSpec:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"interfaces": ()}, "no interface given"),
+    ({"recording": RecordingSpec(), "storage": Storage(file_ns=10**9, files_kept=3)}, RING_NEEDS),
+    ({"recording": RecordingSpec(), "storage": Storage(file_bytes=1 << 20)}, RING_NEEDS),
+    (
+        {"recording": RecordingSpec(size=4 << 20), "storage": Storage(file_bytes=(2 << 20) + 1, files_kept=3)},
+        "incidents-size 4.0 MiB has no room for two files of 2.0 MiB (-C)",
+    ),
     ({"interfaces": ("a", "b", "a")}, "interface a is given twice"),
     ({"snaplen": 17}, "snaplen 17 is not from 18 to 262144"),
     ({"count": 0}, "count 0 is not at least 1"),
