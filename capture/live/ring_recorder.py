@@ -23,7 +23,7 @@ from capture.live.incident_record import completed_line
 from capture.live.linked_incident import CaptureState, LinkedIncident
 from capture.live.ring_files import LeftFile, RingFile, files_since, left_files
 from capture.live.ring_reach import RingReach
-from capture.live.rule_firings import Firing
+from capture.live.rule_firings import RuleFiring
 from capture.live.rule_reader import RuleReader
 from capture.live.trigger_desk import TriggerDesk
 from capture.live.trigger_rules import TriggerRule
@@ -346,7 +346,7 @@ def check_links(file: str, folder: str) -> None:
         ) from None
 
 
-def _cause_of_firing(firing: Firing, offset_ns: int) -> Cause:
+def _cause_of_firing(firing: RuleFiring, offset_ns: int) -> Cause:
     return Cause(
         rule=firing.rule,
         at_ns=firing.at_ns - offset_ns,

@@ -6,7 +6,7 @@ FIRINGS_MOST = 100
 """Firings of one message; so many prolong and begin nothing more than fewer."""
 
 
-class Firing(msgspec.Struct, frozen=True):
+class RuleFiring(msgspec.Struct, frozen=True):
     """A rule that fired. Times are those of the packets, wall-clock ns."""
 
     rule: str
@@ -24,7 +24,7 @@ class Firing(msgspec.Struct, frozen=True):
 class RuleFirings(msgspec.Struct, frozen=True):
     """What has fired, and how many packets the rules did not see so far."""
 
-    firings: list[Firing]
+    firings: list[RuleFiring]
     missed: int
 
 

@@ -17,7 +17,7 @@ from capture.arrays.aliases import Longs
 from capture.errors import FormatError
 from capture.kernel.privileges import drop
 from capture.live.growing_capture import GrowingCapture
-from capture.live.rule_firings import FIRINGS_MOST, Firing, RuleFirings, packed_firings
+from capture.live.rule_firings import FIRINGS_MOST, RuleFiring, RuleFirings, packed_firings
 from capture.live.trigger_rules import TriggerRule, parse_rule
 from capture.live.watcher import Fired, Watcher
 from capture.live.written_files import MESSAGE_MOST, written_files_of
@@ -80,9 +80,9 @@ class RuleProcess:
             for at in range(0, max(len(firings), 1), FIRINGS_MOST):
                 self._line.send(packed_firings(RuleFirings(firings[at : at + FIRINGS_MOST], missed)))
 
-    def _firing(self, fired: Fired) -> Firing:
+    def _firing(self, fired: Fired) -> RuleFiring:
         file, number = self._latest.place(fired.packet_ns)
-        return Firing(
+        return RuleFiring(
             rule=fired.rule,
             at_ns=fired.at_ns,
             value=fired.value,

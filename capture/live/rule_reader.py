@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from capture.live.reading_process import ReadingProcess
-from capture.live.rule_firings import Firing, firings_of
+from capture.live.rule_firings import RuleFiring, firings_of
 from capture.live.trigger_rules import TriggerRule
 from capture.run.capture import Capture
 from capture.run.file_start import FileStart
@@ -35,7 +35,7 @@ class RuleReader:
         """Packets that the rules did not see."""
         return self._missed_before + self._missed
 
-    def tell(self, running: Capture, present: FileStart) -> list[Firing]:
+    def tell(self, running: Capture, present: FileStart) -> list[RuleFiring]:
         """Tell how far the files are, the last of which is `present`; return what has fired."""
         if self._process is None:
             if time.monotonic_ns() - self._began_ns < AGAIN_NS:
@@ -43,7 +43,7 @@ class RuleReader:
             self._skipped = present.packets
             self._start(present.path)
             assert self._process is not None
-        found: list[Firing] = []
+        found: list[RuleFiring] = []
         try:
             self._process.tell(running)
             for message in self._process.messages():

@@ -15,7 +15,7 @@ from capture.live import ring_recorder
 from capture.live.cause import Cause
 from capture.live.incident_folder import stored_incidents
 from capture.live.ring_recorder import RingRecorder, check_links
-from capture.live.rule_firings import Firing
+from capture.live.rule_firings import RuleFiring
 from capture.live.trigger_rules import parse_rule
 from capture.plan import Interface, make_plan, place_of
 from capture.recording import RecordingSpec
@@ -223,11 +223,11 @@ def test_a_rule_that_fired_in_the_other_process_is_handled_with_its_packet(
         def __init__(self, rules: Any, *_: object) -> None:
             assert [rule.text for rule in rules] == ["syns>=3"]
 
-        def tell(self, capture: MovedCapture, present: FileStart) -> list[Firing]:
+        def tell(self, capture: MovedCapture, present: FileStart) -> list[RuleFiring]:
             if capture.order is not None or stored_incidents(folder):
                 return []
             now = time.time_ns()
-            return [Firing("syns>=3", now, 3, "tcp a:1 > b:2", now, "", str(Path(present.path).absolute()), 2)]
+            return [RuleFiring("syns>=3", now, 3, "tcp a:1 > b:2", now, "", str(Path(present.path).absolute()), 2)]
 
         def close(self) -> None:
             """Nothing runs."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from capture.live.rule_firings import Firing, firings_of
+from capture.live.rule_firings import RuleFiring, firings_of
 from capture.live.rule_process import RuleProcess
 from capture.live.trigger_rules import parse_rule
 from capture.live.written_files import MESSAGE_MOST, WrittenFiles, packed
@@ -40,7 +40,7 @@ class Told:
         sizes = [(str(file), file.stat().st_size) for file in files]
         self._line.send(packed(WrittenFiles(sizes, packets, over, int(until_ms * MS))))
 
-    def hear(self) -> list[Firing]:
+    def hear(self) -> list[RuleFiring]:
         return firings_of(self._line.recv(MESSAGE_MOST)).firings
 
 
