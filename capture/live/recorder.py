@@ -33,6 +33,7 @@ from capture.live.incident import Incident, IncidentContext
 from capture.live.incident_folder import IncidentFolder
 from capture.live.incident_record import completed_line
 from capture.live.live_packets import LivePackets
+from capture.live.loss_rules import LossRules
 from capture.live.reach import Reach
 from capture.live.trigger_desk import TriggerDesk
 from capture.live.trigger_rules import TriggerRule
@@ -51,8 +52,6 @@ from capture.stream.clock import Rounds, WallClock, wall_offset
 
 WRITING_SECONDS = LOOK_NS / 1e9
 """Time between rounds of an incident, and between looks of rules."""
-LOST_NS = 100_000_000
-"""Time between looks at the counters for rules about lost packets."""
 SECOND_NS = 10**9
 LOOKS_KEPT = 64
 """Looks at the counters that are kept, spread over the time before a trigger."""
@@ -153,8 +152,7 @@ class Recorder:
         if self._watcher or self._onlooker:
             self._live = LivePackets(self.memory.arrays, self.started_ns, self.roster.interfaces)
             self._rounds = Rounds()
-        self._lost_ns = self._lost_before = 0
-        self._lost_rules = [rule for rule in self._rules if rule.lost is not None]
+        self._losses = LossRules(self._rules)
         self._about = IncidentContext(
             plan=plan,
             recording=self._recording,
@@ -270,9 +268,8 @@ class Recorder:
                 self._desk.handle(_cause(fired))
         for fired in self._watcher.look(final_ns) if self._watcher else ():
             self._desk.handle(_cause(fired))
-        if self._lost_rules and now - self._lost_ns > LOST_NS:
-            self._lost_ns = now
-            self._look_for_losses(now)
+        for cause in self._losses.look(now, self.accounts):
+            self._desk.handle(cause)
 
     def _look_at_reasons(self) -> None:
         if self._reasons is None:
@@ -281,13 +278,6 @@ class Recorder:
             for rule in self._rules:
                 if rule.reason is not None and rule.reason(event.reason):
                     self._desk.handle(_cause_of_event(rule, event))
-
-    def _look_for_losses(self, now: int) -> None:
-        lost = sum(account.both.lost for account in self.accounts())
-        for rule in self._lost_rules:
-            if self._lost_before < (rule.lost or 0) <= lost:
-                self._desk.handle(Cause(rule=rule.text, at_ns=now, value=lost))
-        self._lost_before = lost
 
     @property
     def missed(self) -> int:

@@ -21,6 +21,7 @@ from capture.live.cause import Cause, Reply
 from capture.live.incident_folder import IncidentFolder
 from capture.live.incident_record import completed_line
 from capture.live.linked_incident import CaptureState, LinkedIncident
+from capture.live.loss_rules import LossRules
 from capture.live.ring_files import LeftFile, RingFile, files_since, left_files
 from capture.live.ring_reach import RingReach
 from capture.live.rule_firings import RuleFiring
@@ -40,8 +41,6 @@ from capture.units import format_size
 
 TICK_SECONDS = 0.05
 """Shortest time between two looks at what has fired; rounds of the loop are further apart while few packets come."""
-LOST_NS = 100_000_000
-"""Time between two looks at the counters for rules about lost packets."""
 SECOND_NS, TIDY_NS = 10**9, 10 * 10**9
 """Time between two looks at rate and disk, and between two looks at the bounds of the folder."""
 PROBE = "link.probe"
@@ -80,8 +79,8 @@ class RingRecorder:
         self._files: deque[FileStart] = deque()
         """The files that the ring has, the oldest first."""
         self._left: deque[LeftFile] = deque()
-        self._lost_rules = [rule for rule in rules if rule.lost is not None]
-        self._lost_ns = self._lost_before = self._second_ns = self._tidied_ns = 0
+        self._losses = LossRules(rules)
+        self._second_ns = self._tidied_ns = 0
         self._tidying: threading.Thread | None = None
         self._reader: RuleReader | None = None
         self._running: Capture | None = None
@@ -166,9 +165,8 @@ class RingRecorder:
         if self._reader is not None:
             for firing in self._reader.tell(self._capture, self._files[-1]):
                 self._desk.handle(_cause_of_firing(firing, self._capture.clock.offset_ns))
-        if self._lost_rules and now - self._lost_ns > LOST_NS:
-            self._lost_ns = now
-            self._look_for_losses(now)
+        for cause in self._losses.look(now, self.accounts):
+            self._desk.handle(cause)
         self._desk.answer()
         incident = self._desk.incident
         if incident is not None and incident.end is None:
@@ -218,13 +216,6 @@ class RingRecorder:
         words = {"wall_ns": time.time_ns(), "keep": keep}
         self._tidying = threading.Thread(target=self._folder.make_room, kwargs=words, name="tidying")
         self._tidying.start()
-
-    def _look_for_losses(self, now: int) -> None:
-        lost = sum(account.both.lost for account in self.accounts())
-        for rule in self._lost_rules:
-            if self._lost_before < (rule.lost or 0) <= lost:
-                self._desk.handle(Cause(rule=rule.text, at_ns=now, value=lost))
-        self._lost_before = lost
 
     @property
     def missed(self) -> int:
