@@ -15,9 +15,8 @@ from typing import Any
 import msgspec
 
 from capture.agent.folder import CaptureFolder
-from capture.agent.incident_files import read_summary
 from capture.agent.state import CaptureRecord, PartRecord
-from capture.live.incident_folder import is_incident
+from capture.live.incident_folder import incident_summary, is_incident
 from capture.retrieval.byte_ranges import PIECE_MOST, WantedRange
 from capture.retrieval.listed_files import ListedFile
 from capture.retrieval.orders import AnswerHead, Order
@@ -43,7 +42,7 @@ def _incidents(folder: CaptureFolder, record: CaptureRecord) -> Iterator[ListedF
     for name in sorted(path.name for path in folder.path.iterdir() if is_incident(path.name)):
         path, about = folder.path / name, folder.path / summary_path(name)
         with contextlib.suppress(FileNotFoundError):  # removed a moment ago
-            summary = read_summary(path)
+            summary = incident_summary(str(path))
             yield ListedFile(
                 name=name,
                 bytes=path.stat().st_size,

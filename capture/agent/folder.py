@@ -20,12 +20,11 @@ from typing import Any
 
 import msgspec
 
-from capture.agent.incident_files import read_summary
 from capture.agent.repair import repair
 from capture.agent.state import CaptureRecord, PartRecord
 from capture.cluster.objects import FileEntry
 from capture.errors import SinkError
-from capture.live.incident_folder import is_incident
+from capture.live.incident_folder import incident_summary, is_incident
 from capture.sink.place import cannot, summary_path
 
 _STATE = "state.json"
@@ -129,15 +128,7 @@ class CaptureFolder:
         summary = summary or self._summary(part)
         ended = part.ended or now
         if summary is not None:
-            return msgspec.structs.replace(
-                part,
-                began=part.began or _time(summary["started_ns"]),
-                ended=_time(summary["ended_ns"]),
-                reason=reason,
-                account=summary["account"],
-                files=self._files(part, summary),
-                clock=str(summary["clock"]["state"]),
-            )
+            return msgspec.structs.replace(_concluded(part, summary, reason), files=self._files(part, summary))
         packets, last = 0, part.began
         files = []
         for path in self.paths(part):
@@ -156,18 +147,11 @@ class CaptureFolder:
         """Return the part of a recorder that has ended; an unfinished incident is cut after its last block."""
         if summary is None:
             for path in self.path.iterdir() if self.path.is_dir() else ():
-                if is_incident(path.name) and not read_summary(path).get("complete"):
+                if is_incident(path.name) and not incident_summary(str(path)).get("complete"):
                     repair(str(path))
             known = now if reason == KILLED else max(part.began or now, self._last_saved())
             return msgspec.structs.replace(part, ended=known, reason=reason)
-        return msgspec.structs.replace(
-            part,
-            began=part.began or _time(summary["started_ns"]),
-            ended=_time(summary["ended_ns"]),
-            reason=reason,
-            account=summary["account"],
-            clock=str(summary["clock"]["state"]),
-        )
+        return _concluded(part, summary, reason)
 
     def _last_saved(self) -> datetime:
         """Return when something was last noted: then the recorder was alive."""
@@ -208,6 +192,18 @@ class CaptureFolder:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
+
+
+def _concluded(part: PartRecord, summary: dict[str, Any], reason: str) -> PartRecord:
+    """Return a part of which everything but its files is what the summary says."""
+    return msgspec.structs.replace(
+        part,
+        began=part.began or _time(summary["started_ns"]),
+        ended=_time(summary["ended_ns"]),
+        reason=reason,
+        account=summary["account"],
+        clock=str(summary["clock"]["state"]),
+    )
 
 
 def _time(ns: int) -> datetime:

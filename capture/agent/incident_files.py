@@ -4,18 +4,14 @@ What is complete does not change any more, so its JSON is read once; the folder 
 recorder removes the oldest.
 """
 
-import contextlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from capture.cluster.recorder_objects import IncidentEntry, cut
-from capture.live.incident_folder import is_incident
+from capture.live.incident_folder import incident_summary, is_incident
 from capture.sink.place import summary_path
-
-_SUMMARY_MOST = 1 << 24
 
 
 class IncidentFiles:
@@ -45,7 +41,7 @@ class IncidentFiles:
             size = path.stat().st_size
         except FileNotFoundError:
             return None
-        entry = entry_of(name, size, read_summary(path))
+        entry = entry_of(name, size, incident_summary(str(path)))
         if entry.complete:
             self._whole[name] = entry
         return entry
@@ -54,14 +50,6 @@ class IncidentFiles:
         """Return the names of the files that do not grow any more; `runs` is true while the recorder does."""
         whole = [entry.name for entry in self.entries if entry.complete or not runs]
         return [name for one in whole for name in (one, summary_path(one))]
-
-
-def read_summary(path: Path) -> Mapping[str, Any]:
-    """Return the JSON of an incident; empty if there is none that can be read."""
-    with contextlib.suppress(OSError, ValueError, RecursionError), open(summary_path(str(path)), "rb") as file:
-        found = json.loads(file.read(_SUMMARY_MOST))
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def entry_of(name: str, size: int, summary: Mapping[str, Any]) -> IncidentEntry:

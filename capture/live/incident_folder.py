@@ -35,7 +35,7 @@ class StoredIncident:
     @property
     def summary(self) -> dict[str, Any]:
         """Its JSON, empty if that cannot be read."""
-        return _summary(self.path)
+        return incident_summary(self.path)
 
 
 def is_incident(name: str) -> bool:
@@ -61,7 +61,8 @@ def stored_incidents(folder: str) -> list[StoredIncident]:
     return stored
 
 
-def _summary(path: str) -> dict[str, Any]:
+def incident_summary(path: str) -> dict[str, Any]:
+    """Return the JSON of an incident; empty if there is none that can be read."""
     try:
         with open(summary_path(path), encoding="utf-8") as file:
             summary = json.loads(file.read(_SUMMARY_LIMIT))
