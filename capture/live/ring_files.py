@@ -1,14 +1,13 @@
 """The files of a ring -> those that an incident needs, their names in it, and those that an earlier run has left."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from capture.analysis.packets.capture_parts import IN_SET
 from capture.run.file_start import FileStart
 
 INCIDENT_SUFFIX = ".pcapng"
-_NUMBERED = re.compile(r"(.*)(_\d{5}_\d{14})(\.[^/]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +44,25 @@ def files_since(files: Sequence[RingFile], from_ns: int, room: int) -> Sequence[
 
 def link_path(incident: str, file: str) -> str:
     """Return the path of a ring's file in an incident: files of one incident are a set for Wireshark and for us."""
-    named = _NUMBERED.fullmatch(os.path.basename(file))
+    named = IN_SET.fullmatch(os.path.basename(file))
     if named is None:
         raise ValueError(f"{file} is not a file of a set")
-    return f"{incident.removesuffix(INCIDENT_SUFFIX)}{named[2]}{INCIDENT_SUFFIX}"
+    return f"{incident.removesuffix(INCIDENT_SUFFIX)}_{named[2]}_{named[3]}{INCIDENT_SUFFIX}"
 
 
 def left_files(first: str) -> list[LeftFile]:
     """Return the files of earlier runs that have the names of a ring, oldest first; `first` is its first file now."""
     folder, name = os.path.split(first)
-    named = _NUMBERED.fullmatch(name)
+    named = IN_SET.fullmatch(name)
     if named is None:
         return []
     found = []
     with os.scandir(folder or ".") as entries:
         for entry in entries:
-            other = _NUMBERED.fullmatch(entry.name)
-            same = other is not None and (other[1], other[3]) == (named[1], named[3])
+            other = IN_SET.fullmatch(entry.name)
+            same = other is not None and (other[1], other[4]) == (named[1], named[4])
             if other is not None and same and entry.name != name and entry.is_file(follow_symlinks=False):
-                number, _, moment = other[2][1:].partition("_")
                 status = entry.stat(follow_symlinks=False)
                 path = os.path.join(folder, entry.name)
-                found.append((moment, number, LeftFile(path, (status.st_dev, status.st_ino))))
+                found.append((other[3], other[2], LeftFile(path, (status.st_dev, status.st_ino))))
     return [file for _, _, file in sorted(found, key=lambda one: one[:2])]

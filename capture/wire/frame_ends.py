@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+from capture.wire.protocols import WITH_PORTS, protocol_name
 
 
 def conversation_of_frame(data: bytes) -> str:
@@ -15,8 +15,8 @@ def conversation_of_frame(data: bytes) -> str:
     else:
         return ""
     ends = [str(ip_address(one)) for one in (source, destination)]
-    if protocol in (6, 17, 132) and len(data) >= at + 4:
+    if protocol in WITH_PORTS and len(data) >= at + 4:
         written = [f"[{end}]" if ":" in end else end for end in ends]
         ports = (int.from_bytes(data[at + 2 * n : at + 2 * n + 2], "big") for n in range(2))
         ends = [f"{end}:{port}" for end, port in zip(written, ports, strict=True)]
-    return f"{_PROTOCOLS.get(protocol, str(protocol))} {' > '.join(ends)}"
+    return f"{protocol_name(protocol)} {' > '.join(ends)}"

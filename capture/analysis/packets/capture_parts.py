@@ -21,7 +21,7 @@ from capture.errors import FormatError, TargetError
 
 _SUFFIXES = re.compile(r"\.(pcap|pcapng|cap|ntar)\d*(\.(gz|zst|zstd))?$", re.IGNORECASE)
 """End of the name of a capture file in a folder."""
-_IN_SET = re.compile(r"(.*)_(\d{5})_(\d{14})(\..*)?")
+IN_SET = re.compile(r"(.*)_(\d{5})_(\d{14})(\..*)?")
 """A name of dumpcap's: stem, number, local time, suffix."""
 _DIGITS = re.compile(r"\d+")
 
@@ -63,7 +63,7 @@ def _set_called(word: str) -> list[str]:
         names = os.listdir(folder or ".")
     except OSError:
         return []
-    named = ((other, _IN_SET.fullmatch(other)) for other in names)
+    named = ((other, IN_SET.fullmatch(other)) for other in names)
     return sorted(os.path.join(folder, other) for other, it in named if it and (it[1], it[4] or "") == (start, end))
 
 
@@ -78,20 +78,20 @@ def sets_of(files: Sequence[str]) -> list[Parts]:
     """Return the files by capture as their names alone say, without reading any: only dumpcap's names make a set."""
     found: list[Parts] = []
     for group in _alike(files).values():
-        named = all(_IN_SET.fullmatch(os.path.basename(file)) for file in group)
+        named = all(IN_SET.fullmatch(os.path.basename(file)) for file in group)
         found += _parts(group) if named else ((file,) for file in group)
     return found
 
 
 def numbers_left_out(parts: Parts) -> tuple[int, ...]:
     """Return the numbers that are missing between the first and the last file of a set."""
-    numbers = [int(named[2]) for file in parts if (named := _IN_SET.fullmatch(os.path.basename(file)))]
+    numbers = [int(named[2]) for file in parts if (named := IN_SET.fullmatch(os.path.basename(file)))]
     return tuple(sorted(set(range(min(numbers), max(numbers))) - set(numbers))) if numbers else ()
 
 
 def summary_of_set(parts: Parts) -> str | None:
     """Return the name of the FILE.json of a set, None for other files."""
-    named = _IN_SET.fullmatch(parts[0])
+    named = IN_SET.fullmatch(parts[0])
     return f"{named[1]}{named[4] or ''}.json" if named else None
 
 
@@ -100,7 +100,7 @@ def _alike(files: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
     alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for file in files:
         folder, name = os.path.split(file)
-        named = _IN_SET.fullmatch(name)
+        named = IN_SET.fullmatch(name)
         key = (folder, named[1], named[4] or "") if named else (folder, _DIGITS.sub("", name))
         alike[key].append(file)
     return alike
@@ -110,7 +110,7 @@ def _parts(group: Sequence[str]) -> Iterator[Parts]:
     if len(group) == 1:
         yield tuple(group)
         return
-    named = [_IN_SET.fullmatch(os.path.basename(file)) for file in group]
+    named = [IN_SET.fullmatch(os.path.basename(file)) for file in group]
     if all(named):
         in_order = sorted(zip(named, group, strict=True), key=lambda one: one[0].group(3, 2) if one[0] else ())
         yield tuple(file for _, file in in_order)
@@ -145,7 +145,7 @@ def name_of(parts: Parts) -> str:
     """Return a name for all parts together: that of the only one, or a pattern with * where they differ."""
     if len(parts) == 1:
         return parts[0]
-    named = _IN_SET.fullmatch(parts[0])
+    named = IN_SET.fullmatch(parts[0])
     if named:
         return f"{named[1]}_*{named[4] or ''}"
     start = _common(parts)
