@@ -212,6 +212,8 @@ def test_an_incident_ends_at_its_bound_and_makes_room_for_the_next(node: PlainNo
         (incident,) = recorder.await_complete(1)
         assert incident["end_reason"] == "size reached"
         assert 3 << 20 < sum(file.stat().st_size for file in links(recorder.files[0])) <= 4 << 20
+        # A file that begins behind the trigger would have no room in an incident that is full from the start.
+        wait_until(lambda: len(times_in(recorder.ring_files)) == 4000, recorder.log)
         bicap("trigger", str(recorder.folder))
         wait_until(lambda: not Path(f"{incident['file']}.json").exists(), recorder.log)
     (ended,) = recorder.summaries
