@@ -13,7 +13,8 @@ from capture.benchmark.workloads import Observed
 from capture.estimate.costs import COEFFICIENTS, Cost, Costs
 
 LEAST_NS = 1.0
-"""Less than that a run does not tell from noise; relative errors of nothing mean nothing."""
+"""Less than that a run does not tell from noise, and a short one may count no time; relative errors of nothing mean
+nothing."""
 
 
 def fit(found: Sequence[Sequence[Observed]], source: str) -> Costs:
@@ -26,7 +27,7 @@ def fit(found: Sequence[Sequence[Observed]], source: str) -> Costs:
         kernel.append(max(statistics.median(run.kernel_ns for run in runs), LEAST_NS))
         if captured:
             process_rows.append([1.0, captured * rate, kept * rate])
-            process.append(statistics.median(run.process_ns for run in runs))
+            process.append(max(statistics.median(run.process_ns for run in runs), LEAST_NS))
     in_kernel, in_process = fitted(kernel_rows, kernel), fitted(process_rows, process)
     names = COEFFICIENTS
     values = [*in_kernel.values, *in_process.values]

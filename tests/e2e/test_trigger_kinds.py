@@ -3,9 +3,10 @@
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from testbed.patience import wait_until
 from testbed.recorder_process import RecorderProcess
@@ -105,31 +106,43 @@ KINDS: list[tuple[Stage, set[str]]] = [
 RULES = sorted(set().union(*(rules for _, rules in KINDS)))
 
 
-def of_sessions(rules: set[str]) -> set[str]:
+def of_sessions(rules: Iterable[str]) -> set[str]:
     """Those that only packets on the interface fire: events come from all namespaces, and so from other tests."""
     return {rule for rule in rules if not rule.startswith(("drop=", "reset-reason="))}
+
+
+def words(rules: Iterable[str], after: str) -> list[str]:
+    where = ["-i", "veth-client", "--protocol", "tcp", "--protocol", "udp", "--before", "1h"]
+    return [*where, "--after", after, "--cooldown", "0", *(word for rule in rules for word in ("--trigger", rule))]
+
+
+def rules_of(incidents: Iterable[Any]) -> set[str]:
+    return {trigger["rule"] for incident in incidents if incident["complete"] for trigger in incident["triggers"]}
 
 
 def test_each_kind_of_trigger_fires_for_what_it_is_about_and_for_nothing_else(
     node: PlainNode, tmp_path: Path
 ) -> None:
-    words = ["-i", "veth-client", "--protocol", "tcp", "--protocol", "udp", "--before", "1h", "--after", "400ms"]
-    words += ["--cooldown", "0", *(word for rule in RULES for word in ("--trigger", rule))]
-    with prepared(node) as ends, RecorderProcess(tmp_path / "incidents", *words, within=node.exec()) as recorder:
+    sessions = of_sessions(RULES)
+    events = set(RULES) - sessions
+    with (
+        prepared(node) as ends,
+        RecorderProcess(tmp_path / "events", *words(events, "1h"), within=node.exec()) as of_events,
+        RecorderProcess(tmp_path / "sessions", *words(sessions, "400ms"), within=node.exec()) as recorder,
+    ):
         before = 0
 
         def fired() -> set[str]:
-            recent = recorder.summaries[before:]
-            return {
-                trigger["rule"] for incident in recent if incident["complete"] for trigger in incident["triggers"]
-            }
+            return rules_of(recorder.summaries[before:])
 
         ordinary(ends)
         found: list[set[str]] = []
-        for stage, expected in KINDS:
+        for stage, rules in KINDS:
+            expected = of_sessions(rules)
             stage(ends)
             wait_until(lambda: expected <= fired(), lambda: f"{expected - fired()}; {recorder.log()}")  # noqa: B023
             # A receiver without room drops what had been sent before its window closed, and that is sent again.
             found.append(fired() - ({REPEATED} if stage is unread else set()))
             before = len(recorder.files)
-    assert [of_sessions(rules) for rules in found] == [of_sessions(expected) for _, expected in KINDS]
+    assert found == [of_sessions(rules) for _, rules in KINDS]
+    assert rules_of(of_events.summaries) == events

@@ -1,5 +1,7 @@
 """Observed costs -> coefficients with their errors; and what they predict."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +80,11 @@ def test_the_training_workloads_tell_all_costs_apart() -> None:
     found = fit([[observed(workload)] for workload in TRAINING], "made up")
     for name in COEFFICIENTS:
         assert getattr(found, name).ns == pytest.approx(getattr(COSTS, name).ns, rel=1e-6)
+
+
+def test_a_run_too_short_to_count_time_costs_nothing() -> None:
+    found = fit([[replace(observed(workload), kernel_ns=0, process_ns=0)] for workload in TRAINING], "made up")
+    assert all(0 <= getattr(found, name).ns < 1e4 for name in COEFFICIENTS)
 
 
 def test_a_prediction_that_is_right_is_off_by_nothing() -> None:

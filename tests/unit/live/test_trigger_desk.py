@@ -5,7 +5,7 @@ from threading import Thread
 
 from capture.errors import SinkError
 from capture.live.cause import Cause, Reply
-from capture.live.incident_span import PROLONGED_MOST, IncidentSpan
+from capture.live.incident_span import CAUSES_KEPT, PROLONGED_MOST, IncidentSpan
 from capture.live.trigger_desk import TriggerDesk
 from capture.recording import RecordingSpec
 
@@ -23,8 +23,8 @@ class FakeIncident:
         return not self.ends
 
 
-def cause(at_ns: int = 0) -> Cause:
-    return Cause(rule="rule", at_ns=at_ns, reason="because")
+def cause(at_ns: int = 0, rule: str = "rule") -> Cause:
+    return Cause(rule=rule, at_ns=at_ns, reason="because")
 
 
 def desk(cooldown_ns: int = 0, fails: bool = False) -> tuple[TriggerDesk[FakeIncident], list[str]]:
@@ -86,3 +86,13 @@ def test_an_incident_goes_on_behind_its_last_cause_and_never_longer_than_ten_tim
     assert span.prolong(cause(100 + 10 * PROLONGED_MOST - 10))
     assert not span.prolong(cause(100 + 10 * PROLONGED_MOST - 9))
     assert (span.until_ns, span.prolonged, len(span.causes)) == (200, 3, 4)
+
+
+def test_a_flood_of_one_rule_does_not_hide_another() -> None:
+    span = IncidentSpan(cause(100, "drop=any"), RecordingSpec(after_ns=10))
+    for _ in range(3 * CAUSES_KEPT):
+        span.prolong(cause(101, "drop=any"))
+    for _ in range(2):
+        span.prolong(cause(102, "rst>0"))
+    assert [one.rule for one in span.causes] == ["drop=any"] * CAUSES_KEPT + ["rst>0"]
+    assert span.prolonged == 3 * CAUSES_KEPT + 2
