@@ -50,45 +50,53 @@ class PlainNode:
         return ["ip", "netns", "exec", self.netns, *words]
 
 
-def _add_pod(node: str, name: str, number: int) -> PlainPod:
-    pod = PlainPod(
+def _batch(netns: str | None, *lines: str) -> None:
+    """Run commands of `ip`, each of which must succeed, in one process."""
+    where = ["-n", netns] if netns else []
+    done = subprocess.run(["ip", *where, "-batch", "-"], input="\n".join(lines), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip {' '.join(where)}: {done.stderr.strip()}")
+
+
+def _pod(node: str, name: str, number: int) -> PlainPod:
+    return PlainPod(
         f"{node}-{name}", f"veth-{name}", f"10.77.0.{number}", f"fd77::{number}", f"02:77:00:00:00:0{number}"
     )
-    run("ip", "netns", "add", pod.netns)
-    run("ip", "-n", node, "link", "add", pod.veth, "type", "veth", "peer", "name", "eth0", "netns", pod.netns)
-    run("ip", "-n", pod.netns, "link", "set", "eth0", "address", pod.mac)
-    run("ip", "-n", node, "link", "set", pod.veth, "master", "br0", "up")
-    for address in (f"{pod.ip4}/24", f"{pod.ip6}/64"):
-        flags = ["nodad"] if ":" in address else []
-        run("ip", "-n", pod.netns, "addr", "add", address, "dev", "eth0", *flags)
-    for link in ("lo", "eth0"):
-        run("ip", "-n", pod.netns, "link", "set", link, "up")
-    return pod
 
 
-def _introduce(here: PlainPod, there: PlainPod) -> None:
-    """Let a pod know the other's MAC address, so that it need not ask."""
-    run(*here.exec("sysctl", "-qw", "net.ipv6.conf.eth0.router_solicitations=0"))
-    for address in (there.ip4, there.ip6):
-        known = [address, "lladdr", there.mac, "dev", "eth0", "nud", "permanent"]
-        run("ip", "-n", here.netns, "neigh", "replace", *known)
+def _set_up(pod: PlainPod, other: PlainPod) -> None:
+    """Give a pod its addresses, and let it know the other's MAC address, so that it need not ask."""
+    run(*pod.exec("sysctl", "-qw", "net.ipv6.conf.eth0.router_solicitations=0"))
+    _batch(
+        pod.netns,
+        f"link set eth0 address {pod.mac}",
+        f"addr add {pod.ip4}/24 dev eth0",
+        f"addr add {pod.ip6}/64 dev eth0 nodad",
+        "link set lo up",
+        "link set eth0 up",
+        *(f"neigh replace {one} lladdr {other.mac} dev eth0 nud permanent" for one in (other.ip4, other.ip6)),
+    )
 
 
 @contextlib.contextmanager
 def two_pods(netns: str) -> Iterator[PlainNode]:
     """A node of this name with the pods client and server, who know each other's MAC addresses."""
-    names = [netns, f"{netns}-client", f"{netns}-server"]
+    client, server = _pod(netns, "client", 1), _pod(netns, "server", 2)
     try:
-        run("ip", "netns", "add", netns)
-        run("ip", "-n", netns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        _batch(None, *(f"netns add {name}" for name in (netns, client.netns, server.netns)))
         run("ip", "netns", "exec", netns, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
-        run("ip", "-n", netns, "link", "set", "br0", "up")
-        client, server = _add_pod(netns, "client", 1), _add_pod(netns, "server", 2)
-        _introduce(client, server)
-        _introduce(server, client)
+        _batch(
+            netns,
+            "link add br0 type bridge mcast_snooping 0",
+            "link set br0 up",
+            *(f"link add {pod.veth} type veth peer name eth0 netns {pod.netns}" for pod in (client, server)),
+            *(f"link set {pod.veth} master br0 up" for pod in (client, server)),
+        )
+        _set_up(client, server)
+        _set_up(server, client)
         yield PlainNode(netns, client, server)
     finally:
-        for name in names:
+        for name in (netns, client.netns, server.netns):
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 

@@ -4,6 +4,7 @@ Where workers run the tests side by side (pytest-xdist), each has namespaces of 
 """
 
 import os
+import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from testbed.isolation import isolate, own_mounts
 
 FIXED_SEED = 1
 SEED = int(os.environ.get("BICAP_SEED") or FIXED_SEED)
-CASES = int(os.environ.get("BICAP_CASES") or 200)
+CASES = int(os.environ.get("BICAP_CASES") or 100)
 """Random programs that the differential tests compile; each sees 500 packets."""
 
 # No database: a checkout may be read-only to the tests; a failure prints what reproduces it. Nothing depends on the
@@ -85,12 +86,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def leftovers() -> dict[str, str]:
     """Everything a kernel test could leave behind, a line by what tells it; all of it is this run's: isolation.py."""
-    netns = subprocess.run(["ip", "-o", "netns"], capture_output=True, text=True, check=True).stdout.splitlines()
-    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
     qdiscs = subprocess.run(["tc", "qdisc"], capture_output=True, text=True, check=True).stdout.splitlines()
     lines = (
-        [f"netns {line.split()[0]}" for line in netns]
-        + [f"link {line.split()[0]}" for line in links]
+        [f"netns {name}" for name in os.listdir("/run/netns")]
+        + [f"link {name}" for _, name in socket.if_nameindex()]
         + [f"qdisc {line}" for line in qdiscs if "clsact" in line]
         + [f"program fd {fd}" for fd in _bpf_descriptors()]
         + [f"privileges {sorted(held_capabilities())}"]  # of this process: a test must not have given them up

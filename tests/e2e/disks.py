@@ -15,6 +15,7 @@ from capture.benchmark.veth_pair import VethPair
 from testbed.patience import PATIENCE, wait_until
 from testbed.tool import BICAP
 from testbed.two_pods import run
+from testbed.warm import WarmProcess
 
 
 @contextlib.contextmanager
@@ -113,11 +114,15 @@ class Recording:
         self._said, self._log, self._ready = folder / "said", folder / "log", folder / "ready"
         self._ready.unlink(missing_ok=True)
         summary = [] if output == "-" else ["--json"]
-        command = [*within, BICAP, "capture", "-i", "vb", "--netns", link.netns, "-w", str(output), *summary]
+        command = ["capture", "-i", "vb", "--netns", link.netns, "-w", str(output), *summary]
         command += ["--ready-file", str(self._ready), *words]
+        self.process: WarmProcess | subprocess.Popen[bytes]
         with self._log.open("w") as log, self._said.open("w") as said:
-            stdout = subprocess.PIPE if output == "-" else said
-            self.process = subprocess.Popen(command, stdout=stdout, stderr=log)
+            if within or output == "-":
+                stdout = subprocess.PIPE if output == "-" else said
+                self.process = subprocess.Popen([*within, BICAP, *command], stdout=stdout, stderr=log)
+            else:
+                self.process = WarmProcess(command, [], said, log)
         if ready:
             self.await_ready()
 
@@ -136,7 +141,7 @@ class Recording:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
-        if self.process.stdout is not None:
+        if isinstance(self.process, subprocess.Popen) and self.process.stdout is not None:
             self.process.stdout.close()
 
     def interrupt(self) -> int:

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -224,7 +225,7 @@ def test_readers_stop_reading(link: VethPair, tmp_path: Path) -> None:
                 stack.callback(os.close, reader)
             shown = output if output == "-" else folder / output
             recording = stack.enter_context(Recording(link, folder, shown, "--buffer", "1MiB", *words, ready=False))
-            if recording.process.stdout is not None:
+            if isinstance(recording.process, subprocess.Popen) and recording.process.stdout is not None:
                 reader = recording.process.stdout.fileno()
             running[name] = recording, reader
         # More different bytes than what zstd looks back at: the pipes fill up also where they are compressed.

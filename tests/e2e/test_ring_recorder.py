@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ STEADY = """
 import itertools, socket, sys, time
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for number in itertools.count():
-    out.sendto(b"%d " % number, (sys.argv[1], 9))
+    out.sendto(b"%-300d" % number, (sys.argv[1], 9))
     time.sleep(0.004)
 """
 FLOOD = """
@@ -84,6 +84,13 @@ def times_in(files: list[Path]) -> Any:
     return np.concatenate([read_pcapng(file).times for file in files])
 
 
+def packets_so_far(files: list[Path]) -> int:
+    """The packets in files, -1 at a moment when one is being written or removed."""
+    with suppress(AssertionError, ValueError, OSError):
+        return len(times_in(files))
+    return -1
+
+
 def adds_up(incident: Any) -> None:
     account = incident["account"]
     assert account["seen"] == account["unmatched"] + account["matched"]
@@ -94,7 +101,7 @@ def adds_up(incident: Any) -> None:
 
 
 def test_an_incident_is_links_to_files_that_stay_and_ends_at_the_packet(node: PlainNode, tmp_path: Path) -> None:
-    words = (*UDP, *SMALL, "--before", "200ms", "--after", "500ms", "--cooldown", "0")
+    words = (*UDP, "-C", "64KiB", "-W", "8", "--before", "200ms", "--after", "500ms", "--cooldown", "0")
     with RingProcess(tmp_path, *words, node=node) as recorder, steady(node):
         wait_until(lambda: len(recorder.ring_files) >= 3, recorder.log)
         done = bicap("trigger", str(recorder.folder), "--reason", "checkout is slow")
@@ -104,8 +111,9 @@ def test_an_incident_is_links_to_files_that_stay_and_ends_at_the_packet(node: Pl
         ring = recorder.ring_files
         (last,) = (at for at, file in enumerate(ring) if moment(file) == moment(links(recorder.files[0])[-1]))
         following = ring[last + 1]
-        wait_until(lambda: len(read_pcapng(following).times) > 0, recorder.log)
+        wait_until(lambda: recorder.ring_files[-1] != following, recorder.log)
         next_ns = int(read_pcapng(following).times[0])
+        run(node, FLOOD, "600")
         wait_until(lambda: following not in recorder.ring_files, recorder.log)
     files = links(recorder.files[0])
     assert not {file.stat().st_ino for file in files} & {file.stat().st_ino for file in recorder.ring_files}
@@ -132,11 +140,12 @@ def test_an_incident_is_links_to_files_that_stay_and_ends_at_the_packet(node: Pl
     assert bicap("read", "-c", "1", str(recorder.folder)).code == 0
     summary = json.loads(Path(f"{recorder.ring}.json").read_text())
     assert summary["account"]["lost"] == 0
-    assert len(summary["files"]) <= 4
+    assert len(summary["files"]) <= 8
 
 
 def test_rules_see_the_files_and_name_the_packet_that_fired(node: PlainNode, tmp_path: Path) -> None:
-    words = [*UDP_AND_REFUSED, *SMALL, "--after", "1h"]
+    # The files reach back for so long that the rules see them whatever else the machine does.
+    words = [*UDP_AND_REFUSED, "-C", "64KiB", "-W", "400", "--after", "1h"]
     words += ["--trigger", "handshake=refused", "--trigger", "reset-reason=NO_SOCKET"]
     with RingProcess(tmp_path, *words, node=node) as recorder:
         run(node, FLOOD, "300")
@@ -191,11 +200,11 @@ def test_a_recorder_that_is_killed_leaves_valid_files_and_the_next_one_takes_its
 ) -> None:
     with RingProcess(tmp_path, *UDP, *SMALL, "--after", "1h", node=node) as recorder:
         run(node, FLOOD, "150")
-        wait_until(lambda: len(times_in(recorder.ring_files)) == 150, recorder.log)
+        wait_until(lambda: packets_so_far(recorder.ring_files) == 150, recorder.log)
         assert len(recorder.ring_files) == 4
         bicap("trigger", str(recorder.folder))
         run(node, FLOOD, "60")
-        wait_until(lambda: len(times_in(links(recorder.files[0]))) == 210, recorder.log)
+        wait_until(lambda: packets_so_far(links(recorder.files[0])) == 210, recorder.log)
         recorder.process.kill()
         recorder.process.wait()
     for file in links(recorder.files[0]):
@@ -220,7 +229,7 @@ def test_an_incident_ends_at_its_bound_and_makes_room_for_the_next(node: PlainNo
         assert incident["end_reason"] == "size reached"
         assert 3 << 20 < sum(file.stat().st_size for file in links(recorder.files[0])) <= 4 << 20
         # A file that begins behind the trigger would have no room in an incident that is full from the start.
-        wait_until(lambda: len(times_in(recorder.ring_files)) == 4000, recorder.log)
+        wait_until(lambda: packets_so_far(recorder.ring_files) == 4000, recorder.log)
         bicap("trigger", str(recorder.folder))
         wait_until(lambda: not Path(f"{incident['file']}.json").exists(), recorder.log)
     (ended,) = recorder.summaries
